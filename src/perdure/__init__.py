@@ -1,0 +1,59 @@
+"""perdure: models decay, systems perdure. Declare what you run and what healthy means.
+
+    from perdure import Contract, Label, Model, Policy, Source, days, feature_view, hours, mae
+
+Everything public is imported when first used, so `import perdure` stays quick.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Contract": "perdure.assets.contract",
+    "FeatureView": "perdure.assets.feature_view",
+    "Label": "perdure.assets.model",
+    "Model": "perdure.assets.model",
+    "Objective": "perdure.assets.objective",
+    "Policy": "perdure.assets.policy",
+    "Project": "perdure.assets.project",
+    "Source": "perdure.assets.source",
+    "TrainingData": "perdure.assets.model",
+    "accuracy": "perdure.assets.objective",
+    "bias": "perdure.assets.objective",
+    "csv": "perdure.assets.source",
+    "days": "perdure.core.units",
+    "drift": "perdure.assets.objective",
+    "feature_view": "perdure.assets.feature_view",
+    "freshness_h": "perdure.assets.objective",
+    "hours": "perdure.core.units",
+    "latency_ms": "perdure.assets.objective",
+    "mae": "perdure.assets.objective",
+    "minutes": "perdure.core.units",
+    "open_project": "perdure.surface.sdk",
+    "parquet": "perdure.assets.source",
+    "per_day": "perdure.core.units",
+    "per_month": "perdure.core.units",
+    "per_week": "perdure.core.units",
+    "rmse": "perdure.assets.objective",
+    "skew": "perdure.assets.objective",
+    "violations_ratio": "perdure.assets.objective",
+    "volume": "perdure.assets.objective",
+    "weeks": "perdure.core.units",
+    "when": "perdure.assets.expressions",
+}
+
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names come from the table above
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'perdure' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

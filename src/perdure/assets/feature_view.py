@@ -1,0 +1,124 @@
+"""Feature views: one definition of features, traced once, computed on a million rows or on one.
+
+A *stored* view computes features of a source's rows; they are kept online by key and joined as of
+a point in time. An *on-demand* view computes features of the request's own row.
+
+    @feature_view(key="origin", source=weather, ttl=hours(3))
+    def weather_now(w):
+        return {"wind_gust": w.wind_gust, "low_visibility": w.visibility < 3.0}
+
+    @feature_view(on=Flight)
+    def calendar(f):
+        return {"hour": f.scheduled_at.hour(), "weekday": f.scheduled_at.weekday()}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from perdure.assets.contract import Contract
+from perdure.assets.expressions import Expr, Row, trace
+from perdure.assets.source import Source, checked_name
+from perdure.core.canonical import content_hash
+from perdure.core.errors import BadView, nearest
+from perdure.core.units import duration_text
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FeatureView:
+    """A named set of features with the rows they are computed from.
+
+    Exactly one of `source` (stored) and `on` (on demand) is set.
+    """
+
+    name: str
+    features: Mapping[str, Expr]
+    """Feature name → expression over the fields of the rows."""
+    key: tuple[str, ...] = ()
+    source: Source | None = None
+    ttl: timedelta | None = None
+    """How long a stored row may be used after its `event_at`; None: for ever."""
+    on: type[Contract] | None = None
+
+    @property
+    def contract(self) -> type[Contract]:
+        """Contract of the rows that the features are computed from."""
+        contract = self.on or (self.source and self.source.contract)
+        assert contract is not None
+        return contract
+
+    def definition(self) -> dict[str, Any]:
+        """The view as canonical data: what its version hashes."""
+        return {
+            "name": self.name,
+            "kind": "on_demand" if self.source is None else "stored",
+            "key": list(self.key),
+            "source": self.source.name if self.source else None,
+            "event_at": self.source.event_at if self.source else None,
+            "ttl": duration_text(self.ttl) if self.ttl else None,
+            "features": {name: expr.as_json() for name, expr in self.features.items()},
+        }
+
+    @property
+    def version(self) -> str:
+        """`name@` and 12 hex digits of the definition's hash."""
+        return f"{self.name}@{content_hash(self.definition())[:12]}"
+
+
+def feature_view(
+    *,
+    key: str | tuple[str, ...] = (),
+    source: Source | None = None,
+    ttl: timedelta | None = None,
+    on: type[Contract] | None = None,
+    name: str | None = None,
+) -> Callable[[Callable[[Row], Mapping[str, Any]]], FeatureView]:
+    """Declare a feature view from a function of one row; the function is traced, never run on data.
+
+    Args:
+        key: field or fields of the source by which a row is found; the request carries the same.
+        source: rows of a stored view.
+        ttl: how long after `event_at` a stored row still counts.
+        on: contract of the request, for an on-demand view.
+        name: the function's name by default.
+
+    Raises:
+        BadView: neither or both of `source` and `on`, a key that the source lacks, a function that
+            does something that cannot be traced (the message has file, line and what to write).
+    """
+    keys = (key,) if isinstance(key, str) else tuple(key)
+
+    def declare(function: Callable[[Row], Mapping[str, Any]]) -> FeatureView:
+        label = checked_name(name or function.__name__, "feature view")
+        _check_shape(label, keys, source, ttl, on)
+        contract = on if on is not None else source.contract if source is not None else None
+        assert contract is not None
+        return FeatureView(label, trace(function, contract, label), keys, source, ttl, on)
+
+    return declare
+
+
+def _check_shape(
+    name: str, key: tuple[str, ...], source: Source | None, ttl: timedelta | None, on: type[Contract] | None
+) -> None:
+    if (source is None) == (on is None):
+        raise BadView(
+            f"Feature view {name!r} needs exactly one of source= and on=.",
+            hint="source= for rows kept by key, on= for the request's own row.",
+        )
+    if source is None:
+        if key or ttl:
+            raise BadView(f"Feature view {name!r} is on demand, so key= and ttl= mean nothing.", hint="Remove them.")
+        return
+    if not key:
+        raise BadView(f"Feature view {name!r} has a source and no key.", hint="Name the field to find its rows by.")
+    for field in key:
+        if field not in source.contract.model_fields:
+            near = nearest(field, source.contract.model_fields)
+            raise BadView(
+                f"Feature view {name!r} is keyed by {field!r}, which source {source.name!r} does not have.",
+                hint=f"Did you mean {near!r}?" if near else "",
+            )

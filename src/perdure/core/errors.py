@@ -1,0 +1,273 @@
+"""The one error tree. Raise a leaf; its message says what happened, what was expected, what to do.
+
+PerdureError                     code, facts, hint; HTTP status and exit code by family
+├── DeclarationError   422, 2    a declaration or an input is wrong
+│   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject
+│   ├── BadRow                   rows that break their contract, with all their errors
+│   ├── BadRequest     400       a request that is not even readable
+│   └── TooLarge       413       a request over the limit
+├── NotFound           404, 3    a name that is not there; says the nearest one
+├── NotReady           503, 4    not yet, or not now; retry after `delay_s`
+│   ├── LostLease                somebody else holds the lease: this worker may change nothing
+│   └── LeaseHeld                another control plane works; wait
+├── Refused            403, 5    allowed in principle, refused on these facts
+│   ├── UntrustedArtifact        a pickle whose digest the ledger does not know
+│   └── ParityBroken             compiled and native model disagree
+├── StoreError         503, 6    a store failed, or holds what it should not
+│   ├── Conflict                 somebody wrote first
+│   ├── Corrupt                  bytes do not match their checksum; set aside
+│   └── StoreFull                the disk is full
+├── UpstreamError      502, 7    a system that we call failed
+└── MissingExtra       501, 8    an optional library is needed; names the pip command
+
+Mixins `Temporary` (try again after `delay_s`) and `Permanent` are what the loop reads.
+Drift is a finding, never an exception.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+
+class Temporary:
+    """Mixin: the same call may succeed later.
+
+    `delay_s` is the wait before the next try, in seconds.
+    """
+
+    delay_s: float = 1.0
+
+
+class Permanent:
+    """Mixin: the same call fails again until somebody changes something."""
+
+
+class PerdureError(Exception):
+    """Root of everything that perdure raises on purpose.
+
+    Args:
+        message: what happened, what was expected.
+        hint: what to do now, a sentence in the imperative.
+        facts: machine-readable details, JSON-compatible.
+    """
+
+    code: ClassVar[str] = "perdure"
+    status: ClassVar[int] = 500
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "", **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.facts: dict[str, Any] = facts
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".strip() if self.hint else self.message
+
+    def as_dict(self) -> dict[str, Any]:
+        """The error as it goes over HTTP and into `--json`: code, message, hint, facts."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, "facts": self.facts}
+
+
+class DeclarationError(PerdureError, Permanent, ValueError):
+    """A declaration or an input is wrong; nothing was changed."""
+
+    code = "declaration"
+    status = 422
+    exit_code = 2
+
+
+class BadContract(DeclarationError):
+    """A contract uses a type or constraint that perdure cannot check."""
+
+    code = "declaration.contract"
+
+
+class BadView(DeclarationError):
+    """A feature view cannot be traced, or names a column its source does not have."""
+
+    code = "declaration.feature_view"
+
+
+class BadModel(DeclarationError):
+    """A model lacks a method or a declaration it must have."""
+
+    code = "declaration.model"
+
+
+class BadSource(DeclarationError):
+    """A source cannot be read as its contract says."""
+
+    code = "declaration.source"
+
+
+class BadObjective(DeclarationError):
+    """An objective names no known signal, or a bound without a meaning."""
+
+    code = "declaration.objective"
+
+
+class BadSettings(DeclarationError):
+    """perdure.toml or the environment holds a key or value that means nothing."""
+
+    code = "declaration.settings"
+
+
+class BadProject(DeclarationError):
+    """The project's package cannot be loaded, or declares two things under one name."""
+
+    code = "declaration.project"
+
+
+class BadRow(DeclarationError):
+    """Rows break their contract. `errors` lists every error of every row."""
+
+    code = "contract.row"
+
+    def __init__(self, message: str, *, errors: Sequence[Mapping[str, Any]], hint: str = "", **facts: Any) -> None:
+        super().__init__(message, hint=hint, errors=list(errors), **facts)
+        self.errors = list(errors)
+
+
+class BadRequest(DeclarationError):
+    """A request that cannot be read at all."""
+
+    code = "request.unreadable"
+    status = 400
+
+
+class TooLarge(DeclarationError):
+    """A request over the size limit."""
+
+    code = "request.too_large"
+    status = 413
+
+
+class NotFound(PerdureError, Permanent, LookupError):
+    """A name that is not there."""
+
+    code = "not_found"
+    status = 404
+    exit_code = 3
+
+
+class NotReady(PerdureError, Temporary):
+    """Not yet, or not now. `delay_s` says when to try again."""
+
+    code = "not_ready"
+    status = 503
+    exit_code = 4
+
+    def __init__(self, message: str, *, hint: str = "", delay_s: float = 1.0, **facts: Any) -> None:
+        super().__init__(message, hint=hint, **facts)
+        self.delay_s = delay_s
+
+
+class LostLease(NotReady):
+    """The lease went to another worker: this one may change nothing any more."""
+
+    code = "lease.lost"
+
+
+class LeaseHeld(NotReady):
+    """Another worker holds the lease and is at work."""
+
+    code = "lease.held"
+
+
+class Refused(PerdureError, Permanent, PermissionError):
+    """Allowed in principle, refused on these facts."""
+
+    code = "refused"
+    status = 403
+    exit_code = 5
+
+
+class UntrustedArtifact(Refused):
+    """An artifact that can run code, and whose digest the ledger does not know."""
+
+    code = "refused.untrusted_artifact"
+
+
+class ParityBroken(Refused):
+    """Two computations that must agree do not."""
+
+    code = "refused.parity"
+
+
+class StoreError(PerdureError, OSError):
+    """A store failed, or holds what it should not."""
+
+    code = "store"
+    status = 503
+    exit_code = 6
+
+
+class Conflict(StoreError, Temporary):
+    """Somebody wrote first; read again and retry."""
+
+    code = "store.conflict"
+
+
+class Corrupt(StoreError, Permanent):
+    """Stored bytes do not match their checksum; they were set aside, not used."""
+
+    code = "store.corrupt"
+
+
+class StoreFull(StoreError, Temporary):
+    """No room left on the device of a store."""
+
+    code = "store.full"
+
+
+class UpstreamError(PerdureError, Temporary, ConnectionError):
+    """A system that perdure calls failed."""
+
+    code = "upstream"
+    status = 502
+    exit_code = 7
+
+
+class MissingExtra(PerdureError, Permanent, ImportError):
+    """An optional library is needed."""
+
+    code = "missing_extra"
+    status = 501
+    exit_code = 8
+
+    def __init__(self, extra: str, *, needed_for: str) -> None:
+        super().__init__(
+            f"{needed_for} needs the extra {extra!r}, which is not installed.",
+            hint=f"Run: pip install 'perdure[{extra}]'",
+            extra=extra,
+        )
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, or None when nothing is near.
+
+    >>> nearest("air_tme", ["air_time", "fares"])
+    'air_time'
+    """
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def not_found(what: str, name: str, known: Iterable[str]) -> NotFound:
+    """A `NotFound` for `name` that names the nearest known one, or lists a few.
+
+    >>> print(not_found("model", "air_tme", ["air_time"]))
+    There is no model 'air_tme'. Did you mean 'air_time'?
+    """
+    names = sorted(known)
+    near = nearest(name, names)
+    if near is not None:
+        hint = f"Did you mean {near!r}?"
+    elif names:
+        hint = f"Known: {', '.join(names[:8])}{' …' if len(names) > 8 else ''}."
+    else:
+        hint = f"No {what} is declared yet."
+    return NotFound(f"There is no {what} {name!r}.", hint=hint, what=what, name=name, nearest=near)

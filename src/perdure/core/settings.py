@@ -1,0 +1,186 @@
+"""Settings: `perdure.toml` in the project's folder, then the environment (`PERDURE_…`).
+
+An unknown key is an error that names the nearest known one; so is a value of the wrong type.
+The environment spells `[serve] port` as `PERDURE_SERVE_PORT`. Reading files is the caller's job
+(`surface`): this module parses and checks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from perdure.core.errors import BadSettings, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectSettings:
+    """What is loaded, and under which name it is kept."""
+
+    name: str = "default"
+    """Project name on every record."""
+    package: str = ""
+    """Python package or module that declares the assets, such as `flights` or `declarations`."""
+    actor: str = "local"
+    """Who acts when nobody is named: written on every record."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """Where the system remembers. Embedded by default."""
+
+    root: str = ".perdure"
+    """Folder of the embedded stores, relative to perdure.toml."""
+    ledger_url: str = ""
+    """SQLAlchemy URL of the ledger; empty: SQLite under `root`."""
+    online_url: str = ""
+    """URL of the online store; empty: SQLite under `root`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    """The data plane."""
+
+    host: str = "127.0.0.1"
+    """Address to bind."""
+    port: int = 8400
+    """Port to bind; 0 takes a free one."""
+    max_body_bytes: int = 4_000_000
+    """Larger requests are answered 413."""
+    max_rows: int = 10_000
+    """Rows a request may carry."""
+    poll_ms: int = 200
+    """How often the ledger's sequence number is read."""
+    replay: bool = False
+    """Accept domain time from requests (header `perdure-now`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureSettings:
+    """The taps."""
+
+    segment_bytes: int = 16_000_000
+    """A segment is closed and a new one begun at this size."""
+    min_free_bytes: int = 64_000_000
+    """Below this much free disk, captures are counted as lost rather than written."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoopSettings:
+    """The control plane."""
+
+    tick_s: float = 10.0
+    """Seconds between two rounds in `perdure up`."""
+    lease_ttl_s: float = 15.0
+    """A worker that is silent so long loses its lease."""
+    skew_sample: int = 500
+    """Served vectors recomputed offline, a model and a round of observing skew."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings, a section a part of the system."""
+
+    project: ProjectSettings = field(default_factory=ProjectSettings)
+    stores: StoreSettings = field(default_factory=StoreSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
+    capture: CaptureSettings = field(default_factory=CaptureSettings)
+    loop: LoopSettings = field(default_factory=LoopSettings)
+
+
+def _known_keys() -> dict[str, type]:
+    keys: dict[str, type] = {}
+    for name, section in get_type_hints(Settings).items():
+        for key, kind in get_type_hints(section).items():
+            keys[f"{name}.{key}"] = kind
+    return keys
+
+
+_KEYS = _known_keys()
+
+
+def setting_keys() -> list[str]:
+    """Every key, as `section.key`, in the order of declaration."""
+    return list(_KEYS)
+
+
+def _typed(key: str, value: Any, origin: str) -> Any:
+    kind = _KEYS[key]
+    if kind is float and type(value) is int:
+        return float(value)
+    if type(value) is not kind:
+        raise BadSettings(f"{key} in {origin} is {value!r}, but it must be of type {kind.__name__}.", key=key)
+    return value
+
+
+def _check_key(key: str, origin: str) -> None:
+    if key not in _KEYS:
+        near = nearest(key, _KEYS)
+        hint = f"Did you mean {near!r}?" if near else f"Known: {', '.join(_KEYS)}."
+        raise BadSettings(f"{origin} has the unknown key {key!r}.", hint=hint, key=key, nearest=near)
+
+
+def _from_toml(text: str, origin: str) -> dict[str, Any]:
+    try:
+        sections = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadSettings(f"{origin} is not valid TOML: {error}.") from error
+    found: dict[str, Any] = {}
+    for name, section in sections.items():
+        if not isinstance(section, dict):
+            _check_key(name, origin)
+            raise BadSettings(f"{origin} sets {name!r} outside a section.")
+        for key, value in section.items():
+            _check_key(f"{name}.{key}", origin)
+            found[f"{name}.{key}"] = _typed(f"{name}.{key}", value, origin)
+    return found
+
+
+def _parse_env(key: str, text: str, origin: str) -> Any:
+    kind = _KEYS[key]
+    if kind is bool:
+        truth = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}.get(text.lower())
+        if truth is None:
+            raise BadSettings(f"{origin} is {text!r}, but it must be true or false.", key=key)
+        return truth
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise BadSettings(f"{origin} is {text!r}, but it must be of type {kind.__name__}.", key=key) from error
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    spelled = {"PERDURE_" + key.replace(".", "_").upper(): key for key in _KEYS}
+    found: dict[str, Any] = {}
+    for name, text in env.items():
+        if not name.startswith("PERDURE_"):
+            continue
+        if name not in spelled:
+            near = nearest(name, spelled)
+            hint = f"Did you mean {near}?" if near else ""
+            raise BadSettings(f"The environment has the unknown variable {name}.", hint=hint, key=name, nearest=near)
+        found[spelled[name]] = _parse_env(spelled[name], text, name)
+    return found
+
+
+def load_settings(toml: str, env: Mapping[str, str], *, origin: str = "perdure.toml") -> Settings:
+    """Settings from the text of a file and an environment; the environment wins.
+
+    >>> load_settings("[serve]\\nport = 9000", {"PERDURE_SERVE_POLL_MS": "50"}).serve.poll_ms
+    50
+
+    Raises:
+        BadSettings: unknown key or a value of the wrong type; the message names the nearest key.
+    """
+    values = {**_from_toml(toml, origin), **_from_env(env)}
+    sections: dict[str, Any] = {}
+    for section in dataclasses.fields(Settings):
+        kind = get_type_hints(Settings)[section.name]
+        prefix = section.name + "."
+        sections[section.name] = kind(
+            **{key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
+        )
+    return Settings(**sections)

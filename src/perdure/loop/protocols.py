@@ -1,0 +1,116 @@
+"""The four Protocols that a kind of asset registers, and the workplace they run in.
+
+A `Signal` measures, a `Diagnostician` ranks causes, a `Remedy` repairs, a `Gate` judges what a
+repair made. The loop knows these and nothing of models, prompts or indexes: a new kind is a new
+`Kind` registered in `surface.compose`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from perdure.assets.health import Cause as RankedCause
+from perdure.assets.health import Finding, Reading, Verdict
+from perdure.assets.objective import Objective, SignalSpec
+from perdure.assets.policy import Policy
+from perdure.core.settings import Settings
+from perdure.stores.blobs.protocols import Blobs
+from perdure.stores.capture.protocols import CaptureLog
+from perdure.stores.lake.protocols import Lake
+from perdure.stores.ledger.protocols import Leases, Ledger
+from perdure.stores.online.protocols import Online
+from perdure.stores.telemetry.protocols import Readings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stores:
+    """Every store by role, wired by compose."""
+
+    ledger: Ledger
+    leases: Leases
+    lake: Lake
+    online: Online
+    blobs: Blobs
+    capture: CaptureLog
+    readings: Readings
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watched:
+    """An asset as the loop sees it: a name, a kind, what healthy means, how far to go."""
+
+    name: str
+    kind: str
+    healthy: Sequence[Objective]
+    policy: Policy
+    declaration: Any
+    """The declared object; only the kind's own recipes look inside."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Workplace:
+    """What a recipe may use. Recipes read from stores, call one engine and return a record."""
+
+    stores: Stores
+    settings: Settings
+    project: str
+    actor: str
+
+
+class Signal(Protocol):
+    """Measures one thing of one asset over a window that ends at `now` (domain time)."""
+
+    name: str
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading a slice (and a version, where versions differ); none when there is nothing to measure.
+
+        Deterministic in the stores' content and `now`.
+        """
+        ...
+
+
+class Cause(Protocol):
+    """Weighs one possible cause of what was found."""
+
+    name: str
+
+    def weigh(self, place: Workplace, asset: Watched, findings: Sequence[Finding], now: datetime) -> RankedCause | None:
+        """The cause with its evidence, or None when nothing speaks for it."""
+        ...
+
+
+class Remedy(Protocol):
+    """One way to repair. `repair` is called at least once a step and must be idempotent under (run, step)."""
+
+    name: str
+    answers: Sequence[str]
+    """Names of the causes it helps against."""
+
+    def repair(self, place: Workplace, asset: Watched, step: str, now: datetime) -> Sequence[str]:
+        """Version ids of the candidates it made, possibly none."""
+        ...
+
+
+class Gate(Protocol):
+    """A test that a candidate must pass against the incumbent."""
+
+    name: str
+
+    def judge(self, place: Workplace, asset: Watched, candidate: str, incumbent: str | None, now: datetime) -> Verdict:
+        """The verdict with its evidence; deterministic in the stores' content and `now`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Kind:
+    """A kind of asset: the recipes by which it is observed, diagnosed, repaired and verified."""
+
+    name: str
+    signals: Mapping[str, Signal]
+    causes: Sequence[Cause] = field(default_factory=tuple)
+    remedies: Sequence[Remedy] = field(default_factory=tuple)
+    gates: Sequence[Gate] = field(default_factory=tuple)

@@ -1,0 +1,67 @@
+"""Capture's Protocols: the writer a serving process has, and the log that the drainer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from perdure.stores.capture.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """One segment file. `closed`: its writer will not append to it any more."""
+
+    name: str
+    size_bytes: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentRange:
+    """Bytes `start <= offset < end` of a segment, both on frame borders."""
+
+    segment: str
+    start: int
+    end: int
+
+
+class CaptureWriter(Protocol):
+    """One a process. An event that `append` acknowledged survives kill −9 of the process."""
+
+    n_lost: int
+    """Events that could not be written, since the process began."""
+
+    def append(self, event: Event) -> bool:
+        """Write one frame. False (and counted) when there is no room: an answer never fails for its record."""
+        ...
+
+    def close(self) -> None:
+        """Close the segment for good."""
+        ...
+
+
+class CaptureLog(Protocol):
+    """All segments of all processes, for the one drainer."""
+
+    def segments(self) -> list[SegmentInfo]:
+        """In order of creation."""
+        ...
+
+    def complete_end(self, segment: str, start: int) -> int:
+        """End of the last whole frame at or after `start`: a torn tail is left for later or for ever."""
+        ...
+
+    def read(self, span: SegmentRange) -> Iterator[Event]:
+        """Events of a range, in order.
+
+        A frame whose checksum is wrong ends a segment: the rest is set aside and reported, not used.
+
+        :raises Corrupt: after the last good event, with the segment and the offset.
+        """
+        ...
+
+    def remove(self, segment: str) -> None:
+        """Delete a closed, fully drained segment."""
+        ...

@@ -1,0 +1,246 @@
+"""The ledger's Protocols: several roles over one transaction, and leases beside them.
+
+A transaction is atomic and durable when it returns (FULL sync). Every write of registry, pointers,
+incidents and runs also appends to the audit chain in the same transaction, so a record without its
+history cannot exist. Readers see a consistent snapshot and never wait for a writer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from perdure.assets.version import Pointer, PointerMove, Version
+
+
+@dataclass(frozen=True, slots=True)
+class AssetRecord:
+    """A declared asset as the ledger knows it: its newest definition and that definition's digest."""
+
+    kind: str
+    name: str
+    digest: str
+    definition: Mapping[str, Any]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One piece of work with its inputs and outcome, such as a training."""
+
+    id: str
+    kind: str
+    """`train`, `tune`, `trial` …"""
+    asset: str
+    status: str
+    """`running`, `done` or `failed`."""
+    started_at: datetime
+    finished_at: datetime | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Code hash, dataset, curves, slices, importance, durations, lineage; JSON-compatible."""
+    actor: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """An open stretch of ill health of one asset; `closed_at` None while it lasts."""
+
+    id: str
+    asset: str
+    kind: str
+    """What broke, such as `capture_loss`; one open incident an asset and kind."""
+    summary: str
+    opened_at: datetime
+    closed_at: datetime | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One link of the chain: `hash` covers every other field, `previous` included."""
+
+    sequence: int
+    at: datetime
+    recorded_at: datetime
+    project: str
+    actor: str
+    action: str
+    subject: str
+    reason: str
+    facts: Mapping[str, Any]
+    previous: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainReport:
+    """Outcome of verifying the chain. `broken_at` is the first wrong sequence number, or None."""
+
+    n_entries: int
+    broken_at: int | None
+    text: str
+
+    @property
+    def intact(self) -> bool:
+        """True when every link fits."""
+        return self.broken_at is None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A right to work on `name` until it expires; `epoch` grows with every new holder."""
+
+    name: str
+    owner: str
+    epoch: int
+
+
+class Registry(Protocol):
+    """Assets and their versions. Versions are immutable: putting an equal one again is a no-op."""
+
+    def put_asset(self, kind: str, name: str, definition: Mapping[str, Any]) -> AssetRecord: ...
+    def list_assets(self, kind: str | None = None) -> list[AssetRecord]: ...
+    def put_version(self, version: Version) -> Version: ...
+    def get_version(self, version_id: str) -> Version:
+        """:raises NotFound: no such version; the message names the nearest."""
+        ...
+
+    def list_versions(self, asset: str) -> list[Version]:
+        """Oldest first."""
+        ...
+
+    def find_artifact(self, digest: str) -> str | None:
+        """Id of a version that holds this blob digest, or None: then it is not to be trusted."""
+        ...
+
+
+class Pointers(Protocol):
+    """Named aliases. A set of moves happens as one event under one sequence number."""
+
+    def set(self, pointers: Sequence[Pointer]) -> int:
+        """Point; returns the new generation (the sequence number of this move).
+
+        :raises NotFound: a version that does not exist, or is not of that asset.
+        """
+        ...
+
+    def remove(self, asset: str, name: str) -> int: ...
+    def list(self, asset: str | None = None) -> list[Pointer]: ...
+    def history(self, asset: str) -> list[PointerMove]:
+        """Every move, oldest first; nothing is ever overwritten."""
+        ...
+
+    def generation(self) -> int:
+        """Sequence number of the newest move of any pointer; 0 when none."""
+        ...
+
+
+class Incidents(Protocol):
+    """Open and closed incidents."""
+
+    def open(self, asset: str, kind: str, summary: str, facts: Mapping[str, Any]) -> Incident:
+        """Opens, or returns the one already open for this asset and kind."""
+        ...
+
+    def close(self, incident_id: str, summary: str) -> Incident: ...
+    def list(self, *, open_only: bool = False) -> list[Incident]: ...
+
+
+class Runs(Protocol):
+    """Runs by id; `put` inserts or replaces a run (its status moves from running to an end)."""
+
+    def put(self, run: Run) -> Run: ...
+    def get(self, run_id: str) -> Run:
+        """:raises NotFound: no such run."""
+        ...
+
+    def list(self, asset: str | None = None, *, limit: int = 100) -> list[Run]:
+        """Newest first."""
+        ...
+
+
+class Cursors(Protocol):
+    """Small JSON values by name: watermarks and the drain's intents. Not part of the audit chain."""
+
+    def get(self, name: str) -> Any | None: ...
+    def put(self, name: str, value: Any) -> None: ...
+    def list(self, prefix: str) -> dict[str, Any]: ...
+
+
+class Audit(Protocol):
+    """The hash-chained log."""
+
+    def append(self, action: str, subject: str, facts: Mapping[str, Any]) -> AuditEntry: ...
+    def list(self, *, after: int = 0, limit: int = 1000, subject: str | None = None) -> list[AuditEntry]:
+        """Entries with a greater sequence number, oldest first."""
+        ...
+
+
+class LedgerSession(Protocol):
+    """The roles, as of one snapshot (read) or inside one transaction (write)."""
+
+    @property
+    def registry(self) -> Registry: ...
+    @property
+    def pointers(self) -> Pointers: ...
+    @property
+    def incidents(self) -> Incidents: ...
+    @property
+    def runs(self) -> Runs: ...
+    @property
+    def cursors(self) -> Cursors: ...
+    @property
+    def audit(self) -> Audit: ...
+
+
+class Ledger(Protocol):
+    """The append-only record of who did what, when, why, on which evidence."""
+
+    def transaction(
+        self, *, actor: str, at: datetime, reason: str = "", lease: Lease | None = None
+    ) -> AbstractContextManager[LedgerSession]:
+        """All or nothing. `at` is domain time. With `lease`, fenced.
+
+        :raises LostLease: the lease is not current when the transaction begins; nothing is written.
+        :raises Conflict: another writer held the ledger for longer than the time-out.
+        """
+        ...
+
+    def read(self) -> AbstractContextManager[LedgerSession]:
+        """A snapshot; writing through it raises `Refused`."""
+        ...
+
+    def sequence(self) -> int:
+        """Sequence number of the newest audit entry; cheap, for polling."""
+        ...
+
+    def verify(self) -> ChainReport:
+        """Recompute the whole chain and compare. O(entries)."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Leases(Protocol):
+    """Leases on the machine's clock. Epochs never go back, also over crashes."""
+
+    def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
+        """The lease, if it is free, expired or already the owner's (then the epoch stays)."""
+        ...
+
+    def renew(self, lease: Lease, ttl_s: float) -> bool:
+        """Push the expiry; False when the lease went to somebody else."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give it back; nothing happens when it is no longer ours."""
+        ...
+
+    def holder(self, name: str) -> str | None:
+        """The present holder, or None when free or expired."""
+        ...

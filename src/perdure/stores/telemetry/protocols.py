@@ -1,0 +1,31 @@
+"""Telemetry's Protocol: readings. A crash may lose the last second; decisions embed what they used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from perdure.assets.health import Reading
+
+
+class Readings(Protocol):
+    """Readings by asset and signal. Putting an equal (asset, signal, slice, version, window) again replaces it."""
+
+    def put(self, readings: Sequence[Reading]) -> None: ...
+    def list(
+        self,
+        asset: str | None = None,
+        signal: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int = 100_000,
+    ) -> list[Reading]:
+        """In order of `at`, oldest first; the newest `limit` of them."""
+        ...
+
+    def latest(self, asset: str) -> list[Reading]:
+        """The newest reading of each signal and slice of an asset."""
+        ...
+
+    def close(self) -> None: ...
