@@ -1,0 +1,54 @@
+# Every target sets itself up first; a set-up that is done costs nothing.
+PYTHON ?= python3
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11
+# `make lock UPGRADE=--upgrade` takes the newest versions; otherwise pins move only when they must.
+UPGRADE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types bench docs lock format clean
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: $(INSTALLED) ## Make .venv with everything pinned in requirements/dev.txt
+
+$(INSTALLED): requirements/dev.txt requirements/uv.txt pyproject.toml tools/setup.sh
+	@PYTHON=$(PYTHON) bash tools/setup.sh
+	@touch $@
+
+demo: setup ## A real model on a year of real flights: trained, served, measured while it decays
+	@$(BIN)/perdure demo
+
+test: lint types ## Lint, types and every test
+	@$(BIN)/python -m pytest -n 2 -q
+
+lint: setup ## Style, format and the layers' import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
+	@$(BIN)/lint-imports --no-logo
+
+types: setup ## mypy, strict, on src
+	@$(BIN)/mypy
+
+format: setup ## Rewrite files as lint wants them
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+docs: setup ## Run every example of the docs, and see that every setting and error is told
+	@$(BIN)/python -m pytest -q tests/docs
+
+bench: setup ## Run benchmarks/*.py; figures go to build/bench/*.json too
+	@mkdir -p build/bench
+	@set -e; for each in benchmarks/*.py; do echo "== $$each"; \
+	  $(BIN)/python $$each --json build/bench/$$(basename $$each .py).json; done
+
+lock: setup ## Pin dependencies with hashes, without addresses
+	@$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/core.txt > /dev/null
+	@$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --group dev -o requirements/dev.txt > /dev/null
+	@echo uv | $(COMPILE) $(UPGRADE) - -o requirements/uv.txt > /dev/null
+	@$(BIN)/python -m pytest -q -p no:randomly tests/architecture/test_requirements.py
+
+clean: ## Remove what the targets made
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
