@@ -32,7 +32,6 @@ if [ -n "${PIP_CERT:-}" ] && [ -z "${SSL_CERT_FILE:-}" ]; then
   export SSL_CERT_FILE=$PIP_CERT
 fi
 export VIRTUAL_ENV=$PWD/.venv
-export UV_LINK_MODE=${UV_LINK_MODE:-copy}
 
 echo "Installing what requirements/dev.txt pins"
 "${pip[@]}" install --quiet --require-hashes -r requirements/uv.txt
