@@ -34,11 +34,11 @@ fi
 export VIRTUAL_ENV=$PWD/.venv
 
 echo "Installing what requirements/dev.txt pins"
-"${pip[@]}" install --quiet --require-hashes -r requirements/uv.txt
+"${pip[@]}" install -qq --require-hashes -r requirements/uv.txt
 if ! .venv/bin/uv pip sync --quiet --require-hashes requirements/dev.txt; then
   echo "uv could not install; trying pip" >&2
-  "${pip[@]}" install --quiet --require-hashes -r requirements/dev.txt
+  "${pip[@]}" install -qq --require-hashes -r requirements/dev.txt
 fi
 # The build backend is pinned in dev.txt too, so this needs no index.
-"${pip[@]}" install --quiet --no-deps --no-build-isolation -e .
+"${pip[@]}" install -qq --no-deps --no-build-isolation -e .
 echo "Ready: .venv"

@@ -84,4 +84,4 @@ def duration_text(span: timedelta) -> str:
     for unit in ("d", "h", "m"):
         if total_s and total_s % _UNITS_S[unit] == 0:
             return f"{int(total_s // _UNITS_S[unit])}{unit}"
-    return f"{total_s:g}s"
+    return f"{total_s:.6f}".rstrip("0").rstrip(".") + "s"

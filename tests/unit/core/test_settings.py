@@ -1,0 +1,77 @@
+"""Settings: perdure.toml, then the environment; mistakes name the nearest key."""
+
+from __future__ import annotations
+
+import pytest
+
+from perdure.core.errors import BadSettings
+from perdure.core.settings import Settings, load_settings, setting_keys
+
+
+def test_nothing_said_means_the_defaults() -> None:
+    assert load_settings("", {}) == Settings()
+
+
+def test_the_file_wins_over_the_default_and_the_environment_over_the_file() -> None:
+    toml = "[serve]\nport = 9000\nmax_rows = 5\n"
+
+    found = load_settings(toml, {"PERDURE_SERVE_PORT": "9100", "HOME": "/somewhere"})
+
+    assert (found.serve.port, found.serve.max_rows) == (9100, 5)
+
+
+def test_a_whole_number_is_good_where_seconds_are_asked() -> None:
+    assert load_settings("[loop]\ntick_s = 5", {}).loop.tick_s == 5.0
+
+
+@pytest.mark.parametrize(
+    ("toml", "told"),
+    [
+        ("[serve]\nprot = 9000", "unknown key 'serve.prot'. Did you mean 'serve.port'"),
+        ("[sevre]\nport = 9000", "unknown key 'sevre.port'. Did you mean 'serve.port'"),
+        ("[zzz]\nqqq = 1", "unknown key 'zzz.qqq'. Known: project.name"),
+        ("port = 9000", "unknown key 'port'"),
+        ("[serve]\nport = '9000'", "serve.port in perdure.toml is '9000', but it must be of type int"),
+        ("[serve]\nport = true", "serve.port in perdure.toml is True, but it must be of type int"),
+        ("[serve\n", "not valid TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_told(toml: str, told: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_settings(toml, {})
+
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("PERDURE_SERVE_PROT", "1", "Did you mean PERDURE_SERVE_PORT?"),
+        ("PERDURE_SERVE_PORT", "many", "must be of type int"),
+        ("PERDURE_SERVE_REPLAY", "perhaps", "must be true or false"),
+        ("PERDURE_LOOP_TICK_S", "soon", "must be of type float"),
+    ],
+)
+def test_a_mistake_in_the_environment_is_told(name: str, text: str, told: str) -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_settings("", {name: text})
+
+    assert told in str(caught.value)
+
+
+@pytest.mark.parametrize(("text", "truth"), [("true", True), ("1", True), ("YES", True), ("no", False), ("0", False)])
+def test_truth_is_spelled_as_people_do(text: str, truth: bool) -> None:
+    assert load_settings("", {"PERDURE_SERVE_REPLAY": text}).serve.replay is truth
+
+
+def test_every_key_can_be_set_in_the_environment() -> None:
+    env = {f"PERDURE_{key.replace('.', '_').upper()}": "1" for key in setting_keys()}
+
+    found = load_settings("", env)
+
+    assert (found.project.actor, found.serve.poll_ms, found.loop.tick_s, found.serve.replay) == ("1", 1, 1.0, True)
+
+
+def test_the_file_that_was_read_is_named() -> None:
+    with pytest.raises(BadSettings, match=r"deploy/perdure\.toml has the unknown key"):
+        load_settings("[serve]\nprot = 1", {}, origin="deploy/perdure.toml")
