@@ -17,14 +17,11 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
-import types
-import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, NoReturn, get_args, get_origin
+from typing import Any, Literal, NoReturn
 
-from perdure.assets.contract import Contract
 from perdure.core.clock import to_us
 from perdure.core.errors import BadView, nearest
 
@@ -32,21 +29,21 @@ ExprType = Literal["number", "bool", "text", "instant", "null"]
 Param = float | int | str | bool | tuple[Any, ...] | None
 
 _NAMES = {"number": "a number", "bool": "a truth value", "text": "a text", "instant": "an instant", "null": "null"}
-_TYPES: dict[type, ExprType] = {bool: "bool", int: "number", float: "number", str: "text", datetime: "instant"}
-OPERATIONS = frozenset(
-    "field const number add sub mul div floordiv mod pow neg abs eq ne lt le gt ge and or not is_null fill_null when "
-    "is_in hour weekday month day_of_year timestamp_s log1p sqrt sin cos round floor clip concat lower length".split()
-)
 
 
 def _where() -> str:
     frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__") == __name__:
+    while frame is not None and frame.f_globals.get("__name__", "").startswith("perdure.assets."):
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame is not None else ""
 
 
-def _bad(message: str, hint: str) -> NoReturn:
+def refuse(message: str, hint: str) -> NoReturn:
+    """Raise `BadView` with the file and line of the user's code that called, directly or not.
+
+    Raises:
+        BadView: always.
+    """
     raise BadView(_where() + message, hint=hint)
 
 
@@ -183,13 +180,16 @@ class Expr:
 
     def between(self, low: Any, high: Any) -> Expr:
         """`low <= value <= high`."""
-        return (self >= low) & (self <= high)
+        return _logic("and", self >= low, self <= high)
 
     def is_in(self, values: Iterable[Any]) -> Expr:
         """Whether the value is one of these constants; null stays null."""
         constants = [_lift(value) for value in values]
         if any(constant.op != "const" or constant.type != self.type for constant in constants):
-            _bad(f".is_in of {_NAMES[self.type]} got {constants!r}.", f"Give constants that are {_NAMES[self.type]} each.")
+            refuse(
+                f".is_in of {_NAMES[self.type]} got {constants!r}.",
+                f"Give constants that are {_NAMES[self.type]} each.",
+            )
         return Expr("is_in", "bool", (self,), tuple(constant.param for constant in constants))
 
     # Numbers
@@ -216,19 +216,22 @@ class Expr:
 
     def round(self, digits: int = 0) -> Expr:
         """`x * 10**digits` rounded half to even, divided by `10**digits`. 0 <= digits <= 15."""
-        if not 0 <= digits <= 15:  # noqa: PLR2004 - a 64-bit float holds 15 decimal digits
-            _bad(f".round({digits!r}) is out of range.", "Use 0 to 15 digits.")
+        if not 0 <= digits <= 15:
+            refuse(f".round({digits!r}) is out of range.", "Use 0 to 15 digits.")
         return _arithmetic("round", self, param=int(digits))
 
     def clip(self, low: float, high: float) -> Expr:
         """The value, not below `low` and not above `high`, both constants."""
         bounds = tuple(_lift(bound) for bound in (low, high))
         if any(bound.op != "const" or bound.type != "number" for bound in bounds) or low > high:
-            _bad(f".clip({low!r}, {high!r}) needs two constant numbers, the lower first.", "Write .clip(0.0, 100.0).")
+            refuse(f".clip({low!r}, {high!r}) needs two constant numbers, the lower first.", "Write .clip(0.0, 100.0).")
         return _arithmetic("clip", self, param=tuple(bound.param for bound in bounds))
 
-    __round__ = round
-    __floor__ = floor
+    def __round__(self, digits: int = 0) -> Expr:
+        return self.round(digits)
+
+    def __floor__(self) -> Expr:
+        return self.floor()
 
     # Instants, in UTC
 
@@ -271,20 +274,20 @@ class Expr:
 
     # What cannot be traced
 
-    def __bool__(self) -> NoReturn:
-        _bad(
+    def __bool__(self) -> bool:
+        refuse(
             f"{self!r} has no truth value while the view is traced.",
             "For if/else write when(condition, then, otherwise); for and/or/not write & | ~ with parentheses; "
             "for `in` write .is_in([...]); for a < x < b write x.between(a, b).",
         )
 
     def __float__(self) -> NoReturn:
-        _bad(f"{self!r} has no value while the view is traced.", "Use its methods: x.sin() for math.sin(x).")
+        refuse(f"{self!r} has no value while the view is traced.", "Use its methods: x.sin() for math.sin(x).")
 
     __int__ = __index__ = __float__
 
     def __iter__(self) -> NoReturn:
-        _bad(f"{self!r} cannot be iterated.", "A feature is one value a row.")
+        refuse(f"{self!r} cannot be iterated.", "A feature is one value a row.")
 
     __len__ = __getitem__ = __contains__ = __iter__
 
@@ -293,7 +296,7 @@ class Expr:
             raise AttributeError(name)
         known = [method for method in dir(type(self)) if not method.startswith("_")]
         near = nearest(name, known)
-        return _bad(
+        return refuse(
             f"An expression has no {name!r}.", f"Did you mean .{near}()?" if near else f"It has {', '.join(known)}."
         )
 
@@ -312,18 +315,18 @@ def _lift(value: Any) -> Expr:
         return Expr("const", "text", param=str(value))
     if isinstance(value, datetime) and value.tzinfo is not None:
         return Expr("const", "instant", param=to_us(value))
-    if isinstance(value, Row):
-        _bad("The row itself is no value.", "Name one of its fields, such as row.distance_mi.")
-    return _bad(f"{value!r} cannot stand in an expression.", "Use finite numbers, texts, truth values, aware datetimes.")
+    return refuse(
+        f"{value!r} cannot stand in an expression.", "Use finite numbers, texts, truth values, aware datetimes."
+    )
 
 
 def _as_number(expr: Expr, op: str) -> Expr:
     if expr.type == "bool":
         return Expr("number", "number", (expr,))
     if expr.type == "instant":
-        _bad(f"{op} does not work on the instant {expr!r}.", "Take a number of it first, such as x.timestamp_s().")
+        refuse(f"{op} does not work on the instant {expr!r}.", "Take a number of it first, such as x.timestamp_s().")
     if expr.type != "number":
-        _bad(f"{op} does not work on {_NAMES[expr.type]}: {expr!r}.", "It needs numbers.")
+        refuse(f"{op} does not work on {_NAMES[expr.type]}: {expr!r}.", "It needs numbers.")
     return expr
 
 
@@ -333,13 +336,13 @@ def _arithmetic(op: str, *operands: Any, param: Param = None) -> Expr:
 
 def _method(op: str, expr: Expr, needs: ExprType, gives: ExprType) -> Expr:
     if expr.type != needs:
-        _bad(f".{op}() needs {_NAMES[needs]}, but {expr!r} is {_NAMES[expr.type]}.", "Check the field's type.")
+        refuse(f".{op}() needs {_NAMES[needs]}, but {expr!r} is {_NAMES[expr.type]}.", "Check the field's type.")
     return Expr(op, gives, (expr,))
 
 
 def _concat(left: Expr, right: Expr) -> Expr:
     if (left.type, right.type) != ("text", "text"):
-        _bad(
+        refuse(
             f"{left!r} is {_NAMES[left.type]} and {right!r} is {_NAMES[right.type]}: they cannot be joined.",
             "Join texts with texts.",
         )
@@ -348,13 +351,13 @@ def _concat(left: Expr, right: Expr) -> Expr:
 
 def _unify(left: Expr, right: Expr, op: str) -> tuple[ExprType, tuple[Expr, Expr]]:
     """Both with one type; a truth value counts as a number beside a number, null as anything."""
-    if left.type == right.type or right.type == "null":
+    if right.type in (left.type, "null"):
         return left.type, (left, right)
     if left.type == "null":
         return right.type, (left, right)
     if {left.type, right.type} == {"bool", "number"}:
         return "number", (_as_number(left, op), _as_number(right, op))
-    return _bad(
+    return refuse(
         f"{op}: {left!r} is {_NAMES[left.type]}, but {right!r} is {_NAMES[right.type]}.", "Both must be of one type."
     )
 
@@ -362,7 +365,7 @@ def _unify(left: Expr, right: Expr, op: str) -> tuple[ExprType, tuple[Expr, Expr
 def _compare(op: str, left: Any, right: Any) -> Expr:
     first, second = _lift(left), _lift(right)
     if "null" in (first.type, second.type):
-        _bad("A comparison with None is always null.", "Write .is_null().")
+        refuse("A comparison with None is always null.", "Write .is_null().")
     type_, pair = _unify(first, second, op)
     if type_ == "bool" and op not in ("eq", "ne"):
         pair = (_as_number(first, op), _as_number(second, op))
@@ -373,7 +376,7 @@ def _logic(op: str, *operands: Any) -> Expr:
     lifted = tuple(_lift(operand) for operand in operands)
     for expr in lifted:
         if expr.type != "bool":
-            _bad(
+            refuse(
                 f"{op} needs truth values, but {expr!r} is {_NAMES[expr.type]}.",
                 "Put comparisons in parentheses: (a > 1) & (b < 2).",
             )
@@ -391,93 +394,15 @@ def when(condition: Any, then: Any, otherwise: Any = None) -> Expr:
     test = _logic("not", condition).args[0]
     type_, (first, second) = _unify(_lift(then), _lift(otherwise), "when")
     if type_ == "null":
-        _bad("when(…) gives null either way.", "Give a value for one of the two.")
+        refuse("when(…) gives null either way.", "Give a value for one of the two.")
     return Expr("when", type_, (test, first, second))
 
 
 def from_json(data: Mapping[str, Any]) -> Expr:
     """The expression that `Expr.as_json` wrote.
 
-    Raises:
-        BadView: an operation that this version of perdure does not know.
+    What this version cannot compute is refused when it is compiled.
     """
-    if data["op"] not in OPERATIONS:
-        raise BadView(f"The operation {data['op']!r} is unknown.", hint="Was it written by a newer version of perdure?")
     param = data.get("param")
     args = tuple(from_json(arg) for arg in data.get("args", ()))
     return Expr(data["op"], data["type"], args, tuple(param) if isinstance(param, list) else param)
-
-
-def _field_type(annotation: Any) -> ExprType | None:
-    """Type of a field's values, null aside; None when expressions cannot hold them."""
-    if annotation in _TYPES:
-        return _TYPES[annotation]
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is typing.Annotated:
-        return _field_type(inner[0])
-    if origin is Literal:
-        inner = tuple(type(value) for value in inner)
-    elif origin not in (typing.Union, types.UnionType):
-        return None
-    found = {_field_type(part) for part in inner if part is not types.NoneType}
-    return found.pop() if len(found) == 1 else None
-
-
-class Row:
-    """The row a view's function gets while it is traced: each field of the contract is an expression."""
-
-    __slots__ = ("_contract", "_view")
-
-    def __init__(self, contract: type[Contract], view: str) -> None:
-        self._contract = contract
-        self._view = view
-
-    def __getattr__(self, name: str) -> Expr:
-        if name.startswith("__"):
-            raise AttributeError(name)
-        fields = self._contract.model_fields
-        if name not in fields:
-            near = nearest(name, fields)
-            _bad(
-                f"Feature view {self._view!r} uses the field {name!r}, which {self._contract.__name__} does not have.",
-                f"Did you mean {near!r}?" if near else f"It has {', '.join(fields)}.",
-            )
-        found = _field_type(fields[name].annotation)
-        if found is None:
-            _bad(
-                f"The field {name!r} of {self._contract.__name__} has a type that expressions cannot hold.",
-                "Use fields of float, int, bool, str, Literal or datetime.",
-            )
-        return Expr("field", found, param=name)
-
-
-def trace(function: Callable[[Row], Mapping[str, Any]], contract: type[Contract], view_name: str) -> dict[str, Expr]:
-    """The features that `function` computes from one row: name → expression, in its order.
-
-    The function runs once, on a `Row`.
-
-    Raises:
-        BadView: with file and line: an unknown field, something that cannot be traced, a result
-            that is no mapping of names to expressions, an instant as a feature.
-    """
-    code = function.__code__
-    place = f"{code.co_filename}:{code.co_firstlineno}: Feature view {view_name!r} "
-    try:
-        found = function(Row(contract, view_name))
-    except (TypeError, AttributeError) as error:
-        raise BadView(
-            f"{place}cannot be traced: {error}.", hint="Use operators and the methods of expressions only."
-        ) from error
-    if not isinstance(found, Mapping) or not found:
-        raise BadView(f"{place}returned {found!r}.", hint='Return the features by name: {"gust": w.wind_gust}.')
-    for name, expr in found.items():
-        if not isinstance(name, str) or not name.isidentifier():
-            raise BadView(f"{place}has a feature named {name!r}.", hint="Use letters, digits and underscores.")
-        if not isinstance(expr, Expr):
-            raise BadView(f"{place}gives {name!r} as {expr!r}, which uses no field.", hint="Compute it from the row.")
-        if expr.type == "instant":
-            raise BadView(
-                f"{place}gives the instant {expr!r} as {name!r}.",
-                hint="Take a number of it: .hour(), .weekday(), .timestamp_s().",
-            )
-    return dict(found)

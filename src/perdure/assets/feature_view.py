@@ -20,11 +20,14 @@ from datetime import timedelta
 from typing import Any
 
 from perdure.assets.contract import Contract
-from perdure.assets.expressions import Expr, Row, trace
+from perdure.assets.expressions import Expr
+from perdure.assets.fields import contract_fields
 from perdure.assets.source import Source, checked_name
+from perdure.assets.tracing import Row, trace
 from perdure.core.canonical import content_hash
 from perdure.core.errors import BadView, nearest
-from perdure.core.units import duration_text
+
+_KEY_TYPES = ("str", "int", "literal", "enum")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,21 +49,33 @@ class FeatureView:
     @property
     def contract(self) -> type[Contract]:
         """Contract of the rows that the features are computed from."""
-        contract = self.on or (self.source and self.source.contract)
-        assert contract is not None
-        return contract
+        if self.source is not None:
+            return self.source.contract
+        assert self.on is not None
+        return self.on
 
     def definition(self) -> dict[str, Any]:
-        """The view as canonical data: what its version hashes."""
+        """The view as canonical data: what its version hashes, and enough to compute it without the code.
+
+        Features are a list: a stored row holds its values in this order.
+        """
         return {
             "name": self.name,
             "kind": "on_demand" if self.source is None else "stored",
             "key": list(self.key),
             "source": self.source.name if self.source else None,
             "event_at": self.source.event_at if self.source else None,
-            "ttl": duration_text(self.ttl) if self.ttl else None,
-            "features": {name: expr.as_json() for name, expr in self.features.items()},
+            "available_at": self._available_at(),
+            "ttl_us": self.ttl // timedelta(microseconds=1) if self.ttl is not None else None,
+            "features": [{"name": name, "expr": expr.as_json()} for name, expr in self.features.items()],
         }
+
+    def _available_at(self) -> str | int | None:
+        """A field's name, or the delay after `event_at` in microseconds."""
+        if self.source is None:
+            return None
+        declared = self.source.available_at
+        return declared if isinstance(declared, str) else declared // timedelta(microseconds=1)
 
     @property
     def version(self) -> str:
@@ -94,7 +109,7 @@ def feature_view(
     def declare(function: Callable[[Row], Mapping[str, Any]]) -> FeatureView:
         label = checked_name(name or function.__name__, "feature view")
         _check_shape(label, keys, source, ttl, on)
-        contract = on if on is not None else source.contract if source is not None else None
+        contract = source.contract if source is not None else on
         assert contract is not None
         return FeatureView(label, trace(function, contract, label), keys, source, ttl, on)
 
@@ -113,12 +128,24 @@ def _check_shape(
         if key or ttl:
             raise BadView(f"Feature view {name!r} is on demand, so key= and ttl= mean nothing.", hint="Remove them.")
         return
+    if ttl is not None and ttl <= timedelta(0):
+        raise BadView(f"Feature view {name!r} has a ttl of {ttl}.", hint="Leave it out to use rows for ever.")
     if not key:
         raise BadView(f"Feature view {name!r} has a source and no key.", hint="Name the field to find its rows by.")
+    _check_key(name, key, source)
+
+
+def _check_key(name: str, key: tuple[str, ...], source: Source) -> None:
+    types = {spec.name: spec.type for spec in contract_fields(source.contract)}
     for field in key:
-        if field not in source.contract.model_fields:
-            near = nearest(field, source.contract.model_fields)
+        if field not in types:
+            near = nearest(field, types)
             raise BadView(
                 f"Feature view {name!r} is keyed by {field!r}, which source {source.name!r} does not have.",
-                hint=f"Did you mean {near!r}?" if near else "",
+                hint=f"Did you mean {near!r}?" if near else f"It has {', '.join(types)}.",
+            )
+        if types[field] not in _KEY_TYPES:
+            raise BadView(
+                f"Feature view {name!r} is keyed by {field!r}, a {types[field]}.",
+                hint="Key by text or int fields: they are equal or not without rounding.",
             )
