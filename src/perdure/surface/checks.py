@@ -1,0 +1,184 @@
+"""What `perdure check` says of a project that loads: errors, warnings, notes, each with what to do.
+
+Called by the SDK. Reads declarations only: no data, no store. A declaration that cannot mean
+anything fails when it is made; here is told what means something else than its author thinks.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic.functional_validators import AfterValidator, BeforeValidator, PlainValidator, WrapValidator
+
+from perdure.assets.contract import Contract
+from perdure.assets.feature_view import FeatureView
+from perdure.assets.model import Model
+from perdure.assets.objective import Objective
+from perdure.assets.project import Project
+from perdure.assets.source import CallableReader, Source
+from perdure.core.errors import nearest
+from perdure.core.units import duration_text
+
+Level = Literal["error", "warning", "note"]
+_LEVELS: Sequence[Level] = ("error", "warning", "note")
+_Said = Iterator[tuple[Level, str, str]]
+"""Level, what is said of the asset, hint."""
+_VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckNote:
+    """One thing to know about a project. `where` is `file:line`, or the asset where no file is known."""
+
+    level: Level
+    where: str
+    text: str
+    hint: str = ""
+
+
+def check_project(project: Project, signals: Mapping[str, Iterable[str]]) -> list[CheckNote]:
+    """Everything doubtful about a project, errors first.
+
+    Args:
+        project: loaded, or made by hand in a notebook.
+        signals: names of the signals that each kind of asset has, such as `{"model": ["mae"]}`.
+    """
+    found: list[CheckNote] = []
+    for kind, name, asset in _assets(project):
+        where = _where(project, kind, name, asset)
+        label = f"{kind[0].upper()}{kind[1:]} {name!r}"
+        for level, text, hint in (*_home(asset), *_CHECKS[kind](asset), *_objectives(asset, kind, signals)):
+            found.append(CheckNote(level, where, f"{label} {text}", hint))
+    if not project.models:
+        found.append(CheckNote("warning", project.name, "The project declares no model.", "Subclass perdure.Model."))
+    return sorted(found, key=lambda note: (_LEVELS.index(note.level), note.where, note.text))
+
+
+def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
+    for kind, assets in (
+        ("contract", project.contracts),
+        ("source", project.sources),
+        ("feature view", project.views),
+        ("model", project.models),
+    ):
+        for name, asset in assets.items():
+            yield kind, name, asset
+
+
+def _where(project: Project, kind: str, name: str, asset: Any) -> str:
+    place = getattr(project, "places", {}).get((kind, name))
+    if place:
+        return str(place)
+    try:
+        return f"{Path(inspect.getsourcefile(asset) or '').name}:{inspect.getsourcelines(asset)[1]}"
+    except (OSError, TypeError):
+        return f"{kind} {name}"
+
+
+def _code_of(asset: Any) -> Any:
+    """The class or function that an asset's own code lives in; None where it is data only."""
+    if isinstance(asset, Source):
+        return asset.read.function if isinstance(asset.read, CallableReader) else None
+    return asset if isinstance(asset, type) else None
+
+
+def _home(asset: Any) -> _Said:
+    if getattr(_code_of(asset), "__module__", "") == "__main__":
+        yield (
+            "error",
+            "lives only in a notebook or a script: no other process can load it.",
+            "Move it into the project's package.",
+        )
+
+
+def _contract(contract: type[Contract]) -> _Said:
+    decorators = contract.__pydantic_decorators__
+    names = [*decorators.field_validators, *decorators.validators, *decorators.model_validators]
+    names += [*decorators.root_validators]
+    for name, info in contract.model_fields.items():
+        if any(isinstance(each, _VALIDATORS) for each in info.metadata):
+            names.append(f"Annotated {name}")
+    if names:
+        yield (
+            "note",
+            f"has validators of its own ({', '.join(sorted(names))}): its rows are judged one by one.",
+            "Express them as types and constraints where batches must be quick.",
+        )
+
+
+def _source(source: Source) -> _Said:
+    if not source.healthy:
+        yield (
+            "warning",
+            "has no objectives: nobody will notice when it goes stale.",
+            "Write: healthy=[freshness_h(over=days(1)) <= 6]",
+        )
+    if not source.owner:
+        yield "note", "has no owner.", 'Write: owner="data-platform"'
+
+
+def _view(view: FeatureView) -> _Said:
+    if view.source is not None and view.ttl is None:
+        yield "note", "has no ttl: a row of any age is served.", "Write: ttl=hours(3)"
+
+
+def _model(model: type[Model]) -> _Said:
+    for attribute, example in (("purpose", "Crew planning: minutes in the air"), ("owner", "flight-ops")):
+        if not getattr(model, attribute):
+            yield "warning", f"has no {attribute}.", f'Write: {attribute} = "{example}"'
+    if not model.healthy:
+        yield "warning", "has no objectives: it can decay unseen.", "Write: healthy = [mae(over=days(7)) <= 9.0]"
+    yield from _policy(model)
+
+
+def _policy(model: type[Model]) -> _Said:
+    policy = model.policy
+    if policy.trigger == "evidence" and not model.healthy:
+        yield "error", "acts on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
+    if policy.autonomy == "observe" and policy.trigger != "manual":
+        yield (
+            "warning",
+            f"has the trigger {policy.trigger!r} and a policy that only observes: nothing will be done.",
+            "Use Policy.propose or Policy.act.",
+        )
+    if policy.autonomy != "observe" and policy.watch < model.label.delay:
+        yield (
+            "warning",
+            f"watches a release for {duration_text(policy.watch)}: its labels come only after that.",
+            "Give the policy a longer watch.",
+        )
+    if policy.training == "stateful" and "warm_start" not in inspect.signature(model.fit).parameters:
+        yield (
+            "error",
+            "trains on from a checkpoint, but fit takes no warm_start.",
+            "Write: def fit(self, data, warm_start=None)",
+        )
+
+
+def _objectives(asset: Any, kind: str, signals: Mapping[str, Iterable[str]]) -> _Said:
+    objectives: Sequence[Objective] = getattr(asset, "healthy", ())
+    known = sorted(signals.get(kind, ()))
+    for objective in objectives:
+        signal = objective.spec.signal
+        if signal not in known:
+            near = nearest(signal, known)
+            hint = f"Did you mean {near!r}?" if near else f"Signals of a {kind}: {', '.join(known) or 'none'}."
+            yield "error", f"is held to {signal!r}, which nothing measures.", hint
+        if kind == "model" and not objective.stakeholder:
+            yield (
+                "warning",
+                f"owes the objective `{objective.text()}` to nobody.",
+                'Name the stakeholder: (…).owed_to("crew planning")',
+            )
+
+
+_CHECKS: Mapping[str, Callable[[Any], _Said]] = {
+    "contract": _contract,
+    "source": _source,
+    "feature view": _view,
+    "model": _model,
+}
