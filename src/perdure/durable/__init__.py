@@ -1,1 +1,1 @@
-"""perdure.durable."""
+"""What makes work survive crashes and rivals: leases held while it is done."""

@@ -1,1 +1,1 @@
-"""perdure.stores.blobs."""
+"""Blobs: immutable bytes by their digest, verified on every read."""

@@ -58,11 +58,18 @@ class Incident:
     opened_at: datetime
     closed_at: datetime | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    closing: str = ""
+    """How it ended; empty while it lasts."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One link of the chain: `hash` covers every other field, `previous` included."""
+    """One link of the chain: `hash` is the content hash of every other field, `previous` included.
+
+    `subject` names what was changed; several assets are separated by commas. `facts["records"]`
+    lists the digests of the records that the entry wrote: so a record changed behind the ledger's
+    back is found too.
+    """
 
     sequence: int
     at: datetime
@@ -84,6 +91,8 @@ class ChainReport:
     n_entries: int
     broken_at: int | None
     text: str
+    head: str = ""
+    """Hash of the newest entry. Noted elsewhere, it reveals even a chain that was rewritten as a whole."""
 
     @property
     def intact(self) -> bool:
@@ -105,7 +114,13 @@ class Registry(Protocol):
 
     def put_asset(self, kind: str, name: str, definition: Mapping[str, Any]) -> AssetRecord: ...
     def list_assets(self, kind: str | None = None) -> list[AssetRecord]: ...
-    def put_version(self, version: Version) -> Version: ...
+    def put_version(self, version: Version) -> Version:
+        """The version as stored. One that is there already stays as it is, its first metrics and instant too.
+
+        :raises Refused: the id is taken by a version of other content.
+        """
+        ...
+
     def get_version(self, version_id: str) -> Version:
         """:raises NotFound: no such version; the message names the nearest."""
         ...
@@ -122,15 +137,25 @@ class Registry(Protocol):
 class Pointers(Protocol):
     """Named aliases. A set of moves happens as one event under one sequence number."""
 
-    def set(self, pointers: Sequence[Pointer]) -> int:
+    def set(self, pointers: Sequence[Pointer], *, facts: Mapping[str, Any] | None = None) -> int:
         """Point; returns the new generation (the sequence number of this move).
 
+        Pointers that already stand so are left alone; when all do, nothing is written and the
+        present generation returned, so a step that is done twice moves once. `facts` are the
+        evidence, kept with each move.
+
         :raises NotFound: a version that does not exist, or is not of that asset.
+        :raises DeclarationError: a share outside 0 to 1, or one pointer twice.
         """
         ...
 
-    def remove(self, asset: str, name: str) -> int: ...
-    def list(self, asset: str | None = None) -> list[Pointer]: ...
+    def remove(self, asset: str, name: str) -> int:
+        """Take the pointer away; its history stays. Returns the new generation.
+
+        :raises NotFound: no such pointer.
+        """
+        ...
+
     def history(self, asset: str) -> list[PointerMove]:
         """Every move, oldest first; nothing is ever overwritten."""
         ...
@@ -138,6 +163,8 @@ class Pointers(Protocol):
     def generation(self) -> int:
         """Sequence number of the newest move of any pointer; 0 when none."""
         ...
+
+    def list(self, asset: str | None = None) -> list[Pointer]: ...
 
 
 class Incidents(Protocol):
@@ -147,7 +174,13 @@ class Incidents(Protocol):
         """Opens, or returns the one already open for this asset and kind."""
         ...
 
-    def close(self, incident_id: str, summary: str) -> Incident: ...
+    def close(self, incident_id: str, summary: str) -> Incident:
+        """Close with how it ended; an incident that is closed already stays as it is.
+
+        :raises NotFound: no such incident.
+        """
+        ...
+
     def list(self, *, open_only: bool = False) -> list[Incident]: ...
 
 
@@ -175,9 +208,15 @@ class Cursors(Protocol):
 class Audit(Protocol):
     """The hash-chained log."""
 
-    def append(self, action: str, subject: str, facts: Mapping[str, Any]) -> AuditEntry: ...
+    def append(self, action: str, subject: str, facts: Mapping[str, Any]) -> AuditEntry:
+        """Add an entry of one's own, such as a decision with its evidence.
+
+        :raises DeclarationError: `facts` has the key `records`, which is the ledger's, or no canonical form.
+        """
+        ...
+
     def list(self, *, after: int = 0, limit: int = 1000, subject: str | None = None) -> list[AuditEntry]:
-        """Entries with a greater sequence number, oldest first."""
+        """The project's entries with a greater sequence number, oldest first; `subject`: those that name it."""
         ...
 
 
@@ -216,11 +255,11 @@ class Ledger(Protocol):
         ...
 
     def sequence(self) -> int:
-        """Sequence number of the newest audit entry; cheap, for polling."""
+        """Sequence number of the newest audit entry of any project; cheap, for polling."""
         ...
 
     def verify(self) -> ChainReport:
-        """Recompute the whole chain and compare. O(entries)."""
+        """Recompute the whole chain, of all projects, and compare it and every record. O(entries)."""
         ...
 
     def close(self) -> None: ...
@@ -230,11 +269,14 @@ class Leases(Protocol):
     """Leases on the machine's clock. Epochs never go back, also over crashes."""
 
     def acquire(self, name: str, owner: str, ttl_s: float) -> Lease | None:
-        """The lease, if it is free, expired or already the owner's (then the epoch stays)."""
+        """The lease, if it is free, expired or already the owner's (then the epoch stays).
+
+        `owner` names one living worker: two workers under one name would not be fenced from each other.
+        """
         ...
 
     def renew(self, lease: Lease, ttl_s: float) -> bool:
-        """Push the expiry; False when the lease went to somebody else."""
+        """Push the expiry, also of a lease that expired and nobody took; False when it is somebody else's."""
         ...
 
     def release(self, lease: Lease) -> None:

@@ -13,6 +13,12 @@ class Readings(Protocol):
     """Readings by asset and signal. Putting an equal (asset, signal, slice, version, window) again replaces it."""
 
     def put(self, readings: Sequence[Reading]) -> None: ...
+    def latest(self, asset: str) -> list[Reading]:
+        """The newest reading of each signal and slice of an asset."""
+        ...
+
+    def close(self) -> None: ...
+
     def list(
         self,
         asset: str | None = None,
@@ -23,9 +29,3 @@ class Readings(Protocol):
     ) -> list[Reading]:
         """In order of `at`, oldest first; the newest `limit` of them."""
         ...
-
-    def latest(self, asset: str) -> list[Reading]:
-        """The newest reading of each signal and slice of an asset."""
-        ...
-
-    def close(self) -> None: ...

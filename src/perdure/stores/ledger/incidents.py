@@ -1,0 +1,98 @@
+"""The incidents role: open and closed stretches of ill health."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from perdure.core.clock import from_us, to_us
+from perdure.core.errors import not_found
+from perdure.core.ids import new_id
+from perdure.stores.ledger.chain import json_text
+from perdure.stores.ledger.protocols import Incident
+from perdure.stores.ledger.schema import incidents
+from perdure.stores.ledger.scope import Change, Scope, Write
+
+
+class SqlIncidents:
+    """Incidents, over one snapshot or transaction."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def open(self, asset: str, kind: str, summary: str, facts: Mapping[str, Any]) -> Incident:
+        """Open an incident, or return the one already open for this asset and kind."""
+        author = self._scope.writing()
+        query = select(incidents).where(
+            incidents.c.project == self._scope.project,
+            incidents.c.asset == asset,
+            incidents.c.kind == kind,
+            incidents.c.closed_us.is_(None),
+        )
+        stored = self._scope.connection.execute(query).one_or_none()
+        if stored is not None:
+            return _incident(stored)
+        incident = Incident(new_id("inc"), asset, kind, summary, author.at, facts=json.loads(json_text(facts)))
+        self._save("incidents.open", incident, summary, replaces=False)
+        return incident
+
+    def close(self, incident_id: str, summary: str) -> Incident:
+        """Close with how it ended; one that is closed already stays as it is.
+
+        Raises:
+            NotFound: no such incident.
+        """
+        author = self._scope.writing()
+        query = select(incidents).where(incidents.c.project == self._scope.project, incidents.c.id == incident_id)
+        stored = self._scope.connection.execute(query).one_or_none()
+        if stored is None:
+            known = select(incidents.c.id).where(incidents.c.project == self._scope.project)
+            raise not_found("incident", incident_id, self._scope.connection.scalars(known))
+        if stored.closed_us is not None:
+            return _incident(stored)
+        incident = replace(_incident(stored), closed_at=author.at, closing=summary)
+        self._save("incidents.close", incident, summary, replaces=True)
+        return incident
+
+    def _save(self, action: str, incident: Incident, summary: str, *, replaces: bool) -> None:
+        row = {
+            "project": self._scope.project,
+            "id": incident.id,
+            "asset": incident.asset,
+            "kind": incident.kind,
+            "summary": incident.summary,
+            "closing": incident.closing,
+            "opened_us": to_us(incident.opened_at),
+            "closed_us": None if incident.closed_at is None else to_us(incident.closed_at),
+            "facts": json_text(incident.facts),
+            "actor": self._scope.writing().actor,
+        }
+        said = {"incident": incident.id, "kind": incident.kind, "summary": summary}
+        self._scope.save(Change(action, incident.asset, said), [Write(incidents, row, replaces=replaces)])
+
+    def list(self, *, open_only: bool = False) -> list[Incident]:
+        """Incidents in the order in which they were opened."""
+        query = select(incidents).where(incidents.c.project == self._scope.project)
+        if open_only:
+            query = query.where(incidents.c.closed_us.is_(None))
+        rows = self._scope.connection.execute(query.order_by(incidents.c.opened_us, incidents.c.id))
+        return [_incident(row) for row in rows]
+
+
+def _incident(row: Row[Any]) -> Incident:
+    return Incident(
+        id=row.id,
+        asset=row.asset,
+        kind=row.kind,
+        summary=row.summary,
+        opened_at=from_us(row.opened_us),
+        closed_at=None if row.closed_us is None else from_us(row.closed_us),
+        facts=json.loads(row.facts),
+        closing=row.closing,
+    )

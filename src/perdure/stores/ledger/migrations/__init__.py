@@ -1,0 +1,1 @@
+"""The ledger's Alembic environment; run by `stores.ledger.migrate` when a file is opened."""

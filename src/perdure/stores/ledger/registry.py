@@ -1,0 +1,149 @@
+"""The registry role: assets with their newest definition, and immutable versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from perdure.assets.version import Version
+from perdure.core.canonical import content_hash
+from perdure.core.clock import from_us, to_us
+from perdure.core.errors import Refused, not_found
+from perdure.stores.ledger.chain import json_text
+from perdure.stores.ledger.protocols import AssetRecord
+from perdure.stores.ledger.schema import assets, versions
+from perdure.stores.ledger.scope import Change, Scope, Write
+
+
+class SqlRegistry:
+    """Assets and their versions, over one snapshot or transaction."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def put_asset(self, kind: str, name: str, definition: Mapping[str, Any]) -> AssetRecord:
+        """Keep the asset's definition; one equal to the stored one changes nothing."""
+        author = self._scope.writing()
+        digest = content_hash(definition)
+        query = select(assets).where(assets.c.project == self._scope.project, assets.c.kind == kind)
+        stored = self._scope.connection.execute(query.where(assets.c.name == name)).one_or_none()
+        if stored is not None and stored.digest == digest:
+            return _asset(stored)
+        text = json_text(definition)
+        row = {
+            "project": self._scope.project,
+            "kind": kind,
+            "name": name,
+            "digest": digest,
+            "definition": text,
+            "at_us": to_us(author.at),
+            "actor": author.actor,
+        }
+        change = Change("registry.put_asset", name, {"kind": kind, "digest": digest})
+        self._scope.save(change, [Write(assets, row, replaces=stored is not None)])
+        return AssetRecord(kind, name, digest, json.loads(text), author.at)
+
+    def list_assets(self, kind: str | None = None) -> list[AssetRecord]:
+        """Assets by kind and name."""
+        query = select(assets).where(assets.c.project == self._scope.project).order_by(assets.c.kind, assets.c.name)
+        if kind is not None:
+            query = query.where(assets.c.kind == kind)
+        return [_asset(row) for row in self._scope.connection.execute(query)]
+
+    def put_version(self, version: Version) -> Version:
+        """Keep the version; one that is there already stays as it is.
+
+        Raises:
+            Refused: the id is taken by a version of other content, or is not of that asset.
+        """
+        self._scope.writing()
+        if version.id.partition("@")[0] != version.asset:
+            raise Refused(f"The version id {version.id!r} is not of the asset {version.asset!r}.")
+        row = _version_row(self._scope.project, version)
+        stored = self._find(version.id)
+        if stored is not None:
+            return _same_content(stored, row)
+        facts = {"kind": version.kind, "version": version.id, "artifacts": version.artifacts}
+        self._scope.save(Change("registry.put_version", version.asset, facts), [Write(versions, row)])
+        return version
+
+    def get_version(self, version_id: str) -> Version:
+        """The version of an id.
+
+        Raises:
+            NotFound: no such version; the message names the nearest.
+        """
+        row = self._find(version_id)
+        if row is None:
+            known = select(versions.c.id).where(versions.c.project == self._scope.project)
+            raise not_found("version", version_id, self._scope.connection.scalars(known))
+        return _version(row)
+
+    def list_versions(self, asset: str) -> list[Version]:
+        """The asset's versions, oldest first."""
+        query = select(versions).where(versions.c.project == self._scope.project, versions.c.asset == asset)
+        rows = self._scope.connection.execute(query.order_by(versions.c.created_us, versions.c.sequence))
+        return [_version(row) for row in rows]
+
+    def find_artifact(self, digest: str) -> str | None:
+        """Id of the oldest version that holds this blob digest. O(versions)."""
+        query = select(versions.c.id, versions.c.artifacts).where(
+            versions.c.project == self._scope.project, versions.c.artifacts.contains(digest, autoescape=True)
+        )
+        for row in self._scope.connection.execute(query.order_by(versions.c.sequence)):
+            if digest in json.loads(row.artifacts).values():
+                return str(row.id)
+        return None
+
+    def _find(self, version_id: str) -> Row[Any] | None:
+        query = select(versions).where(versions.c.project == self._scope.project, versions.c.id == version_id)
+        return self._scope.connection.execute(query).one_or_none()
+
+
+def _asset(row: Row[Any]) -> AssetRecord:
+    return AssetRecord(row.kind, row.name, row.digest, json.loads(row.definition), from_us(row.at_us))
+
+
+def _version_row(project: str, version: Version) -> dict[str, Any]:
+    return {
+        "project": project,
+        "id": version.id,
+        "asset": version.asset,
+        "kind": version.kind,
+        "definition": json_text(version.definition),
+        "artifacts": json_text(version.artifacts),
+        "lineage": json_text(version.lineage),
+        "metrics": json_text(version.metrics),
+        "created_us": to_us(version.created_at),
+        "actor": version.actor,
+    }
+
+
+def _version(row: Row[Any]) -> Version:
+    return Version(
+        id=row.id,
+        asset=row.asset,
+        kind=row.kind,
+        definition=json.loads(row.definition),
+        artifacts=json.loads(row.artifacts),
+        lineage=json.loads(row.lineage),
+        metrics=json.loads(row.metrics),
+        created_at=from_us(row.created_us),
+        actor=row.actor,
+    )
+
+
+def _same_content(stored: Row[Any], row: Mapping[str, Any]) -> Version:
+    differing = [name for name in ("kind", "definition", "artifacts", "lineage") if getattr(stored, name) != row[name]]
+    if differing:
+        raise Refused(
+            f"The version {stored.id!r} exists with another {', '.join(differing)}: versions never change.",
+            hint="Make its id from its content with `core.ids.version_id`.",
+            differing=differing,
+        )
+    return _version(stored)

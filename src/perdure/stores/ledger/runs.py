@@ -1,0 +1,90 @@
+"""The runs role: pieces of work with their inputs and outcome."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from perdure.core.clock import from_us, to_us
+from perdure.core.errors import not_found
+from perdure.stores.ledger.chain import json_text
+from perdure.stores.ledger.protocols import Run
+from perdure.stores.ledger.schema import runs
+from perdure.stores.ledger.scope import Change, Scope, Write
+
+
+class SqlRuns:
+    """Runs by id, over one snapshot or transaction."""
+
+    __slots__ = ("_scope",)
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def put(self, run: Run) -> Run:
+        """Insert the run or put it in the place of its earlier state; an equal one changes nothing."""
+        self._scope.writing()
+        row = _run_row(self._scope.project, run)
+        stored = self._find(run.id)
+        if stored is not None and all(getattr(stored, name) == value for name, value in row.items()):
+            return run
+        said = {"run": run.id, "kind": run.kind, "status": run.status}
+        self._scope.save(Change("runs.put", run.asset, said), [Write(runs, row, replaces=stored is not None)])
+        return run
+
+    def get(self, run_id: str) -> Run:
+        """The run of an id.
+
+        Raises:
+            NotFound: no such run.
+        """
+        row = self._find(run_id)
+        if row is None:
+            known = select(runs.c.id).where(runs.c.project == self._scope.project)
+            raise not_found("run", run_id, self._scope.connection.scalars(known))
+        return _run(row)
+
+    def _find(self, run_id: str) -> Row[Any] | None:
+        query = select(runs).where(runs.c.project == self._scope.project, runs.c.id == run_id)
+        return self._scope.connection.execute(query).one_or_none()
+
+    def list(self, asset: str | None = None, *, limit: int = 100) -> list[Run]:
+        """The newest `limit` runs, newest first."""
+        query = select(runs).where(runs.c.project == self._scope.project)
+        if asset is not None:
+            query = query.where(runs.c.asset == asset)
+        rows = self._scope.connection.execute(query.order_by(runs.c.started_us.desc(), runs.c.id.desc()).limit(limit))
+        return [_run(row) for row in rows]
+
+
+def _run_row(project: str, run: Run) -> dict[str, Any]:
+    return {
+        "project": project,
+        "id": run.id,
+        "kind": run.kind,
+        "asset": run.asset,
+        "status": run.status,
+        "started_us": to_us(run.started_at),
+        "finished_us": None if run.finished_at is None else to_us(run.finished_at),
+        "params": json_text(run.params),
+        "metrics": json_text(run.metrics),
+        "facts": json_text(run.facts),
+        "actor": run.actor,
+    }
+
+
+def _run(row: Row[Any]) -> Run:
+    return Run(
+        id=row.id,
+        kind=row.kind,
+        asset=row.asset,
+        status=row.status,
+        started_at=from_us(row.started_us),
+        finished_at=None if row.finished_us is None else from_us(row.finished_us),
+        params=json.loads(row.params),
+        metrics=json.loads(row.metrics),
+        facts=json.loads(row.facts),
+        actor=row.actor,
+    )

@@ -1,0 +1,157 @@
+"""The ledger's tables as SQLAlchemy Core, used by every role; migrations/ makes them.
+
+Instants are integers of microseconds since 1970 UTC, so they order and compare exactly; JSON is
+canonical text, so that a digest over a stored row finds any change of it. A record's digest leaves
+out empty columns: a later migration may add nullable columns without touching old digests.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
+
+REVISION = "0001"
+"""The newest migration: a file at this revision opens without loading Alembic."""
+
+metadata = MetaData()
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("recorded_us", BigInteger, nullable=False),
+    Column("project", String, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("action", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("sequence", Integer, nullable=False),
+    Column("hash", String(64), nullable=False),
+)
+"""One row: the newest link. Without it, entries cut off the end would not be missed."""
+
+assets = Table(
+    "assets",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("asset", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("artifacts", Text, nullable=False),
+    Column("lineage", Text, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("versions_by_asset", "project", "asset"),
+)
+
+pointers = Table(
+    "pointers",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("asset", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("version", String, nullable=False),
+    Column("share", Float, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+)
+
+pointer_moves = Table(
+    "pointer_moves",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    Column("asset", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("version", String, nullable=True),
+    Column("share", Float, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Index("pointer_moves_by_asset", "project", "asset", "sequence"),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("asset", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("summary", Text, nullable=False),
+    Column("closing", Text, nullable=False),
+    Column("opened_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger, nullable=True),
+    Column("facts", Text, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("incidents_by_asset", "project", "asset", "kind"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("asset", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("finished_us", BigInteger, nullable=True),
+    Column("params", Text, nullable=False),
+    Column("metrics", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("runs_by_asset", "project", "asset", "started_us"),
+)
+
+cursors = Table(
+    "cursors",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("value", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("expires_us", BigInteger, nullable=False),
+)
+"""Rows are never deleted: the epoch of a released lease must not go back. `owner` is empty then."""
+
+CHAINED = (assets, versions, pointers, pointer_moves, incidents, runs)
+"""Tables whose every row has its digest in the audit chain."""

@@ -1,0 +1,194 @@
+"""Readings in a SQLite file of their own: write-ahead log, NORMAL sync.
+
+A crash of the machine may lose the last second, never the file; kill −9 of a process loses nothing
+that `put` returned from. Written by the loop, read by the surface. Plain driver calls: one table,
+no history to migrate.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from perdure.assets.health import Reading
+from perdure.core.canonical import canonical_json
+from perdure.core.clock import from_us, to_us
+from perdure.core.errors import StoreError
+from perdure.stores.sqlite_errors import translated
+
+_BUSY_S = 10.0
+_FORMAT = 1
+"""Stored as `user_version`; a file of another number is not touched."""
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS readings (
+    project TEXT NOT NULL, actor TEXT NOT NULL,
+    asset TEXT NOT NULL, signal TEXT NOT NULL, slice TEXT NOT NULL, version TEXT NOT NULL,
+    window_start_us INTEGER NOT NULL, window_end_us INTEGER NOT NULL, at_us INTEGER NOT NULL,
+    value REAL, low REAL, high REAL, n INTEGER NOT NULL, unit TEXT NOT NULL, facts TEXT NOT NULL,
+    PRIMARY KEY (project, asset, signal, slice, version, window_start_us, window_end_us)
+)
+"""
+_INDEX = "CREATE INDEX IF NOT EXISTS readings_by_at ON readings (project, asset, at_us)"
+_COLUMNS = "asset, signal, slice, version, window_start_us, window_end_us, at_us, value, low, high, n, unit, facts"
+_PUT = f"INSERT OR REPLACE INTO readings (project, actor, {_COLUMNS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants only
+_ORDER = "at_us {0}, asset {0}, signal {0}, slice {0}, version {0}, window_start_us {0}"
+_LIST = f"""
+SELECT {_COLUMNS} FROM readings
+WHERE project = ? AND (?2 IS NULL OR asset = ?2) AND (?3 IS NULL OR signal = ?3) AND at_us >= ?4
+ORDER BY {_ORDER.format("DESC")} LIMIT ?5
+"""  # noqa: S608 - constants only
+_LATEST = f"""
+SELECT {_COLUMNS} FROM (
+    SELECT *, rank() OVER (PARTITION BY signal, slice ORDER BY at_us DESC) AS age
+    FROM readings WHERE project = ? AND asset = ?
+) WHERE age = 1 ORDER BY signal, slice, version, window_start_us
+"""  # noqa: S608 - constants only
+_FIRST_US = -(2**62)
+
+
+class SqliteReadings:
+    """Readings of one project; safe to use from several threads and processes.
+
+    Args:
+        path: the file; it and its folders are made where missing.
+        project: name on every record; only this project's readings are seen.
+        actor: who measures, on every record.
+
+    Raises:
+        StoreError: the file cannot be opened, or is of another format.
+        Corrupt: the file is no database.
+    """
+
+    def __init__(self, path: Path, *, project: str = "default", actor: str = "local") -> None:
+        self._path = path
+        self._project = project
+        self._actor = actor
+        self._lock = Lock()
+        with translated(path):
+            self._connection = _open(path)
+
+    def put(self, readings: Sequence[Reading]) -> None:
+        """Keep the readings, all or none; an equal (asset, signal, slice, version, window) is replaced.
+
+        Raises:
+            Conflict: another writer held the file for longer than 10 s.
+            StoreFull: no room left; none was kept.
+        """
+        rows = [(self._project, self._actor, *_row(reading)) for reading in readings]
+        with self._driver() as connection, _transaction(connection):
+            connection.executemany(_PUT, rows)
+
+    def latest(self, asset: str) -> list[Reading]:
+        """The newest reading of each signal and slice; several where they were taken at one instant."""
+        with self._driver() as connection:
+            rows = connection.execute(_LATEST, (self._project, asset)).fetchall()
+        return [_reading(row) for row in rows]
+
+    def close(self) -> None:
+        """Close the file; what was put stays."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _driver(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, translated(self._path):
+            yield self._connection
+
+    def list(
+        self,
+        asset: str | None = None,
+        signal: str | None = None,
+        *,
+        since: datetime | None = None,
+        limit: int = 100_000,
+    ) -> list[Reading]:
+        """The newest `limit` readings taken at or after `since`, oldest first."""
+        since_us = _FIRST_US if since is None else to_us(since)
+        with self._driver() as connection:
+            rows = connection.execute(_LIST, (self._project, asset, signal, since_us, limit)).fetchall()
+        return [_reading(row) for row in reversed(rows)]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"The folder {path.parent} cannot be made: {error.strerror}.", path=str(path)) from error
+    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(connection, path)
+    except (sqlite3.Error, StoreError):
+        connection.close()
+        raise
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, _FORMAT):
+        raise StoreError(
+            f"The readings in {path} have format {found}, but {_FORMAT} was expected.",
+            hint="They were written by another version of perdure: install it, or set the file aside.",
+        )
+    connection.execute("PRAGMA synchronous=NORMAL")
+    if found == _FORMAT:
+        return
+    connection.execute("PRAGMA journal_mode=WAL")
+    with _transaction(connection):
+        connection.execute(_TABLE)
+        connection.execute(_INDEX)
+        connection.execute(f"PRAGMA user_version={_FORMAT}")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    finally:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+
+
+def _row(reading: Reading) -> tuple[Any, ...]:
+    return (
+        reading.asset,
+        reading.signal,
+        reading.slice,
+        reading.version,
+        to_us(reading.window_start),
+        to_us(reading.window_end),
+        to_us(reading.at),
+        reading.value,
+        reading.low,
+        reading.high,
+        reading.n,
+        reading.unit,
+        canonical_json(reading.facts).decode(),
+    )
+
+
+def _reading(row: tuple[Any, ...]) -> Reading:
+    return Reading(
+        asset=row[0],
+        signal=row[1],
+        slice=row[2],
+        version=row[3],
+        window_start=from_us(row[4]),
+        window_end=from_us(row[5]),
+        at=from_us(row[6]),
+        value=row[7],
+        low=row[8],
+        high=row[9],
+        n=row[10],
+        unit=row[11],
+        facts=json.loads(row[12]),
+    )
