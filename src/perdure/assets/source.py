@@ -43,6 +43,8 @@ class CsvFile:
     rename: Mapping[str, str]
     """Column of the file → field of the contract; columns of neither are dropped."""
     null_values: tuple[str, ...] = ("", "NA")
+    timezone: str = ""
+    """Zone of instants that are written without one; empty: such rows are quarantined."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,22 @@ class CallableReader:
 Reader = CsvFile | ParquetFile | CallableReader
 
 
-def csv(path: str | Path, *, rename: Mapping[str, str] | None = None, null_values: tuple[str, ...] = ("", "NA")) -> CsvFile:
-    """Rows from a CSV file with a header."""
-    return CsvFile(Path(path), dict(rename or {}), null_values)
+def csv(
+    path: str | Path,
+    *,
+    rename: Mapping[str, str] | None = None,
+    null_values: tuple[str, ...] = ("", "NA"),
+    timezone: str = "",
+) -> CsvFile:
+    """Rows from a CSV file with a header, or from all files that match a glob.
+
+    Args:
+        path: the file; `*` and `?` in its name match several.
+        rename: column of the file → field of the contract.
+        null_values: texts that mean a missing value.
+        timezone: such as `UTC`, the zone of instants that are written without one.
+    """
+    return CsvFile(Path(path), dict(rename or {}), null_values, timezone)
 
 
 def parquet(path: str | Path, *, rename: Mapping[str, str] | None = None) -> ParquetFile:

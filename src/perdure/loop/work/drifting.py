@@ -1,0 +1,96 @@
+"""Drift of served features against the profile of what the version was trained on: the signal `drift`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from perdure.assets.health import Reading
+from perdure.assets.objective import SignalSpec
+from perdure.engines.drift import FeatureDrift, drift_by_feature
+from perdure.engines.profile import build_profile
+from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.outcomes import feature_matrix, read_captures
+from perdure.loop.work.versions import get_version, plan_of, profile_of
+
+_ERROR_SIGNALS = ("mae", "rmse")
+
+
+class DriftSignal:
+    """The largest drift of any feature, with the whole ranking among the facts.
+
+    `facts["harm_low"]` is how far, for sure, the newest error reading is over its bound: drift whose
+    `harm_low` is not positive is noted and never breaks an objective.
+    """
+
+    name = "drift"
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading a version that served in the window."""
+        start = now - spec.over
+        served = read_captures(place.stores.lake, asset.name, start, now, ["version", "features"])
+        if served.is_empty():
+            return []
+        harm = _harm_low(place, asset)
+        readings = []
+        for (version_id,), rows in served.group_by("version", maintain_order=True):
+            version = get_version(place.stores.ledger, str(version_id))
+            names = [feature.name for feature in plan_of(version).features]
+            reference = profile_of(place.stores.blobs, version)
+            current = build_profile(feature_matrix(rows["features"]), names, reference=reference)
+            ranked = drift_by_feature(reference, current, measure=spec.params["measure"])
+            readings.append(self._reading(asset, spec, now, str(version_id), rows.height, ranked, harm))
+        return readings
+
+    def _reading(
+        self,
+        asset: Watched,
+        spec: SignalSpec,
+        now: datetime,
+        version: str,
+        n: int,
+        ranked: Sequence[FeatureDrift],
+        harm: float | None,
+    ) -> Reading:
+        value = getattr(ranked[0], spec.params["measure"]) if ranked else None
+        facts: dict[str, Any] = {"features": [_fact(feature) for feature in ranked]}
+        if harm is not None:
+            facts["harm_low"] = harm
+        return Reading(
+            asset=asset.name,
+            signal=spec.signal,
+            at=now,
+            window_start=now - spec.over,
+            window_end=now,
+            value=value,
+            low=None,
+            high=None,
+            n=n,
+            unit=str(spec.params["measure"]),
+            version=version,
+            facts=facts,
+        )
+
+
+def _fact(feature: FeatureDrift) -> dict[str, Any]:
+    return {
+        "feature": feature.feature,
+        "psi": round(feature.psi, 6),
+        "js": round(feature.js, 6),
+        "ks": round(feature.ks, 6),
+        "null_ratio": [round(feature.null_ratio_reference, 6), round(feature.null_ratio_current, 6)],
+    }
+
+
+def _harm_low(place: Workplace, asset: Watched) -> float | None:
+    bounds = {
+        objective.spec.signal: objective.bound
+        for objective in asset.healthy
+        if objective.spec.signal in _ERROR_SIGNALS and objective.spec.by is None
+    }
+    for reading in place.stores.readings.latest(asset.name):
+        bound = bounds.get(reading.signal)
+        if bound is not None and reading.slice == "" and reading.low is not None:
+            return reading.low - bound
+    return None

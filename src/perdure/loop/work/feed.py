@@ -1,0 +1,174 @@
+"""Reads a source and judges its rows by the contract, once for each state of what it reads.
+
+Intake and the materialiser ask many times for small stretches of time; the rows are parsed and
+checked once and kept sorted by the instant from which they could be known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import polars as pl
+
+from perdure.assets.fields import contract_fields
+from perdure.assets.source import CallableReader, CsvFile, ParquetFile, Source
+from perdure.core.canonical import plain
+from perdure.core.errors import BadSource
+from perdure.engines.contracts import compile_contract
+
+INSTANT = pl.Datetime("us", "UTC")
+EVENT_AT = "_event_at"
+AVAILABLE_AT = "_available_at"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedRows:
+    """A source's rows under their contract.
+
+    `good` has the contract's columns with `_event_at` and `_available_at`, sorted by the latter;
+    `bad` has `row` and `errors` as JSON with `_available_at` (null where it cannot be read).
+    """
+
+    good: pl.DataFrame
+    bad: pl.DataFrame
+
+    def between(self, start: datetime | None, end: datetime) -> JudgedRows:
+        """Rows that became available in `(start, end]`; bad rows of unknown time come with the first stretch."""
+        return JudgedRows(_after(self.good, start, end), _after(self.bad, start, end, undated=start is None))
+
+    @property
+    def n_rows(self) -> int:
+        """Good and bad."""
+        return self.good.height + self.bad.height
+
+
+def _after(frame: pl.DataFrame, start: datetime | None, end: datetime, *, undated: bool = False) -> pl.DataFrame:
+    column = pl.col(AVAILABLE_AT)
+    inside = column <= end if start is None else (column <= end) & (column > start)
+    return frame.filter(inside | column.is_null() if undated else inside)
+
+
+class Feeds:
+    """Judged rows by source, cached until the file or the frame behind it changes."""
+
+    def __init__(self) -> None:
+        self._cache: dict[str, tuple[Any, JudgedRows]] = {}
+
+    def rows(self, source: Source) -> JudgedRows:
+        """All rows of the source as it reads now.
+
+        Raises:
+            BadSource: it cannot be read, or lacks the columns of its contract.
+        """
+        stamp, load = _reader(source)
+        cached = self._cache.get(source.name)
+        if cached is not None and _same(cached[0], stamp):
+            return cached[1]
+        judged = judge(source, load())
+        self._cache[source.name] = (stamp, judged)
+        return judged
+
+
+def _same(old: Any, new: Any) -> bool:
+    return old is new if isinstance(new, pl.DataFrame) else bool(old == new)
+
+
+def _reader(source: Source) -> tuple[Any, Callable[[], pl.DataFrame]]:
+    read = source.read
+    if isinstance(read, CallableReader):
+        frame = read.function()
+        if not isinstance(frame, pl.DataFrame):
+            raise BadSource(
+                f"The reader of source {source.name!r} returned a {type(frame).__name__}, not a polars DataFrame.",
+                hint="Return polars.DataFrame; convert a pandas one by polars.from_pandas.",
+            )
+        return frame, lambda: frame
+    assert isinstance(read, CsvFile | ParquetFile)
+    paths = sorted(read.path.parent.glob(read.path.name))
+    if not paths:
+        raise BadSource(
+            f"Source {source.name!r} reads {read.path}, which does not exist.",
+            hint="Paths are relative to the folder where perdure runs.",
+        )
+    stamp = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
+    return stamp, lambda: _read_files(source, read, paths)
+
+
+def _read_files(source: Source, read: CsvFile | ParquetFile, paths: list[Path]) -> pl.DataFrame:
+    try:
+        if isinstance(read, CsvFile):
+            # Every column as text: the contract parses it, and what it cannot parse is quarantined.
+            frames = [pl.read_csv(path, null_values=list(read.null_values), infer_schema=False) for path in paths]
+        else:
+            frames = [pl.read_parquet(path) for path in paths]
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise BadSource(f"Source {source.name!r} cannot read {read.path}: {error}.") from error
+    frame = pl.concat(frames, how="diagonal").rename(dict(read.rename), strict=False)
+    zone = read.timezone if isinstance(read, CsvFile) else ""
+    return frame.with_columns(_zoned(source, frame, zone)) if zone else frame
+
+
+_ZONED = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
+
+
+def _zoned(source: Source, frame: pl.DataFrame, zone: str) -> list[pl.Expr]:
+    """Instants written without a zone, rewritten with it; what cannot be read stays as it is, to be told."""
+    rewritten = []
+    for field in contract_fields(source.contract):
+        if field.type != "datetime" or field.name not in frame.columns:
+            continue
+        text = pl.col(field.name)
+        naive = pl.coalesce(
+            text.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f", strict=False),
+            text.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", strict=False),
+            text.str.to_datetime("%Y-%m-%d %H:%M", strict=False),
+            text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")),
+        )
+        utc = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+        written = utc.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
+        kept = pl.when(text.str.contains(_ZONED)).then(text).otherwise(pl.coalesce(written, text))
+        rewritten.append(kept.alias(field.name))
+    return rewritten
+
+
+def judge(source: Source, frame: pl.DataFrame) -> JudgedRows:
+    """The rows of `frame` under the source's contract, with their two times."""
+    checked = compile_contract(source.contract).check_frame(frame)
+    good = checked.good.with_columns(_times(source)).sort(AVAILABLE_AT, maintain_order=True)
+    return JudgedRows(good, _bad_rows(source, checked.bad, checked.errors))
+
+
+def _times(source: Source) -> list[pl.Expr]:
+    event_at = pl.col(source.event_at).cast(INSTANT)
+    delay = source.available_at
+    available = event_at + delay if isinstance(delay, timedelta) else pl.col(delay).cast(INSTANT)
+    return [event_at.alias(EVENT_AT), available.alias(AVAILABLE_AT)]
+
+
+def _bad_rows(source: Source, bad: pl.DataFrame, errors: list[list[dict[str, Any]]]) -> pl.DataFrame:
+    rows = [msgspec.json.encode(row).decode() for row in bad.to_dicts()]
+    return pl.DataFrame(
+        {
+            "row": pl.Series(rows, dtype=pl.String),
+            "errors": pl.Series([msgspec.json.encode(plain(error)).decode() for error in errors], dtype=pl.String),
+            AVAILABLE_AT: _readable_times(source, bad),
+        }
+    )
+
+
+def _readable_times(source: Source, bad: pl.DataFrame) -> pl.Series:
+    column = source.available_at if isinstance(source.available_at, str) else source.event_at
+    if column not in bad.columns:
+        return pl.Series([None] * bad.height, dtype=INSTANT)
+    times = bad[column]
+    if times.dtype == pl.String:
+        times = times.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+    elif not isinstance(times.dtype, pl.Datetime):
+        return pl.Series([None] * bad.height, dtype=INSTANT)
+    times = times.cast(INSTANT)
+    return times + source.available_at if isinstance(source.available_at, timedelta) else times

@@ -1,0 +1,97 @@
+"""Training-serving skew: served vectors recomputed offline as of the moment of serving: the signal `skew`.
+
+The recomputation uses the lake's rows and the offline engine, nothing of what serving read or kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+import polars as pl
+
+from perdure.assets.health import Reading
+from perdure.assets.objective import SignalSpec
+from perdure.core.stats import proportion_interval
+from perdure.engines.contracts import compile_contract
+from perdure.engines.features import FeaturePlan, compare_vectors
+from perdure.loop.intake import table_of
+from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.feed import AVAILABLE_AT
+from perdure.loop.work.outcomes import feature_matrix, read_captures
+from perdure.loop.work.versions import get_version, plan_of
+from perdure.stores.lake.protocols import Lake, Span
+
+
+class SkewSignal:
+    """Share of sampled served vectors that differ, in any feature, from their recomputation (float32, exact)."""
+
+    name = "skew"
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading a version that served in the window; the sample is drawn by the rows' keys."""
+        start = now - spec.over
+        served = read_captures(place.stores.lake, asset.name, start, now, ["key", "version", "row", "features"])
+        if served.is_empty():
+            return []
+        sampled = served.sort(pl.col("key").hash(7), "served_at", "prediction_id").head(place.settings.loop.skew_sample)
+        readings = []
+        for (version_id,), rows in sampled.sort("served_at", "prediction_id").group_by("version", maintain_order=True):
+            plan = plan_of(get_version(place.stores.ledger, str(version_id)))
+            readings.append(self._reading(place, asset, plan, str(version_id), rows, spec, now))
+        return readings
+
+    def _reading(
+        self,
+        place: Workplace,
+        asset: Watched,
+        plan: FeaturePlan,
+        version: str,
+        rows: pl.DataFrame,
+        spec: SignalSpec,
+        now: datetime,
+    ) -> Reading:
+        requests = request_rows(asset, rows).with_columns(_as_of=rows["served_at"])
+        history = histories(place.stores.lake, plan, until=now)
+        recomputed = plan.encode(plan.offline(requests, "_as_of", history).frame)
+        report = compare_vectors(
+            feature_matrix(rows["features"]), recomputed, [feature.name for feature in plan.features]
+        )
+        interval = proportion_interval(report.n_mismatched_rows, report.n_rows)
+        return Reading(
+            asset=asset.name,
+            signal=spec.signal,
+            at=now,
+            window_start=now - spec.over,
+            window_end=now,
+            value=report.n_mismatched_rows / report.n_rows,
+            # Exact comparison of a sample: a mismatch is a fact, and its absence is not stretched.
+            low=report.n_mismatched_rows / report.n_rows,
+            high=report.n_mismatched_rows / report.n_rows,
+            n=report.n_rows,
+            unit="ratio",
+            version=version,
+            facts={
+                "n_mismatched": report.n_mismatched_rows,
+                "by_feature": dict(report.by_feature),
+                "population_high": interval.high,
+            },
+        )
+
+
+def request_rows(asset: Watched, rows: pl.DataFrame) -> pl.DataFrame:
+    """The captured request rows as a typed frame of the contract's fields, in the same order."""
+    compiled = compile_contract(asset.declaration.contract)
+    decoder = msgspec.json.Decoder(compiled.struct)
+    decoded = [msgspec.structs.asdict(decoder.decode(row)) for row in rows["row"]]
+    return pl.DataFrame(decoded, schema=compiled.schema)
+
+
+def histories(lake: Lake, plan: FeaturePlan, *, until: datetime) -> Mapping[str, pl.DataFrame]:
+    """Rows of every source that the plan's stored views need, known until `until`."""
+    return {
+        source: lake.read(table_of(source), span=Span(AVAILABLE_AT, None, until))
+        for source in plan.sources
+        if lake.version(table_of(source)) is not None
+    }

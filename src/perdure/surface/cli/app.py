@@ -1,0 +1,223 @@
+"""The commands. Each is a few lines over a verb of the SDK, prints for a person or, with --json, one JSON value.
+
+Exit codes are those of the error families in `core.errors`: 2 a wrong declaration or input, 3 not
+found, 4 not ready, 5 refused, 6 a store, 7 an upstream, 8 a missing extra.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from perdure.core.clock import monotonic_s, sleep_s
+from perdure.core.errors import DeclarationError, PerdureError
+from perdure.surface.cli import show
+
+app = typer.Typer(
+    name="perdure",
+    help="Models decay. Systems perdure: declare, train, serve, measure.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+Folder = Annotated[Path, typer.Option("--project", "-p", help="Folder of perdure.toml, or one below it.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
+At = Annotated[str | None, typer.Option("--at", help="Instant in domain time, ISO 8601. Default: now.")]
+HERE = Path()
+
+
+def run() -> None:
+    """Run the command line; a perdure error becomes its message, hint and exit code."""
+    try:
+        app()
+    except PerdureError as error:
+        show.error(error, as_json="--json" in sys.argv)
+        raise SystemExit(error.exit_code) from None
+
+
+def _open(folder: Path) -> Any:
+    from perdure.surface.sdk import open_project
+
+    return open_project(folder)
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or not exist.")],
+    csv: Annotated[Path | None, typer.Option(help="A CSV file to declare the first source from.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the CSV file that the model predicts.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the CSV file with each row's instant.")] = None,
+    key: Annotated[str | None, typer.Option(help="Column of the CSV file that identifies a row.")] = None,
+    json: Json = False,
+) -> None:
+    """Make a new project: perdure.toml and a package with a contract, a source, a view and a model."""
+    from perdure.surface.scaffold import Columns, make_project
+
+    made = make_project(folder, csv, Columns(label=label, time=time, key=key))
+    show.made(made, as_json=json)
+
+
+@app.command()
+def check(project: Folder = HERE, json: Json = False) -> None:
+    """Load every declaration and tell what is wrong or doubtful, with file, line and what to write."""
+    opened = _open(project)
+    notes = opened.check()
+    show.notes(opened.project, notes, as_json=json)
+    if any(note.level == "error" for note in notes):
+        raise typer.Exit(DeclarationError.exit_code)
+
+
+@app.command()
+def train(
+    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    project: Folder = HERE,
+    at: At = None,
+    tune: Annotated[int, typer.Option("--tune", help="Search parameters in so many trials first.")] = 0,
+    json: Json = False,
+) -> None:
+    """Fit a model on what was known at an instant and register the candidate version."""
+    opened, params = _open(project), None
+    if tune:
+        with show.trials(tune, quiet=json) as progress:
+            tuned = opened.tune(model, n_trials=tune, at=at, progress=progress)
+        params = dict(tuned.best_params)
+    with show.working(f"training {model}", quiet=json):
+        trained = opened.train(model, at=at, params=params)
+    show.trained(trained, as_json=json)
+
+
+@app.command()
+def runs(
+    asset: Annotated[str | None, typer.Argument(help="Only runs of this asset.")] = None,
+    project: Folder = HERE,
+    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    json: Json = False,
+) -> None:
+    """List runs side by side: parameters, metrics, durations."""
+    show.runs(_open(project).runs(asset, limit=limit), as_json=json)
+
+
+@app.command()
+def apply(
+    project: Folder = HERE,
+    at: At = None,
+    release: Annotated[list[str] | None, typer.Option(help="MODEL=VERSION to release instead of the newest.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change; change nothing.")] = False,
+    json: Json = False,
+) -> None:
+    """Register what is declared and release the newest trained version of each model."""
+    chosen = dict(_pair(text) for text in release or [])
+    changes = _open(project).apply(at=at, release=chosen, dry_run=dry_run)
+    show.changes(changes, dry_run=dry_run, as_json=json)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    model, sign, version = text.partition("=")
+    if not sign:
+        raise DeclarationError(f"--release {text!r} names no version.", hint="Write --release MODEL=VERSION.")
+    return model, version
+
+
+@app.command()
+def up(
+    project: Folder = HERE,
+    port: Annotated[int | None, typer.Option(help="Port to serve on; 0 takes a free one.")] = None,
+    json: Json = False,
+) -> None:
+    """Serve and run the loop, everything in this process, until interrupted."""
+    opened = _open(project)
+    stopping = _until_signalled()
+    opened.up(
+        port=port,
+        stop=stopping,
+        on_ready=lambda url: show.serving(url, opened, as_json=json),
+        on_round=lambda report: show.round_line(report, as_json=json),
+    )
+
+
+@app.command()
+def serve(
+    project: Folder = HERE,
+    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
+    replay: Annotated[bool, typer.Option("--replay", help="Accept domain time from requests.")] = False,
+    json: Json = False,
+) -> None:
+    """Serve only: the data plane without the loop."""
+    opened = _open(project)
+    server = opened.server(host=host, port=port, replay=replay or None)
+    stopping = _until_signalled()
+    url = server.start()
+    show.serving(url, opened, as_json=json)
+    try:
+        while not stopping():
+            sleep_s(0.1)
+    finally:
+        server.stop()
+
+
+def _until_signalled() -> Any:
+    caught: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: caught.append(received))
+    return lambda: bool(caught)
+
+
+@app.command()
+def tick(project: Folder = HERE, at: At = None, json: Json = False) -> None:
+    """Run one round of the loop: take in sources and captures, measure what is due."""
+    began = monotonic_s()
+    report = _open(project).tick(at=at)
+    show.round_report(report, monotonic_s() - began, as_json=json)
+
+
+@app.command()
+def status(project: Folder = HERE, at: At = None, json: Json = False) -> None:
+    """What runs, how healthy it is, what is open."""
+    show.status(_open(project).status(at=at), as_json=json)
+
+
+ledger = typer.Typer(help="The record of who did what, when and why.", no_args_is_help=True)
+app.add_typer(ledger, name="ledger")
+
+
+@ledger.command()
+def verify(project: Folder = HERE, json: Json = False) -> None:
+    """Recompute the hash chain; exit code 6 when it is broken."""
+    report = _open(project).verify_ledger()
+    show.chain(report, as_json=json)
+    if not report.intact:
+        raise typer.Exit(6)
+
+
+@ledger.command("list")
+def list_entries(
+    project: Folder = HERE,
+    after: Annotated[int, typer.Option(help="Only entries after this sequence number.")] = 0,
+    limit: Annotated[int, typer.Option(help="How many.")] = 50,
+    json: Json = False,
+) -> None:
+    """Print entries of the chain, oldest first."""
+    show.entries(_open(project).audit(after=after, limit=limit), as_json=json)
+
+
+@app.command()
+def demo(
+    name: Annotated[str, typer.Argument(help="Name of the example.")] = "flights",
+    days: Annotated[int | None, typer.Option(help="Replay only so many days.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder of the output; default: `out` in the example.")] = None,
+    json: Json = False,
+) -> None:
+    """Run an example whole: prepare, train, release, serve, replay, measure."""
+    from perdure.surface.examples import run_demo
+
+    summary = run_demo(name, days=days, out=out, quiet=json)
+    if json:
+        show.print_json(summary)
+

@@ -1,0 +1,138 @@
+"""The only place where parts are wired: settings and a project become stores, kinds, a loop, a server."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from perdure.assets.feature_view import FeatureView
+from perdure.assets.project import Project
+from perdure.assets.version import Version
+from perdure.core.settings import Settings
+from perdure.engines.features import FeaturePlan
+from perdure.loop.intake import OnlineView
+from perdure.loop.protocols import Kind, Stores, Watched, Workplace
+from perdure.loop.round import Loop
+from perdure.loop.work.drifting import DriftSignal
+from perdure.loop.work.operations import FreshnessSignal, LatencySignal, ViolationsSignal, VolumeSignal
+from perdure.loop.work.performance import ErrorSignal
+from perdure.loop.work.skew import SkewSignal
+from perdure.loop.work.versions import plan_of
+from perdure.stores.blobs.files import FileBlobs
+from perdure.stores.capture.log import SegmentLog
+from perdure.stores.lake.delta import DeltaLake
+from perdure.stores.ledger.sqlite import SqliteLedger, SqliteLeases
+from perdure.stores.online.sqlite import SqliteOnline
+from perdure.stores.telemetry.sqlite import SqliteReadings
+
+ERROR_METRICS = ("mae", "rmse", "bias", "accuracy")
+
+
+def stores_root(folder: Path, settings: Settings) -> Path:
+    """Where the embedded stores of a project live."""
+    return (folder / settings.stores.root).resolve()
+
+
+def open_stores(folder: Path, settings: Settings) -> Stores:
+    """Every store of the project, made when it is not there yet."""
+    root = stores_root(folder, settings)
+    root.mkdir(parents=True, exist_ok=True)
+    ledger_path = root / "ledger.db"
+    return Stores(
+        ledger=SqliteLedger(ledger_path, project=settings.project.name),
+        leases=SqliteLeases(ledger_path),
+        lake=DeltaLake(root / "lake"),
+        online=SqliteOnline(root / "online.db"),
+        blobs=FileBlobs(root / "blobs"),
+        capture=SegmentLog(root / "capture"),
+        readings=SqliteReadings(root / "readings.db"),
+    )
+
+
+def kinds() -> Mapping[str, Kind]:
+    """The kinds of asset that perdure knows, each with its recipes."""
+    model_signals = [*(ErrorSignal(metric) for metric in ERROR_METRICS), DriftSignal(), SkewSignal(), LatencySignal()]
+    source_signals = [FreshnessSignal(), VolumeSignal(), ViolationsSignal()]
+    return {
+        "model": Kind("model", {signal.name: signal for signal in model_signals}),
+        "source": Kind("source", {signal.name: signal for signal in source_signals}),
+    }
+
+
+def watched_assets(project: Project) -> list[Watched]:
+    """What the loop keeps healthy, sources first: a broken feed explains a broken model."""
+    from perdure.assets.policy import Policy
+
+    sources = [
+        Watched(source.name, "source", tuple(source.healthy), Policy.observe(), source)
+        for source in project.sources.values()
+    ]
+    models = [
+        Watched(model.name, "model", tuple(model.healthy), model.policy, model) for model in project.models.values()
+    ]
+    return sources + models
+
+
+def open_place(folder: Path, settings: Settings, actor: str | None = None) -> Workplace:
+    """The stores with who acts on them."""
+    return Workplace(open_stores(folder, settings), settings, settings.project.name, actor or settings.project.actor)
+
+
+def worker_name() -> str:
+    """Who this process is when it holds a lease."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def make_loop(place: Workplace, project: Project) -> Loop:
+    """The control plane of a project."""
+    return Loop(
+        place,
+        kinds(),
+        list(project.sources.values()),
+        watched_assets(project),
+        online_views(place, project),
+    )
+
+
+def online_views(place: Workplace, project: Project) -> Callable[[], Sequence[OnlineView]]:
+    """The stored views to keep online: the declared ones, and those that a pointer's version still pins.
+
+    The ledger is asked again only when a pointer has moved.
+    """
+    declared = {view.version: _declared_view(view) for view in project.views.values() if view.source is not None}
+    known: tuple[int, list[OnlineView]] | None = None
+
+    def views() -> Sequence[OnlineView]:
+        nonlocal known
+        ledger = place.stores.ledger
+        sequence = ledger.sequence()
+        if known is not None and known[0] == sequence:
+            return known[1]
+        with ledger.read() as session:
+            pinned = [session.registry.get_version(pointer.version) for pointer in session.pointers.list()]
+        found = dict(declared)
+        for version in pinned:
+            found |= {view.id: view for view in _pinned_views(version, project) if view.id not in found}
+        known = (sequence, list(found.values()))
+        return known[1]
+
+    return views
+
+
+def _declared_view(view: FeatureView) -> OnlineView:
+    assert view.source is not None
+    plan = FeaturePlan.from_views([view])
+    return OnlineView(view.version, view.source, partial(plan.materialise, view.version))
+
+
+def _pinned_views(version: Version, project: Project) -> list[OnlineView]:
+    if version.kind != "model":
+        return []
+    plan = plan_of(version)
+    return [
+        OnlineView(view.id, project.source(view.source), partial(plan.materialise, view.id))
+        for view in plan.stored_views
+    ]

@@ -1,0 +1,75 @@
+"""What the verbs of the SDK and the CLI return: plain frozen records with a JSON form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from perdure.assets.health import Reading
+from perdure.assets.version import Pointer
+from perdure.stores.ledger.protocols import Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that `apply` changed, or would change."""
+
+    kind: str
+    asset: str
+    what: str
+    """`declared`, `changed`, `released` or `unchanged`."""
+    before: str = ""
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One objective with the newest reading that speaks of it."""
+
+    objective: str
+    stakeholder: str
+    state: str
+    """`healthy`, `broken`, `unsure` or `not measured`."""
+    reading: Reading | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssetStatus:
+    """One asset: what runs and how healthy it is."""
+
+    kind: str
+    name: str
+    owner: str
+    pointers: Sequence[Pointer]
+    health: Sequence[Health]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The project at a glance."""
+
+    project: str
+    at: datetime
+    assets: Sequence[AssetStatus]
+    incidents: Sequence[Incident]
+    tables: Mapping[str, int]
+    """Lake tables and their versions."""
+    holder: str | None
+    """Who runs the loop now."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """One run, as `runs` lists it."""
+
+    id: str
+    kind: str
+    asset: str
+    status: str
+    version: str
+    started_at: datetime
+    seconds: float | None
+    params: Mapping[str, Any]
+    metrics: Mapping[str, float]

@@ -1,0 +1,112 @@
+"""Starts the data plane: in this process, in a process of its own, or together with the loop."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perdure.core.clock import machine_now, monotonic_s, sleep_s
+from perdure.core.errors import LeaseHeld, NotReady
+from perdure.loop.round import RoundReport
+from perdure.surface.compose import stores_root
+
+if TYPE_CHECKING:
+    from perdure.serve.server import Server
+    from perdure.surface.sdk import Perdure
+
+
+def run_everything(
+    perdure: Perdure,
+    stop: Callable[[], bool],
+    on_ready: Callable[[str], None],
+    on_round: Callable[[RoundReport], None],
+    port: int | None,
+) -> None:
+    """Serve in a thread and run the loop here, a round every `loop.tick_s`, until `stop()`.
+
+    While another process holds the loop's lease, this one serves and waits for it.
+    """
+    server = perdure.server(port=port)
+    on_ready(server.start())
+    try:
+        while not stop():
+            try:
+                with perdure.hold_lease() as held:
+                    while not stop():
+                        on_round(perdure.loop.tick(machine_now(), held.lease))
+                        _wait(perdure.settings.loop.tick_s, stop)
+            except LeaseHeld as error:
+                _wait(error.delay_s, stop)
+    finally:
+        server.stop()
+
+
+def _wait(seconds: float, stop: Callable[[], bool]) -> None:
+    until = monotonic_s() + seconds
+    while monotonic_s() < until and not stop():
+        sleep_s(min(0.1, seconds))
+
+
+@contextmanager
+def server_process(perdure: Perdure, *, replay: bool = False, timeout_s: float = 60.0) -> Iterator[str]:
+    """A server of the project in a process of its own on a free port; gives its URL, and stops it at the end.
+
+    What it says goes to `serve/server.log` under the stores' root.
+
+    Raises:
+        NotReady: it ended, or was not ready in time; the message ends with its last words.
+    """
+    command = [sys.executable, "-m", "perdure.surface.cli", "serve", "--port", "0", "--json"]
+    command += ["--replay"] if replay else []
+    root = stores_root(perdure.folder, perdure.settings)
+    log = root / "serve" / "server.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, "PERDURE_STORES_ROOT": str(root)}
+    with log.open("wb") as errors:
+        process = subprocess.Popen(
+            command, cwd=perdure.folder, env=environment, stdout=subprocess.PIPE, stderr=errors
+        )
+        try:
+            yield _url_of(process, log, timeout_s)
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+            if process.stdout is not None:
+                process.stdout.close()
+
+
+def _url_of(process: subprocess.Popen[bytes], log: Path, timeout_s: float) -> str:
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        last = log.read_text("utf-8", "replace").strip().splitlines()[-3:]
+        raise NotReady(f"The server ended before it was ready: {' '.join(last)}")
+    url = str(msgspec.json.decode(line)["url"])
+    _await_ready(url, timeout_s)
+    return url
+
+
+def _await_ready(url: str, timeout_s: float) -> None:
+    from perdure.core.errors import UpstreamError
+    from perdure.surface.replay import Client
+
+    deadline, answer = monotonic_s() + timeout_s, None
+    while monotonic_s() < deadline:
+        client = Client(url)
+        try:
+            status, answer = client.get("/readyz")
+            if status == 200:
+                return
+        except UpstreamError as error:
+            answer = str(error)
+        finally:
+            client.close()
+        sleep_s(0.05)
+    raise NotReady(f"The server at {url} was not ready within {timeout_s:g} s: {answer!r}.")
