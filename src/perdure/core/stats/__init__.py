@@ -1,1 +1,29 @@
-"""perdure.core.stats."""
+"""The arithmetic of being sure: intervals, adjusted p-values, counts that merge. No I/O.
+
+`intervals` says how sure a number is, `multiple` corrects for many tests, `sketches` boils columns
+down, `distributions` holds the functions beneath. Engines and the loop call it.
+"""
+
+from __future__ import annotations
+
+from perdure.core.stats.intervals import (
+    Interval,
+    TooFewRows,
+    clustered_mean_interval,
+    mean_interval,
+    paired_mean_interval,
+    proportion_interval,
+    quantile_interval,
+)
+from perdure.core.stats.multiple import adjusted_p_values
+
+__all__ = [
+    "Interval",
+    "TooFewRows",
+    "adjusted_p_values",
+    "clustered_mean_interval",
+    "mean_interval",
+    "paired_mean_interval",
+    "proportion_interval",
+    "quantile_interval",
+]
