@@ -10,6 +10,30 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from perdure.assets.contract import Contract
+    from perdure.assets.expressions import when
+    from perdure.assets.feature_view import FeatureView, feature_view
+    from perdure.assets.model import Label, Model, TrainingData
+    from perdure.assets.objective import (
+        Objective,
+        accuracy,
+        bias,
+        drift,
+        freshness_h,
+        latency_ms,
+        mae,
+        rmse,
+        skew,
+        violations_ratio,
+        volume,
+    )
+    from perdure.assets.policy import Policy
+    from perdure.assets.project import Project
+    from perdure.assets.source import Source, csv, parquet
+    from perdure.core.units import days, hours, minutes, per_day, per_month, per_week, weeks
+    from perdure.surface.sdk import open_project
+
 __version__ = "0.1.0"
 
 _HOME = {
@@ -46,13 +70,48 @@ _HOME = {
     "when": "perdure.assets.expressions",
 }
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604 - the names come from the table above
+__all__ = [
+    "Contract",
+    "FeatureView",
+    "Label",
+    "Model",
+    "Objective",
+    "Policy",
+    "Project",
+    "Source",
+    "TrainingData",
+    "__version__",
+    "accuracy",
+    "bias",
+    "csv",
+    "days",
+    "drift",
+    "feature_view",
+    "freshness_h",
+    "hours",
+    "latency_ms",
+    "mae",
+    "minutes",
+    "open_project",
+    "parquet",
+    "per_day",
+    "per_month",
+    "per_week",
+    "rmse",
+    "skew",
+    "violations_ratio",
+    "volume",
+    "weeks",
+    "when",
+]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'perdure' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOME[name]), name)
+if not TYPE_CHECKING:  # type checkers see the imports above, and so tell a misspelt name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOME:
+            raise AttributeError(f"module 'perdure' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
