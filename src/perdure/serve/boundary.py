@@ -1,0 +1,25 @@
+"""The one place in serve that catches everything: code of users and of model libraries runs behind it.
+
+A failing version must not stop the watcher, a failing shadow must not stop an answer, and a client
+gets a JSON error rather than a traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+Done = TypeVar("Done")
+Failed = TypeVar("Failed")
+
+
+def contained(work: Callable[[], Done], failed: Callable[[Exception], Failed]) -> Done | Failed:
+    """What `work` returns, or what `failed` makes of the error it raised.
+
+    >>> contained(lambda: 1 // 0, lambda error: type(error).__name__)
+    'ZeroDivisionError'
+    """
+    try:
+        return work()
+    except Exception as error:  # noqa: BLE001 - foreign code behind it may raise anything
+        return failed(error)

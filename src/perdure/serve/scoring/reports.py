@@ -1,0 +1,89 @@
+"""What a server says about itself: `/healthz`, `/readyz`, `/metrics`, `/v1/models`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from perdure.assets.model import Model
+from perdure.serve.live import Live
+from perdure.serve.metrics import Counters, Reading, render
+from perdure.serve.routing import Route
+from perdure.serve.scoring.http import Reply, json_reply
+from perdure.serve.taps import Taps
+
+_METRICS_TYPE = ((b"content-type", b"text/plain; version=1.0.0; charset=utf-8"),)
+
+
+class Reports:
+    """Answers the paths that need no body."""
+
+    def __init__(self, models: Mapping[str, type[Model]], live: Live, taps: Taps, counters: Counters) -> None:
+        self._models = models
+        self._live = live
+        self._taps = taps
+        self._counters = counters
+
+    def health(self) -> Reply:
+        """The process answers."""
+        return json_reply(200, {"status": "alive"})
+
+    def ready(self) -> Reply:
+        """200 when every declared model can be asked, else 503 with the reason."""
+        live = self._live
+        status, serving = live.status, live.serving
+        routes = serving.table.routes if serving else {}
+        missing = [name for name in self._models if name not in routes]
+        report = {
+            "ready": serving is not None and not missing,
+            "generation": live.generation,
+            "source": status.source,
+            "models": {name: _versions(routes[name]) if name in routes else None for name in self._models},
+            "without_champion": missing,
+            "ledger_reachable": status.ledger_reachable,
+            "last_error": status.last_error,
+            "captures_lost": self._taps.n_lost,
+        }
+        return json_reply(200 if report["ready"] else 503, report)
+
+    def models(self) -> Reply:
+        """Every declared model with its versions."""
+        serving = self._live.serving
+        routes = serving.table.routes if serving else {}
+        rows = [
+            {
+                "name": name,
+                "task": model.task,
+                "purpose": model.purpose,
+                "owner": model.owner,
+                "contract": model.contract.__name__,
+                "arms": _arms(routes[name]) if name in routes else [],
+            }
+            for name, model in self._models.items()
+        ]
+        return json_reply(200, {"generation": self._live.generation, "models": rows})
+
+    def metrics(self) -> Reply:
+        """Prometheus text."""
+        status = self._live.status
+        readings = [
+            Reading("perdure_captures_lost", "Events that could not be recorded.", self._taps.n_lost, grows=True),
+            Reading("perdure_swaps", "Routing tables put in force.", status.n_swaps, grows=True),
+            Reading("perdure_swap_errors", "Looks at the ledger that failed.", status.n_errors, grows=True),
+            Reading("perdure_generation", "Generation of the routing table in force.", self._live.generation),
+            Reading("perdure_ledger_reachable", "1 when the ledger can be read.", float(status.ledger_reachable)),
+        ]
+        return Reply(200, render(self._counters, readings), _METRICS_TYPE)
+
+
+def _versions(route: Route) -> dict[str, str]:
+    return {arm.name: arm.version for arm in route.every_arm()}
+
+
+def _arms(route: Route) -> list[dict[str, Any]]:
+    taken = sum(arm.end - arm.start for arm in route.arms)
+    shares = {route.champion.name: 1.0 - taken}
+    return [
+        {"name": arm.name, "version": arm.version, "share": shares.get(arm.name, arm.share)}
+        for arm in route.every_arm()
+    ]

@@ -1,0 +1,180 @@
+"""The scoring server: wires the data plane's parts and runs them on uvicorn with uvloop and httptools.
+
+`surface.compose` makes one from stores and settings; tests and notebooks start one in a thread.
+A stop drains: no new connection is taken, requests under way are answered, then the segment is closed.
+"""
+
+from __future__ import annotations
+
+import gc
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+
+from perdure.assets.model import Model
+from perdure.core.errors import NotReady
+from perdure.core.settings import ServeSettings
+from perdure.engines.contracts import compile_contract
+from perdure.serve.live import Live
+from perdure.serve.metrics import Counters
+from perdure.serve.online_reader import OnlineReader
+from perdure.serve.scoring.app import AppParts, ScoringApp
+from perdure.serve.scoring.labels import LabelHandler
+from perdure.serve.scoring.predict import PredictHandler, ServedModel
+from perdure.serve.scoring.reports import Reports
+from perdure.serve.servable import Loader
+from perdure.serve.taps import Taps
+from perdure.serve.watcher import Watcher, WatcherParts
+from perdure.stores.blobs.protocols import Blobs
+from perdure.stores.capture.protocols import CaptureWriter
+from perdure.stores.ledger.protocols import Ledger
+from perdure.stores.online.protocols import Online
+
+_DRAIN_S = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScoringParts:
+    """The stores and declarations that a server works with.
+
+    `open_ledger` and `open_online` open read-only and are called again after a failure, each on the
+    thread that uses what it returns; `table_path` is where the last routing table is kept.
+    """
+
+    models: Mapping[str, type[Model]]
+    open_ledger: Callable[[], Ledger]
+    open_online: Callable[[], Online]
+    open_writer: Callable[[], CaptureWriter]
+    blobs: Blobs
+    table_path: Path
+    settings: ServeSettings
+
+
+class Server:
+    """One scoring server; it can be run once.
+
+    `run()` serves in the calling thread until a signal or `stop()`; `start()` in a thread of its own.
+    """
+
+    def __init__(self, parts: ScoringParts) -> None:
+        self._settings = parts.settings
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        config = uvicorn.Config(
+            make_app(parts),
+            loop="asyncio" if sys.platform == "win32" else "uvloop",
+            http="httptools",
+            ws="none",
+            lifespan="on",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=_DRAIN_S,
+        )
+        self._uvicorn = uvicorn.Server(config)
+
+    def bind(self) -> str:
+        """Take the port and return the URL; requests wait until the server runs.
+
+        Raises:
+            NotReady: the address is taken.
+        """
+        if self._socket is None:
+            family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
+            bound = socket.socket(family, socket.SOCK_STREAM)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                bound.bind((self._settings.host, self._settings.port))
+            except OSError as error:
+                bound.close()
+                raise NotReady(
+                    f"{self._settings.host}:{self._settings.port} cannot be bound: {error.strerror}.",
+                    hint="Choose another [serve] port, or 0 for a free one.",
+                ) from error
+            self._socket = bound
+        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
+        return f"http://{host}:{self._socket.getsockname()[1]}"
+
+    def run(self) -> None:
+        """Serve here until SIGTERM, SIGINT or `stop()`.
+
+        Raises:
+            NotReady: the address is taken.
+        """
+        self.bind()
+        assert self._socket is not None
+        self._uvicorn.run(sockets=[self._socket])
+
+    def start(self) -> str:
+        """Serve in a thread; returns the URL when requests are answered.
+
+        Raises:
+            NotReady: the address is taken, or the server did not start.
+        """
+        url = self.bind()
+        self._thread = threading.Thread(target=self.run, name="perdure-serve", daemon=True)
+        self._thread.start()
+        waited = threading.Event()
+        while not self._uvicorn.started:
+            if not self._thread.is_alive():
+                raise NotReady("The server ended while it started.", hint="Its log says why.")
+            waited.wait(0.005)
+        return url
+
+    def stop(self) -> None:
+        """Answer what is under way, close the capture segment, and end; nothing happens when it never ran."""
+        self._uvicorn.should_exit = True
+        if self._thread is not None:
+            self._thread.join()
+        if self._socket is not None:
+            self._socket.close()
+
+
+def make_app(parts: ScoringParts) -> ScoringApp:
+    """The ASGI application with its watcher, for any ASGI server that runs the lifespan."""
+    settings, live, counters = parts.settings, Live(), Counters()
+    contracts = {name: compile_contract(model.contract) for name, model in parts.models.items()}
+    served = {name: ServedModel(name, contracts[name], model.label.key) for name, model in parts.models.items()}
+    online = OnlineReader(parts.open_online, counters)
+    taps = Taps(parts.open_writer())
+    watcher = Watcher(
+        WatcherParts(
+            parts.open_ledger,
+            Loader(parts.models, parts.blobs),
+            live,
+            frozenset(parts.models),
+            parts.table_path,
+            settings.poll_ms / 1000,
+        )
+    )
+
+    def started() -> None:
+        watcher.start()
+        # What lives until the end need not be walked by every full collection.
+        gc.freeze()
+
+    def stopped() -> None:
+        watcher.stop()
+        online.close()
+        taps.close()
+
+    return ScoringApp(
+        AppParts(
+            PredictHandler(served, live, online, taps, counters, settings.max_rows),
+            LabelHandler(parts.models, taps, settings.max_rows),
+            Reports(parts.models, live, taps, counters),
+            counters,
+            started,
+            stopped,
+            settings.max_body_bytes,
+            settings.replay,
+        )
+    )
