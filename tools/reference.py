@@ -1,0 +1,94 @@
+"""Writes docs/settings.md and docs/errors.md from the code, so that neither can fall behind it.
+
+`make docs` runs it; a test fails when a page is not what it would write.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from perdure.core import errors, settings
+from perdure.core.errors import PerdureError, Permanent, Temporary
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+SETTINGS_HEAD = """\
+# Settings
+
+Settings live in `perdure.toml` in the project's folder, and may be overridden by the environment:
+`port` of `[serve]` is `PERDURE_SERVE_PORT` there. The environment wins over the file, the file over
+the default. An unknown key or a value of the wrong type is an error that names the nearest key.
+Truth values are spelled `true` or `false`, in the environment also `1`, `0`, `yes` and `no`.
+"""
+ERRORS_HEAD = """\
+# Errors
+
+Every error that perdure raises on purpose has a code, an HTTP status and an exit code of the CLI; its
+message says what happened and what was expected, its hint what to do. Over HTTP and under `--json`
+it is `{"code", "message", "hint", "facts"}`. Codes are stable: write programs against them.
+
+*Temporary* means that the same call may succeed later (`delay_s` says when to try); *permanent* that
+it fails again until somebody changes something. Each also inherits a builtin, so plain Python code
+can catch `ValueError` or `LookupError`. Decay is never an error: it is a finding.
+"""
+
+
+def settings_page() -> str:
+    """docs/settings.md as it should be."""
+    parts = [SETTINGS_HEAD]
+    for section in dataclasses.fields(settings.Settings):
+        kind: Any = section.default_factory
+        told = _attribute_docs(kind)
+        parts.append(f"## [{section.name}]\n\n{kind.__doc__}\n\n| key | type | default | |\n|---|---|---|---|")
+        for key in dataclasses.fields(kind):
+            default = str(key.default).lower() if isinstance(key.default, bool) else repr(key.default).replace("'", '"')
+            parts.append(f"| `{key.name}` | {key.type} | `{default}` | {told[key.name]} |")
+        parts.append("")
+    return "\n".join(parts)
+
+
+def errors_page() -> str:
+    """docs/errors.md as it should be."""
+    parts = [ERRORS_HEAD, "| code | class | HTTP | exit | again? | |", "|---|---|---|---|---|---|"]
+    for kind in tree(PerdureError):
+        again = "temporary" if issubclass(kind, Temporary) else "permanent" if issubclass(kind, Permanent) else ""
+        told = " ".join((inspect.getdoc(kind) or "").split("\n\n")[0].split())
+        parts.append(f"| `{kind.code}` | `{kind.__name__}` | {kind.status} | {kind.exit_code} | {again} | {told} |")
+    return "\n".join(parts) + "\n"
+
+
+def tree(root: type[PerdureError]) -> Iterator[type[PerdureError]]:
+    """Every error of core/errors.py, parents before children."""
+    for kind in root.__subclasses__():
+        if kind.__module__ == errors.__name__:
+            yield kind
+            yield from tree(kind)
+
+
+def _attribute_docs(kind: type) -> dict[str, str]:
+    """The text under each attribute of a class; a KeyError of the caller shows one that has none."""
+    body = ast.parse(inspect.getsource(kind)).body[0]
+    assert isinstance(body, ast.ClassDef)
+    found: dict[str, str] = {}
+    for attribute, text in zip(body.body, body.body[1:], strict=False):
+        if (
+            isinstance(attribute, ast.AnnAssign)
+            and isinstance(attribute.target, ast.Name)
+            and isinstance(text, ast.Expr)
+            and isinstance(text.value, ast.Constant)
+        ):
+            found[attribute.target.id] = " ".join(str(text.value.value).split())
+    return found
+
+
+PAGES = {"settings.md": settings_page, "errors.md": errors_page}
+
+if __name__ == "__main__":
+    for name, page in PAGES.items():
+        (DOCS / name).write_text(page())
+        print(f"docs/{name}")
