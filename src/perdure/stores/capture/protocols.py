@@ -50,18 +50,26 @@ class CaptureLog(Protocol):
         ...
 
     def complete_end(self, segment: str, start: int) -> int:
-        """End of the last whole frame at or after `start`: a torn tail is left for later or for ever."""
+        """End of the last whole frame at or after `start`: a torn tail is left for later or for ever.
+
+        :raises NotFound: no such segment.
+        """
         ...
 
     def read(self, span: SegmentRange) -> Iterator[Event]:
         """Events of a range, in order.
 
-        A frame whose checksum is wrong ends a segment: the rest is set aside and reported, not used.
+        Bytes that match no checksum are set aside, up to the next whole frame, and reported, not used.
 
-        :raises Corrupt: after the last good event, with the segment and the offset.
+        :raises NotFound: no such segment.
+        :raises Corrupt: after the last good event, with the facts `segment`, `start` and `end` of the
+            bytes that were set aside; the events behind them are read by a range that starts at `end`.
         """
         ...
 
     def remove(self, segment: str) -> None:
-        """Delete a closed, fully drained segment."""
+        """Delete a closed, fully drained segment; one that is gone already is fine.
+
+        :raises Conflict: its writer is still at work.
+        """
         ...

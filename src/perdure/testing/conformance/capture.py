@@ -1,0 +1,131 @@
+"""What every capture store must do, as a class of tests to inherit.
+
+class TestSegments(CaptureConformance):
+    def open_writer(self, root): return SegmentWriter(root, CaptureSettings())
+    def open_log(self, root): return SegmentLog(root)
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import pytest
+
+from perdure.core.errors import Conflict, NotFound
+from perdure.stores.capture.events import Event, LabelRow, Labels, PredictionRow, Predictions, Rejected
+from perdure.stores.capture.protocols import CaptureLog, CaptureWriter, SegmentRange
+
+
+def prediction(number: int, *, n_rows: int = 1, model: str = "air_time") -> Predictions:
+    """An answered request, number `number`: its rows have the ids `p_<number>_<row>`."""
+    rows = [
+        PredictionRow(f"p_{number}_{row}", f"k{row}", f"{model}@1", "champion", b'{"a":1}', b"\0\0\x80\x3f", b"\0", 1.5)
+        for row in range(n_rows)
+    ]
+    return Predictions(model, f"r_{number}", 1_000_000 + number, 2_000_000 + number, 250, 7, rows)
+
+
+class CaptureConformance(ABC):
+    """Order, acknowledgement and closing of segments."""
+
+    @abstractmethod
+    def open_writer(self, root: Path) -> CaptureWriter:
+        """A writer of its own under `root`, with room for a few thousand small events a segment."""
+
+    @abstractmethod
+    def open_log(self, root: Path) -> CaptureLog:
+        """The log over everything under `root`."""
+
+    def read_all(self, log: CaptureLog) -> list[Event]:
+        """Every event of every segment."""
+        spans = [SegmentRange(info.name, 0, log.complete_end(info.name, 0)) for info in log.segments()]
+        return [event for span in spans for event in log.read(span)]
+
+    def test_a_log_without_segments_is_empty(self, tmp_path: Path) -> None:
+        """A drainer may start before any server did."""
+        assert self.open_log(tmp_path / "none").segments() == []
+
+    def test_events_of_every_kind_come_back_as_they_were_written(self, tmp_path: Path) -> None:
+        """All three kinds, in order, equal."""
+        events: list[Event] = [
+            prediction(1, n_rows=2),
+            Labels("air_time", "r_2", 5, 6, [LabelRow("p_1_0", "", 12.5, 4), LabelRow("", "k", 1.0, 4)]),
+            Rejected("air_time", "r_3", 7, 8, [b'{"a":"x"}'], b'[{"row":0}]'),
+            prediction(4, n_rows=0),
+        ]
+        writer = self.open_writer(tmp_path)
+        assert all(writer.append(event) for event in events)
+        assert self.read_all(self.open_log(tmp_path)) == events
+        assert writer.n_lost == 0
+        writer.close()
+
+    def test_an_acknowledged_event_is_readable_at_once(self, tmp_path: Path) -> None:
+        """The log needs no close or flush of the writer, and grows with it."""
+        writer, log = self.open_writer(tmp_path), self.open_log(tmp_path)
+        for number in range(3):
+            assert writer.append(prediction(number))
+            assert self.read_all(log) == [prediction(each) for each in range(number + 1)]
+        writer.close()
+
+    def test_reading_goes_on_where_it_ended(self, tmp_path: Path) -> None:
+        """`complete_end` is a border of frames: ranges that meet there hold every event once."""
+        writer, log = self.open_writer(tmp_path), self.open_log(tmp_path)
+        writer.append(prediction(1))
+        [info] = log.segments()
+        border = log.complete_end(info.name, 0)
+        assert log.complete_end(info.name, border) == border
+        writer.append(prediction(2))
+        end = log.complete_end(info.name, border)
+        assert list(log.read(SegmentRange(info.name, border, end))) == [prediction(2)]
+        writer.close()
+
+    def test_a_segment_is_open_until_its_writer_closes_it(self, tmp_path: Path) -> None:
+        """`closed` never comes too early."""
+        writer, log = self.open_writer(tmp_path), self.open_log(tmp_path)
+        writer.append(prediction(1))
+        assert [info.closed for info in log.segments()] == [False]
+        writer.close()
+        assert [info.closed for info in log.segments()] == [True]
+
+    def test_an_open_segment_is_not_removed(self, tmp_path: Path) -> None:
+        """Removing it would lose what its writer appends next."""
+        writer, log = self.open_writer(tmp_path), self.open_log(tmp_path)
+        writer.append(prediction(1))
+        [info] = log.segments()
+        with pytest.raises(Conflict):
+            log.remove(info.name)
+        writer.close()
+        log.remove(info.name)
+        log.remove(info.name)
+        assert log.segments() == []
+
+    def test_a_segment_that_is_not_there_is_not_found(self, tmp_path: Path) -> None:
+        """Not an empty one."""
+        log = self.open_log(tmp_path)
+        with pytest.raises(NotFound):
+            log.complete_end("nothing", 0)
+        with pytest.raises(NotFound):
+            list(log.read(SegmentRange("nothing", 0, 10)))
+
+    def test_two_writers_never_mix(self, tmp_path: Path) -> None:
+        """Each has its own segments, in order of creation."""
+        first, second = self.open_writer(tmp_path), self.open_writer(tmp_path)
+        for number in range(10):
+            first.append(prediction(number, model="first"))
+            second.append(prediction(number, model="second"))
+        found = self.read_all(self.open_log(tmp_path))
+        expected = [prediction(number, model=model) for model in ("first", "second") for number in range(10)]
+        assert found == expected
+        first.close()
+        second.close()
+
+    def test_what_comes_after_close_is_counted_as_lost(self, tmp_path: Path) -> None:
+        """An event is never dropped in silence, and never raises."""
+        writer = self.open_writer(tmp_path)
+        writer.append(prediction(1))
+        writer.close()
+        writer.close()
+        assert writer.append(prediction(2)) is False
+        assert writer.n_lost == 1
+        assert self.read_all(self.open_log(tmp_path)) == [prediction(1)]
