@@ -184,6 +184,8 @@ class Expr:
 
     def is_in(self, values: Iterable[Any]) -> Expr:
         """Whether the value is one of these constants; null stays null."""
+        if self.type == "instant":
+            refuse(f".is_in does not work on the instant {self!r}.", "Compare with ==, or take a number of it first.")
         constants = [_lift(value) for value in values]
         if any(constant.op != "const" or constant.type != self.type for constant in constants):
             refuse(
@@ -274,7 +276,7 @@ class Expr:
 
     # What cannot be traced
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # noqa: PLE0304 - it has no truth value and says so
         refuse(
             f"{self!r} has no truth value while the view is traced.",
             "For if/else write when(condition, then, otherwise); for and/or/not write & | ~ with parentheses; "
@@ -351,10 +353,12 @@ def _concat(left: Expr, right: Expr) -> Expr:
 
 def _unify(left: Expr, right: Expr, op: str) -> tuple[ExprType, tuple[Expr, Expr]]:
     """Both with one type; a truth value counts as a number beside a number, null as anything."""
-    if right.type in (left.type, "null"):
+    if left.type == right.type:
         return left.type, (left, right)
+    if right.type == "null":
+        return left.type, (left, Expr("const", left.type))
     if left.type == "null":
-        return right.type, (left, right)
+        return right.type, (Expr("const", right.type), right)
     if {left.type, right.type} == {"bool", "number"}:
         return "number", (_as_number(left, op), _as_number(right, op))
     return refuse(
