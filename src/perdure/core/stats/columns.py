@@ -45,6 +45,10 @@ class NumericColumn:
     above_total: float
     """Sum of the values above the grid, for W1."""
 
+    def comparable(self, other: Column) -> bool:
+        """Whether both were counted on one grid, so that they may be added or compared."""
+        return isinstance(other, NumericColumn) and self.grid.same(other.grid)
+
     @property
     def mean(self) -> float | None:
         """Mean of the finite values; None when there is none."""
@@ -93,9 +97,9 @@ class CategoryColumn:
             return None
         return float(self.counts[-1]) / self.n if self.n else 0.0
 
-    def same_labels(self, other: CategoryColumn) -> bool:
-        """Whether counts of both may be added or compared."""
-        return self.labels == other.labels and self.complete == other.complete
+    def comparable(self, other: Column) -> bool:
+        """Whether both were counted by the same labels, so that they may be added or compared."""
+        return isinstance(other, CategoryColumn) and (self.labels, self.complete) == (other.labels, other.complete)
 
 
 Column = NumericColumn | CategoryColumn
@@ -170,9 +174,9 @@ def merge(first: Profile, second: Profile) -> Profile:
 
 def merge_columns(name: str, first: Column, second: Column) -> Column:
     """Two windows of one column together; see `merge`. `name` is for the error."""
-    if isinstance(first, NumericColumn) and isinstance(second, NumericColumn) and first.grid.same(second.grid):
+    if isinstance(first, NumericColumn) and isinstance(second, NumericColumn) and first.comparable(second):
         return _merge_numeric(first, second)
-    if isinstance(first, CategoryColumn) and isinstance(second, CategoryColumn) and first.same_labels(second):
+    if isinstance(first, CategoryColumn) and isinstance(second, CategoryColumn) and first.comparable(second):
         return replace(
             first, counts=first.counts + second.counts, n=first.n + second.n, n_null=first.n_null + second.n_null
         )
