@@ -136,6 +136,12 @@ def custom_validators(contract: type[Contract]) -> list[str]:
     return sorted({validator.name for validator in _validators(contract)})
 
 
+def unchecked_fields(contract: type[Contract]) -> set[str]:
+    """Fields whose value a custom validator may have set: what it returns has not been checked."""
+    after = [own for own in _validators(contract) if own.mode != "before"]
+    return {own.field for own in after} if all(own.field for own in after) else set(contract.model_fields)
+
+
 def slow_reasons(contract: type[Contract]) -> list[str]:
     """Why rows of this contract are checked one by one, a sentence each; empty if they are not."""
     validators = custom_validators(contract)
@@ -352,7 +358,9 @@ class _Reader:
             raise self._bad("has a multiple_of that is not positive", "Write a number above zero.")
         numbers = {key: convert(value) for key, value in given.items()}
         # The sealed limits of 64 bits are no constraint of the user's.
-        said = {k: v for k, v in numbers.items() if (k, v) not in (("ge", INT64_MIN), ("le", INT64_MAX))}
+        said: dict[str, Any] = {
+            k: v for k, v in numbers.items() if (k, v) not in (("ge", INT64_MIN), ("le", INT64_MAX))
+        }
         if convert is int:
             low, high = int_range(FieldSpec(self._name, "int", **said))
             if low > high or said.get("multiple_of", 1) > INT64_MAX:
