@@ -167,9 +167,9 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
 
 
 def load_settings(toml: str, env: Mapping[str, str], *, origin: str = "perdure.toml") -> Settings:
-    """Settings from the text of a file and an environment; the environment wins.
+    r"""Settings from the text of a file and an environment; the environment wins.
 
-    >>> load_settings("[serve]\\nport = 9000", {"PERDURE_SERVE_POLL_MS": "50"}).serve.poll_ms
+    >>> load_settings("[serve]\nport = 9000", {"PERDURE_SERVE_POLL_MS": "50"}).serve.poll_ms
     50
 
     Raises:
