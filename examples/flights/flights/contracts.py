@@ -21,7 +21,7 @@ class Flight(Contract):
     tailnum: str | None
     origin: Airport
     dest: Annotated[str, Field(min_length=3, max_length=3)]
-    distance_mi: Annotated[float, Field(ge=50, le=6000)]
+    distance_mi: Annotated[float, Field(gt=0, le=6000)]
     scheduled_at: datetime
 
 

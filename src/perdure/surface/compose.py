@@ -7,8 +7,10 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.policy import Policy
 from perdure.assets.project import Project
 from perdure.assets.version import Version
 from perdure.core.settings import Settings
@@ -23,10 +25,14 @@ from perdure.loop.work.skew import SkewSignal
 from perdure.loop.work.versions import plan_of
 from perdure.stores.blobs.files import FileBlobs
 from perdure.stores.capture.log import SegmentLog
+from perdure.stores.capture.segments import SegmentWriter
 from perdure.stores.lake.delta import DeltaLake
-from perdure.stores.ledger.sqlite import SqliteLedger, SqliteLeases
+from perdure.stores.ledger.sqlite import SqliteLedger
 from perdure.stores.online.sqlite import SqliteOnline
 from perdure.stores.telemetry.sqlite import SqliteReadings
+
+if TYPE_CHECKING:
+    from perdure.serve.server import Server
 
 ERROR_METRICS = ("mae", "rmse", "bias", "accuracy")
 
@@ -40,15 +46,16 @@ def open_stores(folder: Path, settings: Settings) -> Stores:
     """Every store of the project, made when it is not there yet."""
     root = stores_root(folder, settings)
     root.mkdir(parents=True, exist_ok=True)
-    ledger_path = root / "ledger.db"
+    project, actor = settings.project.name, settings.project.actor
+    ledger = SqliteLedger(root / "ledger.db", project=project)
     return Stores(
-        ledger=SqliteLedger(ledger_path, project=settings.project.name),
-        leases=SqliteLeases(ledger_path),
+        ledger=ledger,
+        leases=ledger.leases,
         lake=DeltaLake(root / "lake"),
         online=SqliteOnline(root / "online.db"),
         blobs=FileBlobs(root / "blobs"),
         capture=SegmentLog(root / "capture"),
-        readings=SqliteReadings(root / "readings.db"),
+        readings=SqliteReadings(root / "readings.db", project=project, actor=actor),
     )
 
 
@@ -64,8 +71,6 @@ def kinds() -> Mapping[str, Kind]:
 
 def watched_assets(project: Project) -> list[Watched]:
     """What the loop keeps healthy, sources first: a broken feed explains a broken model."""
-    from perdure.assets.policy import Policy
-
     sources = [
         Watched(source.name, "source", tuple(source.healthy), Policy.observe(), source)
         for source in project.sources.values()
@@ -94,6 +99,29 @@ def make_loop(place: Workplace, project: Project) -> Loop:
         list(project.sources.values()),
         watched_assets(project),
         online_views(place, project),
+    )
+
+
+def make_server(folder: Path, settings: Settings, project: Project) -> Server:
+    """The data plane of a project, not yet started.
+
+    It opens the ledger and the online rows read-only, and writes only its captures and the last
+    routing table.
+    """
+    from perdure.serve.server import ScoringParts, Server
+
+    root, name = stores_root(folder, settings), settings.project.name
+    root.mkdir(parents=True, exist_ok=True)
+    return Server(
+        ScoringParts(
+            models=project.models,
+            open_ledger=partial(SqliteLedger.open_read_only, root / "ledger.db", project=name),
+            open_online=partial(SqliteOnline, root / "online.db", read_only=True),
+            open_writer=partial(SegmentWriter, root / "capture", settings.capture),
+            blobs=FileBlobs(root / "blobs"),
+            table_path=root / "serve" / "routing.json",
+            settings=settings.serve,
+        )
     )
 
 

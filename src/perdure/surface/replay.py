@@ -202,4 +202,3 @@ class Client:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-

@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -32,10 +33,11 @@ from perdure.surface.project import CheckNote, check_project, find_project_folde
 from perdure.surface.records import AssetStatus, Change, Health, RunRow, Status
 
 if TYPE_CHECKING:
-    from perdure.durable.lease import Hold
+    from perdure.durable.lease import HeldLease
+    from perdure.engines.training import TrialRecord, Tuned
     from perdure.loop.work.training import TrainedVersion
-    from perdure.engines.training import Tuned
     from perdure.serve.server import Server
+    from perdure.surface.serving import Listener
 
 When = datetime | str | None
 
@@ -82,7 +84,7 @@ class Perdure:
 
         return make_loop(self.place, self.project)
 
-    def hold_lease(self, *, wait_s: float = 0.0) -> AbstractContextManager[Hold]:
+    def hold_lease(self, *, wait_s: float = 0.0) -> AbstractContextManager[HeldLease]:
         """The right to run the loop, renewed while held.
 
         Raises:
@@ -129,7 +131,7 @@ class Perdure:
         return train_version(self.place, declared, now, params=params)
 
     def tune(
-        self, model: str, *, n_trials: int = 20, at: When = None, progress: Callable[[int, float], None] | None = None
+        self, model: str, *, n_trials: int = 20, at: When = None, progress: Callable[[TrialRecord], None] | None = None
     ) -> Tuned:
         """Search the model's declared space; the best parameters are returned and recorded, nothing is trained."""
         from perdure.loop.work.training import tune_params
@@ -173,7 +175,9 @@ class Perdure:
         definitions = self._definitions()
         with self.place.stores.ledger.read() as session:
             known = {(record.kind, record.name): record.digest for record in session.registry.list_assets()}
-            targets = {name: _target(session.registry.list_versions(name), chosen.get(name)) for name in self.project.models}
+            targets = {
+                name: _target(session.registry.list_versions(name), chosen.get(name)) for name in self.project.models
+            }
             current = {p.asset: p.version for p in session.pointers.list() if p.name == CHAMPION}
         changes = [_declared(kind, name, definition, known) for (kind, name), definition in definitions.items()]
         moves = [
@@ -181,13 +185,19 @@ class Perdure:
             for name, target in targets.items()
             if target is not None and current.get(name) != target
         ]
-        changes += [Change("model", move.asset, "released", current.get(move.asset, ""), move.version) for move in moves]
+        changes += [
+            Change("model", move.asset, "released", current.get(move.asset, ""), move.version) for move in moves
+        ]
         if not dry_run:
             self._write(definitions, changes, moves, now)
         return changes
 
     def _write(
-        self, definitions: Mapping[tuple[str, str], Any], changes: Sequence[Change], moves: Sequence[Pointer], now: datetime
+        self,
+        definitions: Mapping[tuple[str, str], Any],
+        changes: Sequence[Change],
+        moves: Sequence[Pointer],
+        now: datetime,
     ) -> None:
         new = {(change.kind, change.asset) for change in changes if change.what in ("declared", "changed")}
         if new or moves:
@@ -223,9 +233,7 @@ class Perdure:
             for asset in watched_assets(self.project)
         ]
         tables = {table: stores.lake.version(table) or 0 for table in stores.lake.tables()}
-        return Status(
-            self.settings.project.name, _instant(at), assets, incidents, tables, stores.leases.holder(LEASE)
-        )
+        return Status(self.settings.project.name, _instant(at), assets, incidents, tables, stores.leases.holder(LEASE))
 
     def _health(self, asset: Watched) -> list[Health]:
         latest = self.place.stores.readings.latest(asset.name)
@@ -249,23 +257,21 @@ class Perdure:
             return session.audit.list(after=after, limit=limit)
 
     def server(self, *, host: str | None = None, port: int | None = None, replay: bool | None = None) -> Server:
-        """The data plane of the project, not yet started."""
-        from perdure.surface.serving import make_server
+        """The data plane of the project, not yet started; arguments win over the settings."""
+        from perdure.surface.compose import make_server
 
-        return make_server(self, host=host, port=port, replay=replay)
+        given = {"host": host, "port": port, "replay": replay}
+        serve = replace(
+            self.settings.serve,
+            **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type] - each has its field's type
+        )
+        return make_server(self.folder, replace(self.settings, serve=serve), self.project)
 
-    def up(
-        self,
-        *,
-        stop: Callable[[], bool],
-        on_ready: Callable[[str], None],
-        on_round: Callable[[RoundReport], None],
-        port: int | None = None,
-    ) -> None:
-        """Serve and run the loop in this process until `stop()` is true; `on_ready` gets the server's URL."""
+    def up(self, *, stop: Callable[[], bool], listener: Listener, port: int | None = None) -> None:
+        """Serve and run the loop in this process until `stop()` is true."""
         from perdure.surface.serving import run_everything
 
-        run_everything(self, stop, on_ready, on_round, port)
+        run_everything(self, stop, listener, port)
 
 
 def _instant(at: When) -> datetime:

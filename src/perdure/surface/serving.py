@@ -7,45 +7,60 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from perdure.core.clock import machine_now, monotonic_s, sleep_s
-from perdure.core.errors import LeaseHeld, NotReady
+from perdure.core.errors import LeaseHeld, LostLease, NotReady, PerdureError, UpstreamError
+from perdure.durable.lease import HeldLease
 from perdure.loop.round import RoundReport
 from perdure.surface.compose import stores_root
 
 if TYPE_CHECKING:
-    from perdure.serve.server import Server
     from perdure.surface.sdk import Perdure
 
 
-def run_everything(
-    perdure: Perdure,
-    stop: Callable[[], bool],
-    on_ready: Callable[[str], None],
-    on_round: Callable[[RoundReport], None],
-    port: int | None,
-) -> None:
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Who hears what `up` does: the server's URL once, each round, each error that a round met."""
+
+    ready: Callable[[str], None]
+    round: Callable[[RoundReport], None]
+    error: Callable[[PerdureError], None]
+
+
+def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listener, port: int | None) -> None:
     """Serve in a thread and run the loop here, a round every `loop.tick_s`, until `stop()`.
 
-    While another process holds the loop's lease, this one serves and waits for it.
+    While another process holds the loop's lease, this one serves and waits for it. A round that
+    fails is told, and tried again: serving goes on whatever the loop meets.
     """
     server = perdure.server(port=port)
-    on_ready(server.start())
+    listener.ready(server.start())
     try:
         while not stop():
             try:
                 with perdure.hold_lease() as held:
-                    while not stop():
-                        on_round(perdure.loop.tick(machine_now(), held.lease))
-                        _wait(perdure.settings.loop.tick_s, stop)
-            except LeaseHeld as error:
-                _wait(error.delay_s, stop)
+                    _run_rounds(perdure, held, stop, listener)
+            except (LeaseHeld, LostLease) as held_elsewhere:
+                _wait(held_elsewhere.delay_s, stop)
     finally:
         server.stop()
+
+
+def _run_rounds(perdure: Perdure, held: HeldLease, stop: Callable[[], bool], listener: Listener) -> None:
+    while not stop():
+        held.check()
+        try:
+            listener.round(perdure.loop.tick(machine_now(), held.lease))
+        except LostLease:
+            raise
+        except PerdureError as error:
+            listener.error(error)
+        _wait(perdure.settings.loop.tick_s, stop)
 
 
 def _wait(seconds: float, stop: Callable[[], bool]) -> None:
@@ -70,9 +85,7 @@ def server_process(perdure: Perdure, *, replay: bool = False, timeout_s: float =
     log.parent.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "PERDURE_STORES_ROOT": str(root)}
     with log.open("wb") as errors:
-        process = subprocess.Popen(
-            command, cwd=perdure.folder, env=environment, stdout=subprocess.PIPE, stderr=errors
-        )
+        process = subprocess.Popen(command, cwd=perdure.folder, env=environment, stdout=subprocess.PIPE, stderr=errors)
         try:
             yield _url_of(process, log, timeout_s)
         finally:
@@ -94,7 +107,6 @@ def _url_of(process: subprocess.Popen[bytes], log: Path, timeout_s: float) -> st
 
 
 def _await_ready(url: str, timeout_s: float) -> None:
-    from perdure.core.errors import UpstreamError
     from perdure.surface.replay import Client
 
     deadline, answer = monotonic_s() + timeout_s, None

@@ -11,6 +11,7 @@ import polars as pl
 from perdure.assets.health import Reading
 from perdure.assets.model import Model
 from perdure.core.stats import mean_interval
+from perdure.engines.training import LABEL
 from perdure.loop.protocols import Stores
 from perdure.loop.work.outcomes import labels_table, read_captures, read_outcomes
 
@@ -46,11 +47,7 @@ class Outcome:
 
 
 def outcome(stores: Stores, model: type[Model], start: datetime, end: datetime, timezone: str = "UTC") -> Outcome:
-    """Summarise what was served in `[start, end)` with the labels known by `end`.
-
-    Args:
-        timezone: in which the months are counted.
-    """
+    """Summarise what was served in `[start, end)` with the labels known by `end`; months are of `timezone`."""
     lake = stores.lake
     joined = read_outcomes(lake, model.name, model.label, (start, end), end)
     posted = 0
@@ -82,9 +79,9 @@ def _quarantined(stores: Stores) -> dict[str, int]:
 
 def months(joined: pl.DataFrame, timezone: str) -> list[MonthError]:
     """Error by calendar month of predictions that have their label."""
-    labelled = joined.filter(pl.col("label").is_not_null()).select(
+    labelled = joined.filter(pl.col(LABEL).is_not_null()).select(
         month=pl.col("served_at").dt.convert_time_zone(timezone).dt.strftime("%Y-%m"),
-        error=pl.col("prediction") - pl.col("label"),
+        error=pl.col("prediction") - pl.col(LABEL),
     )
     found = []
     for (month,), rows in labelled.sort("month", maintain_order=True).group_by("month", maintain_order=True):

@@ -4,3 +4,10 @@
 `structs` and `requests` are the fast path of one request; `columns`, `masks` and `frames` that of a
 batch. A fast path may only accept: what it would reject is judged again by `verdict`.
 """
+
+from __future__ import annotations
+
+from perdure.engines.contracts.compiled import CompiledContract, compile_contract
+from perdure.engines.contracts.frames import CheckedFrame
+
+__all__ = ["CheckedFrame", "CompiledContract", "compile_contract"]

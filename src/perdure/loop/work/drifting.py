@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import polars as pl
+
 from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
-from perdure.engines.drift import FeatureDrift, drift_by_feature
+from perdure.engines.drift import FeatureDrift, Measure, drift_by_feature
 from perdure.engines.profile import build_profile
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import feature_matrix, read_captures
@@ -35,42 +37,44 @@ class DriftSignal:
         harm = _harm_low(place, asset)
         readings = []
         for (version_id,), rows in served.group_by("version", maintain_order=True):
-            version = get_version(place.stores.ledger, str(version_id))
-            names = [feature.name for feature in plan_of(version).features]
-            reference = profile_of(place.stores.blobs, version)
-            current = build_profile(feature_matrix(rows["features"]), names, reference=reference)
-            ranked = drift_by_feature(reference, current, measure=spec.params["measure"])
-            readings.append(self._reading(asset, spec, now, str(version_id), rows.height, ranked, harm))
+            ranked = _ranked(place, str(version_id), rows, spec.params["measure"])
+            facts: dict[str, Any] = {"features": [_fact(feature) for feature in ranked]}
+            if harm is not None:
+                facts["harm_low"] = harm
+            value, low, high = _worst(ranked, spec.params["measure"])
+            readings.append(
+                Reading(
+                    asset=asset.name,
+                    signal=spec.signal,
+                    at=now,
+                    window_start=start,
+                    window_end=now,
+                    value=value,
+                    low=low,
+                    high=high,
+                    n=rows.height,
+                    unit=spec.params["measure"],
+                    version=str(version_id),
+                    facts=facts,
+                )
+            )
         return readings
 
-    def _reading(
-        self,
-        asset: Watched,
-        spec: SignalSpec,
-        now: datetime,
-        version: str,
-        n: int,
-        ranked: Sequence[FeatureDrift],
-        harm: float | None,
-    ) -> Reading:
-        value = getattr(ranked[0], spec.params["measure"]) if ranked else None
-        facts: dict[str, Any] = {"features": [_fact(feature) for feature in ranked]}
-        if harm is not None:
-            facts["harm_low"] = harm
-        return Reading(
-            asset=asset.name,
-            signal=spec.signal,
-            at=now,
-            window_start=now - spec.over,
-            window_end=now,
-            value=value,
-            low=None,
-            high=None,
-            n=n,
-            unit=str(spec.params["measure"]),
-            version=version,
-            facts=facts,
-        )
+
+def _ranked(place: Workplace, version_id: str, rows: pl.DataFrame, measure: Measure) -> list[FeatureDrift]:
+    """Every feature's drift between training and the rows, the one that moved most first."""
+    version = get_version(place.stores.ledger, version_id)
+    names = [feature.name for feature in plan_of(version).features]
+    reference = profile_of(place.stores.blobs, version)
+    current = build_profile(feature_matrix(rows["features"]), names, reference=reference)
+    return drift_by_feature(reference, current, measure=measure)
+
+
+def _worst(ranked: Sequence[FeatureDrift], measure: str) -> tuple[float | None, float | None, float | None]:
+    """The largest drift with its bounds."""
+    if not ranked:
+        return None, None, None
+    return getattr(ranked[0], measure), getattr(ranked[0], f"{measure}_low"), getattr(ranked[0], f"{measure}_high")
 
 
 def _fact(feature: FeatureDrift) -> dict[str, Any]:
@@ -78,7 +82,8 @@ def _fact(feature: FeatureDrift) -> dict[str, Any]:
         "feature": feature.feature,
         "psi": round(feature.psi, 6),
         "js": round(feature.js, 6),
-        "ks": round(feature.ks, 6),
+        "ks": None if feature.ks is None else round(feature.ks, 6),
+        "adjusted_p": round(feature.adjusted_p, 6),
         "null_ratio": [round(feature.null_ratio_reference, 6), round(feature.null_ratio_current, 6)],
     }
 

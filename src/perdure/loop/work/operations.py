@@ -9,7 +9,7 @@ import polars as pl
 
 from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
-from perdure.core.stats import proportion_interval, quantile_interval
+from perdure.core.stats import TooFewRows, proportion_interval, quantile_interval
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT
@@ -41,12 +41,14 @@ class LatencySignal:
         if served.is_empty():
             return []
         requests = served.unique("request_id", keep="first", maintain_order=True)
-        found = quantile_interval(requests["latency_us"].cast(pl.Float64).to_numpy() / 1000.0, spec.params["quantile"])
-        return [
-            _reading(
-                asset, spec, now, value=found.value, low=found.low, high=found.high, n=requests.height, unit="ms"
-            )
-        ]
+        took_ms, quantile = requests["latency_us"].cast(pl.Float64).to_numpy() / 1000.0, spec.params["quantile"]
+        try:
+            found = quantile_interval(took_ms, quantile)
+        except TooFewRows:
+            # No order statistic bounds so far a quantile yet: the largest is shown, and nothing is judged.
+            return [_reading(asset, spec, now, n=requests.height, unit="ms", facts={"largest": float(took_ms.max())})]
+        bounds = {"value": found.value, "low": found.low, "high": found.high}
+        return [_reading(asset, spec, now, n=requests.height, unit="ms", **bounds)]
 
 
 class FreshnessSignal:

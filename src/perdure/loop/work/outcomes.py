@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from perdure.assets.model import Label
-from perdure.engines.training.dataset import LabelJoin, join_labels
+from perdure.engines.training import LabelJoin, join_labels
 from perdure.loop.intake import table_of
 from perdure.loop.work.feed import INSTANT
 from perdure.stores.lake.protocols import Lake, Span
@@ -73,7 +73,7 @@ def read_outcomes(
         served = pl.DataFrame(
             schema={"prediction_id": pl.String, "key": pl.String, "served_at": INSTANT, "prediction": pl.Float64}
         )
-    return join_labels(served, labels, until=known_until)
+    return join_labels(served, labels, key="key", value="value", known_at="known_at", until=known_until)
 
 
 def field_of_row(field: str) -> pl.Expr:

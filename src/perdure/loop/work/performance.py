@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
+from perdure.core.canonical import plain
 from perdure.engines.performance import delay_summary, measure
+from perdure.engines.training import LABEL, LABEL_KNOWN_AT
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import field_of_row, read_outcomes
+
+MIN_DAYS = 5
+"""Windows of so many days or more are judged by days, not by rows: with fewer the bounds say nothing."""
 
 
 class ErrorSignal:
@@ -30,19 +36,19 @@ class ErrorSignal:
         end = now - label.delay
         start = end - spec.over
         joined = read_outcomes(place.stores.lake, asset.name, label, (start, end), now)
-        if joined.n_rows == 0:
+        if joined.frame.is_empty():
             return []
-        frame = joined.frame.filter(pl.col("label").is_not_null())
-        slices = frame.select(field_of_row(spec.by).alias("slice"))["slice"] if spec.by else None
+        served = joined.frame
+        slices = served.select(field_of_row(spec.by).alias("slice"))["slice"] if spec.by else None
         estimates = measure(
             self.name,
-            frame["label"].to_numpy(),
-            frame["prediction"].to_numpy(),
-            slices=slices.fill_null("(missing)").to_numpy() if slices is not None else None,
+            served[LABEL].fill_null(float("nan")).to_numpy(),
+            served["prediction"].to_numpy(),
+            slices=None if slices is None else slices.to_numpy(),
+            clusters=_days(served),
         )
-        facts: dict[str, Any] = {"n_served": joined.n_rows, "n_unlabelled": joined.n_unlabelled}
-        if frame.height:
-            facts["label_delay_h"] = delay_summary(_delay_hours(frame))
+        delays = delay_summary(_delays_s(served), watermark_s=label.delay.total_seconds())
+        facts = {"n_served": served.height, "n_unlabelled": joined.n_unlabelled, "label_delay": plain(delays)}
         return [
             Reading(
                 asset=asset.name,
@@ -50,19 +56,24 @@ class ErrorSignal:
                 at=now,
                 window_start=start,
                 window_end=end,
-                value=estimate.value,
-                low=estimate.low,
-                high=estimate.high,
+                value=estimate.interval.value if estimate.interval else None,
+                low=estimate.interval.low if estimate.interval else None,
+                high=estimate.interval.high if estimate.interval else None,
                 n=estimate.n,
-                unit="accuracy" if self.name == "accuracy" else "label",
+                unit="ratio" if self.name == "accuracy" else label.column,
                 slice=f"{spec.by}={estimate.slice}" if spec.by else "",
                 facts=facts,
             )
             for estimate in estimates
-            if (estimate.slice != "") == bool(spec.by)
         ]
 
 
-def _delay_hours(frame: pl.DataFrame) -> Any:
-    delay = (pl.col("known_at") - pl.col("served_at")).dt.total_seconds() / 3600.0
-    return frame.select(delay.alias("h"))["h"].to_numpy()
+def _days(served: pl.DataFrame) -> NDArray[np.int64] | None:
+    """The day of each row: errors of one day move together. None for windows of too few days to tell."""
+    days = served["served_at"].dt.epoch("d").cast(pl.Int64)
+    return days.to_numpy() if days.n_unique() >= MIN_DAYS else None
+
+
+def _delays_s(served: pl.DataFrame) -> NDArray[np.float64]:
+    delay = (pl.col(LABEL_KNOWN_AT) - pl.col("served_at")).dt.total_microseconds() / 1e6
+    return served.select(delay.fill_null(float("nan")).alias("s"))["s"].to_numpy()

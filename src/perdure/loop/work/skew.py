@@ -15,7 +15,7 @@ from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
 from perdure.core.stats import proportion_interval
 from perdure.engines.contracts import compile_contract
-from perdure.engines.features import FeaturePlan, compare_vectors
+from perdure.engines.features import FeaturePlan, SkewReport, compare_vectors
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT
@@ -38,46 +38,41 @@ class SkewSignal:
         sampled = served.sort(pl.col("key").hash(7), "served_at", "prediction_id").head(place.settings.loop.skew_sample)
         readings = []
         for (version_id,), rows in sampled.sort("served_at", "prediction_id").group_by("version", maintain_order=True):
-            plan = plan_of(get_version(place.stores.ledger, str(version_id)))
-            readings.append(self._reading(place, asset, plan, str(version_id), rows, spec, now))
-        return readings
-
-    def _reading(
-        self,
-        place: Workplace,
-        asset: Watched,
-        plan: FeaturePlan,
-        version: str,
-        rows: pl.DataFrame,
-        spec: SignalSpec,
-        now: datetime,
-    ) -> Reading:
-        requests = request_rows(asset, rows).with_columns(_as_of=rows["served_at"])
-        history = histories(place.stores.lake, plan, until=now)
-        recomputed = plan.encode(plan.offline(requests, "_as_of", history).frame)
-        report = compare_vectors(
-            feature_matrix(rows["features"]), recomputed, [feature.name for feature in plan.features]
-        )
-        interval = proportion_interval(report.n_mismatched_rows, report.n_rows)
-        return Reading(
-            asset=asset.name,
-            signal=spec.signal,
-            at=now,
-            window_start=now - spec.over,
-            window_end=now,
-            value=report.n_mismatched_rows / report.n_rows,
-            # Exact comparison of a sample: a mismatch is a fact, and its absence is not stretched.
-            low=report.n_mismatched_rows / report.n_rows,
-            high=report.n_mismatched_rows / report.n_rows,
-            n=report.n_rows,
-            unit="ratio",
-            version=version,
-            facts={
+            report = _compare(place, asset, str(version_id), rows, now)
+            share = report.n_mismatched_rows / report.n_rows
+            facts = {
                 "n_mismatched": report.n_mismatched_rows,
                 "by_feature": dict(report.by_feature),
-                "population_high": interval.high,
-            },
-        )
+                "population_high": proportion_interval(report.n_mismatched_rows, report.n_rows).high,
+            }
+            readings.append(
+                Reading(
+                    asset=asset.name,
+                    signal=spec.signal,
+                    at=now,
+                    window_start=start,
+                    window_end=now,
+                    value=share,
+                    # A mismatch is a fact and its absence is one too: the sample is judged as it is.
+                    low=share,
+                    high=share,
+                    n=report.n_rows,
+                    unit="ratio",
+                    version=str(version_id),
+                    facts=facts,
+                )
+            )
+        return readings
+
+
+def _compare(place: Workplace, asset: Watched, version: str, rows: pl.DataFrame, now: datetime) -> SkewReport:
+    """Served vectors of one version against their recomputation as of the moment of serving."""
+    plan = plan_of(get_version(place.stores.ledger, version))
+    requests = request_rows(asset, rows).with_columns(_as_of=rows["served_at"])
+    history = histories(place.stores.lake, plan, until=now)
+    recomputed = plan.encode(plan.offline(requests, "_as_of", history).frame)
+    names = [feature.name for feature in plan.features]
+    return compare_vectors(feature_matrix(rows["features"]), recomputed, names)
 
 
 def request_rows(asset: Watched, rows: pl.DataFrame) -> pl.DataFrame:

@@ -22,14 +22,15 @@ from perdure.core.clock import machine_now
 from perdure.core.errors import BadModel, NotReady
 from perdure.core.ids import new_id, version_id
 from perdure.engines.features import FeaturePlan
-from perdure.engines.profile import build_profile
+from perdure.engines.profile import build_profile, to_bytes
 from perdure.engines.training import (
-    PreparedRows,
+    LABEL,
     Trained,
+    TrialRecord,
     Tuned,
     code_hash,
     compile_model,
-    dataset_hash,
+    frame_digest,
     join_labels,
     prepare_rows,
     split_by_time,
@@ -41,11 +42,11 @@ from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT
 from perdure.loop.work.outcomes import read_captures, read_labels
 from perdure.loop.work.skew import histories, request_rows
-from perdure.stores.ledger.protocols import Run
 from perdure.stores.lake.protocols import AppTransaction, Span
+from perdure.stores.ledger.protocols import Run
 
 AS_OF = "_as_of"
-LABEL = "_label"
+KEY = "_key"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,8 +78,8 @@ def prepare_dataset(place: Workplace, model: type[Model], now: datetime) -> Data
     """
     rows, counts = _rows(place, model, now)
     labels = read_labels(place.stores.lake, model.name, model.label, None, now)
-    joined = join_labels(rows, labels, until=now)
-    labelled = joined.frame.filter(pl.col("label").is_not_null()).rename({"label": LABEL})
+    joined = join_labels(rows, labels.rename({"key": KEY}), key=KEY, value="value", known_at="known_at", until=now)
+    labelled = joined.frame.filter(pl.col(LABEL).is_not_null())
     if labelled.height < 2:
         raise NotReady(
             f"Model {model.name!r} has {labelled.height} labelled rows known by {now.isoformat()}.",
@@ -88,13 +89,15 @@ def prepare_dataset(place: Workplace, model: type[Model], now: datetime) -> Data
     history = histories(place.stores.lake, declared, until=now)
     features = declared.offline(labelled, AS_OF, history).frame
     names = [feature.name for feature in declared.features]
-    table = labelled.select(
-        "key", AS_OF, LABEL, *(pl.col(field).alias(f"row.{field}") for field in model.slices)
-    ).hstack(features.select(pl.all().name.prefix("f.")))
+    table = labelled.select(KEY, AS_OF, LABEL, *(pl.col(field).alias(f"row.{field}") for field in model.slices)).hstack(
+        features.select(pl.all().name.prefix("f."))
+    )
     train_part, valid_part = split_by_time(table, AS_OF)
     plan = declared.with_categories(declared.learn_categories(_features(train_part, names)))
     card = {
         **counts,
+        "n_labels_orphaned": joined.n_orphaned,
+        "n_labels_corrected": joined.n_corrected,
         "n_labelled": labelled.height,
         "n_unlabelled": joined.n_unlabelled,
         "n_train": train_part.height,
@@ -111,22 +114,26 @@ def _rows(place: Workplace, model: type[Model], now: datetime) -> tuple[pl.DataF
     """History and captures as one frame: contract fields, key, prediction_id, _as_of; with what was dropped."""
     lake, fields = place.stores.lake, list(model.contract.model_fields)
     schema_columns = [*fields, EVENT_AT, AVAILABLE_AT]
-    parts: list[pl.DataFrame] = []
-    if lake.version(table_of(model.rows.name)) is not None:
-        history = lake.read(table_of(model.rows.name), columns=schema_columns, span=Span(AVAILABLE_AT, None, now))
-        parts.append(history.rename({EVENT_AT: AS_OF}).with_columns(prediction_id=pl.lit(None, pl.String)))
+    if lake.version(table_of(model.rows.name)) is None:
+        raise NotReady(f"Model {model.name!r} has no rows yet.", hint=f"Ingest source {model.rows.name!r} first.")
+    history = lake.read(table_of(model.rows.name), columns=schema_columns, span=Span(AVAILABLE_AT, None, now))
+    history = history.rename({EVENT_AT: AS_OF})
     served = read_captures(lake, model.name, None, now, ["prediction_id", "row", "served_at"])
+    live = None
     if not served.is_empty():
         asset = Watched(model.name, "", (), model.policy, model)
         live = request_rows(asset, served).with_columns(
             served["served_at"].alias(AS_OF), served["served_at"].alias(AVAILABLE_AT), served["prediction_id"]
         )
-        parts.append(live)
-    if not parts:
-        raise NotReady(f"Model {model.name!r} has no rows yet.", hint=f"Ingest source {model.rows.name!r} first.")
-    prepared: PreparedRows = prepare_rows(pl.concat(parts, how="diagonal_relaxed"), key=model.label.key, as_of=AS_OF)
-    frame = prepared.frame.with_columns(key=pl.col(model.label.key).cast(pl.String))
-    return frame, {"n_rows": prepared.n_rows, "n_duplicates": prepared.n_duplicates, "n_live": served.height}
+    prepared = prepare_rows(history, live, key=[model.label.key], as_of_column=AS_OF)
+    frame = prepared.frame.with_columns(pl.col(model.label.key).cast(pl.String).alias(KEY))
+    counts = {
+        "n_history": prepared.n_history,
+        "n_live": prepared.n_captures,
+        "n_incomplete": prepared.n_incomplete,
+        "n_duplicates": prepared.n_duplicates,
+    }
+    return frame, counts
 
 
 def _features(table: pl.DataFrame, names: list[str]) -> pl.DataFrame:
@@ -145,7 +152,7 @@ def _keep(place: Workplace, model: type[Model], table: pl.DataFrame, card: Mappi
         "views": [view.version for view in model.features],
         "as_of": now,
     }
-    definition = {"content": dataset_hash(table), "columns": table.columns, "card": plain(card)}
+    definition = {"content": frame_digest(table), "columns": table.columns, "card": plain(card)}
     digest = content_hash({"definition": definition, "lineage": lineage})
     version = Version(
         id=version_id(name, digest),
@@ -226,16 +233,15 @@ def _register(
     how: tuple[Run, Mapping[str, Any], datetime],
 ) -> Version:
     run, params, now = how
-    compiled = compile_model(trained.fitted, len(data.features), data.x_valid)
-    profile = build_profile(np.concatenate([data.x, data.x_valid]), list(data.features))
+    compiled = compile_model(trained.fitted, len(data.features), data.x_valid, task=model.task)
+    profile = build_profile(np.concatenate([data.x, data.x_valid]), list(data.features), categories=data.categories)
     blobs = place.stores.blobs
     artifacts = {role: blobs.put(content) for role, content in compiled.artifacts.items()}
-    artifacts["profile"] = blobs.put(profile.to_bytes())
+    artifacts["profile"] = blobs.put(to_bytes(profile))
     contract = contract_definition(model.contract)
     definition = {
         **dataset.plan.definition(),
         **compiled.definition(),
-        "task": model.task,
         "contract": {**contract, "hash": content_hash(contract)},
         "label": {"column": model.label.column, "key": model.label.key, "known_at": model.label.known_at},
     }
@@ -273,17 +279,18 @@ def tune_params(
     now: datetime,
     *,
     n_trials: int,
-    progress: Callable[[int, float], None] | None = None,
+    progress: Callable[[TrialRecord], None] | None = None,
 ) -> Tuned:
     """Search parameters by Optuna on the validation part; the search is recorded as a run of kind `tune`."""
     dataset = prepare_dataset(place, model, now)
     run = Run(new_id("run"), "tune", model.name, "running", machine_now(), actor=place.actor)
     _record(place, run, now)
-    tuned = tune(model, training_data(dataset, model.params, model.seed), n_trials=n_trials, seed=model.seed, progress=progress)
+    tuned = tune(
+        model, training_data(dataset, model.params, model.seed), n_trials=n_trials, seed=model.seed, progress=progress
+    )
     trials = [{"params": plain(dict(t.params)), "value": t.value, "state": t.state} for t in tuned.trials]
     facts = {"dataset": dataset.version.id, "trials": trials}
-    best = min(trial.value for trial in tuned.trials if trial.value is not None)
-    done = _finished(run, "done", {"best": best}, facts)
+    done = _finished(run, "done", {tuned.metric: tuned.best_value}, facts)
     _record(place, replace(done, params=plain(dict(tuned.best_params))), now)
     return tuned
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+import msgspec
+
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.canonical import canonical_json
 from perdure.core.ids import Digest
 from perdure.engines.features import FeaturePlan
-from perdure.engines.profile import Profile
+from perdure.engines.profile import Profile, from_bytes
 from perdure.stores.blobs.protocols import Blobs
 from perdure.stores.ledger.protocols import Ledger
 
@@ -39,8 +41,6 @@ def plan_of(version: Version) -> FeaturePlan:
 
 @lru_cache(maxsize=32)
 def _plan(definition: bytes) -> FeaturePlan:
-    import msgspec
-
     return FeaturePlan.from_definition(msgspec.json.decode(definition))
 
 
@@ -50,4 +50,4 @@ def profile_of(blobs: Blobs, version: Version) -> Profile:
     Raises:
         NotFound: the version was made without one.
     """
-    return Profile.from_bytes(blobs.get(Digest(version.artifacts["profile"])))
+    return from_bytes(blobs.get(Digest(version.artifacts["profile"])))

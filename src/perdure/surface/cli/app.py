@@ -131,14 +131,15 @@ def up(
     json: Json = False,
 ) -> None:
     """Serve and run the loop, everything in this process, until interrupted."""
+    from perdure.surface.serving import Listener
+
     opened = _open(project)
-    stopping = _until_signalled()
-    opened.up(
-        port=port,
-        stop=stopping,
-        on_ready=lambda url: show.serving(url, opened, as_json=json),
-        on_round=lambda report: show.round_line(report, as_json=json),
+    listener = Listener(
+        ready=lambda url: show.serving(url, opened, as_json=json),
+        round=lambda report: show.round_line(report, as_json=json),
+        error=lambda problem: show.error(problem, as_json=json),
     )
+    opened.up(port=port, stop=_until_signalled(), listener=listener)
 
 
 @app.command()
@@ -220,4 +221,3 @@ def demo(
     summary = run_demo(name, days=days, out=out, quiet=json)
     if json:
         show.print_json(summary)
-

@@ -23,6 +23,7 @@ from perdure.surface.project import CheckNote
 from perdure.surface.records import Change, RunRow, Status
 
 if TYPE_CHECKING:
+    from perdure.engines.training import TrialRecord
     from perdure.loop.round import RoundReport
     from perdure.loop.work.training import TrainedVersion
 
@@ -97,14 +98,14 @@ def working(text: str, *, quiet: bool) -> Iterator[None]:
 
 
 @contextmanager
-def trials(n: int, *, quiet: bool) -> Iterator[Callable[[int, float], None]]:
-    """A progress bar over the trials of a search, with the best value so far."""
-    columns = (TextColumn("tuning"), BarColumn(), MofNCompleteColumn(), TextColumn("best {task.fields[best]:.4g}"))
+def trials(n: int, *, quiet: bool) -> Iterator[Callable[[TrialRecord], None]]:
+    """A progress bar over the trials of a search, with the newest trial's value."""
+    columns = (TextColumn("tuning"), BarColumn(), MofNCompleteColumn(), TextColumn("last {task.fields[last]:.4g}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as progress:
-        task = progress.add_task("tuning", total=n, best=float("nan"))
+        task = progress.add_task("tuning", total=n, last=float("nan"))
 
-        def update(done: int, best: float) -> None:
-            progress.update(task, completed=done, best=best)
+        def update(trial: TrialRecord) -> None:
+            progress.update(task, advance=1, last=float("nan") if trial.value is None else trial.value)
 
         yield update
 

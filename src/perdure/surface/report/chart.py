@@ -65,7 +65,7 @@ class _Frame:
     def __init__(self, chart: Chart) -> None:
         points = [point for line in chart.lines for point in line.points]
         self.start_us = min(to_us(point.at) for point in points)
-        self.end_us = max(max(to_us(point.at) for point in points), self.start_us + 1)
+        self.end_us = max([self.start_us + 1, *(to_us(point.at) for point in points)])
         highest = max([point.high for point in points] + ([chart.bound] if chart.bound is not None else []))
         self.ticks = ticks(min(0.0, *(point.low for point in points)), highest if highest > 0 else 1.0)
 

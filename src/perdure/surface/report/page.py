@@ -108,5 +108,5 @@ def _newest_drift(stores: Stores, model: str) -> Sequence[Mapping[str, Any]]:
 
 
 def _label_delay(stores: Stores, model: str) -> Mapping[str, Any] | None:
-    readings = [reading for reading in stores.readings.list(model, "mae") if "label_delay_h" in reading.facts]
-    return readings[-1].facts["label_delay_h"] if readings else None
+    readings = [reading for reading in stores.readings.list(model, "mae") if "label_delay" in reading.facts]
+    return readings[-1].facts["label_delay"] if readings else None
