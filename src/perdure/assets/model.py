@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ from perdure.core.errors import BadModel, nearest
 Float1D = NDArray[np.float64]
 Float2D = NDArray[np.float32]
 Task = Literal["regression", "classification"]
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,6 +86,7 @@ class TrainingData:
     features: Sequence[str]
     categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
     params: Mapping[str, Any] = field(default_factory=dict)
+    """The model's parameters, or those of one trial of a search."""
     seed: int = 0
 
     @property
@@ -100,19 +103,25 @@ class Model:
     """
 
     contract: ClassVar[type[Contract]]
+    """The row that a request carries."""
     features: ClassVar[Sequence[FeatureView]]
+    """Feature views, in the order of the features; no two may share a feature's name."""
     rows: ClassVar[Source]
+    """History: rows of the past, each as a request would have carried it."""
     label: ClassVar[Label]
     purpose: ClassVar[str] = ""
     owner: ClassVar[str] = ""
     healthy: ClassVar[Sequence[Objective]] = ()
     policy: ClassVar[Policy] = Policy.observe()
     task: ClassVar[Task] = "regression"
+    """`classification` tells 0 from 1, and predicts the probability of 1."""
     params: ClassVar[Mapping[str, Any]] = {}
+    """Handed to `fit` as `data.params`."""
     seed: ClassVar[int] = 0
     slices: ClassVar[Sequence[str]] = ()
     """Fields of the contract by which metrics are told apart at training."""
     name: ClassVar[str] = ""
+    """By default the class's name in lower case with underscores."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -120,11 +129,17 @@ class Model:
             cls.name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", cls.__name__).lower()
         _check_model(cls)
 
-    def fit(self, data: TrainingData, warm_start: Any = None) -> Any:
-        """Fit and return any object with `predict(x)`; `warm_start` is a fitted one to go on from."""
+    def fit(self, data: TrainingData, warm_start: Any = None) -> Any:  # noqa: ARG002 - overridden
+        """Fit and return any object with `predict(x)`.
+
+        Args:
+            data: encoded rows with their labels, `data.params` and `data.seed`; see `TrainingData`.
+            warm_start: a fitted model to go on from (a LightGBM Booster, or the object that an
+                earlier `fit` returned), or None to begin anew.
+        """
         raise BadModel(f"{type(self).__name__} has no fit method.")
 
-    def search(self, trial: Any) -> Mapping[str, Any]:
+    def search(self, trial: Any) -> Mapping[str, Any]:  # noqa: ARG002 - overridden
         """Parameters of one trial of `perdure train --tune`; `trial` is an Optuna trial."""
         raise BadModel(
             f"{type(self).__name__} declares no search space.",
@@ -156,14 +171,40 @@ def _check_model(cls: type[Model]) -> None:
             f"{_where(cls)}Model {cls.__name__} lacks the method 'fit'.",
             hint="Write: def fit(self, data, warm_start=None): return LGBMRegressor().fit(data.x, data.y)",
         )
-    fields = cls.contract.model_fields
-    needed = [cls.label.key, *cls.slices]
+    if not _NAME.fullmatch(cls.name):
+        raise BadModel(f"{_where(cls)}The model name {cls.name!r} is not legal.", hint="Use a-z, 0-9 and _.")
+    if cls.task not in get_args(Task):
+        raise BadModel(
+            f"{_where(cls)}Model {cls.__name__} has the task {cls.task!r}.", hint=f"Known: {', '.join(get_args(Task))}."
+        )
+    _check_views(cls)
+    _check_fields(cls)
+
+
+def _check_views(cls: type[Model]) -> None:
+    origin: dict[str, str] = {}
     for view in cls.features:
         if not isinstance(view, FeatureView):
             raise BadModel(
                 f"{_where(cls)}Model {cls.__name__} lists {view!r} as a feature view, but it is a {type(view).__name__}.",
                 hint="Decorate the function with @feature_view(...).",
             )
+        for feature in view.features:
+            if feature in origin:
+                raise BadModel(
+                    f"{_where(cls)}Model {cls.__name__} has the feature {feature!r} twice, "
+                    f"from {origin[feature]!r} and {view.name!r}.",
+                    hint="Rename it in one of the views.",
+                )
+            origin[feature] = view.name
+    if not origin:
+        raise BadModel(f"{_where(cls)}Model {cls.__name__} has no feature.", hint="Write: features = [calendar, route]")
+
+
+def _check_fields(cls: type[Model]) -> None:
+    fields = cls.contract.model_fields
+    needed = [cls.label.key, *cls.slices]
+    for view in cls.features:
         needed += [*view.key] if view.source is not None else list(view.contract.model_fields)
     needed += [objective.spec.by for objective in cls.healthy if objective.spec.by]
     for named in needed:

@@ -1,1 +1,5 @@
-"""perdure.engines.training."""
+"""From rows to a model that can be served: prepare, join labels, split, fit, tune, compile, predict.
+
+Pure computation: frames, arrays and bytes in, records and bytes out. `loop.work` composes it with the
+feature plan and the stores; `serve.scoring` uses `predictor` alone.
+"""
