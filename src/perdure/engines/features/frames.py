@@ -139,7 +139,7 @@ def _or(_: Step, args: list[Numbers], __: pl.DataFrame) -> Numbers:
 def _is_in(step: Step, args: list[Any], _: pl.DataFrame) -> Numbers:
     (values,), wanted = args, cast("tuple[Any, ...]", step.param)
     if isinstance(values, pl.Series):
-        return _truth(values.is_in(pl.Series(wanted, dtype=pl.String)))
+        return _truth(values.is_in(list(wanted)))
     return np.where(np.isnan(values), np.nan, np.isin(values, np.array(wanted, np.float64)))
 
 
