@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import ast
 import dataclasses
+import importlib
 import inspect
+import pkgutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from perdure.core import errors, settings
+import perdure
+from perdure.core import settings
 from perdure.core.errors import PerdureError, Permanent, Temporary
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -54,6 +57,7 @@ def settings_page() -> str:
 
 def errors_page() -> str:
     """docs/errors.md as it should be."""
+    _import_all()
     parts = [ERRORS_HEAD, "| code | class | HTTP | exit | again? | |", "|---|---|---|---|---|---|"]
     for kind in tree(PerdureError):
         again = "temporary" if issubclass(kind, Temporary) else "permanent" if issubclass(kind, Permanent) else ""
@@ -63,11 +67,18 @@ def errors_page() -> str:
 
 
 def tree(root: type[PerdureError]) -> Iterator[type[PerdureError]]:
-    """Every error of core/errors.py, parents before children."""
+    """Every error of perdure with a code of its own, parents before children."""
     for kind in root.__subclasses__():
-        if kind.__module__ == errors.__name__:
+        if kind.__module__.startswith("perdure.") and "code" in vars(kind):
             yield kind
-            yield from tree(kind)
+        yield from tree(kind)
+
+
+def _import_all() -> None:
+    """Every module of perdure, so that each error is known; Alembic's run only under Alembic."""
+    for found in pkgutil.walk_packages(perdure.__path__, "perdure."):
+        if ".migrations" not in found.name and not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
 
 
 def _attribute_docs(kind: type) -> dict[str, str]:

@@ -26,8 +26,8 @@ FAMILIES = (DeclarationError, NotFound, NotReady, Refused, StoreError, UpstreamE
 
 
 def tree(root: type[PerdureError] = PerdureError) -> list[type[PerdureError]]:
-    """Every error class under `root` that perdure itself defines."""
-    found = [kind for kind in root.__subclasses__() if kind.__module__.startswith("perdure.")]
+    """Every error class of the module under `root`."""
+    found = [kind for kind in root.__subclasses__() if kind.__module__ == errors.__name__]
     return found + [leaf for kind in found for leaf in tree(kind)]
 
 
