@@ -60,7 +60,8 @@ def make_grid(values: Edges, *, max_bins: int = 1024, max_distinct: int = 256) -
         return Grid(edges, discrete=len(edges) == 2 * len(starts))
     at_ranks = values[np.unique(np.arange(max_bins) * len(values) // max_bins)]
     heavy = np.unique(at_ranks[1:][at_ranks[1:] == at_ranks[:-1]])
-    return Grid(np.unique(np.concatenate([at_ranks, _cells_of(heavy), _cells_of(values[-1:])])), discrete=False)
+    end = np.nextafter(values[-1:], np.float32(np.inf))
+    return Grid(np.unique(np.concatenate([at_ranks, _cells_of(heavy), end])), discrete=False)
 
 
 def _cells_of(distinct: Edges) -> Edges:

@@ -35,7 +35,7 @@ def psi(reference: Floats1D, current: Floats1D, *, n_bins: int = N_BINS, correct
     Raises:
         TooFewRows: n or m is below 5 * n_bins.
 
-    Cost: O(n log n + m log m).  Checked against: a printed table.  Source: N. Siddiqi, Credit Risk
+    Cost: O(n log n + m log m).  Checked against: a table worked by hand.  Source: N. Siddiqi, Credit Risk
     Scorecards (2006), ch. 9.
 
     >>> healthy = np.random.default_rng(0).normal(size=2000)
