@@ -12,22 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic.functional_validators import AfterValidator, BeforeValidator, PlainValidator, WrapValidator
-
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.model import Model
 from perdure.assets.objective import Objective
 from perdure.assets.project import Project
 from perdure.assets.source import CallableReader, Source
-from perdure.core.errors import nearest
+from perdure.core.errors import BadContract, nearest
 from perdure.core.units import duration_text
 
 Level = Literal["error", "warning", "note"]
 _LEVELS: Sequence[Level] = ("error", "warning", "note")
 _Said = Iterator[tuple[Level, str, str]]
 """Level, what is said of the asset, hint."""
-_VALIDATORS = (AfterValidator, BeforeValidator, PlainValidator, WrapValidator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,17 +93,18 @@ def _home(asset: Any) -> _Said:
 
 
 def _contract(contract: type[Contract]) -> _Said:
-    decorators = contract.__pydantic_decorators__
-    names = [*decorators.field_validators, *decorators.validators, *decorators.model_validators]
-    names += [*decorators.root_validators]
-    for name, info in contract.model_fields.items():
-        if any(isinstance(each, _VALIDATORS) for each in info.metadata):
-            names.append(f"Annotated {name}")
-    if names:
+    from perdure.engines.contracts import compile_contract
+
+    try:
+        slow = compile_contract(contract).slow
+    except BadContract as error:
+        yield "error", f"cannot be checked: {error.message}", error.hint
+        return
+    if slow:
         yield (
             "note",
-            f"has validators of its own ({', '.join(sorted(names))}): its rows are judged one by one.",
-            "Express them as types and constraints where batches must be quick.",
+            f"cannot be checked by column: its rows are judged one by one. {' '.join(slow)}",
+            "Write types and constraints instead where batches must be quick.",
         )
 
 

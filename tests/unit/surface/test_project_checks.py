@@ -149,6 +149,15 @@ def test_validators_of_a_contract_s_own_are_told_to_be_slow(make: Callable[[], t
     assert "far" in note.text
 
 
+def test_a_contract_without_fields_is_an_error() -> None:
+    class Empty(Contract):
+        pass
+
+    note = told("declares no fields", contract=Empty)
+
+    assert (note.level, note.hint) == ("error", "Write one a line, such as origin: str.")
+
+
 def test_a_class_of_a_notebook_is_an_error() -> None:
     note = told("Model 'duration' lives only in a notebook", model=model(__module__="__main__"))
 
