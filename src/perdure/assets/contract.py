@@ -17,34 +17,13 @@ cannot hold more. What is declared is checked in the class statement, not at fir
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
-from pydantic_core import CoreSchema, core_schema
+from pydantic_core import CoreSchema
 
-from perdure.assets.fields import CONTRACT_CONFIG, INT64_MAX, INT64_MIN, as_utc, contract_fields
-
-
-def _sealed(schema: Mapping[str, Any]) -> dict[str, Any]:
-    sealed = {key: _sealed_part(key, value) for key, value in schema.items()}
-    if schema["type"] == "int":
-        sealed["ge"] = max(schema.get("ge", INT64_MIN), INT64_MIN)
-        sealed["le"] = min(schema.get("le", INT64_MAX), INT64_MAX)
-    elif schema["type"] == "datetime":
-        sealed.setdefault("tz_constraint", "aware")
-        return dict(core_schema.no_info_after_validator_function(as_utc, sealed))
-    return sealed
-
-
-def _sealed_part(key: str, value: Any) -> Any:
-    if key == "schema":
-        return _sealed(value)
-    if key == "fields" and isinstance(value, Mapping):
-        return {name: {**field, "schema": _sealed(field["schema"])} for name, field in value.items()}
-    if key == "definitions":
-        return [_sealed(definition) for definition in value]
-    return value
+from perdure.assets.core_schema import sealed
+from perdure.assets.fields import CONTRACT_CONFIG, contract_fields
 
 
 class Contract(BaseModel):
@@ -68,7 +47,7 @@ class Contract(BaseModel):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """The schema Pydantic would build, sealed: see the module."""
-        return _sealed(handler(source))
+        return sealed(handler(source))
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

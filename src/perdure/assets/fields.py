@@ -9,19 +9,26 @@ A key of that schema that is not in the tables below makes its field slow rather
 
 from __future__ import annotations
 
-import inspect
 import math
-import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, date, datetime
-from types import CodeType
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ConfigDict
 from pydantic_core import SchemaValidator, ValidationError
 
-from perdure.core.canonical import bytes_hash, content_hash
+from perdure.assets.core_schema import (
+    INT64_MAX,
+    INT64_MIN,
+    as_utc,
+    code_digest,
+    model_fields,
+    own_validator,
+    validators_of,
+    where,
+)
+from perdure.core.canonical import content_hash
 from perdure.core.errors import BadContract
 from perdure.core.ids import Digest
 
@@ -31,7 +38,6 @@ if TYPE_CHECKING:
 FieldType = Literal["str", "int", "float", "bool", "datetime", "date", "literal", "enum"]
 
 CONTRACT_CONFIG = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="null")
-INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
 _HARMLESS_CONFIG = {"title", "json_schema_extra", "use_attribute_docstrings", "protected_namespaces"}
 _BOUNDS = ("gt", "ge", "lt", "le")
@@ -93,18 +99,6 @@ class FieldSpec:
     why_slow: str = ""
 
 
-def as_utc(at: datetime) -> datetime:
-    """The same instant in UTC; every instant of a contract passes here.
-
-    Raises:
-        ValueError: in UTC it lies outside of the years 1 to 9999.
-    """
-    try:
-        return at.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("an instant must lie in the years 1 to 9999 in UTC") from error
-
-
 def int_range(spec: FieldSpec) -> tuple[int, int]:
     """The lowest and the highest value of an `int` field, both included, within 64 bits.
 
@@ -124,7 +118,7 @@ def contract_fields(contract: type[Contract]) -> tuple[FieldSpec, ...]:
             a changed `model_config`. The message says what to write instead.
     """
     _check_config(contract)
-    described = _model_fields(contract)["fields"]
+    described = model_fields(contract)
     return tuple(_Reader(contract, name, field).spec() for name, field in described.items())
 
 
@@ -133,12 +127,12 @@ def custom_validators(contract: type[Contract]) -> list[str]:
 
     Where there is one, rows are checked one by one by Pydantic (a few µs each) instead of by column.
     """
-    return sorted({validator.name for validator in _validators(contract)})
+    return sorted({validator.name for validator in validators_of(contract)})
 
 
 def unchecked_fields(contract: type[Contract]) -> set[str]:
     """Fields whose value a custom validator may have set: what it returns has not been checked."""
-    after = [own for own in _validators(contract) if own.mode != "before"]
+    after = [own for own in validators_of(contract) if own.mode != "before"]
     return {own.field for own in after} if all(own.field for own in after) else set(contract.model_fields)
 
 
@@ -157,7 +151,7 @@ def contract_definition(contract: type[Contract]) -> dict[str, Any]:
         described.append({key: _plain_value(value) for key, value in every.items() if value not in (None, (), "")})
     validators = [
         {"field": own.field, "mode": own.mode, "name": own.name, "digest": code_digest(own.function)}
-        for own in _validators(contract)
+        for own in validators_of(contract)
     ]
     return {"name": contract.__name__, "fields": described, "validators": validators}
 
@@ -167,36 +161,10 @@ def contract_hash(contract: type[Contract]) -> Digest:
     return content_hash(contract_definition(contract))
 
 
-def code_digest(function: Callable[..., Any]) -> Digest:
-    """SHA-256 of a function's source, or of its byte code where there is no source.
-
-    What the function calls is not part of it.
-    """
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    try:
-        return bytes_hash(textwrap.dedent(inspect.getsource(plain)).encode())
-    except (OSError, TypeError):
-        code = getattr(plain, "__code__", None)
-        name = f"{getattr(plain, '__module__', '')}.{getattr(plain, '__qualname__', type(plain).__qualname__)}"
-        return bytes_hash(_code_bytes(code) if code is not None else name.encode())
-
-
-def _code_bytes(code: CodeType) -> bytes:
-    constants = [_code_bytes(c) if isinstance(c, CodeType) else repr(c).encode() for c in code.co_consts]
-    return b"\0".join([code.co_code, repr(code.co_names).encode(), *constants])
-
-
 def _plain_value(value: Any) -> Any:
     if isinstance(value, date):
         return value.isoformat()
     return list(value) if isinstance(value, tuple) else value
-
-
-def _where(contract: type[Contract]) -> str:
-    try:
-        return f"{inspect.getsourcefile(contract)}:{inspect.getsourcelines(contract)[1]}: "
-    except (OSError, TypeError):
-        return ""
 
 
 def _check_config(contract: type[Contract]) -> None:
@@ -207,62 +175,9 @@ def _check_config(contract: type[Contract]) -> None:
     }
     if changed:
         raise BadContract(
-            f"{_where(contract)}{contract.__name__} changes model_config: {', '.join(sorted(changed))}.",
+            f"{where(contract)}{contract.__name__} changes model_config: {', '.join(sorted(changed))}.",
             hint="Every contract has the same strictness; say it a field at a time with Field or a validator.",
         )
-
-
-def _model_schemas(contract: type[Contract]) -> list[Mapping[str, Any]]:
-    """The wrappers from the outside in; the last one lists the fields."""
-    if not contract.__pydantic_complete__ and not contract.model_rebuild(raise_errors=False):
-        raise BadContract(
-            f"{_where(contract)}{contract.__name__} uses a name in its annotations that is not defined.",
-            hint="Define or import it at the top of the module, above the contract.",
-        )
-    schema: Mapping[str, Any] = contract.__pydantic_core_schema__
-    found = [schema]
-    while schema["type"] != "model-fields":
-        schema = schema["schema"]
-        found.append(schema)
-    return found
-
-
-def _model_fields(contract: type[Contract]) -> Mapping[str, Any]:
-    return _model_schemas(contract)[-1]
-
-
-@dataclass(frozen=True, slots=True)
-class _Validator:
-    name: str
-    field: str
-    """Empty: it judges the whole row."""
-    mode: str
-    function: Callable[..., Any]
-
-
-def _validators(contract: type[Contract]) -> list[_Validator]:
-    found: list[_Validator] = []
-    for schema in _model_schemas(contract):
-        found += _own_validator(schema, "")
-        if schema.get("post_init"):
-            found.append(_Validator("model_post_init", "", "after", contract.model_post_init))
-        if schema.get("custom_init"):
-            found.append(_Validator("__init__", "", "wrap", contract.__init__))
-    for name, field in _model_fields(contract)["fields"].items():
-        schema = field["schema"]
-        while "schema" in schema:
-            found += _own_validator(schema, name)
-            schema = schema["schema"]
-    return found
-
-
-def _own_validator(schema: Mapping[str, Any], field: str) -> list[_Validator]:
-    kind = schema["type"]
-    if not kind.startswith("function-") or schema["function"]["function"] is as_utc:
-        return []
-    function = schema["function"]["function"]
-    name = getattr(function, "__name__", type(function).__name__)
-    return [_Validator(name, field, kind.removeprefix("function-"), function)]
 
 
 class _Reader:
@@ -287,7 +202,7 @@ class _Reader:
         return replace(spec, nullable=self._nullable, **self._defaulted(outer, spec))
 
     def _bad(self, what: str, hint: str) -> BadContract:
-        return BadContract(f"{_where(self._contract)}{self._contract.__name__}.{self._name} {what}.", hint=hint)
+        return BadContract(f"{where(self._contract)}{self._contract.__name__}.{self._name} {what}.", hint=hint)
 
     def _unwrapped(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         """The schema a default must satisfy (with its conversion to UTC), and the bare type's."""
@@ -297,7 +212,7 @@ class _Reader:
                 self._nullable = True
             elif schema["type"] == "default":
                 self._default = schema
-            elif own := _own_validator(schema, self._name):
+            elif own := own_validator(schema, self._name):
                 self._validators.append(own[0].name)
             elif schema["type"].startswith("function-"):
                 return schema, schema["schema"]

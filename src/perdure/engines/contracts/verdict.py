@@ -15,7 +15,8 @@ from typing import Any, TypedDict
 from pydantic import ValidationError
 
 from perdure.assets.contract import Contract
-from perdure.assets.fields import INT64_MAX, INT64_MIN, FieldSpec, as_utc, contract_fields, unchecked_fields
+from perdure.assets.core_schema import INT64_MAX, INT64_MIN, as_utc
+from perdure.assets.fields import FieldSpec, contract_fields, unchecked_fields
 from perdure.core.errors import BadContract, BadRow
 
 # A validator of a user may fail in its own way on a row it did not foresee. The row is rejected
