@@ -1,0 +1,85 @@
+"""Verifying says what is wrong, and where."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from perdure.assets.version import CHAMPION, Pointer
+from perdure.stores.ledger.sqlite import SqliteLedger
+from perdure.testing.conformance.ledger_records import AT, a_version, put_versions
+
+
+OTHERS = "at_us, recorded_us, project, actor, action, subject, reason, facts, hash, hash"
+"""Columns that make a copy of an entry look as if it came next."""
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path):
+    ledger = SqliteLedger(path, project="flights")
+    put_versions(ledger, 1, 2, 3)
+    with ledger.transaction(actor="ana", at=AT) as session:
+        session.pointers.set([Pointer("air_time", CHAMPION, a_version(1).id)])
+        session.pointers.set([Pointer("air_time", CHAMPION, a_version(2).id)])
+    yield ledger
+    ledger.close()
+
+
+def by_hand(path, *statements):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+@pytest.mark.parametrize(
+    ("statement", "broken_at", "said"),
+    [
+        ("UPDATE audit SET actor = 'eve' WHERE sequence = 2", 2, "Entry 2 was altered"),
+        ("UPDATE audit SET facts = replace(facts, ',', ', ') WHERE sequence = 3", 3, "Entry 3 was altered"),
+        ("DELETE FROM audit WHERE sequence = 3", 3, "Entry 3 is missing"),
+        ("DELETE FROM audit WHERE sequence >= 4", 4, "Entry 4 is missing: the chain was cut off"),
+        ("DELETE FROM audit", 1, "Entry 1 is missing"),
+        ("DELETE FROM audit_head", 5, "newest link"),
+        ("UPDATE audit_head SET sequence = 4", 5, "newest link"),
+        (f"INSERT INTO audit SELECT 6, {OTHERS} FROM audit WHERE sequence = 5", 6, "Entry 6 was altered"),
+        (f"INSERT INTO audit SELECT 0, {OTHERS} FROM audit WHERE sequence = 5", 0, "Entry 0 was slipped in"),
+        ("UPDATE versions SET metrics = '{}' WHERE id LIKE '%2'", 2, "The row of versions that entry 2 wrote was altered"),
+        ("UPDATE pointer_moves SET actor = 'eve' WHERE sequence = 4", 4, "The row of pointer_moves that entry 4 wrote"),
+        ("UPDATE pointers SET version = 'air_time@000000000003'", 5, "The row of pointers that entry 5 wrote was altered"),
+        ("UPDATE pointers SET version = CAST(x'ff' AS TEXT)", 5, "The row of pointers that entry 5 wrote was altered"),
+        ("DELETE FROM versions WHERE id LIKE '%3'", 3, "The row of versions that entry 3 wrote is missing"),
+        ("INSERT INTO pointers VALUES ('flights', 'air_time', 'shadow', 'air_time@000000000003', 1.0, 'eve', 5)", 5,
+         "A row of pointers was slipped in: flights air_time shadow"),
+    ],
+)  # fmt: skip
+def test_what_was_done_by_hand_is_found(ledger, path, statement, broken_at, said):
+    by_hand(path, statement)
+    report = ledger.verify()
+    assert report.broken_at == broken_at, report.text
+    assert said in report.text
+    assert report.head == ""
+
+
+def test_the_first_of_several_breaks_is_named(ledger, path):
+    by_hand(path, "UPDATE pointers SET share = 0.5", "UPDATE versions SET actor = 'eve' WHERE id LIKE '%2'")
+    assert ledger.verify().broken_at == 2
+
+
+def test_the_chain_goes_on_after_a_break_and_the_break_stays_visible(ledger, path):
+    by_hand(path, "UPDATE versions SET actor = 'eve' WHERE id LIKE '%2'")
+    put_versions(ledger, 4)
+    report = ledger.verify()
+    assert (report.n_entries, report.broken_at) == (6, 2)
+
+
+def test_a_reader_can_verify(ledger, path):
+    reader = SqliteLedger.open_read_only(path, project="another")
+    assert reader.verify() == ledger.verify()
+    reader.close()
