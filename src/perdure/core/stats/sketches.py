@@ -58,10 +58,20 @@ def make_grid(values: Edges, *, max_bins: int = 1024, max_distinct: int = 256) -
     if len(starts) <= min(max_distinct, max(1, len(values) // 10)):
         edges = _cells_of(values[starts])
         return Grid(edges, discrete=len(edges) == 2 * len(starts))
-    at_ranks = values[np.unique(np.arange(max_bins) * len(values) // max_bins)]
+    at_ranks = values[_ranks(len(values), max_bins)]
     heavy = np.unique(at_ranks[1:][at_ranks[1:] == at_ranks[:-1]])
     end = np.nextafter(values[-1:], np.float32(np.inf))
     return Grid(np.unique(np.concatenate([at_ranks, _cells_of(heavy), end])), discrete=False)
+
+
+def _ranks(n: int, max_bins: int) -> NDArray[np.int64]:
+    """Ranks of the edges: equal shares, and in the first and last of them halves of halves.
+
+    The outermost share of a long tail can be wider than all others together; without the halving,
+    W1 of a lognormal column would be some 15% off.
+    """
+    halves = 2 ** np.arange(max(1, n // max_bins).bit_length() - 1, dtype=np.int64)
+    return np.unique(np.concatenate([np.arange(max_bins) * n // max_bins, halves, n - halves]))
 
 
 def _cells_of(distinct: Edges) -> Edges:

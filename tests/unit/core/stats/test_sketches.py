@@ -19,7 +19,16 @@ def test_cells_of_a_continuous_column_hold_equal_shares() -> None:
 
     assert not grid.discrete
     assert counts[0] == counts[-1] == 0
-    assert set(counts[1:-1].tolist()) <= {99, 100, 101}
+    assert sum(each in (99, 100, 101) for each in counts) == 1022
+
+
+def test_the_outermost_shares_are_halved_down_to_single_values() -> None:
+    values = sorted32(np.random.default_rng(0).lognormal(size=102_400))
+
+    counts = count_sorted(make_grid(values), values)
+
+    assert counts[:8].tolist() == [0, 1, 1, 2, 4, 8, 16, 68]
+    assert counts[-8:].tolist() == [68, 16, 8, 4, 2, 1, 1, 0]
 
 
 def test_a_value_that_fills_much_of_the_reference_has_a_cell_of_its_own() -> None:

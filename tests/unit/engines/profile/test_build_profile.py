@@ -75,7 +75,12 @@ def test_a_long_array_gives_the_counts_of_its_frame() -> None:
     for name in names:
         ours, theirs = numeric(in_blocks, name), numeric(whole, name)
         assert np.array_equal(ours.counts, theirs.counts)
-        assert (ours.n, ours.n_null, ours.lowest, ours.highest) == (theirs.n, theirs.n_null, theirs.lowest, theirs.highest)
+        assert (ours.n, ours.n_null, ours.lowest, ours.highest) == (
+            theirs.n,
+            theirs.n_null,
+            theirs.lowest,
+            theirs.highest,
+        )
         assert ours.total == pytest.approx(theirs.total)
         assert ours.squares == pytest.approx(theirs.squares)
 
@@ -134,7 +139,9 @@ def test_text_is_counted_by_value_most_frequent_first() -> None:
 def test_a_label_that_the_reference_never_had_is_off_its_grid() -> None:
     reference = build_profile(pl.DataFrame({"origin": ["JFK", "LGA"]}))
 
-    column = category(build_profile(pl.DataFrame({"origin": ["JFK", "HPN", "HPN", "SWF"]}), reference=reference), "origin")
+    column = category(
+        build_profile(pl.DataFrame({"origin": ["JFK", "HPN", "HPN", "SWF"]}), reference=reference), "origin"
+    )
 
     assert column.counts.tolist() == [1, 0, 3]
     assert column.off_grid_ratio == 0.75
@@ -155,7 +162,9 @@ def test_codes_are_counted_by_their_labels_and_the_reference_remembers_them() ->
     origins = {"origin": ["EWR", "JFK", "LGA"]}
     reference = build_profile(floats((0.0,), (2.0,), (2.0,), (math.nan,)), ["origin"], categories=origins)
 
-    window = category(build_profile(floats((1.0,), (0.0,), (7.0,), (0.5,), (-1.0,)), ["origin"], reference=reference), "origin")
+    window = category(
+        build_profile(floats((1.0,), (0.0,), (7.0,), (0.5,), (-1.0,)), ["origin"], reference=reference), "origin"
+    )
 
     assert category(reference, "origin").labels == ("LGA", "EWR")
     assert category(reference, "origin").n_null == 1
