@@ -11,7 +11,6 @@ from perdure.assets.version import CHAMPION, Pointer
 from perdure.stores.ledger.sqlite import SqliteLedger
 from perdure.testing.conformance.ledger_records import AT, a_version, put_versions
 
-
 OTHERS = "at_us, recorded_us, project, actor, action, subject, reason, facts, hash, hash"
 """Columns that make a copy of an entry look as if it came next."""
 
