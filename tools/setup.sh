@@ -7,8 +7,8 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-python3}
 
 if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-  echo "perdure needs Python 3.11 or newer; '$PYTHON' is $("$PYTHON" --version 2>&1 || echo missing)." >&2
-  echo "Name another one: make PYTHON=python3.12 ..." >&2
+  found=$(command -v "$PYTHON" >/dev/null && "$PYTHON" --version 2>&1 || echo "not installed")
+  echo "perdure needs Python 3.11 or newer; '$PYTHON' is $found. Name another: make PYTHON=python3.12 setup" >&2
   exit 1
 fi
 
