@@ -45,7 +45,7 @@ def contributions(fitted: Any, x: Rows) -> tuple[Matrix, Float1D]:
 
     Raises:
         Refused: another kind of model, or one whose contributions do not sum to 1e-6.
-    Cost: LightGBM about 0.1 ms a row and hundred trees.
+    Cost: LightGBM about 0.5 ms a row and hundred trees of 31 leaves.
     """
     booster = _booster_of(fitted)
     values, base, raw = _of_trees(booster, x) if booster is not None else _of_linear(fitted, x)

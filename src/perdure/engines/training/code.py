@@ -56,14 +56,15 @@ def is_importable(model: type[Model]) -> bool:
 class UserCode:
     """Whatever the user's method raises inside a `with` becomes a `BadModel` that names file and line.
 
-    perdure's own errors pass unchanged.
+    perdure's own errors pass unchanged. `what` says in words what ran, when it is not the method itself.
     """
 
-    __slots__ = ("_method", "_model")
+    __slots__ = ("_method", "_model", "_what")
 
-    def __init__(self, model: type[Model], method: str) -> None:
+    def __init__(self, model: type[Model], method: str, what: str = "") -> None:
         self._model = model
         self._method = method
+        self._what = what or f"{model.__name__}.{method}"
 
     def __enter__(self) -> None:
         return None
@@ -75,7 +76,7 @@ class UserCode:
             return
         where = _line_of(self._model, self._method, trace)
         raise BadModel(
-            f"{where}{self._model.__name__}.{self._method} raised {type(error).__name__}: {error}",
+            f"{where}{self._what} raised {type(error).__name__}: {error}",
             hint="Mend the method; the error is its own.",
             model=self._model.name,
             error=type(error).__name__,

@@ -67,7 +67,7 @@ def train(
     check_data(data, model.task)
     fitted, seconds, cpu = _fit(model, data, warm_start)
     check_fitted(fitted, model.task)
-    with UserCode(model, "fit"):
+    with UserCode(model, "fit", f"predict of what {model.__name__}.fit returned"):
         on_train = predict(fitted, data.x, model.task)
         on_valid = predict(fitted, data.x_valid, model.task)
     for part, predicted in (("training", on_train), ("validation", on_valid)):

@@ -126,7 +126,7 @@ def _score(model: type[Model], data: TrainingData, metric: str) -> float:
     with UserCode(model, "fit"):
         fitted = model().fit(data, warm_start=None)
     check_fitted(fitted, model.task)
-    with UserCode(model, "fit"):
+    with UserCode(model, "fit", f"predict of what {model.__name__}.fit returned"):
         predicted = predict(fitted, data.x_valid, model.task)
     value = metrics_of(data.y_valid, predicted, model.task)[metric]
     if math.isnan(value):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -311,3 +313,13 @@ class TestParity:
         beside = {float(np.nextafter(np.float32(0.25), np.float32(side))) for side in (-np.inf, 0.25, np.inf)}
         assert beside <= set(rows[:, 1].tolist())
         np.testing.assert_array_equal(sample, data.x[:20])
+
+
+def test_loading_a_predictor_imports_no_training_library():
+    """A serving process pays for ONNX Runtime alone, and only when a version needs it."""
+    program = (
+        "import sys, perdure.engines.training.predictor;"
+        "print([name for name in ('lightgbm', 'sklearn', 'optuna', 'onnx', 'onnxruntime', 'polars') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

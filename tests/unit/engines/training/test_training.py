@@ -181,6 +181,16 @@ class TestMistakes:
         with pytest.raises(BadModel, match=r"shape \(480, 3\) for 480 rows"):
             train(fitting(duration, lambda d: Wide()), data)
 
+    def test_an_error_in_predict_is_told_as_such(self, duration, data):
+        """It is not `fit` that raised."""
+
+        class Shy:
+            def predict(self, x):
+                raise RuntimeError("not now")
+
+        with pytest.raises(BadModel, match=r"predict of what Fitting\.fit returned raised RuntimeError: not now"):
+            train(fitting(duration, lambda d: Shy()), data)
+
     def test_predictions_that_are_no_numbers_are_refused(self, duration, data):
         """A model that cannot answer a validation row is not served."""
 
