@@ -69,11 +69,9 @@ def mean_interval(values: Floats, *, confidence: float = 0.95, n_resamples: int 
     2.5
     """
     _check_confidence(confidence)
-    data = np.asarray(values, dtype=np.float64)
+    data = _finite(values)
     _need(len(data), 2)
     mean = float(data.mean())
-    if not math.isfinite(mean):
-        raise DeclarationError("Values with NaN or infinities have no mean.", hint="Drop them first.")
     if n_resamples:
         return _drawn(data, confidence, n_resamples, seed)
     return _closed_form(mean, data - mean, len(data), confidence)
@@ -94,6 +92,7 @@ def clustered_mean_interval(values: Floats, clusters: NDArray[Any], *, confidenc
 
     Raises:
         TooFewRows: fewer than 2 clusters.
+        DeclarationError: a value is not finite, or the lengths differ.
 
     Cost: O(n log n) for the grouping.
     Source: W. G. Cochran, Sampling Techniques (1977), 9A.2; C. B. Hansen, J. Econometrics 141 (2007).
@@ -104,7 +103,7 @@ def clustered_mean_interval(values: Floats, clusters: NDArray[Any], *, confidenc
     (4.5, True)
     """
     _check_confidence(confidence)
-    data = np.asarray(values, dtype=np.float64)
+    data = _finite(values)
     if data.shape != np.shape(clusters):
         raise DeclarationError(f"{len(data)} values have {len(clusters)} cluster labels.", hint="Give one a value.")
     _, member = np.unique(clusters, return_inverse=True)
@@ -191,7 +190,7 @@ def quantile_interval(values: Floats, quantile: float, *, confidence: float = 0.
     _check_confidence(confidence)
     if not 0.0 < quantile < 1.0:
         raise DeclarationError(f"A quantile of {quantile!r} means nothing.", hint="Use 0 to 1, exclusive.")
-    data = np.asarray(values, dtype=np.float64)
+    data = _finite(values)
     n = len(data)
     _need(n, _rows_for_quantile(quantile, confidence))
     low, high = binomial_ranks(n, quantile, confidence)
@@ -261,6 +260,13 @@ def _ratios(data: NDArray[np.float64], rows: NDArray[np.int64], mean: float) -> 
     varied = errors > 0.0
     ratios: NDArray[np.float64] = (means[varied] - mean) / errors[varied]
     return ratios
+
+
+def _finite(values: Floats) -> NDArray[np.float64]:
+    data = np.asarray(values, dtype=np.float64)
+    if not np.isfinite(data).all():
+        raise DeclarationError("Values with NaN or infinities have no interval.", hint="Drop them first.")
+    return data
 
 
 def _need(n: int, n_needed: int, what: str = "rows") -> None:

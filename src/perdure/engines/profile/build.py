@@ -47,7 +47,7 @@ def build_profile(
     Raises:
         DeclarationError: names and columns do not match, or a column of the reference is missing.
 
-    Cost: 1e6 rows x 50 float columns against a reference 0.35 CPU seconds.
+    Cost: 1e6 rows x 50 float columns against a reference 0.3 CPU seconds, to make one 0.8.
 
     >>> reference = build_profile(np.arange(600, dtype=np.float32).reshape(300, 2), ["a", "b"])
     >>> window = build_profile(np.full((3, 2), 7, dtype=np.float32), ["a", "b"], reference=reference)

@@ -89,9 +89,17 @@ def test_a_mean_of_fewer_than_two_values_is_refused_with_what_is_needed(values: 
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-def test_a_mean_of_values_that_are_no_numbers_is_refused(bad: float) -> None:
-    with pytest.raises(DeclarationError, match="NaN or infinities"):
-        mean_interval(np.array([1.0, 2.0, bad]))
+def test_values_that_are_no_numbers_are_refused(bad: float) -> None:
+    values = np.array([1.0, 2.0, bad])
+
+    for interval in (
+        lambda: mean_interval(values),
+        lambda: clustered_mean_interval(values, np.arange(3)),
+        lambda: paired_mean_interval(values, np.zeros(3)),
+        lambda: quantile_interval(np.repeat(values, 100), 0.5),
+    ):
+        with pytest.raises(DeclarationError, match="NaN or infinities"):
+            interval()
 
 
 @pytest.mark.parametrize("confidence", [0.0, 1.0, 95.0])
