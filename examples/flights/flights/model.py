@@ -32,9 +32,9 @@ class AirTime(Model):
 
     def fit(self, data, warm_start=None):
         """Gradient boosting on the encoded features."""
-        model = LGBMRegressor(**data.params, random_state=data.seed, deterministic=True, n_jobs=2, verbose=-1)
+        model = LGBMRegressor(**data.params, random_state=data.seed, deterministic=True, n_jobs=1, verbose=-1)
         return model.fit(
-            data.x, data.y, eval_set=[(data.x_valid, data.y_valid)], eval_metric="l1", init_model=warm_start
+            data.x, data.y, eval_X=data.x_valid, eval_y=data.y_valid, eval_metric="l1", init_model=warm_start
         )
 
     def search(self, trial):

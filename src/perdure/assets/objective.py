@@ -35,8 +35,12 @@ class SignalSpec:
     over: timedelta
     by: str | None = None
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    series: str = ""
+    """Name under which its readings are kept; the signal's own unless a parameter makes it another."""
 
     def __post_init__(self) -> None:
+        if not self.series:
+            object.__setattr__(self, "series", self.signal)
         if self.over <= timedelta(0):
             raise BadObjective(f"The window of {self.signal} is {self.over}, but it must be longer than zero.")
 
@@ -85,6 +89,12 @@ class Objective:
             return f"{self.spec.text()} {self.operator}"
         return f"{self.spec.text()} {self.operator} {self.bound:g}"
 
+    def measured_by(self, reading: Reading) -> bool:
+        """True when the reading is of this objective's signal, window and slice."""
+        spec = self.spec
+        part = reading.slice.startswith(f"{spec.by}=") if spec.by else reading.slice == ""
+        return reading.signal == spec.series and part and reading.window_end - reading.window_start == spec.over
+
     def judge(self, reading: Reading) -> Finding:
         """Broken only when the whole interval is past the bound; unsure when it holds the bound.
 
@@ -130,7 +140,8 @@ def accuracy(*, over: timedelta, by: str | None = None) -> SignalSpec:
 
 def drift(*, against: str = "training", over: timedelta, measure: Literal["psi", "js"] = "psi") -> SignalSpec:
     """The largest drift of any feature against a stored reference profile (PSI, or Jensen–Shannon distance)."""
-    return SignalSpec("drift", over, None, MappingProxyType({"against": against, "measure": measure}))
+    params = MappingProxyType({"against": against, "measure": measure})
+    return SignalSpec("drift", over, None, params, "drift" if measure == "psi" else f"drift_{measure}")
 
 
 def skew(*, over: timedelta) -> SignalSpec:
@@ -142,7 +153,8 @@ def latency_ms(*, quantile: float = 0.99, over: timedelta) -> SignalSpec:
     """A quantile of the server's time a request, in milliseconds."""
     if not 0.0 < quantile < 1.0:
         raise BadObjective(f"A quantile of {quantile!r} means nothing.", hint="Use 0 to 1, exclusive, such as 0.99.")
-    return SignalSpec("latency_ms", over, None, MappingProxyType({"quantile": quantile}))
+    params = MappingProxyType({"quantile": quantile})
+    return SignalSpec("latency_ms", over, None, params, f"latency_ms_p{100 * quantile:g}")
 
 
 def freshness_h(*, over: timedelta) -> SignalSpec:

@@ -34,7 +34,7 @@ from perdure.surface.records import AssetStatus, Change, Health, RunRow, Status
 
 if TYPE_CHECKING:
     from perdure.durable.lease import HeldLease
-    from perdure.engines.training import TrialRecord, Tuned
+    from perdure.engines.training.tuning import TrialRecord, Tuned
     from perdure.loop.work.training import TrainedVersion
     from perdure.serve.server import Server
     from perdure.surface.serving import Listener
@@ -239,7 +239,7 @@ class Perdure:
         latest = self.place.stores.readings.latest(asset.name)
         rows: list[Health] = []
         for objective in asset.healthy:
-            readings = [reading for reading in latest if _speaks_of(objective, reading.signal, reading.slice)]
+            readings = [reading for reading in latest if objective.measured_by(reading)]
             if not readings:
                 rows.append(Health(objective.text(), objective.stakeholder, "not measured", None))
             for reading in readings:
@@ -278,11 +278,6 @@ def _instant(at: When) -> datetime:
     if at is None:
         return machine_now()
     return parse_at(at) if isinstance(at, str) else at
-
-
-def _speaks_of(objective: Objective, signal: str, part: str) -> bool:
-    by = objective.spec.by
-    return objective.spec.signal == signal and (part.startswith(f"{by}=") if by else part == "")
 
 
 def _target(versions: Sequence[Version], chosen: str | None) -> str | None:

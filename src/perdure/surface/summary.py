@@ -11,7 +11,7 @@ import polars as pl
 from perdure.assets.health import Reading
 from perdure.assets.model import Model
 from perdure.core.stats import mean_interval
-from perdure.engines.training import LABEL
+from perdure.engines.training.dataset import LABEL
 from perdure.loop.protocols import Stores
 from perdure.loop.work.outcomes import labels_table, read_captures, read_outcomes
 

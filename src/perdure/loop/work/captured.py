@@ -1,7 +1,7 @@
 """Captured events as the lake's tables: `captures/<model>`, `labels/<model>` and `quarantine`.
 
 The drain collects a batch of events here and appends the frames. Columns are built as whole lists,
-an event's own fields once and then repeated for its rows: 100,000 rows take about half a second.
+an event's own fields once and then repeated for its rows: 100,000 rows take about 0.2 s CPU.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ class DriftSignal:
             readings.append(
                 Reading(
                     asset=asset.name,
-                    signal=spec.signal,
+                    signal=spec.series,
                     at=now,
                     window_start=start,
                     window_end=now,

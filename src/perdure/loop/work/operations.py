@@ -21,7 +21,7 @@ def _reading(asset: Watched, spec: SignalSpec, now: datetime, **measured: object
     fields = {"value": None, "low": None, "high": None, **measured}
     return Reading(
         asset=asset.name,
-        signal=spec.signal,
+        signal=spec.series,
         at=now,
         window_start=now - spec.over,
         window_end=now,

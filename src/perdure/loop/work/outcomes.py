@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from perdure.assets.model import Label
-from perdure.engines.training import LabelJoin, join_labels
+from perdure.engines.training.dataset import LabelJoin, join_labels
 from perdure.loop.intake import table_of
 from perdure.loop.work.feed import INSTANT
 from perdure.stores.lake.protocols import Lake, Span
@@ -48,7 +48,7 @@ def read_labels(lake: Lake, model: str, label: Label, start: datetime | None, en
     parts = [pl.DataFrame(schema=LABEL_SCHEMA)]
     if lake.version(labels_table(model)) is not None:
         posted = lake.read(labels_table(model), columns=list(LABEL_SCHEMA), span=Span("known_at", start, until))
-        parts.append(posted.select(LABEL_SCHEMA))
+        parts.append(posted.select(list(LABEL_SCHEMA)))
     if lake.version(table_of(label.source.name)) is not None:
         on_file = lake.read(table_of(label.source.name), span=Span("_available_at", start, until))
         parts.append(

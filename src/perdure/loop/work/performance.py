@@ -13,7 +13,7 @@ from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
 from perdure.core.canonical import plain
 from perdure.engines.performance import delay_summary, measure
-from perdure.engines.training import LABEL, LABEL_KNOWN_AT
+from perdure.engines.training.dataset import LABEL, LABEL_KNOWN_AT
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import field_of_row, read_outcomes
 
@@ -52,7 +52,7 @@ class ErrorSignal:
         return [
             Reading(
                 asset=asset.name,
-                signal=spec.signal,
+                signal=spec.series,
                 at=now,
                 window_start=start,
                 window_end=end,

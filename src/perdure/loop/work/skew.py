@@ -48,7 +48,7 @@ class SkewSignal:
             readings.append(
                 Reading(
                     asset=asset.name,
-                    signal=spec.signal,
+                    signal=spec.series,
                     at=now,
                     window_start=start,
                     window_end=now,

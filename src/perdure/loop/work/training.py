@@ -23,20 +23,12 @@ from perdure.core.errors import BadModel, NotReady
 from perdure.core.ids import new_id, version_id
 from perdure.engines.features import FeaturePlan
 from perdure.engines.profile import build_profile, to_bytes
-from perdure.engines.training import (
-    LABEL,
-    Trained,
-    TrialRecord,
-    Tuned,
-    code_hash,
-    compile_model,
-    frame_digest,
-    join_labels,
-    prepare_rows,
-    split_by_time,
-    train,
-    tune,
-)
+from perdure.engines.training.code import code_hash
+from perdure.engines.training.compile import compile_model
+from perdure.engines.training.dataset import LABEL, join_labels, prepare_rows, split_by_time
+from perdure.engines.training.lineage import frame_digest
+from perdure.engines.training.training import Trained, train
+from perdure.engines.training.tuning import TrialRecord, Tuned, tune
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT

@@ -23,7 +23,7 @@ from perdure.surface.project import CheckNote
 from perdure.surface.records import Change, RunRow, Status
 
 if TYPE_CHECKING:
-    from perdure.engines.training import TrialRecord
+    from perdure.engines.training.tuning import TrialRecord
     from perdure.loop.round import RoundReport
     from perdure.loop.work.training import TrainedVersion
 
