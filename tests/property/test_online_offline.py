@@ -42,8 +42,8 @@ class Flight(Contract):
     scheduled_at: datetime
 
 
-weather = Source("weather", Weather, lambda: pl.DataFrame(), event_at="seen_at")
-runways = Source("runways", Runway, lambda: pl.DataFrame(), event_at="opened_at")
+weather = Source("weather", Weather, pl.DataFrame, event_at="seen_at")
+runways = Source("runways", Runway, pl.DataFrame, event_at="opened_at")
 
 
 @feature_view(key="station", source=weather, ttl=hours(3))
@@ -146,7 +146,7 @@ def _same_bits(left: np.ndarray, right: np.ndarray) -> bool:
     return bool(np.all((left.view(np.uint32) == right.view(np.uint32)) | (np.isnan(left) & np.isnan(right))))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     seen=weather_rows,
     opened=runway_rows,
@@ -174,11 +174,12 @@ def test_served_vectors_are_what_offline_computes_as_of_the_request(seen, opened
 def _found(plan: FeaturePlan, store: dict, asked: list[dict]) -> dict:
     """What a store would give for the keys that the plan asks for, and nothing else."""
     return {
-        view: {key: store[view][key] for key in keys if key in store[view]} for view, keys in plan.lookups(asked).items()
+        view: {key: store[view][key] for key in keys if key in store[view]}
+        for view, keys in plan.lookups(asked).items()
     }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seen=weather_rows, opened=runway_rows, asked=requests, now=moments)
 def test_objects_and_mappings_are_served_alike(seen, opened, asked, now):
     """A decoded request row and the dict of its fields give one vector and one set of keys."""

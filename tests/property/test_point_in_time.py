@@ -63,7 +63,7 @@ def _oracle(row: dict, history: list[dict], on: list[str], ttl: timedelta | None
     return best["event"], best["known"], best["v"], best["w"], 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(rows=asking_rows, history=history_rows, ttl=ttls, on=st.sampled_from([["k"], ["k", "i"]]))
 def test_each_row_gets_what_the_definition_says(rows, history, ttl, on):
     """Against a search of all pairs: nulls, duplicates, ties, corrections and late older events included."""
@@ -73,7 +73,7 @@ def test_each_row_gets_what_the_definition_says(rows, history, ttl, on):
     assert got == [_oracle(row, history, on, ttl) for row in rows]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(rows=asking_rows, history=history_rows, seed=st.randoms(use_true_random=False))
 def test_the_order_of_the_history_means_nothing(rows, history, seed):
     """A compacted or rewritten table gives the same features."""
@@ -85,7 +85,7 @@ def test_the_order_of_the_history_means_nothing(rows, history, seed):
     assert as_of_join(frame, "t", past, "k", TIMES).select(columns).equals(again.select(columns))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(rows=asking_rows, history=history_rows, planted=history_rows)
 def test_planted_future_rows_change_nothing_that_was_fresh(rows, history, planted):
     """Rows that become known an hour after the last question are as good as absent."""

@@ -14,37 +14,21 @@ Mistakes raise `BadView` with the file and line of the user's function and what 
 
 from __future__ import annotations
 
-import inspect
 import math
 import numbers
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal, NoReturn
 
+from perdure.assets.mistakes import refuse
 from perdure.core.clock import to_us
-from perdure.core.errors import BadView, nearest
+from perdure.core.errors import nearest
 
 ExprType = Literal["number", "bool", "text", "instant", "null"]
 Param = float | int | str | bool | tuple[Any, ...] | None
 
 _NAMES = {"number": "a number", "bool": "a truth value", "text": "a text", "instant": "an instant", "null": "null"}
-
-
-def _where() -> str:
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_globals.get("__name__", "").startswith("perdure.assets."):
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}: " if frame is not None else ""
-
-
-def refuse(message: str, hint: str) -> NoReturn:
-    """Raise `BadView` with the file and line of the user's code that called, directly or not.
-
-    Raises:
-        BadView: always.
-    """
-    raise BadView(_where() + message, hint=hint)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -85,8 +69,6 @@ class Expr:
         if self.op == "const":
             return repr(self.param)
         return f"{self.op}({', '.join([*inside, *([repr(self.param)] if self.param is not None else [])])})"
-
-    # Arithmetic
 
     def __add__(self, other: Any) -> Expr:
         other = _lift(other)
@@ -136,8 +118,6 @@ class Expr:
 
     def __abs__(self) -> Expr:
         return _arithmetic("abs", self)
-
-    # Comparisons and logic
 
     def __eq__(self, other: object) -> Expr:  # type: ignore[override]
         return _compare("eq", self, other)
@@ -288,10 +268,17 @@ class Expr:
 
     __int__ = __index__ = __float__
 
-    def __iter__(self) -> NoReturn:
-        refuse(f"{self!r} cannot be iterated.", "A feature is one value a row.")
+    def __getitem__(self, part: Any) -> NoReturn:
+        refuse(f"{self!r} has no parts while the view is traced.", "A feature is one value a row; use its methods.")
 
-    __len__ = __getitem__ = __contains__ = __iter__
+    def __iter__(self) -> Iterator[Expr]:
+        return self[0]
+
+    def __len__(self) -> int:
+        return self[0]
+
+    def __contains__(self, part: Any) -> bool:
+        return self[part]
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from perdure.assets.contract import Contract
-from perdure.assets.expressions import Expr, ExprType, refuse
+from perdure.assets.expressions import Expr, ExprType
 from perdure.assets.fields import FieldType, contract_fields
+from perdure.assets.mistakes import refuse
 from perdure.core.errors import BadView, nearest
 
 _TYPES: Mapping[FieldType, ExprType] = {

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC
+from keyword import iskeyword
 from typing import Any, cast
 
 from perdure.assets.expressions import Expr
@@ -73,8 +74,8 @@ _SEES_NULL = {
     "fill_null": "{1} if {0} is None else {0}",
     "when": "{1} if {0} else {2}",
 }
-# Numbers that 32 bits always hold, so nothing is checked when they leave.
-_SMALL = frozenset({"hour", "weekday", "month", "day_of_year", "length", "number", "sin", "cos", "const"})
+# Numbers that 32 bits always hold and that are never -0.0, so nothing is checked when they leave.
+_SMALL = frozenset({"hour", "weekday", "month", "day_of_year", "length", "number", "cos"})
 _NAMES: Mapping[str, Any] = {
     "INF": math.inf,
     "NAN": math.nan,
@@ -174,7 +175,7 @@ def field_of_row(name: str, *, mappings: bool) -> str:
     Raises:
         BadView: the name is no identifier.
     """
-    if not name.isidentifier():
+    if not name.isidentifier() or iskeyword(name):
         raise BadView(f"{name!r} cannot be the name of a field.", hint="Use letters, digits and underscores.")
     return f'row["{name}"]' if mappings else f"row.{name}"
 
