@@ -16,6 +16,7 @@ from perdure.stores.online.protocols import Online, OnlineRow
 
 log = logging.getLogger("perdure.serve")
 
+Lookups = Mapping[str, Sequence[str | None]]
 Found = Mapping[str, Mapping[str, OnlineRow]]
 _RETRY_S = 1.0
 
@@ -29,8 +30,8 @@ class OnlineReader:
         self._online: Online | None = None
         self._retry_at_s = 0.0
 
-    def read(self, lookups: Mapping[str, Sequence[str]]) -> Found:
-        """The rows by view version and key; none when the store fails."""
+    def read(self, lookups: Lookups) -> Found:
+        """The rows by view version and key; none when the store fails. A key of None has no row."""
         if self._online is None:
             if monotonic_s() < self._retry_at_s:
                 self._counters.online_errors += 1
@@ -41,7 +42,7 @@ class OnlineReader:
                 return self._failed(error)
         online = self._online
         try:
-            return {view: online.get(view, keys) for view, keys in lookups.items()}
+            return {view: online.get(view, _distinct(keys)) for view, keys in lookups.items()}
         except StoreError as error:
             self.close()
             return self._failed(error)
@@ -57,3 +58,8 @@ class OnlineReader:
         if self._online is not None:
             self._online.close()
             self._online = None
+
+
+def _distinct(keys: Sequence[str | None]) -> Sequence[str]:
+    """Each key once: the rows of a large request share most of theirs."""
+    return [key for key in dict.fromkeys(keys) if key is not None]

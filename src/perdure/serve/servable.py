@@ -20,6 +20,7 @@ from perdure.assets.version import Version
 from perdure.core.canonical import content_hash
 from perdure.core.errors import BadModel
 from perdure.core.ids import Digest
+from perdure.engines.explain.contributions import contributions, scale_of
 from perdure.engines.features import FeaturePlan
 from perdure.engines.training import Predictor, load_predictor
 from perdure.serve.online_reader import OnlineReader
@@ -40,6 +41,17 @@ class Scored:
     values: Sequence[float]
 
 
+class Explanation(msgspec.Struct):
+    """Contributions of the features and the base: together they sum to the prediction on `scale`.
+
+    `scale` is `prediction`, `log_odds` (a classifier) or `log` (a Poisson, gamma or Tweedie model).
+    """
+
+    base: float
+    contributions: dict[str, float]
+    scale: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Servable:
     """A loaded version of a model."""
@@ -50,11 +62,24 @@ class Servable:
     views: tuple[str, ...]
     """Names of the stored views, in the order of the status bytes."""
 
+    def explain(self, x: NDArray[np.float32]) -> list[Explanation]:
+        """Contributions of each feature for each row.
+
+        Raises:
+            Refused: this kind of model has no exact contributions.
+        """
+        values, base = self.predictor.explain(x)
+        names, scale = [feature.name for feature in self.plan.features], scale_of(self.predictor.native())
+        return [
+            Explanation(float(at_base), dict(zip(names, row.tolist(), strict=True)), scale)
+            for row, at_base in zip(values, base, strict=True)
+        ]
+
     def score(self, rows: Sequence[msgspec.Struct], online: OnlineReader, as_of_us: int) -> Scored:
         """Features as of an instant and the predictions from them."""
         found = online.read(self.plan.lookups(rows)) if self.views else {}
-        x, statuses = self.plan.online(rows, found, as_of_us)
-        return Scored(x, statuses, self.predictor.predict(x).tolist())
+        features = self.plan.online(rows, found, as_of_us)
+        return Scored(features.x, features.status, self.predictor.predict(features.x).tolist())
 
     def status_words(self, status: bytes) -> dict[str, str] | None:
         """The views that were not fresh, in words; None when all were."""
@@ -97,9 +122,10 @@ class Loader:
 
     def _load(self, version: Version) -> Servable:
         _check_contract(version, self._contracts[version.asset])
-        artifacts = {role: self._blobs.get(Digest(digest)) for role, digest in version.artifacts.items()}
+        needed = {str(version.definition["runtime"]), "native"} & version.artifacts.keys()
+        artifacts = {role: self._blobs.get(Digest(version.artifacts[role])) for role in needed}
         # The digests come from the ledger, or from the table that serve wrote from the ledger.
-        predictor = load_predictor(version.definition, artifacts, trusted=True)
+        predictor = load_predictor(version.definition, artifacts, trusted=True, explainer=contributions)
         plan = FeaturePlan.from_definition(version.definition)
         predictor.predict(np.full((1, len(plan.features)), np.nan, dtype=np.float32))
         return Servable(version, plan, predictor, tuple(view.name for view in plan.stored_views))

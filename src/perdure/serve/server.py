@@ -36,6 +36,7 @@ from perdure.stores.ledger.protocols import Ledger
 from perdure.stores.online.protocols import Online
 
 _DRAIN_S = 10
+_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,6 +79,7 @@ class Server:
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
+            backlog=_BACKLOG,
         )
         self._uvicorn = uvicorn.Server(config)
 
@@ -93,6 +95,7 @@ class Server:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 bound.bind((self._settings.host, self._settings.port))
+                bound.listen(_BACKLOG)
             except OSError as error:
                 bound.close()
                 raise NotReady(

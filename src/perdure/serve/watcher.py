@@ -50,6 +50,7 @@ class Watcher:
         self._parts = parts
         self._ledger: Ledger | None = None
         self._seen: int | None = None
+        self._kept: RoutingTable | None = None
         self._retry_at_s = 0.0
         self._retry_s = _FIRST_RETRY_S
         self._stopped = threading.Event()
@@ -85,35 +86,44 @@ class Watcher:
         self._report(ledger_reachable=True)
         if sequence == self._seen and monotonic_s() < self._retry_at_s:
             return
-        self._seen, self._retry_at_s = sequence, monotonic_s() + self._retry_s
+        self._seen, self._retry_at_s = sequence, float("inf")
         self._follow(self._ledger)
-        self._retry_at_s, self._retry_s = float("inf"), _FIRST_RETRY_S
+        self._retry_s = _FIRST_RETRY_S
         self._report(last_error=None)
 
     def _follow(self, ledger: Ledger) -> None:
+        """Put the pointers in force, and keep the table on disk; each is done only while it is not done."""
         live = self._parts.live
         with ledger.read() as session:
             generation = session.pointers.generation()
-            if live.serving is not None and generation == live.generation:
-                self._report(source="ledger")
-                return
-            routes = build_routes(session.pointers.list(), self._parts.models)
-            versions = {name: session.registry.get_version(name) for name in sorted(version_ids(routes))}
-        self._put_in_force(self._parts.loader.load(RoutingTable(generation, routes, versions)), "ledger")
-        write_table(self._parts.table_path, RoutingTable(generation, routes, versions))
+            if live.serving is None or generation != live.generation:
+                routes = build_routes(session.pointers.list(), self._parts.models)
+                versions = {name: session.registry.get_version(name) for name in sorted(version_ids(routes))}
+                table = RoutingTable(generation, routes, versions)
+            else:
+                table = live.serving.table
+        if live.serving is None or table is not live.serving.table:
+            self._put_in_force(self._parts.loader.load(table), last_error=None, source="ledger")
+        if table is not self._kept:
+            write_table(self._parts.table_path, table)
+            self._kept = table
+        self._report(source="ledger")
 
-    def _put_in_force(self, serving: ServingTable, source: str) -> None:
+    def _put_in_force(self, serving: ServingTable, **changes: Any) -> None:
         live = self._parts.live
+        self._report(n_swaps=live.status.n_swaps + 1, **changes)
         live.serving = serving
-        self._report(source=source, n_swaps=live.status.n_swaps + 1)
-        log.info("Routing table of generation %d is in force, from the %s.", serving.table.generation, source)
+        log.info("The routing table of generation %d is in force.", serving.table.generation)
 
     def _failed(self, error: Exception) -> None:
         live = self._parts.live
         if self._parts.live.status.last_error is None:
             log.warning("The routing table stays as it is: %s", error, exc_info=not isinstance(error, PerdureError))
         reachable = self._still_reachable()
-        self._retry_s = min(self._retry_s * 2, _LAST_RETRY_S)
+        if reachable:  # then loading failed, which is costly to try
+            self._retry_at_s, self._retry_s = monotonic_s() + self._retry_s, min(self._retry_s * 2, _LAST_RETRY_S)
+        else:
+            self._seen = None
         self._report(ledger_reachable=reachable, last_error=_as_dict(error), n_errors=live.status.n_errors + 1)
         if live.serving is None:
             contained(self._take_kept_table, lambda kept: log.warning("No table to serve from yet: %s", kept))
@@ -128,7 +138,8 @@ class Watcher:
 
     def _take_kept_table(self) -> None:
         table = read_table(self._parts.table_path, self._parts.models)
-        self._put_in_force(self._parts.loader.load(table), "disk")
+        self._put_in_force(self._parts.loader.load(table), source="disk")
+        self._kept = table
 
     def _close_ledger(self) -> None:
         ledger, self._ledger = self._ledger, None

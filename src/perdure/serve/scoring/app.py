@@ -6,9 +6,11 @@ capture segment is closed after the last answer.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from perdure.core.clock import machine_us, monotonic_s, parse_at, to_us
 from perdure.core.errors import BadRequest, DeclarationError, PerdureError, not_found
@@ -88,16 +90,19 @@ class ScoringApp:
 
     async def _predict(self, model: str, began_s: float, scope: Scope, receive: Receive, send: Send) -> None:
         def answer() -> Answered:
-            now_us = self._now_us(headers)
-            explain = query_flag(scope["query_string"], "explain") if scope["query_string"] else False
-            return self._parts.predict.answer(Ask(model, body, now_us, explain, began_s))
+            return self._parts.predict.answer(Ask(model, body, self._now_us(headers), explain, began_s))
 
         headers = dict(scope["headers"])
         outcome: Answered | Reply
         try:
             _check_method(scope, "POST")
             check_media(headers)
+            explain = bool(scope["query_string"]) and query_flag(scope["query_string"], "explain")
             body = await read_body(headers, receive, self._parts.max_body_bytes)
+            if explain:
+                # Slow the first time, so not on this thread; what fails here fails again, and is told, in the answer.
+                prepare = partial(self._parts.predict.prepare_explaining, model)
+                await asyncio.to_thread(contained, prepare, lambda _: None)
         except PerdureError as error:
             outcome = error_reply(error)
         else:

@@ -9,32 +9,26 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
 
 import msgspec
 
-from perdure.assets.model import Model
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import BadRow, NotReady, not_found
+from perdure.core.errors import NotReady, not_found
 from perdure.engines.contracts import CompiledContract
+from perdure.engines.contracts.verdict import RejectedRows
 from perdure.serve.boundary import contained
 from perdure.serve.live import Live
 from perdure.serve.metrics import Counters
 from perdure.serve.online_reader import OnlineReader
 from perdure.serve.routing import Arm, Route
-from perdure.serve.servable import Scored, Servable, ServingTable
+from perdure.serve.servable import Explanation, Scored, Servable, ServingTable
 from perdure.serve.taps import Taps
 from perdure.stores.capture.events import PredictionRow
 
 log = logging.getLogger("perdure.serve")
-
-
-class Explanation(msgspec.Struct):
-    """Contributions of the features and the base: together they sum to the prediction."""
-
-    base: float
-    contributions: dict[str, float]
 
 
 class Prediction(msgspec.Struct, omit_defaults=True):
@@ -86,11 +80,6 @@ class ServedModel:
     contract: CompiledContract
     key_field: str
 
-    @classmethod
-    def of(cls, model: type[Model], contract: CompiledContract) -> ServedModel:
-        """From the declaration."""
-        return cls(model.name, contract, model.label.key)
-
     def key(self, row: msgspec.Struct) -> str:
         """The row's key as text: labels join by it, and shares are sticky by it."""
         value = getattr(row, self.key_field)
@@ -104,6 +93,35 @@ def key_text(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    """Checked rows of one request with their keys, and the table that answers them."""
+
+    served: ServedModel
+    serving: ServingTable
+    rows: Sequence[msgspec.Struct]
+    keys: Sequence[str]
+    ask: Ask
+
+    def part(self, positions: Sequence[int]) -> _Batch:
+        """Some of the rows."""
+        return replace(self, rows=[self.rows[at] for at in positions], keys=[self.keys[at] for at in positions])
+
+
+class _Row(NamedTuple):
+    """One predicted row: what is recorded of it, and by what it was predicted."""
+
+    tap: PredictionRow
+    servable: Servable
+    explanation: Explanation | None
+
+    def prediction(self) -> Prediction:
+        """Its part of the answer."""
+        tap = self.tap
+        status = self.servable.status_words(tap.status)
+        return Prediction(tap.id, tap.prediction, tap.version, tap.arm, status, self.explanation)
 
 
 class PredictHandler:
@@ -131,7 +149,7 @@ class PredictHandler:
         Raises:
             NotFound: no such model; the message names the nearest.
             NotReady: no version of it is released, or nothing is loaded yet.
-            BadRow: rows break the contract; all errors of all of them, and the rows are recorded.
+            RejectedRows: rows break the contract; all errors of all of them, and the rows are recorded.
             BadRequest, TooLarge: the body cannot be read, or has too many rows.
             Refused: an explanation was asked of a model that has none.
         """
@@ -141,40 +159,59 @@ class PredictHandler:
         serving, route = self._route(ask.model)
         rows = self._rows(served, ask)
         keys = [served.key(row) for row in rows]
-        predictions: list[Prediction] = [None] * len(rows)  # type: ignore[list-item]  # each is set below
-        taps: list[PredictionRow] = [None] * len(rows)  # type: ignore[list-item]
-        for arm, positions in _by_arm(route, keys):
-            servable = serving.servables[arm.version]
-            mine = rows if len(positions) == len(rows) else [rows[at] for at in positions]
-            scored = servable.score(mine, self._online, ask.now_us)
-            vectors = _vectors(scored)
-            explanations = _explain(servable, scored) if ask.explain else None
-            for i, at in enumerate(positions):
-                status, value, prediction_id = scored.statuses[i], scored.values[i], self._taps.next_id()
-                predictions[at] = Prediction(
-                    prediction_id,
-                    value,
-                    arm.version,
-                    arm.name,
-                    servable.status_words(status),
-                    explanations[i] if explanations else None,
-                )
-                taps[at] = PredictionRow(
-                    prediction_id,
-                    keys[at],
-                    arm.version,
-                    arm.name,
-                    served.contract.encode_row(rows[at]),
-                    vectors[i],
-                    status,
-                    value,
-                )
-        latency_s = monotonic_s() - ask.began_s
         generation = serving.table.generation
+        answered = self._answer_rows(_Batch(served, serving, rows, keys, ask), route)
+        latency_s = monotonic_s() - ask.began_s
+        taps = [row.tap for row in answered]
         self._taps.predictions(ask.model, taps, served_us=ask.now_us, latency_s=latency_s, generation=generation)
         self._counters.count_rows(ask.model, len(rows), latency_s)
-        body = _encode(Answer(ask.model, generation, predictions))
-        return Answered(body, self._shadow(serving, route, rows, taps, ask) if route.shadow else None)
+        body = _encode(Answer(ask.model, generation, [row.prediction() for row in answered]))
+        shadow = self._shadow(_Batch(served, serving, rows, keys, ask), route) if route.shadow else None
+        return Answered(body, shadow)
+
+    def _answer_rows(self, batch: _Batch, route: Route) -> list[_Row]:
+        """Every row by the arm that its key falls to, in the order of the request."""
+        if not route.arms:
+            return self._predict(batch, route.champion)
+        by_arm: dict[Arm, list[int]] = {}
+        for at, key in enumerate(batch.keys):
+            by_arm.setdefault(route.choose(key), []).append(at)
+        placed: dict[int, _Row] = {}
+        for arm, positions in by_arm.items():
+            placed.update(zip(positions, self._predict(batch.part(positions), arm), strict=True))
+        return [placed[at] for at in range(len(batch.keys))]
+
+    def _predict(self, batch: _Batch, arm: Arm) -> list[_Row]:
+        """The rows of one arm, each with what is recorded of it."""
+        servable = batch.serving.servables[arm.version]
+        scored = servable.score(batch.rows, self._online, batch.ask.now_us)
+        vectors = _vectors(scored)
+        explanations = servable.explain(scored.x) if batch.ask.explain else None
+        encode_row, next_id = batch.served.contract.encode_row, self._taps.next_id
+        return [
+            _Row(
+                PredictionRow(
+                    next_id(),
+                    batch.keys[at],
+                    arm.version,
+                    arm.name,
+                    encode_row(row),
+                    vectors[at],
+                    scored.statuses[at],
+                    scored.values[at],
+                ),
+                servable,
+                explanations[at] if explanations else None,
+            )
+            for at, row in enumerate(batch.rows)
+        ]
+
+    def prepare_explaining(self, model: str) -> None:
+        """Load the native form of every version of a model, which explains; for any thread, slow the first time."""
+        serving = self._live.serving
+        if serving is not None and model in serving.table.routes:
+            for arm in serving.table.routes[model].every_arm():
+                serving.servables[arm.version].predictor.native()
 
     def _route(self, model: str) -> tuple[ServingTable, Route]:
         serving = self._live.serving
@@ -193,66 +230,31 @@ class PredictHandler:
     def _rows(self, served: ServedModel, ask: Ask) -> Sequence[msgspec.Struct]:
         try:
             return served.contract.decode_request(ask.body, max_rows=self._max_rows).rows
-        except BadRow as error:
-            request_id = self._taps.rejected(served.name, error.rows, error.errors, served_us=ask.now_us)
+        except RejectedRows as error:
+            request_id = self._taps.rejected(served.name, error.rejected, error.errors, served_us=ask.now_us)
             error.facts["request_id"] = request_id
             raise
 
-    def _shadow(
-        self,
-        serving: ServingTable,
-        route: Route,
-        rows: Sequence[msgspec.Struct],
-        answered: Sequence[PredictionRow],
-        ask: Ask,
-    ) -> Callable[[], None] | None:
-        positions = [at for at, tap in enumerate(answered) if route.shadows(tap.key)]
-        arm = route.shadow
-        if arm is None or not positions:
+    def _shadow(self, batch: _Batch, route: Route) -> Callable[[], None] | None:
+        """What the shadow still has to do with a request that is answered."""
+        positions = [at for at, key in enumerate(batch.keys) if route.shadows(key)]
+        if route.shadow is None or not positions:
             return None
-        servable = serving.servables[arm.version]
+        # Nobody reads a shadow's explanation.
+        seen = replace(batch.part(positions), ask=replace(batch.ask, explain=False))
 
-        def work() -> None:
+        def work(arm: Arm) -> None:
             began_s = monotonic_s()
-            scored = servable.score([rows[at] for at in positions], self._online, ask.now_us)
-            vectors = _vectors(scored)
-            taps = [
-                PredictionRow(
-                    self._taps.next_id(),
-                    answered[at].key,
-                    arm.version,
-                    arm.name,
-                    answered[at].row,
-                    vectors[i],
-                    scored.statuses[i],
-                    scored.values[i],
-                )
-                for i, at in enumerate(positions)
-            ]
-            self._taps.predictions(
-                ask.model,
-                taps,
-                served_us=ask.now_us,
-                latency_s=monotonic_s() - began_s,
-                generation=serving.table.generation,
-            )
+            taps = [row.tap for row in self._predict(seen, arm)]
+            ask, generation = seen.ask, seen.serving.table.generation
+            latency_s = monotonic_s() - began_s
+            self._taps.predictions(ask.model, taps, served_us=ask.now_us, latency_s=latency_s, generation=generation)
 
-        return lambda: contained(work, self._shadow_failed)
+        return partial(contained, partial(work, route.shadow), self._shadow_failed)
 
     def _shadow_failed(self, error: Exception) -> None:
         self._counters.shadow_errors += 1
         log.warning("A shadow prediction failed; the answer was not touched: %s", error)
-
-
-def _by_arm(route: Route, keys: Sequence[str]) -> list[tuple[Arm, Sequence[int]]]:
-    """Positions of the rows by the arm that answers them."""
-    if not route.arms:
-        return [(route.champion, range(len(keys)))]
-    found: dict[str, tuple[Arm, list[int]]] = {}
-    for at, key in enumerate(keys):
-        arm = route.choose(key)
-        found.setdefault(arm.name, (arm, []))[1].append(at)
-    return list(found.values())
 
 
 def _vectors(scored: Scored) -> list[bytes]:
@@ -263,12 +265,3 @@ def _vectors(scored: Scored) -> list[bytes]:
         return [data]
     width = x.shape[1] * 4
     return [data[at : at + width] for at in range(0, len(data), width)]
-
-
-def _explain(servable: Servable, scored: Scored) -> list[Explanation]:
-    contributions, base = servable.predictor.explain(scored.x)
-    names = [feature.name for feature in servable.plan.features]
-    return [
-        Explanation(float(base[at]), dict(zip(names, contributions[at].tolist(), strict=True)))
-        for at in range(len(scored.values))
-    ]

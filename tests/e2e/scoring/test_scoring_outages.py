@@ -1,0 +1,250 @@
+"""Serving goes on: ledger locked, gone, corrupt or replaced; blobs and versions that cannot be loaded; restarts."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import scoring_world
+from scoring_world import AirTime, Client, World, hammering, trip
+
+from perdure import Contract
+from perdure.assets.version import Pointer
+from perdure.core.ids import Digest
+from perdure.stores.capture.events import Predictions
+from perdure.stores.ledger.sqlite import SqliteLedger
+
+LOCK = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA locking_mode = " + sys.argv[2])
+connection.execute("BEGIN EXCLUSIVE")
+connection.execute("CREATE TABLE planted (x)")
+print("locked", flush=True)
+sys.stdin.read()
+connection.execute("ROLLBACK")
+"""
+
+
+@pytest.fixture
+def champion(world) -> tuple[World, str]:
+    """A world with one released version."""
+    one, _ = world.found(0, 1)
+    world.point(Pointer("air_time", "champion", one.id))
+    return world, one.id
+
+
+def remove_ledger(world: World) -> None:
+    for path in world.root.glob("ledger.db*"):
+        path.unlink()
+
+
+@contextmanager
+def locked(world: World, mode: str) -> Iterator[None]:
+    """Another process holds the ledger: `NORMAL` keeps writers out, `EXCLUSIVE` everybody."""
+    command = [sys.executable, "-c", LOCK, str(world.ledger_path), mode]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"locked\n"
+        yield
+        process.communicate()
+
+
+def test_serving_goes_on_while_another_process_holds_the_ledger(champion):
+    world, version = champion
+    with world.serving() as client:
+        with locked(world, "NORMAL"), hammering(client.url, 2) as hammer:
+            client.wait_until(lambda _: len(hammer.answers) > 100)
+        assert {(status, found) for _, status, _, found in hammer.answers} == {(200, version)}
+        assert client.get("/readyz").status == 200
+
+
+def test_a_server_that_starts_while_the_ledger_is_locked_serves_the_kept_table_and_follows_later(champion):
+    world, version = champion
+    with world.serving():
+        pass
+    with ExitStack() as stack:
+        with locked(world, "EXCLUSIVE"):
+            client = stack.enter_context(world.serving())
+            ready = client.get("/readyz").json
+            assert (ready["source"], ready["last_error"]["code"]) == ("disk", "store.conflict")
+            assert client.predict(trip()).first["version"] == version
+        client.wait_until(lambda ready: ready["ledger_reachable"] and ready["source"] == "ledger")
+
+
+def test_serving_goes_on_when_the_ledger_is_removed_and_follows_it_when_it_is_back(champion):
+    world, version = champion
+    with world.serving() as client:
+        kept = {path: path.read_bytes() for path in world.root.glob("ledger.db*")}
+        remove_ledger(world)
+        ready = client.wait_until(lambda ready: not ready["ledger_reachable"])
+        assert (ready["ready"], ready["last_error"]["code"]) == (True, "store")
+        assert client.predict(trip()).first["version"] == version
+        assert client.metric("perdure_ledger_reachable") == 0
+        assert client.metric("perdure_swap_errors_total") >= 1
+        for path, content in kept.items():
+            path.write_bytes(content)
+        client.wait_until(lambda ready: ready["ledger_reachable"] and ready["last_error"] is None)
+        other = world.found(1)[0]
+        client.wait_for_generation(world.point(Pointer("air_time", "champion", other.id)))
+        assert client.predict(trip()).first["version"] == other.id
+
+
+def test_serving_goes_on_when_the_ledger_is_corrupt(champion):
+    world, version = champion
+    with world.serving() as client:
+        remove_ledger(world)
+        world.ledger_path.write_bytes(b"no database, but long enough to be taken for one " * 200)
+        ready = client.wait_until(lambda ready: ready["last_error"] is not None)
+        assert ready["last_error"]["code"] == "store.corrupt"
+        assert client.predict(trip()).first["version"] == version
+
+
+@pytest.mark.parametrize("spoil", [remove_ledger, lambda world: world.ledger_path.write_bytes(b"x" * 9_000)])
+def test_a_server_that_starts_without_a_ledger_serves_the_kept_table(champion, spoil):
+    world, version = champion
+    with world.serving() as client:
+        before = client.predict(trip()).first
+    spoil(world)
+    with world.serving() as client:
+        after = client.predict(trip()).first
+        assert (after["version"], after["value"]) == (version, before["value"])
+        ready = client.get("/readyz")
+        assert (ready.status, ready.json["source"], ready.json["ledger_reachable"]) == (200, "disk", False)
+
+
+def test_a_server_without_ledger_and_table_answers_503_and_serves_as_soon_as_there_is_a_release(world):
+    with world.serving() as client:
+        assert client.get("/healthz").status == 200
+        assert client.get("/readyz").status == 503
+        answer = client.predict(trip())
+        assert (answer.status, answer.error["code"]) == (503, "not_ready")
+        assert int(answer.headers["retry-after"]) >= 1
+        (one,) = world.found(0)
+        client.wait_for_generation(world.point(Pointer("air_time", "champion", one.id)))
+        assert client.predict(trip()).status == 200
+
+
+def test_a_corrupt_blob_leaves_the_old_version_in_force_until_it_is_whole_again(champion):
+    world, version = champion
+    (other,) = world.found(1)
+    blob = next(path for path in (world.root / "blobs").rglob(other.artifacts["onnx"]) if path.is_file())
+    whole = blob.read_bytes()
+    blob.chmod(0o600)
+    blob.write_bytes(whole[:-1] + b"\0")
+    with world.serving() as client:
+        generation = world.point(Pointer("air_time", "champion", other.id))
+        ready = client.wait_until(lambda ready: ready["last_error"] is not None)
+        assert (ready["ready"], ready["ledger_reachable"]) == (True, True)
+        assert ready["last_error"]["code"] in ("store.corrupt", "not_found")
+        assert client.predict(trip()).first["version"] == version
+        blob.parent.mkdir(exist_ok=True)
+        blob.write_bytes(whole)
+        client.wait_for_generation(generation)
+        assert client.predict(trip()).first["version"] == other.id
+        assert client.get("/readyz").json["last_error"] is None
+
+
+def test_a_kept_table_whose_blob_is_damaged_is_not_served(champion):
+    world, _ = champion
+    with world.serving():
+        pass
+    remove_ledger(world)
+    kept = json.loads(world.table_path.read_text())["table"]
+    digest = Digest(next(iter(kept["versions"].values()))["artifacts"]["onnx"])
+    blob = next(path for path in (world.root / "blobs").rglob(digest) if path.is_file())
+    blob.chmod(0o600)
+    blob.write_bytes(b"planted")
+    with world.serving() as client:
+        assert client.predict(trip()).status == 503
+
+
+def test_a_version_of_another_contract_is_not_put_in_force(champion):
+    class Trip(Contract):
+        trip_id: str
+        origin: str  # any text now
+        distance_mi: float
+        scheduled_at: scoring_world.datetime
+        seats: int | None = None
+
+    world, _ = champion
+    changed = type("Changed", (AirTime,), {"name": "air_time", "contract": Trip, "fit": AirTime.fit})
+    with world.serving(models={"air_time": changed}) as client:
+        ready = client.get("/readyz")
+        assert (ready.status, ready.json["last_error"]["code"]) == (503, "declaration.model")
+        assert "contract" in ready.json["last_error"]["message"]
+
+
+def test_an_unloadable_release_of_one_model_leaves_the_whole_table_as_it_is(champion):
+    world, version = champion
+    (one, other) = world.found(0, 1)
+    broken = replace(other, id="air_time@bbbbbbbbbbbb", artifacts={**other.artifacts, "onnx": "cd" * 32})
+    ledger = SqliteLedger(world.ledger_path, project="test")
+    with ledger.transaction(actor="test", at=scoring_world.SERVED_AT) as session:
+        session.registry.put_version(broken)
+    ledger.close()
+    with world.serving() as client:
+        world.point(Pointer("air_time", "shadow", broken.id))
+        client.wait_until(lambda ready: ready["last_error"] is not None)
+        generation = world.point(Pointer("air_time", "shadow", other.id))
+        client.wait_for_generation(generation)
+        assert client.predict(trip()).first["version"] == version == one.id
+
+
+def serve_in_a_process(world: World) -> tuple[subprocess.Popen[bytes], Client]:
+    command = [sys.executable, str(Path(scoring_world.__file__)), str(world.root)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    client = Client(process.stdout.readline().decode().strip())
+    client.wait_until(lambda ready: ready["ready"])
+    return process, client
+
+
+def test_every_answered_prediction_is_in_the_log_after_kill_9_under_load(champion):
+    world, _ = champion
+    process, client = serve_in_a_process(world)
+    answered: list[str] = []
+
+    def ask() -> None:
+        own, number = Client(client.url), 0
+        while True:
+            number += 1
+            try:
+                found = own.predict(trip(number), trip(number + 1)).json["predictions"]
+            except (OSError, scoring_world.http.client.HTTPException):
+                own.close()
+                return
+            answered.extend(each["id"] for each in found)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    client.wait_until(lambda _: len(answered) > 300)
+    os.kill(process.pid, signal.SIGKILL)
+    for thread in threads:
+        thread.join()
+    process.communicate()
+    client.close()
+    recorded = [row.id for event in world.captured() if isinstance(event, Predictions) for row in event.rows]
+    assert set(answered) <= set(recorded)
+    assert len(recorded) == len(set(recorded))
+
+
+def test_a_signal_stops_a_server_of_its_own_cleanly(champion):
+    world, _ = champion
+    process, client = serve_in_a_process(world)
+    assert client.predict(trip()).status == 200
+    client.close()
+    process.terminate()
+    assert process.wait(20) in (0, -signal.SIGTERM)
+    process.communicate()
+    assert len(world.captured()) == 1
