@@ -26,7 +26,7 @@ test: lint types ## Lint, types and every test
 
 lint: setup ## Style, format and the layers' import rules
 	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check --quiet . || { $(BIN)/ruff format --check .; exit 1; }
+	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports --no-logo
 
 types: setup ## mypy, strict, on src
