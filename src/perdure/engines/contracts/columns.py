@@ -131,7 +131,10 @@ def inside_years(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
 
 
 def json_values(column: pl.Series) -> list[Any]:
-    """The values as JSON would carry them: text for dates and instants, an object for what has no JSON form."""
+    """The values as JSON would carry them: text for dates and instants, null for null.
+
+    What JSON cannot carry (lists, durations, years beyond 9999) becomes an object, which no field takes.
+    """
     dtype = column.dtype
     if isinstance(dtype, pl.Decimal):
         return column.cast(pl.Float64).to_list()
@@ -139,23 +142,20 @@ def json_values(column: pl.Series) -> list[Any]:
         return column.to_list()
     if isinstance(dtype, pl.Categorical | pl.Enum):
         return column.cast(pl.String).to_list()
-    if isinstance(dtype, pl.Date | pl.Datetime):
-        return _texts(column)
-    unreadable = {"column_type": str(dtype)}
-    return [None if missing else unreadable for missing in column.is_null()]
+    texts = _texts(column, dtype) if isinstance(dtype, pl.Date | pl.Datetime) else [None] * len(column)
+    strange = {"column_type": str(dtype)}
+    return [strange if text is None and came else text for text, came in zip(texts, column.is_not_null(), strict=True)]
 
 
-def _texts(column: pl.Series) -> list[str | None]:
-    dtype, value = column.dtype, pl.col(column.name)
-    inside = inside_years(value, dtype)
-    clipped = pl.when(inside).then(value)
+def _texts(column: pl.Series, dtype: pl.Date | pl.Datetime) -> list[str | None]:
+    """ISO 8601; None for null and for years that Python cannot hold."""
+    value = pl.col(column.name)
+    inside = pl.when(inside_years(value, dtype)).then(value)
     if isinstance(dtype, pl.Date):
-        text = clipped.dt.strftime("%Y-%m-%d")
+        text = inside.dt.strftime("%Y-%m-%d")
     else:
-        assert isinstance(dtype, pl.Datetime)
         digits = {"ms": 3, "us": 6, "ns": 9}[dtype.time_unit]
         zone = "" if dtype.time_zone is None else "Z"
-        utc = clipped if dtype.time_zone is None else clipped.dt.convert_time_zone("UTC")
+        utc = inside if dtype.time_zone is None else inside.dt.convert_time_zone("UTC")
         text = utc.dt.strftime(f"%Y-%m-%dT%H:%M:%S%.{digits}f{zone}")
-    shown = pl.when(value.is_not_null() & ~inside).then(pl.lit("outside of the years 1 to 9999")).otherwise(text)
-    return column.to_frame().select(shown).to_series().to_list()
+    return column.to_frame().select(text).to_series().to_list()
