@@ -20,7 +20,9 @@ _PROGRAM = Path(__file__).parent / "capturing.py"
 
 
 def _start(root, model, *more):
-    return subprocess.Popen([sys.executable, _PROGRAM, root, model, *more], stdout=subprocess.PIPE, start_new_session=True)
+    return subprocess.Popen(
+        [sys.executable, _PROGRAM, root, model, *more], stdout=subprocess.PIPE, start_new_session=True
+    )
 
 
 def _kill(process):

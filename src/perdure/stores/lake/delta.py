@@ -85,7 +85,7 @@ class DeltaLake:
                     return self._commit(table, path, handle, checked, transaction)
                 except CommitFailedError:
                     self._handles.pop(table, None)
-        raise Conflict(f"Other writers kept changing table {table!r}.", hint="Try again.", table=table)
+        raise _conflict(table)
 
     def read(
         self,
@@ -142,13 +142,17 @@ class DeltaLake:
 
         Raises:
             NotFound: no such table.
+            Conflict: another writer compacted it at the same time.
         """
         with self._lock, _translated(f"Table {table!r} cannot be compacted"):
             handle = self._newest(table)
             if handle is None:
                 raise not_found("table", table, self.tables())
             if len(handle.table.file_uris()) > 1:
-                handle.table.optimize.compact(target_size=_COMPACT_BYTES, post_commithook_properties=_HOOKS)
+                try:
+                    handle.table.optimize.compact(target_size=_COMPACT_BYTES, post_commithook_properties=_HOOKS)
+                except CommitFailedError as error:
+                    raise _conflict(table) from error
             handle.table.create_checkpoint()
             self._load(table)
 
@@ -193,6 +197,10 @@ class DeltaLake:
                 post_commithook_properties=_HOOKS,
             )
             return (handle or self._load(table)).version
+
+
+def _conflict(table: str) -> Conflict:
+    return Conflict(f"Other writers kept changing table {table!r}.", hint="Try again.", table=table)
 
 
 def _has_seen(table: DeltaTable, transaction: AppTransaction) -> bool:

@@ -35,6 +35,10 @@ class Lake(Protocol):
 
         With a transaction whose number the table has already seen for that app, nothing happens.
         Returns the table's version after the call.
+
+        :raises DeclarationError: a dtype that the lake does not keep, or another one than the table has.
+        :raises Conflict: other writers won every try.
+        :raises StoreFull: no room.
         """
         ...
 
@@ -46,9 +50,9 @@ class Lake(Protocol):
         span: Span | None = None,
         version: int | None = None,
     ) -> pl.DataFrame:
-        """Rows of a version (the newest by default).
+        """Rows of a version (the newest by default), in no promised order.
 
-        :raises NotFound: no such table.
+        :raises NotFound: no such table, version or column.
         """
         ...
 

@@ -26,7 +26,8 @@ class Online(Protocol):
     def put(self, view: str, rows: Sequence[OnlineRow]) -> int:
         """Keep each row unless the store has one of a later `(event_us, available_us)`; returns how many were kept.
 
-        `view` is a view's version id, so two versions live side by side.
+        `view` is a view's version id, so two versions live side by side. Of several rows of one key
+        only the newest counts; of rows of equal instants, the last.
         """
         ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -146,32 +147,47 @@ def test_a_frame_that_fits_only_in_part_is_taken_back(tmp_path):
     assert not (tmp_path / "capture" / "corrupt").exists()
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A disk of 64 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True).returncode != 0:
+_FULL = """
+import json, sys
+from pathlib import Path
+from perdure.core.settings import CaptureSettings
+from perdure.stores.capture.log import SegmentLog
+from perdure.stores.capture.protocols import SegmentRange
+from perdure.stores.capture.segments import SegmentWriter
+from perdure.testing.conformance.capture import prediction
+
+disk = Path(sys.argv[1])
+ballast = disk / "ballast"
+ballast.write_bytes(b"x" * 40_000)
+writer = SegmentWriter(disk / "capture", CaptureSettings(min_free_bytes=0))
+kept = [number for number in range(300) if writer.append(prediction(number))]
+n_lost = writer.n_lost
+ballast.unlink()
+recovered = writer.append(prediction(300))
+log = SegmentLog(disk / "capture")
+spans = [SegmentRange(info.name, 0, log.complete_end(info.name, 0)) for info in log.segments()]
+found = [event.request_id for span in spans for event in log.read(span)]
+print(json.dumps({"kept": kept, "n_lost": n_lost, "recovered": recovered, "found": found, "n_segments": len(spans)}))
+"""
+_ON_A_SMALL_DISK = 'mount -t tmpfs -o size=64k tmpfs "$1" || exit 77; exec "$2" -c "$3" "$1"'
+
+
+def test_a_full_disk_loses_what_it_must_and_recovers(tmp_path):
+    """Scoring goes on: `append` says no, counts, and says yes again when there is room.
+
+    The disk of 64 KiB lives in a mount namespace of its own, and ends with it.
+    """
+    command = ["unshare", "--mount", "sh", "-c", _ON_A_SMALL_DISK, "sh", tmp_path, sys.executable, _FULL]
+    if os.geteuid() != 0 or shutil.which("unshare") is None:
         pytest.skip("a small disk needs the right to mount")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
-
-
-def test_a_full_disk_loses_what_it_must_and_recovers(small_disk):
-    """Scoring goes on: `append` says no, counts, and says yes again when there is room."""
-    ballast = small_disk / "ballast"
-    ballast.write_bytes(b"x" * 40_000)
-    writer = _writer(small_disk / "capture")
-    kept = [number for number in range(300) if writer.append(prediction(number))]
-    assert 0 < len(kept) == 300 - writer.n_lost < 300
-    ballast.unlink()
-    assert writer.append(prediction(300))
-    assert [event.request_id for event in _events(SegmentLog(small_disk / "capture"))] == [
-        f"r_{number}" for number in [*kept, 300]
-    ]
-    assert len(SegmentLog(small_disk / "capture").segments()) < 4
-    writer.close()
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode in {1, 77} and not done.stdout and "Traceback" not in done.stderr:
+        pytest.skip(f"a small disk cannot be mounted here: {done.stderr.strip()}")
+    told = json.loads(done.stdout)
+    assert 0 < len(told["kept"]) == 300 - told["n_lost"] < 300
+    assert told["recovered"] is True
+    assert told["found"] == [f"r_{number}" for number in [*told["kept"], 300]]
+    assert told["n_segments"] < 4
 
 
 # ---- damage
@@ -185,11 +201,10 @@ def test_a_flipped_byte_costs_one_event_and_is_set_aside(tmp_path):
     path.write_bytes(data)
     end = log.complete_end(path.stem, 0)
     assert end == len(data)
-    found = []
+    events = log.read(SegmentRange(path.stem, 0, end))
+    assert [next(events), next(events)] == [prediction(0), prediction(1)]
     with pytest.raises(Corrupt) as caught:
-        for event in log.read(SegmentRange(path.stem, 0, end)):
-            found.append(event)  # noqa: PERF402 - extend() would lose the events before the error
-    assert found == [prediction(0), prediction(1)]
+        next(events)
     assert caught.value.facts["segment"] == path.stem
     assert (caught.value.facts["start"], caught.value.facts["end"]) == (2 * size, 3 * size)
     assert list(log.read(SegmentRange(path.stem, 3 * size, end))) == [prediction(3), prediction(4)]

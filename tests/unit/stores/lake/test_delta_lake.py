@@ -59,7 +59,7 @@ def test_of_many_writers_with_one_number_one_appends(tmp_path):
     """As a paused drainer and its successor would, each with a handle of its own."""
     lakes = [DeltaLake(tmp_path) for _ in range(3)]
     lakes[0].append("t", rows(0), transaction=AppTransaction("drain", 0))
-    gate = threading.Barrier(len(lakes))
+    gate = threading.Barrier(len(lakes), timeout=20.0)
 
     def work(lake):
         for number in range(1, 9):
@@ -73,7 +73,7 @@ def test_of_many_writers_with_one_number_one_appends(tmp_path):
 
 def test_many_writers_of_a_new_table_all_append(tmp_path):
     lakes = [DeltaLake(tmp_path) for _ in range(3)]
-    gate = threading.Barrier(len(lakes))
+    gate = threading.Barrier(len(lakes), timeout=20.0)
 
     def work(number):
         gate.wait()
