@@ -36,6 +36,7 @@ from perdure.stores.ledger.protocols import Ledger
 from perdure.stores.online.protocols import Online
 
 _DRAIN_S = 10
+_IDLE_S = 75  # longer than what clients and proxies commonly keep a connection
 _BACKLOG = 2048
 
 
@@ -79,6 +80,7 @@ class Server:
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=_DRAIN_S,
+            timeout_keep_alive=_IDLE_S,
             backlog=_BACKLOG,
         )
         self._uvicorn = uvicorn.Server(config)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from perdure.core.canonical import content_hash
-from perdure.core.errors import Corrupt, NotFound
+from perdure.core.errors import Corrupt, NotFound, StoreError
 from perdure.serve.routing import RoutingTable, table_as_json, table_from_json
 
 
@@ -21,17 +21,24 @@ def write_table(path: Path, table: RoutingTable) -> None:
     """Keep `table` at `path`; a crash leaves the old file or the new one.
 
     Raises:
-        OSError: the disk refused; the old file is untouched.
+        StoreError: the disk refused; the old file is untouched.
     """
     data = table_as_json(table)
     text = json.dumps({"digest": content_hash(data), "table": data}, indent=1, ensure_ascii=False)
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise StoreError(
+            f"The routing table cannot be kept at {path}: {error.strerror}.",
+            hint="Free disk space or mend the folder: without this file a restart needs the ledger.",
+            path=str(path),
+        ) from error
 
 
 def read_table(path: Path, models: Iterable[str]) -> RoutingTable:

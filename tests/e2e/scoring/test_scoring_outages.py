@@ -168,6 +168,17 @@ def test_a_kept_table_whose_blob_is_damaged_is_not_served(champion):
         assert client.predict(trip()).status == 503
 
 
+def test_a_table_that_cannot_be_kept_on_disk_is_in_force_all_the_same_and_kept_later(champion):
+    world, version = champion
+    world.table_path.parent.write_text("a file where the folder should be")
+    with world.serving() as client:
+        assert client.predict(trip()).first["version"] == version
+        assert client.get("/readyz").json["last_error"]["code"] == "store"
+        world.table_path.parent.unlink()
+        client.wait_until(lambda ready: ready["last_error"] is None)
+    assert world.table_path.exists()
+
+
 def test_a_version_of_another_contract_is_not_put_in_force(champion):
     class Trip(Contract):
         trip_id: str

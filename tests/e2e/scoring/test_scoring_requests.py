@@ -74,13 +74,13 @@ def test_rows_are_answered_in_their_order_as_one_by_one(client):
 
 def test_an_answer_is_captured_with_its_row_features_and_status(served):
     world, client = served
-    prediction_id = client.predict(trip(3, origin="LGA")).first["id"]
+    prediction_id = client.predict(trip(3)).first["id"]
     events = [event for event in world.captured() if isinstance(event, Predictions)]
     event, row = next((event, row) for event in events for row in event.rows if row.id == prediction_id)
     assert (event.model, row.key, row.arm) == ("air_time", "t3", "champion")
-    assert json.loads(row.row)["origin"] == "LGA"
-    assert row.status == b"\1"
-    assert len(row.features) == 4 * 5
+    assert json.loads(row.row)["distance_mi"] == 1003.0
+    assert row.status == b"\0"
+    assert np.frombuffer(row.features, "<f4").tolist() == [12.5, 1.0, 1003.0, 12.0, 0.0]
     assert 0 <= event.latency_us < 5_000_000
     assert abs(event.served_us - machine_us()) < 60_000_000
 
@@ -321,7 +321,7 @@ def test_head_is_answered_as_get_without_a_body(client):
 
 
 def test_requests_are_counted_by_model_and_status(client):
-    name = 'perdure_requests_total{model="air_time",path="predict",status="200"}'
+    name = 'perdure_requests_total{model="air_time",path="/v1/models/{name}/predict",status="200"}'
     client.predict(trip())
     before = client.metric(name)
     rows = client.metric('perdure_rows_total{model="air_time"}')
@@ -329,7 +329,7 @@ def test_requests_are_counted_by_model_and_status(client):
     client.predict(trip(), model="nobody")
     assert client.metric(name) == before + 1
     assert client.metric('perdure_rows_total{model="air_time"}') == rows + 2
-    assert client.metric('perdure_requests_total{model="",path="predict",status="404"}') >= 1
+    assert client.metric('perdure_requests_total{model="",path="/v1/models/{name}/predict",status="404"}') >= 1
     assert client.metric("perdure_captures_lost_total") == 0
     assert client.metric("perdure_generation") >= 1
 

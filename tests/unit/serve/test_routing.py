@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 
 import pytest
 
 from perdure.assets.version import Pointer, Version
-from perdure.core.errors import Corrupt, NotFound
+from perdure.core.errors import Corrupt, NotFound, StoreError
 from perdure.serve.routing import RoutingTable, build_routes, share_point, version_ids
 from perdure.serve.table_file import read_table, write_table
 
@@ -108,3 +109,12 @@ def test_a_file_that_is_no_table_is_corrupt(tmp_path, content):
 def test_a_table_that_was_never_kept_is_not_found(tmp_path):
     with pytest.raises(NotFound, match="no routing table"):
         read_table(tmp_path / "routing.json", ["air_time"])
+
+
+def test_a_disk_that_refuses_is_told_and_leaves_the_old_table(tmp_path):
+    path = tmp_path / "routing.json"
+    write_table(path, table())
+    path.with_name(f".routing.json.{os.getpid()}").mkdir()
+    with pytest.raises(StoreError, match="cannot be kept"):
+        write_table(path, RoutingTable(13))
+    assert read_table(path, ["air_time"]).generation == 12

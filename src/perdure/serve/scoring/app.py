@@ -39,6 +39,8 @@ log = logging.getLogger("perdure.serve")
 
 _MODELS = "/v1/models/"
 _PREDICT = "/predict"
+_PREDICT_PATH = f"{_MODELS}{{name}}{_PREDICT}"
+_LABELS_PATH = "/v1/labels"
 _NOW = b"perdure-now"
 
 
@@ -79,7 +81,7 @@ class ScoringApp:
         try:
             if path.startswith(_MODELS) and path.endswith(_PREDICT):
                 await self._predict(path[len(_MODELS) : -len(_PREDICT)], began_s, scope, receive, send)
-            elif path == "/v1/labels":
+            elif path == _LABELS_PATH:
                 await self._labels(scope, receive, send)
             else:
                 reply = contained(lambda: self._report(path, scope["method"]), _failure)
@@ -109,10 +111,10 @@ class ScoringApp:
             outcome = contained(answer, _failure)
         if isinstance(outcome, Reply):
             known = model if model in self._parts.predict.models else ""
-            self._parts.counters.count_request("predict", known, outcome.status)
+            self._parts.counters.count_request(_PREDICT_PATH, known, outcome.status)
             await send_reply(send, outcome)
             return
-        self._parts.counters.count_request("predict", model, 200)
+        self._parts.counters.count_request(_PREDICT_PATH, model, 200)
         shadow = outcome.shadow
         # In a replay everything is recorded before the answer, so that two replays drain the same.
         if shadow is not None and self._parts.replay:
@@ -134,13 +136,13 @@ class ScoringApp:
             reply = error_reply(error)
         else:
             reply = contained(accept, _failure)
-        self._parts.counters.count_request("/v1/labels", "", reply.status)
+        self._parts.counters.count_request(_LABELS_PATH, "", reply.status)
         await send_reply(send, reply)
 
     def _report(self, path: str, method: str) -> Reply:
         handler = self._gets.get(path)
         if handler is None:
-            raise not_found("path", path, [*self._gets, "/v1/models/{name}/predict", "/v1/labels"])
+            raise not_found("path", path, [*self._gets, _PREDICT_PATH, _LABELS_PATH])
         if method not in ("GET", "HEAD"):
             raise _wrong_method(method, path, "GET", "HEAD")
         return handler()
