@@ -1,12 +1,14 @@
 """The lake on Delta tables: a folder a table under one root.
 
-The drain and the loop append and read; serve never comes here. Two measured surprises shaped it:
+The drain and the loop append and read; serve never comes here. Three measured surprises shaped it:
 
 - An append on a kept handle costs CPU in proportion to the commits that the handle has seen since it
   was loaded (8 ms after 50, 90 ms after 600). With a checkpoint every 25 commits and a fresh handle
   after it, it stays at 7 to 10 ms; `maintain` compacts the many small files that are left.
 - delta-rs writes what it is given into the type that Delta has: UInt8 200 becomes Int8 -56, a number
   becomes text in a text column. So dtypes are checked first.
+- Two compactions at once both succeed and double every row: delta-rs lets a commit that only moves
+  rows remove files that are removed already. So a compaction holds a lock on the table's folder.
 
 Old log entries and files are never removed: a version that a training run pinned stays readable.
 """
@@ -14,6 +16,7 @@ Old log entries and files are never removed: a version that a training run pinne
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import re
 import threading
@@ -85,7 +88,7 @@ class DeltaLake:
                     return self._commit(table, path, handle, checked, transaction)
                 except CommitFailedError:
                     self._handles.pop(table, None)
-        raise _conflict(table)
+        raise Conflict(f"Other writers kept changing table {table!r}.", hint="Try again.", table=table)
 
     def read(
         self,
@@ -142,18 +145,16 @@ class DeltaLake:
 
         Raises:
             NotFound: no such table.
-            Conflict: another writer compacted it at the same time.
+            Conflict: another process is compacting it.
         """
         with self._lock, _translated(f"Table {table!r} cannot be compacted"):
-            handle = self._newest(table)
-            if handle is None:
+            if self._newest(table) is None:
                 raise not_found("table", table, self.tables())
-            if len(handle.table.file_uris()) > 1:
-                try:
-                    handle.table.optimize.compact(target_size=_COMPACT_BYTES, post_commithook_properties=_HOOKS)
-                except CommitFailedError as error:
-                    raise _conflict(table) from error
-            handle.table.create_checkpoint()
+            with _compacting(table, self._path(table)):
+                opened = self._load(table).table
+                if len(opened.file_uris()) > 1:
+                    opened.optimize.compact(target_size=_COMPACT_BYTES, post_commithook_properties=_HOOKS)
+                opened.create_checkpoint()
             self._load(table)
 
     def _path(self, table: str) -> Path:
@@ -197,10 +198,6 @@ class DeltaLake:
                 post_commithook_properties=_HOOKS,
             )
             return (handle or self._load(table)).version
-
-
-def _conflict(table: str) -> Conflict:
-    return Conflict(f"Other writers kept changing table {table!r}.", hint="Try again.", table=table)
 
 
 def _has_seen(table: DeltaTable, transaction: AppTransaction) -> bool:
@@ -249,6 +246,19 @@ def _bounds(span: Span) -> list[pl.Expr]:
     column = pl.col(span.column)
     bounds = [] if span.start is None else [column >= span.start]
     return bounds if span.end is None else [*bounds, column < span.end]
+
+
+@contextmanager
+def _compacting(table: str, path: Path) -> Iterator[None]:
+    """Holds the table's lock, which ends with the process at the latest."""
+    fd = os.open(path / ".compacting", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise Conflict(f"Another process is compacting table {table!r}.", hint="Nothing to do.", table=table) from error
+    finally:
+        os.close(fd)
 
 
 @contextmanager

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from perdure.core.errors import StoreError
+from perdure.core.errors import Conflict, StoreError
+from perdure.stores.lake import delta as module
 from perdure.stores.lake.delta import DeltaLake
 from perdure.stores.lake.protocols import AppTransaction, Span
 from perdure.testing.conformance.lake import rows
@@ -41,6 +43,40 @@ def test_maintenance_leaves_one_small_file_and_every_older_version(tmp_path):
     assert lake.version("t") == version
     for number in range(0, 30, 7):
         assert sorted(lake.read("t", version=number)["n"]) == list(range(number + 1))
+
+
+def test_two_compactions_at_once_double_no_row(tmp_path):
+    """delta-rs would let both commit; appends beside them go through."""
+    lakes = [DeltaLake(tmp_path) for _ in range(3)]
+    for number in range(20):
+        lakes[0].append("t", rows(number))
+    gate = threading.Barrier(len(lakes), timeout=20.0)
+
+    def maintain(lake):
+        gate.wait()
+        with suppress(Conflict):
+            lake.maintain("t")
+
+    def append(lake):
+        gate.wait()
+        for number in range(20, 26):
+            lake.append("t", rows(number))
+
+    with ThreadPoolExecutor(len(lakes)) as pool:
+        list(pool.map(lambda work, lake: work(lake), (maintain, maintain, append), lakes))
+    for lake in lakes:
+        lake.maintain("t")
+        assert sorted(lake.read("t")["n"]) == list(range(26))
+
+
+def test_a_table_that_another_process_compacts_is_a_conflict(tmp_path):
+    lake = DeltaLake(tmp_path)
+    lake.append("t", rows(1))
+    with module._compacting("t", tmp_path / "t"), pytest.raises(Conflict, match="compacting"):
+        lake.maintain("t")
+    lake.append("t", rows(2))
+    lake.maintain("t")
+    assert sorted(lake.read("t")["n"]) == [1, 2]
 
 
 def test_files_outside_the_span_are_not_opened(tmp_path):
