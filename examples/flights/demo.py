@@ -87,9 +87,7 @@ def _traffic(days: int | None) -> Traffic:
     """Every flight from March on, asked at the hour in which it is planned; labels as they land."""
     end = LAST if days is None else data.TRAINED_AT + timedelta(days=days)
     last_asked = end if days is None else end - timedelta(days=1)
-    asked = data.all_flights().filter(
-        (pl.col("planned_at") >= data.TRAINED_AT) & (pl.col("planned_at") < last_asked)
-    )
+    asked = data.all_flights().filter((pl.col("planned_at") >= data.TRAINED_AT) & (pl.col("planned_at") < last_asked))
     landed = data.landings().join(asked.select("flight_id"), on="flight_id", how="semi")
     return Traffic(
         model=MODEL,
@@ -143,7 +141,9 @@ def _finish(project: Perdure, traffic: Traffic, found: Outcome, summary: dict[st
 
 
 def _tell(project: Perdure, found: Outcome, summary: dict[str, Any], console: Console, out: Path) -> None:
-    table = show.table("month", "labelled", "error, min", "95% interval", "bias", "", right=["labelled", "error, min", "bias"])
+    table = show.table(
+        "month", "labelled", "error, min", "95% interval", "bias", "", right=["labelled", "error, min", "bias"]
+    )
     top = max((month.mae for month in found.months), default=1.0)
     for month in found.months:
         bar = "█" * round(28 * month.mae / top)

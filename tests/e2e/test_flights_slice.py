@@ -8,7 +8,6 @@ from pathlib import Path
 import polars as pl
 
 
-
 def test_three_days_of_flights_are_served_measured_and_reported(tmp_path: Path) -> None:
     from perdure.surface.examples import run_demo
 
@@ -16,8 +15,7 @@ def test_three_days_of_flights_are_served_measured_and_reported(tmp_path: Path) 
     from flights import data
 
     asked = data.all_flights().filter(
-        (pl.col("planned_at") >= data.TRAINED_AT)
-        & (pl.col("planned_at") < data.TRAINED_AT + pl.duration(days=3))
+        (pl.col("planned_at") >= data.TRAINED_AT) & (pl.col("planned_at") < data.TRAINED_AT + pl.duration(days=3))
     )
     landed = asked.filter(pl.col("air_time_min").is_not_null())
     assert summary == json.loads((tmp_path / "summary.json").read_text())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from lightgbm import LGBMRegressor
-
 from flights.contracts import Flight
 from flights.features import aircraft, calendar, route, weather_now
 from flights.sources import flights, landings
@@ -32,6 +30,8 @@ class AirTime(Model):
 
     def fit(self, data, warm_start=None):
         """Gradient boosting on the encoded features."""
+        from lightgbm import LGBMRegressor
+
         model = LGBMRegressor(**data.params, random_state=data.seed, deterministic=True, n_jobs=1, verbose=-1)
         return model.fit(
             data.x, data.y, eval_X=data.x_valid, eval_y=data.y_valid, eval_metric="l1", init_model=warm_start

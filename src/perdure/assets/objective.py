@@ -76,7 +76,9 @@ class Objective:
     def sure(self, confidence: float) -> Objective:
         """The same objective, judged at another confidence (0.5 to 1, exclusive)."""
         if not 0.5 < confidence < 1.0:
-            raise BadObjective(f"A confidence of {confidence!r} means nothing here.", hint="Use 0.5 to 1, such as 0.95.")
+            raise BadObjective(
+                f"A confidence of {confidence!r} means nothing here.", hint="Use 0.5 to 1, such as 0.95."
+            )
         return replace(self, confidence=confidence)
 
     def owed_to(self, stakeholder: str) -> Objective:

@@ -47,8 +47,6 @@ class Policy:
         return cls("propose", "evidence", "stateless", retrains, None, approve_by, watch)
 
     @classmethod
-    def act(
-        cls, *, retrains: Rate = per_month(4), approve_by: str | None = None, watch: timedelta = days(2)
-    ) -> Policy:
+    def act(cls, *, retrains: Rate = per_month(4), approve_by: str | None = None, watch: timedelta = days(2)) -> Policy:
         """Repair and release on evidence, within the budget."""
         return cls("act", "evidence", "stateless", retrains, None, approve_by, watch)

@@ -73,7 +73,9 @@ def to_us(at: datetime) -> int:
         DeclarationError: `at` has no time zone.
     """
     if at.tzinfo is None:
-        raise DeclarationError(f"The instant {at.isoformat()!r} has no time zone.", hint="Use an aware datetime in UTC.")
+        raise DeclarationError(
+            f"The instant {at.isoformat()!r} has no time zone.", hint="Use an aware datetime in UTC."
+        )
     return (at - EPOCH) // _MICROSECOND
 
 

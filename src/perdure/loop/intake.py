@@ -144,10 +144,14 @@ def _quarantined(origin: str, bad: pl.DataFrame, at: datetime, batch: int) -> pl
 class MaterialisedRow(Protocol):
     """A row for the online store as the features engine makes it."""
 
-    key: str
-    values: tuple[Any, ...]
-    event_us: int
-    available_us: int
+    @property
+    def key(self) -> str: ...
+    @property
+    def values(self) -> tuple[Any, ...]: ...
+    @property
+    def event_us(self) -> int: ...
+    @property
+    def available_us(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

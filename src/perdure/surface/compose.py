@@ -16,7 +16,7 @@ from perdure.assets.version import Version
 from perdure.core.settings import Settings
 from perdure.engines.features import FeaturePlan
 from perdure.loop.intake import OnlineView
-from perdure.loop.protocols import Kind, Stores, Watched, Workplace
+from perdure.loop.protocols import Kind, Signal, Stores, Watched, Workplace
 from perdure.loop.round import Loop
 from perdure.loop.work.drifting import DriftSignal
 from perdure.loop.work.operations import FreshnessSignal, LatencySignal, ViolationsSignal, VolumeSignal
@@ -61,8 +61,13 @@ def open_stores(folder: Path, settings: Settings) -> Stores:
 
 def kinds() -> Mapping[str, Kind]:
     """The kinds of asset that perdure knows, each with its recipes."""
-    model_signals = [*(ErrorSignal(metric) for metric in ERROR_METRICS), DriftSignal(), SkewSignal(), LatencySignal()]
-    source_signals = [FreshnessSignal(), VolumeSignal(), ViolationsSignal()]
+    model_signals: list[Signal] = [
+        *(ErrorSignal(metric) for metric in ERROR_METRICS),
+        DriftSignal(),
+        SkewSignal(),
+        LatencySignal(),
+    ]
+    source_signals: list[Signal] = [FreshnessSignal(), VolumeSignal(), ViolationsSignal()]
     return {
         "model": Kind("model", {signal.name: signal for signal in model_signals}),
         "source": Kind("source", {signal.name: signal for signal in source_signals}),

@@ -169,7 +169,7 @@ def _render(name: str, frame: pl.DataFrame, columns: Columns, source: str) -> di
         "key": next(field for field in fields if field.column == columns.key),
         "inputs": [field for field in fields if field.column not in (columns.time, columns.key)],
         "model": "".join(part.title() for part in name.split("_")) or "Project",
-        "scale": round(float(frame[columns.label].drop_nulls().cast(pl.Float64).std() or 1.0), 3),  # type: ignore[arg-type] - a float column's std is a float
+        "scale": round(float(np.nanstd(frame[columns.label].cast(pl.Float64).to_numpy())), 3),
     }
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("perdure.surface", "templates"),

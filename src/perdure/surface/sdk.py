@@ -19,7 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perdure.assets.objective import Objective
 from perdure.assets.project import Project
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import machine_now, parse_at
@@ -260,10 +259,12 @@ class Perdure:
         """The data plane of the project, not yet started; arguments win over the settings."""
         from perdure.surface.compose import make_server
 
-        given = {"host": host, "port": port, "replay": replay}
+        declared = self.settings.serve
         serve = replace(
-            self.settings.serve,
-            **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type] - each has its field's type
+            declared,
+            host=declared.host if host is None else host,
+            port=declared.port if port is None else port,
+            replay=declared.replay if replay is None else replay,
         )
         return make_server(self.folder, replace(self.settings, serve=serve), self.project)
 

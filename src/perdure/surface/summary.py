@@ -11,9 +11,9 @@ import polars as pl
 from perdure.assets.health import Reading
 from perdure.assets.model import Model
 from perdure.core.stats import mean_interval
-from perdure.engines.training.dataset import LABEL
+from perdure.engines.training.dataset import LABEL, join_labels
 from perdure.loop.protocols import Stores
-from perdure.loop.work.outcomes import labels_table, read_captures, read_outcomes
+from perdure.loop.work.outcomes import read_captures, read_outcomes, read_posted_labels
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +50,18 @@ def outcome(stores: Stores, model: type[Model], start: datetime, end: datetime, 
     """Summarise what was served in `[start, end)` with the labels known by `end`; months are of `timezone`."""
     lake = stores.lake
     joined = read_outcomes(lake, model.name, model.label, (start, end), end)
-    posted = 0
-    if lake.version(labels_table(model.name)) is not None:
-        posted = lake.read(labels_table(model.name), columns=["key"]).height
+    captured = read_captures(lake, model.name, start, end, ["key"])
+    posted = read_posted_labels(lake, model.name, start, end)
+    fates = join_labels(captured, posted, key="key", value="value", known_at="known_at", until=end)
     by_origin = _quarantined(stores)
     skew = [reading for reading in stores.readings.list(model.name, "skew") if start <= reading.at <= end]
     return Outcome(
-        rows_captured=read_captures(lake, model.name, start, end, ["key"]).height,
-        labels=posted,
+        rows_captured=captured.height,
+        labels=posted.height,
         labels_joined=joined.n_labelled,
-        labels_orphaned=joined.n_orphaned,
-        labels_duplicated=joined.n_duplicates,
-        labels_corrected=joined.n_corrected,
+        labels_orphaned=fates.n_orphaned,
+        labels_duplicated=fates.n_duplicates,
+        labels_corrected=fates.n_corrected,
         quarantined_rows=sum(by_origin.values()),
         quarantined_by_origin=by_origin,
         skew_checked=sum(reading.n for reading in skew),

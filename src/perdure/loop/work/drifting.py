@@ -83,6 +83,8 @@ def _fact(feature: FeatureDrift) -> dict[str, Any]:
         "psi": round(feature.psi, 6),
         "js": round(feature.js, 6),
         "ks": None if feature.ks is None else round(feature.ks, 6),
+        "w1_sd": None if feature.w1_sd is None else round(feature.w1_sd, 6),
+        "off_grid_ratio": None if feature.off_grid_ratio is None else round(feature.off_grid_ratio, 6),
         "adjusted_p": round(feature.adjusted_p, 6),
         "null_ratio": [round(feature.null_ratio_reference, 6), round(feature.null_ratio_current, 6)],
     }

@@ -6,7 +6,7 @@ checked once and kept sorted by the instant from which they could be known.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,6 +20,7 @@ from perdure.assets.source import CallableReader, CsvFile, ParquetFile, Source
 from perdure.core.canonical import plain
 from perdure.core.errors import BadSource
 from perdure.engines.contracts import compile_contract
+from perdure.engines.contracts.frames import FrameError
 
 INSTANT = pl.Datetime("us", "UTC")
 EVENT_AT = "_event_at"
@@ -150,7 +151,7 @@ def _times(source: Source) -> list[pl.Expr]:
     return [event_at.alias(EVENT_AT), available.alias(AVAILABLE_AT)]
 
 
-def _bad_rows(source: Source, bad: pl.DataFrame, errors: list[list[dict[str, Any]]]) -> pl.DataFrame:
+def _bad_rows(source: Source, bad: pl.DataFrame, errors: Sequence[Sequence[FrameError]]) -> pl.DataFrame:
     rows = [msgspec.json.encode(row).decode() for row in bad.to_dicts()]
     return pl.DataFrame(
         {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -17,15 +18,15 @@ from perdure.loop.work.outcomes import read_captures
 from perdure.stores.lake.protocols import Span
 
 
-def _reading(asset: Watched, spec: SignalSpec, now: datetime, **measured: object) -> Reading:
-    fields = {"value": None, "low": None, "high": None, **measured}
+def _reading(asset: Watched, spec: SignalSpec, now: datetime, **measured: Any) -> Reading:
+    fields: dict[str, Any] = {"value": None, "low": None, "high": None, **measured}
     return Reading(
         asset=asset.name,
         signal=spec.series,
         at=now,
         window_start=now - spec.over,
         window_end=now,
-        **fields,  # type: ignore[arg-type] - the callers below name the remaining fields
+        **fields,
     )
 
 

@@ -18,7 +18,19 @@ from perdure.loop.intake import table_of
 from perdure.loop.work.feed import INSTANT
 from perdure.stores.lake.protocols import Lake, Span
 
-LABEL_SCHEMA = {"prediction_id": pl.String, "key": pl.String, "value": pl.Float64, "known_at": INSTANT}
+LABEL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "prediction_id": pl.String,
+    "key": pl.String,
+    "value": pl.Float64,
+    "known_at": INSTANT,
+}
+
+_SERVED_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "prediction_id": pl.String,
+    "key": pl.String,
+    "served_at": INSTANT,
+    "prediction": pl.Float64,
+}
 
 
 def captures_table(model: str) -> str:
@@ -45,10 +57,7 @@ def read_captures(
 def read_labels(lake: Lake, model: str, label: Label, start: datetime | None, end: datetime) -> pl.DataFrame:
     """Labels that became known in `[start, end]`: prediction_id, key, value, known_at."""
     until = end + timedelta(microseconds=1)
-    parts = [pl.DataFrame(schema=LABEL_SCHEMA)]
-    if lake.version(labels_table(model)) is not None:
-        posted = lake.read(labels_table(model), columns=list(LABEL_SCHEMA), span=Span("known_at", start, until))
-        parts.append(posted.select(list(LABEL_SCHEMA)))
+    parts = [read_posted_labels(lake, model, start, end)]
     if lake.version(table_of(label.source.name)) is not None:
         on_file = lake.read(table_of(label.source.name), span=Span("_available_at", start, until))
         parts.append(
@@ -62,6 +71,14 @@ def read_labels(lake: Lake, model: str, label: Label, start: datetime | None, en
     return pl.concat(parts).filter(pl.col("known_at") <= end)
 
 
+def read_posted_labels(lake: Lake, model: str, start: datetime | None, end: datetime) -> pl.DataFrame:
+    """The labels among them that came by requests."""
+    if lake.version(labels_table(model)) is None:
+        return pl.DataFrame(schema=LABEL_SCHEMA)
+    span = Span("known_at", start, end + timedelta(microseconds=1))
+    return lake.read(labels_table(model), columns=list(LABEL_SCHEMA), span=span).select(list(LABEL_SCHEMA))
+
+
 def read_outcomes(
     lake: Lake, model: str, label: Label, window: tuple[datetime | None, datetime], known_until: datetime
 ) -> LabelJoin:
@@ -70,9 +87,7 @@ def read_outcomes(
     served = read_captures(lake, model, start, end, ["key", "version", "prediction", "row"])
     labels = read_labels(lake, model, label, start, known_until)
     if served.is_empty():
-        served = pl.DataFrame(
-            schema={"prediction_id": pl.String, "key": pl.String, "served_at": INSTANT, "prediction": pl.Float64}
-        )
+        served = pl.DataFrame(schema=_SERVED_SCHEMA)
     return join_labels(served, labels, key="key", value="value", known_at="known_at", until=known_until)
 
 

@@ -116,13 +116,16 @@ def trained(result: TrainedVersion, *, as_json: bool) -> None:
     if as_json:
         return print_json({"version": version.id, "run": run.id, "metrics": run.metrics, "dataset": card})
     console.print(f"[green]trained[/] [bold]{version.id}[/]  by {run.id}")
+    counts = card["counts"]
     console.print(
-        f"  data     {card['n_train']:,} rows to fit, {card['n_valid']:,} newer ones held out from "
-        f"{str(card['split_at'])[:10]}; {card['n_unlabelled']:,} without a label left out"
+        f"  data     {counts['n_train']:,} rows to fit, {counts['n_valid']:,} newer ones held out from "
+        f"{card['split_at'][:10]}; {counts['n_unlabelled']:,} without a label left out",
+        soft_wrap=True,
     )
-    console.print("  metrics  " + "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items()))
+    figures = "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items())
+    console.print(f"  metrics  {figures}", soft_wrap=True)
     importance = sorted(run.facts["importance"].items(), key=lambda item: -item[1])[:5]
-    console.print("  rests on " + ", ".join(f"{name} {share:.0%}" for name, share in importance))
+    console.print("  rests on " + ", ".join(f"{name} {share:.1%}" for name, share in importance), soft_wrap=True)
     console.print(f"  runtime  {version.definition['runtime']}")
     console.print("\nNothing is released yet: [bold]perdure apply[/] points the champion at it.")
     return None
