@@ -26,12 +26,11 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from scoring_parts import project
-from scoring_parts.load import Measured, measure, request_bytes
-
 from perdure.stores.capture.events import Predictions
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.protocols import SegmentRange
+from scoring_parts import project
+from scoring_parts.load import Measured, measure, request_bytes
 
 HERE = Path(__file__).parent / "scoring_parts"
 PEER_NEEDS = [
@@ -132,7 +131,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short round: shows that it works")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
-    rounds, n = (1, 1_000) if options.quick else (5, 12_000)
+    rounds, n = (1, 1_000) if options.quick else (3, 8_000)
     python = peer_python()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

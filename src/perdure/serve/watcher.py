@@ -93,16 +93,17 @@ class Watcher:
 
     def _follow(self, ledger: Ledger) -> None:
         """Put the pointers in force, and keep the table on disk; each is done only while it is not done."""
-        live = self._parts.live
+        serving = self._parts.live.serving
         with ledger.read() as session:
             generation = session.pointers.generation()
-            if live.serving is None or generation != live.generation:
-                routes = build_routes(session.pointers.list(), self._parts.models)
+            routes = build_routes(session.pointers.list(), self._parts.models)
+            # Routes are compared too: the ledger may be another one than the table on disk came from.
+            if serving is not None and (generation, routes) == (serving.table.generation, serving.table.routes):
+                table = serving.table
+            else:
                 versions = {name: session.registry.get_version(name) for name in sorted(version_ids(routes))}
                 table = RoutingTable(generation, routes, versions)
-            else:
-                table = live.serving.table
-        if live.serving is None or table is not live.serving.table:
+        if serving is None or table is not serving.table:
             self._put_in_force(self._parts.loader.load(table), last_error=None, source="ledger")
         if table is not self._kept:
             write_table(self._parts.table_path, table)
