@@ -49,6 +49,7 @@ async def predict(row: Features):
 if __name__ == "__main__":
     bound = socket.socket()
     bound.bind(("127.0.0.1", 0))
+    bound.listen(2048)
     sys.stdout.write(f"http://127.0.0.1:{bound.getsockname()[1]}\n")
     sys.stdout.flush()
     config = uvicorn.Config(app, loop="uvloop", http="httptools", access_log=False, log_level="warning")
