@@ -54,7 +54,7 @@ def run(*, days: int | None = None, out: Path | None = None, quiet: bool = False
     )
     summary = _summary(project, progress, found, monotonic_s() - began)
     _finish(project, traffic, found, summary, out)
-    _tell(project, found, summary, console, out)
+    _tell(found, summary, console, out)
     return summary
 
 
@@ -140,7 +140,7 @@ def _finish(project: Perdure, traffic: Traffic, found: Outcome, summary: dict[st
     write_report(ReportData(project, model, version, found, figures, traffic.start, traffic.end), out / "report.html")
 
 
-def _tell(project: Perdure, found: Outcome, summary: dict[str, Any], console: Console, out: Path) -> None:
+def _tell(found: Outcome, summary: dict[str, Any], console: Console, out: Path) -> None:
     table = show.table(
         "month", "labelled", "error, min", "95% interval", "bias", "", right=["labelled", "error, min", "bias"]
     )

@@ -62,7 +62,7 @@ def test_every_row_is_captured_labelled_and_recomputed_without_a_difference(tmp_
 
 def test_a_change_of_the_relation_breaks_the_error_objective_and_not_the_drift_one_before(tmp_path: Path) -> None:
     """Rain costs four times as much from day 25 on: error rises though the inputs did not move."""
-    perdure, _, findings = _replayed(World(seed=2, n_days=38, change_at=25.0), tmp_path, 36)
+    _, _, findings = _replayed(World(seed=2, n_days=38, change_at=25.0), tmp_path, 36)
     broken = [finding for finding in findings if finding.state is State.BROKEN]
     assert {finding.reading.signal for finding in broken} >= {"mae"}
     assert min(finding.reading.at for finding in broken) > START + timedelta(days=25)

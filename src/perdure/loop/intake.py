@@ -68,7 +68,7 @@ class Intake:
             cursor = self._take(source, cursor, lease)[0]
         rows = self._feeds.rows(source)
         since = parse_at(cursor["until"]) if cursor["until"] else None
-        seen_again = rows.between(None, since).n_rows if since else 0
+        seen_again = rows.count_until(since) if since else 0
         intent = {"until": now.isoformat(), "late": seen_again > cursor["n_seen"]}
         fresh = rows.between(since, now).n_rows
         if not fresh and not intent["late"]:
@@ -97,7 +97,7 @@ class Intake:
                 _quarantined(f"source:{source.name}", bad, until, number),
                 transaction=AppTransaction(f"intake:{source.name}", number),
             )
-        done = {"until": intent["until"], "batch": number, "n_seen": rows.between(None, until).n_rows, "intent": None}
+        done = {"until": intent["until"], "batch": number, "n_seen": rows.count_until(until), "intent": None}
         self._put_cursor(source, done, lease)
         n_late = late.n_rows if late is not None else 0
         return done, Ingested(source.name, good.height, bad.height, n_late)
@@ -184,7 +184,7 @@ class Materialiser:
                 computed = view.compute(fresh.sort(EVENT_AT, AVAILABLE_AT, maintain_order=True))
                 online = [OnlineRow(row.key, row.values, row.event_us, row.available_us) for row in computed]
                 n_rows += self._place.stores.online.put(view.id, online)
-            self._done[view.id] = (now, rows.between(None, now).n_rows)
+            self._done[view.id] = (now, rows.count_until(now))
         return n_rows
 
     def _since(self, view: str, rows: JudgedRows) -> datetime | None:
@@ -192,4 +192,4 @@ class Materialiser:
         if view not in self._done:
             return None
         done, n_seen = self._done[view]
-        return done if rows.between(None, done).n_rows == n_seen else None
+        return done if rows.count_until(done) == n_seen else None

@@ -79,7 +79,7 @@ def test_columns_are_renamed_and_parquet_reads_alike(tmp_path: Path) -> None:
 
 def test_a_reader_that_returns_something_else_is_told_what_to_return() -> None:
     source = Source("seen", contract=Seen, read=lambda: [1, 2], event_at="at")  # type: ignore[arg-type, return-value]
-    with pytest.raises(BadSource, match="returned a list.*Return polars"):
+    with pytest.raises(BadSource, match=r"returned a list.*Return polars"):
         Feeds().rows(source)
 
 

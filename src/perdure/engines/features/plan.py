@@ -182,10 +182,8 @@ class FeaturePlan:
         known = {view.id: view for view in self.stored_views}
         if view_id not in known:
             raise not_found("stored view", view_id, known)
-        view, latest = known[view_id], pl.lit(source_rows[AVAILABLE_AT].max(), source_rows.schema[AVAILABLE_AT])
-        asked = source_rows.select(view.key).unique(maintain_order=True).with_columns(latest.alias("_as_of"))
-        newest = as_of_join(asked, "_as_of", source_rows, view.key, (EVENT_AT, AVAILABLE_AT))
-        rows = newest.with_columns(asked.select(view.key)).filter(pl.col(STATUS) == FRESH)
+        view = known[view_id]
+        rows = _newest_rows(view, source_rows)
         return _stored_rows(view, rows, self._compute[view_id](rows))
 
     # Online
@@ -249,6 +247,17 @@ def _checked(views: tuple[PlannedView, ...]) -> FeaturePlan:
                 )
             owner[name] = view.name
     return FeaturePlan(views)
+
+
+def _newest_rows(view: PlannedView, source_rows: pl.DataFrame) -> pl.DataFrame:
+    """The row of each key that an as-of join at the end of `source_rows` would find."""
+    keyed = source_rows.drop_nulls(view.key)
+    if keyed.n_unique(view.key) == keyed.height:
+        return keyed
+    latest = pl.lit(keyed[AVAILABLE_AT].max(), keyed.schema[AVAILABLE_AT])
+    asked = keyed.select(view.key).unique(maintain_order=True).with_columns(latest.alias("_as_of"))
+    newest = as_of_join(asked, "_as_of", keyed, view.key, (EVENT_AT, AVAILABLE_AT))
+    return newest.with_columns(asked.select(view.key)).filter(pl.col(STATUS) == FRESH)
 
 
 def _stored_rows(view: PlannedView, rows: pl.DataFrame, features: pl.DataFrame) -> list[StoredRow]:

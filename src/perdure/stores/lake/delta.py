@@ -104,13 +104,15 @@ class DeltaLake:
             NotFound: no such table, version or column.
         """
         path = self._path(table)
-        with _translated(f"Table {table!r} cannot be read"):
-            if not DeltaTable.is_deltatable(path):
+        # The kept handle is read under the lock: an append by another thread moves it.
+        with self._lock, _translated(f"Table {table!r} cannot be read"):
+            handle = self._newest(table)
+            if handle is None:
                 raise not_found("table", table, self.tables())
-            newest = self.version(table)
-            if version is not None and (newest is None or not 0 <= version <= newest):
+            newest = handle.version
+            if version is not None and not 0 <= version <= newest:
                 raise not_found("version", f"{table} {version}", [f"{table} {newest}"])
-            scan = pl.scan_delta(DeltaTable(path, version=version))
+            scan = pl.scan_delta(handle.table if version in (None, newest) else DeltaTable(path, version=version))
             names = scan.collect_schema().names()
             for name in [*(columns or ()), *([span.column] if span else ())]:
                 if name not in names:

@@ -1,6 +1,6 @@
 """What a person watches while a replay runs: a bar, the newest error with its history, what is broken.
 
-On a terminal it is drawn in place; elsewhere one line a month is printed.
+On a terminal it is drawn in place; elsewhere one line is printed as each month ends.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class ReplayView:
         if self._live is not None:
             self._bar.update(self._task, completed=progress.n_rows, month=month)
             self._live.update(self._drawn(progress, findings))
-        elif not self._quiet and month != self._month:
-            self._console.print(self._line(progress, month))
+        elif not self._quiet and self._month not in ("", month):
+            self._console.print(self._line(progress, self._month), soft_wrap=True)
         self._month = month
 
     def _remember(self, progress: ReplayProgress, findings: list[Finding]) -> None:
