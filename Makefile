@@ -36,7 +36,8 @@ format: setup ## Rewrite files as lint wants them
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-docs: setup ## Run every example of the docs, and see that every setting and error is told
+docs: setup ## Write the reference pages anew and run every example of the docs
+	@$(BIN)/python tools/reference.py
 	@$(BIN)/python -m pytest -q tests/docs
 
 bench: setup ## Run benchmarks/*.py; figures go to build/bench/*.json too

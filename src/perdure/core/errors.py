@@ -4,8 +4,11 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 ├── DeclarationError   422, 2    a declaration or an input is wrong
 │   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject
 │   ├── BadRow                   rows that break their contract, with all their errors
-│   ├── BadRequest     400       a request that is not even readable
-│   └── TooLarge       413       a request over the limit
+│   ├── TooFewRows               fewer rows than a statistic needs
+│   ├── TooLarge       413       a request over the limit
+│   └── BadRequest     400       a request that is not even readable
+│       ├── WrongMethod     405  a path asked with a method that it does not answer
+│       └── UnsupportedMedia 415 a body in a format that is not read here
 ├── NotFound           404, 3    a name that is not there; says the nearest one
 ├── NotReady           503, 4    not yet, or not now; retry after `delay_s`
 │   ├── LostLease                somebody else holds the lease: this worker may change nothing
@@ -136,6 +139,26 @@ class BadRequest(DeclarationError):
 
     code = "request.unreadable"
     status = 400
+
+
+class WrongMethod(BadRequest):
+    """A path that exists, asked with a method that it does not answer."""
+
+    code = "request.method"
+    status = 405
+
+
+class UnsupportedMedia(BadRequest):
+    """A body in a format or encoding that is not read here."""
+
+    code = "request.media"
+    status = 415
+
+
+class TooFewRows(DeclarationError):
+    """Fewer rows than the statistic needs. Facts: `n`, `n_needed`."""
+
+    code = "declaration.too_few_rows"
 
 
 class TooLarge(DeclarationError):

@@ -7,11 +7,9 @@ import json
 
 import pytest
 
-from perdure.core.errors import BadRequest, NotReady, TooLarge
+from perdure.core.errors import BadRequest, NotReady, TooLarge, UnsupportedMedia, WrongMethod
 from perdure.serve.scoring.http import (
     ClientGone,
-    UnsupportedMedia,
-    WrongMethod,
     check_media,
     error_reply,
     query_flag,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from perdure.core.stats.intervals import (
     Interval,
-    TooFewRows,
     clustered_mean_interval,
     mean_interval,
     paired_mean_interval,
@@ -19,7 +18,6 @@ from perdure.core.stats.multiple import adjusted_p_values
 
 __all__ = [
     "Interval",
-    "TooFewRows",
     "adjusted_p_values",
     "clustered_mean_interval",
     "mean_interval",

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.core.errors import DeclarationError
+from perdure.core.errors import DeclarationError, TooFewRows
 from perdure.core.stats.distributions import binomial_ranks, normal_quantile, t_quantile
 
 Floats = NDArray[np.floating[Any]]
@@ -25,10 +25,8 @@ _DRAWS_AT_ONCE = 1 << 20
 """Values drawn a block, so that a large bootstrap stays within some 30 MB."""
 
 
-class TooFewRows(DeclarationError):
-    """Fewer rows than the statistic needs. Facts: `n`, `n_needed`."""
-
-    code = "declaration.too_few_rows"
+_UNITS_FOR_SKEWNESS = 10
+"""Below, one odd unit makes the skewness: its correction would stretch one side several times over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +219,7 @@ def _closed_form(mean: float, residuals: NDArray[np.float64], n: int, confidence
     if variance <= 0.0:
         return Interval(mean, mean, mean, n)
     squares *= residuals  # cubes; a sum of them, since np.dot would wake BLAS threads that spin
-    skewness = float(squares.mean()) / variance**1.5
+    skewness = float(squares.mean()) / variance**1.5 if units >= _UNITS_FOR_SKEWNESS else 0.0
     error = math.sqrt(variance / (units - 1))
     t = t_quantile(0.5 + confidence / 2.0, units - 1)
     return Interval(mean, mean - error * _unhall(t, skewness, units), mean - error * _unhall(-t, skewness, units), n)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from perdure.core.errors import DeclarationError, nearest
+from perdure.core.errors import DeclarationError, TooFewRows, nearest
 from perdure.core.stats.columns import Column, NumericColumn, Profile
-from perdure.core.stats.intervals import Interval, TooFewRows
+from perdure.core.stats.intervals import Interval
 from perdure.core.stats.multiple import adjusted_p_values
 from perdure.engines.drift.bins import coarse_counts
 from perdure.engines.drift.distance import ks_distance, ks_margin, w1_distance

@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perdure.core.errors import TooFewRows
 from perdure.core.stats.distributions import chi2_tail, normal_quantile
-from perdure.core.stats.intervals import Interval, TooFewRows
+from perdure.core.stats.intervals import Interval
 
 _EMPTY_CELL = 0.5
 """Rows that an empty cell counts, as in Jeffreys' prior."""

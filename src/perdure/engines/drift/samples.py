@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from perdure.core.errors import TooFewRows
 from perdure.core.stats.columns import NumericColumn, numeric_column
-from perdure.core.stats.intervals import TooFewRows
 from perdure.engines.drift.bins import N_BINS, coarse_counts
 from perdure.engines.drift.distance import ks_distance, w1_distance
 from perdure.engines.drift.divergence import js_from_counts, psi_from_counts

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from perdure.core.stats.intervals import Interval, TooFewRows, proportion_interval, quantile_interval
+from perdure.core.errors import TooFewRows
+from perdure.core.stats.intervals import Interval, proportion_interval, quantile_interval
 from perdure.engines.performance.metrics import Float1D
 
 

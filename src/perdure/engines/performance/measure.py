@@ -18,14 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.core.errors import DeclarationError
-from perdure.core.stats.intervals import (
-    Interval,
-    TooFewRows,
-    clustered_mean_interval,
-    mean_interval,
-    proportion_interval,
-)
+from perdure.core.errors import DeclarationError, TooFewRows
+from perdure.core.stats.intervals import Interval, clustered_mean_interval, mean_interval, proportion_interval
 from perdure.engines.performance.metrics import Float1D, Metric, get_metric
 
 MIN_ROWS = 30

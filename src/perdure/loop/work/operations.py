@@ -10,7 +10,8 @@ import polars as pl
 
 from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
-from perdure.core.stats import TooFewRows, proportion_interval, quantile_interval
+from perdure.core.errors import TooFewRows
+from perdure.core.stats import proportion_interval, quantile_interval
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from perdure.core.clock import machine_us, monotonic_s, parse_at, to_us
-from perdure.core.errors import BadRequest, DeclarationError, PerdureError, not_found
+from perdure.core.errors import BadRequest, DeclarationError, PerdureError, WrongMethod, not_found
 from perdure.core.ids import new_id
 from perdure.serve.boundary import contained
 from perdure.serve.metrics import Counters
@@ -23,7 +23,6 @@ from perdure.serve.scoring.http import (
     Reply,
     Scope,
     Send,
-    WrongMethod,
     check_media,
     error_reply,
     json_reply,

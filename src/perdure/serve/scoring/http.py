@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from perdure.core.errors import BadRequest, PerdureError, Temporary, TooLarge, nearest
+from perdure.core.errors import BadRequest, PerdureError, Temporary, TooLarge, UnsupportedMedia, WrongMethod, nearest
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -24,20 +24,6 @@ HeaderPairs = Sequence[tuple[bytes, bytes]]
 
 _JSON = (b"content-type", b"application/json")
 _CHARSETS = ("utf-8", "utf8", "us-ascii")
-
-
-class UnsupportedMedia(BadRequest):
-    """A body in a format or encoding that is not read here."""
-
-    code = "request.media"
-    status = 415
-
-
-class WrongMethod(BadRequest):
-    """A path that exists, asked with a method that it does not answer."""
-
-    code = "request.method"
-    status = 405
 
 
 class ClientGone(Exception):

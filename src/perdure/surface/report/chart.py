@@ -11,7 +11,7 @@ from html import escape
 from perdure.core.clock import to_us
 
 WIDTH, HEIGHT = 920, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 16, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 44, 30, 34
 COLOURS = ("#2f6feb", "#d9730d", "#2e9e6b", "#b0459b", "#8a6d1d", "#5b6478")
 
 
@@ -108,7 +108,7 @@ def _grid(frame: _Frame, unit: str) -> list[str]:
         y = frame.y(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text class="tick y" x="{_LEFT - 8}" y="{y + 4}">{tick:g}</text>')
-    parts.append(f'<text class="unit" x="{_LEFT - 8}" y="{_TOP - 5}">{escape(unit)}</text>')
+    parts.append(f'<text class="unit" x="{_LEFT - 30}" y="{_TOP - 14}">{escape(unit)}</text>')
     return parts
 
 

@@ -65,7 +65,7 @@ def _charts(stores: Stores, model: type[Model]) -> list[Chart]:
         if reading.slice:
             by_slice.setdefault(reading.slice, []).append(reading)
     bounds = {objective.spec.by is None: objective for objective in model.healthy if objective.spec.signal == "mae"}
-    unit = f"mean absolute error, unit of {model.label.column}"
+    unit = model.label.column
     charts = [
         Chart(
             "Error by week, with its 95% interval",

@@ -7,9 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from perdure.core.errors import DeclarationError
+from perdure.core.errors import DeclarationError, TooFewRows
 from perdure.core.stats import (
-    TooFewRows,
     clustered_mean_interval,
     mean_interval,
     paired_mean_interval,

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from perdure.core.stats import TooFewRows
+from perdure.core.errors import TooFewRows
 from perdure.engines.drift import chi2_p_value, js_distance, js_from_counts, ks, psi, psi_from_counts, w1
 
 
