@@ -269,8 +269,6 @@ class _Reader:
         given = {key: schema[key] for key in (*_BOUNDS, "multiple_of") if schema.get(key) is not None}
         if not all(math.isfinite(value) for value in given.values()):
             raise self._bad("has a bound that is not finite", "Leave the bound out.")
-        if given.get("multiple_of", 1) <= 0:
-            raise self._bad("has a multiple_of that is not positive", "Write a number above zero.")
         numbers = {key: convert(value) for key, value in given.items()}
         # The sealed limits of 64 bits are no constraint of the user's.
         said: dict[str, Any] = {
