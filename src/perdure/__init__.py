@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from perdure.assets.project import Project
     from perdure.assets.source import Source, csv, parquet
     from perdure.core.units import days, hours, minutes, per_day, per_month, per_week, weeks
-    from perdure.surface.sdk import open_project
+    from perdure.surface.examples import run_demo
+    from perdure.surface.sdk import init_project, open_project
 
 __version__ = "0.1.0"
 
@@ -57,7 +58,9 @@ _HOME = {
     "latency_ms": "perdure.assets.objective",
     "mae": "perdure.assets.objective",
     "minutes": "perdure.core.units",
+    "init_project": "perdure.surface.sdk",
     "open_project": "perdure.surface.sdk",
+    "run_demo": "perdure.surface.examples",
     "parquet": "perdure.assets.source",
     "per_day": "perdure.core.units",
     "per_month": "perdure.core.units",
@@ -89,6 +92,7 @@ __all__ = [
     "feature_view",
     "freshness_h",
     "hours",
+    "init_project",
     "latency_ms",
     "mae",
     "minutes",
@@ -98,6 +102,7 @@ __all__ = [
     "per_month",
     "per_week",
     "rmse",
+    "run_demo",
     "skew",
     "violations_ratio",
     "volume",

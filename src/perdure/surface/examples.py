@@ -19,6 +19,12 @@ def examples_folder() -> Path:
     return packaged if packaged.is_dir() else package.parents[1] / "examples"
 
 
+def _default_out(name: str) -> Path | None:
+    """Where a demo writes: into the example of a checkout, beside the caller for an installed package."""
+    packaged = Path(perdure.__file__).resolve().parent / "_examples"
+    return Path.cwd() / f"perdure-demo-{name}" if packaged.is_dir() else None
+
+
 def find_example(name: str) -> Path:
     """Folder of the example of that name.
 
@@ -32,8 +38,21 @@ def find_example(name: str) -> Path:
     return folder / name
 
 
-def run_demo(name: str, *, days: int | None, out: Path | None, quiet: bool) -> dict[str, Any]:
-    """Run the example's `demo.run` and give its summary."""
+def run_demo(
+    name: str = "flights", *, days: int | None = None, out: Path | None = None, quiet: bool = False
+) -> dict[str, Any]:
+    """Run an example whole and give its summary.
+
+    Args:
+        name: of the example.
+        days: replay only so many days.
+        out: folder of what it writes; the default is `out` in the example of a checkout.
+        quiet: print nothing.
+
+    Raises:
+        NotFound: there is no such example; the message names the nearest.
+        MissingExtra: the example's data is not installed.
+    """
     folder = find_example(name)
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
@@ -43,4 +62,4 @@ def run_demo(name: str, *, days: int | None, out: Path | None, quiet: bool) -> d
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     run: Callable[..., dict[str, Any]] = module.run
-    return run(days=days, out=out, quiet=quiet)
+    return run(days=days, out=out or _default_out(name), quiet=quiet)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.project import Project
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import machine_now, parse_at
-from perdure.core.errors import NotFound, NotReady, not_found
+from perdure.core.errors import not_found
 from perdure.core.settings import Settings, load_settings
 from perdure.durable.lease import hold
 from perdure.loop.protocols import Watched, Workplace
@@ -51,6 +51,30 @@ def open_project(folder: str | Path = ".", *, actor: str | None = None) -> Perdu
     home = find_project_folder(Path(folder).resolve())
     settings = load_settings((home / "perdure.toml").read_text("utf-8"), os.environ)
     return Perdure(home, settings, actor=actor)
+
+
+def init_project(
+    folder: str | Path, *, csv: str | Path | None = None, label: str = "", time: str = "", key: str = ""
+) -> Perdure:
+    """Make a new project in `folder`, from a CSV file or a made-up one, and open it.
+
+    Args:
+        folder: must be empty or not exist.
+        csv: a file with a header; None: a small one is made up.
+        label: its column that the model predicts; what is left empty is guessed where the file allows it.
+        time: its column with each row's instant.
+        key: its column that identifies a row.
+
+    Raises:
+        BadProject: the folder holds something already.
+        NotFound: no such file or column; the message names the nearest column.
+        DeclarationError: a column's part cannot be guessed.
+    """
+    from perdure.surface.scaffold import Columns, make_project
+
+    columns = Columns(label or None, time or None, key or None)
+    make_project(Path(folder), Path(csv) if csv else None, columns)
+    return open_project(folder)
 
 
 class Perdure:
@@ -312,4 +336,4 @@ def _run_row(run: Run) -> RunRow:
     )
 
 
-__all__ = ["NotFound", "NotReady", "Perdure", "open_project"]
+__all__ = ["Perdure", "init_project", "open_project"]
