@@ -98,10 +98,8 @@ def _to_bool(column: pl.Expr, came: pl.DataType) -> pl.Expr | None:
 
 def _to_instant(column: pl.Expr, came: pl.DataType) -> pl.Expr | None:
     if isinstance(came, pl.Datetime) and came.time_zone is not None:
-        exact = inside_years(column, came)
-        if came.time_unit == "ns":
-            exact &= column.to_physical() % 1000 == 0
-        return pl.when(exact).then(column.dt.convert_time_zone("UTC").cast(INSTANT))
+        # From nanoseconds the cast cuts towards the past, as Pydantic cuts digits below a microsecond.
+        return pl.when(inside_years(column, came)).then(column.dt.convert_time_zone("UTC").cast(INSTANT))
     if isinstance(came, pl.String):
         read = column.str.to_datetime("%Y-%m-%dT%H:%M:%S%.f%#z", time_unit="us", time_zone="UTC", strict=False)
         return pl.when(column.str.contains(_ISO_INSTANT) & inside_years(read, INSTANT)).then(read)

@@ -112,6 +112,9 @@ def test_columns_of_other_types_are_counted_and_converted_where_nothing_is_lost(
         (int, pl.Series([1, None], dtype=pl.Decimal(10, 0)), [1], ["int_type"]),
         (int, [True], [], ["int_type"]),
         (int, ["1", "-7", "12.0", "1e3", "x", "", "9223372036854775807", "9223372036854775808", "1.5"], [1, -7, 12, 1000, 2**63 - 1], ["int_type"] * 4),
+        (int, ["9007199254740993", "9007199254740993.0"], [2**53 + 1], ["int_type"]),
+        (Annotated[int, Field(ge=0, lt=24)], [0, 24, -1], [0], ["less_than", "greater_than_equal"]),
+        (Literal["EWR", "JFK"], ["EWR", "BOS"], ["EWR"], ["literal_error"]),
         (float, [1.5, float("nan"), float("-inf"), None], [1.5], ["finite_number", "finite_number", "float_type"]),
         (float, ["1.5", "1", "nan", "1e400", " 1", "1,5"], [1.5, 1.0], ["finite_number", "finite_number", "float_type", "float_type"]),
         (float, pl.Series(["1.50"]).cast(pl.Decimal(10, 2)), [1.5], []),
@@ -148,7 +151,7 @@ def test_columns_of_other_types_are_counted_and_converted_where_nothing_is_lost(
         (date, pl.Series([NOON], dtype=INSTANT), [], ["date_parsing"]),
         (Annotated[datetime, Field(gt=NOON)] | None, [None, None], [None, None], []),
     ],
-    ids=range(40),
+    ids=range(43),
 )  # fmt: skip
 def test_each_value_is_judged_as_the_json_it_would_have_been(annotation, series, good, bad):
     assert checked(annotation, series) == (good, bad)

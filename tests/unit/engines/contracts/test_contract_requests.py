@@ -141,6 +141,8 @@ def test_what_cannot_be_read_is_a_bad_request_that_says_why(data, says):
 def test_too_many_rows_are_refused_before_any_is_judged():
     with pytest.raises(TooLarge, match="3 rows; at most 2"):
         flight.decode_request(b'{"rows": [1, 1, 1]}', max_rows=2)
+    with pytest.raises(TooLarge):
+        flight.decode_request(body(GOOD, GOOD, GOOD), max_rows=2)
     assert len(flight.decode_request(body(GOOD, GOOD), max_rows=2).rows) == 2
 
 
@@ -253,6 +255,6 @@ def test_a_validator_of_rows_must_return_the_row():
 
 
 def test_a_contract_is_compiled_once_and_needs_a_field():
-    assert compile_contract(Flight) is flight
+    assert compile_contract(Flight) is compile_contract(Flight)
     with pytest.raises(BadContract, match="declares no fields"):
         compile_contract(Contract)
