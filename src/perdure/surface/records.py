@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from perdure.assets.health import Reading
-from perdure.assets.version import Pointer
-from perdure.stores.ledger.protocols import Incident
+if TYPE_CHECKING:
+    from perdure.assets.health import Reading
+    from perdure.assets.version import Pointer
+    from perdure.stores.ledger.protocols import Incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Status:
     """Lake tables and their versions."""
     holder: str | None
     """Who runs the loop now."""
+    quarantined: Mapping[str, int]
+    """Rows in quarantine by origin: `source:NAME` or `request:MODEL`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -240,6 +240,7 @@ class Perdure:
     def status(self, *, at: When = None) -> Status:
         """What runs, how healthy it is, what is open."""
         from perdure.surface.compose import watched_assets
+        from perdure.surface.quarantine import quarantined_by_origin
 
         stores = self.place.stores
         with stores.ledger.read() as session:
@@ -256,7 +257,8 @@ class Perdure:
             for asset in watched_assets(self.project)
         ]
         tables = {table: stores.lake.version(table) or 0 for table in stores.lake.tables()}
-        return Status(self.settings.project.name, _instant(at), assets, incidents, tables, stores.leases.holder(LEASE))
+        holder, quarantined = stores.leases.holder(LEASE), quarantined_by_origin(stores.lake)
+        return Status(self.settings.project.name, _instant(at), assets, incidents, tables, holder, quarantined)
 
     def _health(self, asset: Watched) -> list[Health]:
         latest = self.place.stores.readings.latest(asset.name)
