@@ -19,7 +19,7 @@ from typing import Any
 
 from perdure.core.settings import CaptureSettings
 from perdure.loop.drain import Drain
-from perdure.stores.capture.events import LabelRow, Labels, Rejected
+from perdure.stores.capture.events import LabelRow, Labels, Lost, Rejected
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.segments import SegmentWriter
 from perdure.stores.lake.delta import DeltaLake
@@ -101,6 +101,7 @@ def append(writer: SegmentWriter, first: int) -> None:
         writer.append(Labels("air_time", f"l_{number}", 5, 6, [LabelRow(f"p_{number}_0", "", 1.0, 4)]))
     writer.append(prediction(first, model="fare"))
     writer.append(Rejected("air_time", f"x_{first}", 7, 8, [b'{"a":"%d"}' % first], b'[{"row":0}]'))
+    writer.append(Lost(first, 0, first, first, "host:1"))
 
 
 def one(root: Path, ledger: Path, steps: int) -> bool:

@@ -34,4 +34,7 @@ def test_a_drain_killed_at_any_step_loses_and_doubles_nothing(tmp_path):
         ledger = SqliteLedger(root / "ledger.db", project="test")
         with ledger.read() as session:
             assert session.cursors.get("drain")["intent"] == [], steps
+            assert [incident.kind for incident in session.incidents.list()] == ["capture_loss"], steps
+            told = [entry.facts["n"] for entry in session.audit.list() if entry.action == "capture.lost"]
+            assert told == [100, 300], steps
         ledger.close()

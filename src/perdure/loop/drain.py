@@ -12,38 +12,32 @@ two of them changes nothing in the end:
 
 A run that finds an intent repeats step 3 from the very same ranges. A worker that lost its lease
 between steps cannot record anything, and what it may still append is what the new holder appends too.
+
+Losses that writers tell of, and bytes that cannot be read, become incidents in the transaction of
+step 4. A ledger that was restored from a backup is behind the lake: batch numbers go on after the
+greatest that any table has seen, since a table ignores the numbers it knows, events and all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Self
 
-from perdure.core.errors import Corrupt
+from perdure.core.errors import Corrupt, NotFound
+from perdure.loop.damage import Damage, report_captures
 from perdure.loop.work.captured import CapturedBatch
+from perdure.stores.capture.events import Lost
 from perdure.stores.capture.protocols import CaptureLog, SegmentRange
 from perdure.stores.lake.protocols import AppTransaction, Lake
 from perdure.stores.ledger.protocols import Lease, Ledger
 
 APP = "drain"
 """Name of the lake's application transactions, and of the ledger's cursor."""
+_TABLES = ("captures", "labels", "quarantine")
+"""First parts of the names of the tables it appends to, in the order of the report's counts."""
 _BATCH_BYTES = 32_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """Bytes `start <= offset < end` of a segment that hold no event.
-
-    `torn` is the unfinished last frame of a writer that died: it was never acknowledged. `corrupt`
-    bytes do not match their checksum; they were set aside.
-    """
-
-    segment: str
-    start: int
-    end: int
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +49,11 @@ class DrainReport:
     n_labels: int = 0
     n_rejected: int = 0
     batches: int = 0
+    n_lost: int = 0
+    """Events that writers could not write, as they told it themselves."""
     corrupt: tuple[Damage, ...] = ()
+    incidents: tuple[str, ...] = field(default=(), compare=False)
+    """Ids of the incidents that losses and damage belong to."""
 
     def plus(self, other: DrainReport) -> DrainReport:
         """Both together."""
@@ -65,7 +63,9 @@ class DrainReport:
             self.n_labels + other.n_labels,
             self.n_rejected + other.n_rejected,
             self.batches + other.batches,
+            self.n_lost + other.n_lost,
             self.corrupt + other.corrupt,
+            tuple(dict.fromkeys(self.incidents + other.incidents)),
         )
 
 
@@ -87,10 +87,10 @@ class _Progress:
         intent = [[span.segment, span.start, span.end] for span in self.intent]
         return {"batch": self.batch, "offsets": self.offsets, "intent": intent}
 
-    def intending(self, ranges: Sequence[SegmentRange], alive: set[str]) -> _Progress:
-        """The next batch begun; offsets of segments that are gone are forgotten, their names never come back."""
+    def intending(self, batch: int, ranges: Sequence[SegmentRange], alive: set[str]) -> _Progress:
+        """A batch begun; offsets of segments that are gone are forgotten, their names never come back."""
         offsets = {segment: offset for segment, offset in self.offsets.items() if segment in alive}
-        return _Progress(self.batch + 1, offsets, tuple(ranges))
+        return _Progress(batch, offsets, tuple(ranges))
 
     def done(self) -> _Progress:
         """The batch finished: its ranges are drained."""
@@ -121,6 +121,7 @@ class Drain:
         self._lake = lake
         self._ledger = ledger
         self._batch_bytes = batch_bytes
+        self._highest: int | None = None
 
     def run(self, *, now: datetime, actor: str, lease: Lease) -> DrainReport:
         """Move everything that was acknowledged before the call.
@@ -144,8 +145,9 @@ class Drain:
             progress, report = self._finish(progress, authority)
         report = report.plus(self._remove_drained(progress))
         for ranges in self._pending(progress):
-            progress = progress.intending(ranges, {info.name for info in self._capture.segments()})
-            self._record(progress, authority, ())
+            number = self._next_number(progress)
+            progress = progress.intending(number, ranges, {info.name for info in self._capture.segments()})
+            self._record(progress, authority)
             progress, finished = self._finish(progress, authority)
             report = report.plus(finished).plus(self._remove_drained(progress))
         return report
@@ -165,23 +167,33 @@ class Drain:
                 n_bytes += end - start
         return [ranges for ranges in batches if ranges]
 
+    def _next_number(self, progress: _Progress) -> int:
+        """One more than any batch before, as far as the ledger and, once a process, the lake know."""
+        if self._highest is None:
+            tables = [name for name in self._lake.tables() if name.partition("/")[0] in _TABLES]
+            self._highest = max((self._lake.last_transaction(name, APP) or 0 for name in tables), default=0)
+        self._highest = max(self._highest, progress.batch) + 1
+        return self._highest
+
     def _finish(self, progress: _Progress, authority: _Authority) -> tuple[_Progress, DrainReport]:
         """Steps 3 and 4 of the batch that was intended."""
         batch = CapturedBatch(progress.batch)
         damages: list[Damage] = []
         for span in progress.intent:
             damages += self._collect(span, batch)
-        counts = {"captures": 0, "labels": 0, "quarantine": 0}
+        counts = dict.fromkeys(_TABLES, 0)
         for table, frame in batch.tables().items():
             self._lake.append(table, frame, transaction=AppTransaction(APP, progress.batch))
             counts[table.partition("/")[0]] += frame.height
         done = progress.done()
-        self._record(done, authority, damages)
+        incidents = self._record(done, authority, batch.losses, damages)
         n_rows, n_labels, n_rejected = counts.values()
-        return done, DrainReport(batch.n_frames, n_rows, n_labels, n_rejected, 1, tuple(damages))
+        n_lost = sum(loss.n for loss in batch.losses)
+        report = DrainReport(batch.n_frames, n_rows, n_labels, n_rejected, 1, n_lost, tuple(damages), incidents)
+        return done, report
 
     def _collect(self, span: SegmentRange, batch: CapturedBatch) -> list[Damage]:
-        """Put a range's events into the batch; where bytes are damaged, read on behind them."""
+        """Put a range's events into the batch; where bytes are damaged or gone, go on behind them."""
         damages = []
         while span.start < span.end:
             try:
@@ -191,18 +203,21 @@ class Drain:
                 start, end = int(error.facts["start"]), int(error.facts["end"])
                 damages.append(Damage(span.segment, start, end, "corrupt"))
                 span = replace(span, start=end)
+            except NotFound:
+                damages.append(Damage(span.segment, span.start, span.end, "missing"))
+                break
             else:
                 break
         return damages
 
-    def _record(self, progress: _Progress, authority: _Authority, damages: Sequence[Damage]) -> None:
+    def _record(
+        self, progress: _Progress, authority: _Authority, losses: Sequence[Lost] = (), damages: Sequence[Damage] = ()
+    ) -> tuple[str, ...]:
         with self._ledger.transaction(
             actor=authority.actor, at=authority.now, reason="drain captures", lease=authority.lease
         ) as session:
             session.cursors.put(APP, progress.as_json())
-            for damage in damages:
-                facts = {"start": damage.start, "end": damage.end, "batch": progress.batch}
-                session.audit.append("capture.corrupt", damage.segment, facts)
+            return report_captures(session, progress.batch, losses, damages)
 
     def _remove_drained(self, progress: _Progress) -> DrainReport:
         """Step 5. Reports the torn tail of a dead writer's segment, which ends with it."""

@@ -12,8 +12,9 @@ import pytest
 from perdure.core.clock import from_us
 from perdure.core.errors import LostLease
 from perdure.core.settings import CaptureSettings
-from perdure.loop.drain import Damage, Drain, DrainReport
-from perdure.stores.capture.events import LabelRow, Labels, PredictionRow, Predictions, Rejected
+from perdure.loop.damage import Damage
+from perdure.loop.drain import Drain, DrainReport
+from perdure.stores.capture.events import LabelRow, Labels, Lost, PredictionRow, Predictions, Rejected
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.segments import SegmentWriter
 from perdure.stores.lake.delta import DeltaLake
@@ -38,6 +39,10 @@ class Place:
 
     def run(self):
         return self.drain.run(now=_NOW, actor="test", lease=self.lease)
+
+    def incidents(self):
+        with self.ledger.read() as session:
+            return session.incidents.list(open_only=True)
 
     def ids(self):
         return self.lake.read("captures/air_time")["prediction_id"].sort().to_list()
@@ -171,7 +176,73 @@ def test_damage_is_reported_recorded_and_set_aside_and_costs_only_itself(place):
     with place.ledger.read() as session:
         entries = [entry for entry in session.audit.list() if entry.action == "capture.corrupt"]
     assert [(entry.subject, entry.facts["start"]) for entry in entries] == [(path.stem, size), (path.stem, 3 * size)]
+    [incident] = place.incidents()
+    assert (incident.asset, incident.kind, report.incidents) == ("capture", "capture_corrupt", (incident.id,))
+    assert incident.facts["n_bytes"] == 2 * size
+    assert incident.facts["places"][0] == {"segment": path.stem, "start": size, "end": 2 * size, "kind": "corrupt"}
     assert place.run() == DrainReport()
+
+
+def test_what_writers_lost_is_counted_and_opens_one_incident(place):
+    place.writer.append(Lost(3, 1, 1_000_000, 2_000_000, "host:1"))
+    place.writer.append(Lost(4, 0, 500_000, 1_500_000, "host:2"))
+    report = place.run()
+    assert report == DrainReport(n_frames=2, batches=1, n_lost=7)
+    [incident] = place.incidents()
+    assert (incident.asset, incident.kind, report.incidents) == ("capture", "capture_loss", (incident.id,))
+    assert "7 captured events could not be written between 1970-01-01T00:00:00.500000Z and" in incident.summary
+    assert "1 of them were labels" in incident.summary
+    assert incident.facts["processes"] == ["host:1", "host:2"]
+    place.writer.append(Lost(2, 0, 3_000_000, 3_000_000, "host:1"))
+    assert place.run().incidents == (incident.id,)
+    assert place.incidents() == [incident]
+    with place.ledger.read() as session:
+        told = [entry.facts["n"] for entry in session.audit.list() if entry.action == "capture.lost"]
+    assert told == [3, 4, 2]
+    assert place.ledger.verify().intact
+
+
+def test_a_segment_that_vanishes_with_a_batch_under_way_is_reported_and_stops_nothing(place):
+    """Somebody deleted it between the intent and the append: the drain must not wait for it for ever."""
+    place.writer.append(prediction(1))
+    [path] = place.root.glob("*.seg")
+    size = path.stat().st_size
+
+    class Gone(BaseException):
+        pass
+
+    def dies():
+        raise Gone
+
+    with pytest.raises(Gone):
+        Drain(place.log, Pausing(place.lake, dies), place.ledger).run(now=_NOW, actor="test", lease=place.lease)
+    place.writer.close()
+    path.unlink()
+    assert place.run() == DrainReport(batches=1, corrupt=(Damage(path.stem, 0, size, "missing"),))
+    [incident] = place.incidents()
+    assert "1 went with a segment that was removed" in incident.summary
+    writer = SegmentWriter(place.root, place.settings)
+    writer.append(prediction(2))
+    assert place.run().n_rows == 1
+    writer.close()
+
+
+def test_a_ledger_from_a_backup_makes_the_drain_skip_no_event(tmp_path):
+    """The lake ignores batch numbers that it has seen; a ledger that is behind must not count from them."""
+    place = Place(tmp_path)
+    for number in range(3):
+        place.writer.append(prediction(number))
+        place.run()
+    place.ledger.close()
+    for path in tmp_path.glob("ledger.db*"):
+        path.unlink()
+    place.writer.close()
+    again = Place(tmp_path)
+    again.writer.append(prediction(3))
+    assert again.run().n_rows == 4
+    assert set(again.ids()) == {f"p_{number}_0" for number in range(4)}
+    again.writer.close()
+    again.ledger.close()
 
 
 def test_the_torn_tail_of_a_dead_writer_is_reported_once(place):

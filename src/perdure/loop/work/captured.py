@@ -15,7 +15,7 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from perdure.stores.capture.events import Event, Labels, Predictions, Rejected
+from perdure.stores.capture.events import Event, Labels, Lost, Predictions, Rejected
 
 QUARANTINE = "quarantine"
 _INSTANT = pl.Datetime("us", "UTC")
@@ -63,6 +63,8 @@ class CapturedBatch:
         self._predictions: dict[str, list[Predictions]] = defaultdict(list)
         self._labels: dict[str, list[Labels]] = defaultdict(list)
         self._rejected: list[Rejected] = []
+        self.losses: list[Lost] = []
+        """What writers told of events that they could not write."""
         self.n_frames = 0
 
     def add(self, event: Event) -> None:
@@ -72,8 +74,10 @@ class CapturedBatch:
             self._predictions[event.model].append(event)
         elif isinstance(event, Labels):
             self._labels[event.model].append(event)
-        else:
+        elif isinstance(event, Rejected):
             self._rejected.append(event)
+        else:
+            self.losses.append(event)
 
     def tables(self) -> dict[str, pl.DataFrame]:
         """Table name → its rows of this batch; tables without rows are left out."""

@@ -74,4 +74,19 @@ class Rejected(msgspec.Struct, array_like=True, tag="r"):
     """JSON list of `{"row", "field", "message", "type"}`."""
 
 
-Event = Predictions | Labels | Rejected
+class Lost(msgspec.Struct, array_like=True, tag="x"):
+    """Events that a writer had to let go, told by the writer itself as soon as it can write again."""
+
+    n: int
+    """Events, whatever their kind."""
+    n_refused: int
+    """Of them label events: their senders were told, and may have sent them again."""
+    first_us: int
+    """`recorded_us` of the first of them."""
+    recorded_us: int
+    """`recorded_us` of the last of them."""
+    process: str
+    """Host and process id of the writer."""
+
+
+Event = Predictions | Labels | Rejected | Lost

@@ -34,11 +34,14 @@ class CaptureWriter(Protocol):
     """Events that could not be written, since the process began."""
 
     def append(self, event: Event) -> bool:
-        """Write one frame. False (and counted) when there is no room: an answer never fails for its record."""
+        """Write one frame. False (and counted) when there is no room: an answer never fails for its record.
+
+        What was lost is told to the log by a `Lost` event, before the first event that can be written again.
+        """
         ...
 
     def close(self) -> None:
-        """Close the segment for good."""
+        """Close the segment for good; a loss that was not told yet is told now, if it can be."""
         ...
 
 

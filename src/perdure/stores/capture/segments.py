@@ -22,7 +22,7 @@ import msgspec
 
 from perdure.core.clock import machine_us
 from perdure.core.settings import CaptureSettings
-from perdure.stores.capture.events import Event
+from perdure.stores.capture.events import Event, Labels, Lost
 from perdure.stores.capture.frames import frame
 
 SUFFIX = ".seg"
@@ -48,6 +48,7 @@ class SegmentWriter:
         self._name_us = 0
         self._unchecked_bytes = _FREE_CHECK_BYTES
         self._open = True
+        self._untold: Lost | None = None
         own = weakref.WeakMethod(self._forget)
         os.register_at_fork(after_in_child=lambda: (method := own()) and method())
 
@@ -55,20 +56,34 @@ class SegmentWriter:
         """Write one frame; see `CaptureWriter.append`. Never raises for lack of room or a failing disk."""
         data = frame(self._encode(event))
         with self._lock:
-            try:
-                written = self._has_room(len(data)) and self._write(data)
-            except OSError:
-                self._give_up()
-                written = False
-            if not written:
+            if self._untold is not None:
+                # One write for both: neither is there without the other.
+                data = frame(self._encode(self._untold)) + data
+            written = self._try(data, checked=True)
+            if written:
+                self._untold = None
+            else:
                 self.n_lost += 1
+                self._untold = _with(self._untold, event)
             return written
 
     def close(self) -> None:
-        """Close the segment for good; what is appended later is counted as lost."""
+        """Close the segment for good; what is appended later is counted as lost.
+
+        A loss that was not told yet is told now, from the reserve of free space where need be.
+        """
         with self._lock:
+            if self._open and self._untold is not None and self._try(frame(self._encode(self._untold)), checked=False):
+                self._untold = None
             self._retire()
             self._open = False
+
+    def _try(self, data: bytes, *, checked: bool) -> bool:
+        try:
+            return (not checked or self._has_room(len(data))) and self._write(data)
+        except OSError:
+            self._give_up()
+            return False
 
     def _has_room(self, n_bytes: int) -> bool:
         """Free space is looked at every megabyte, and at every event once there was too little."""
@@ -124,6 +139,16 @@ class SegmentWriter:
                 os.close(fd)
 
     def _forget(self) -> None:
-        """In a forked child: the segment and its lock belong to the parent."""
+        """In a forked child: the segment, its lock and what is to be told belong to the parent."""
         self._lock = threading.Lock()
+        self._untold = None
         self._retire()
+
+
+def _with(untold: Lost | None, event: Event) -> Lost:
+    """What is to be told once this event is lost too."""
+    refused = int(isinstance(event, Labels))
+    if untold is None:
+        process = f"{os.uname().nodename}:{os.getpid()}"
+        return Lost(1, refused, event.recorded_us, event.recorded_us, process)
+    return Lost(untold.n + 1, untold.n_refused + refused, untold.first_us, event.recorded_us, untold.process)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from perdure.core.errors import Conflict, NotFound
-from perdure.stores.capture.events import Event, LabelRow, Labels, PredictionRow, Predictions, Rejected
+from perdure.stores.capture.events import Event, LabelRow, Labels, Lost, PredictionRow, Predictions, Rejected
 from perdure.stores.capture.protocols import CaptureLog, CaptureWriter, SegmentRange
 
 
@@ -47,12 +47,13 @@ class CaptureConformance(ABC):
         assert self.open_log(tmp_path / "none").segments() == []
 
     def test_events_of_every_kind_come_back_as_they_were_written(self, tmp_path: Path) -> None:
-        """All three kinds, in order, equal."""
+        """Every kind, in order, equal."""
         events: list[Event] = [
             prediction(1, n_rows=2),
             Labels("air_time", "r_2", 5, 6, [LabelRow("p_1_0", "", 12.5, 4), LabelRow("", "k", 1.0, 4)]),
             Rejected("air_time", "r_3", 7, 8, [b'{"a":"x"}'], b'[{"row":0}]'),
             prediction(4, n_rows=0),
+            Lost(3, 1, 8, 9, "host:1"),
         ]
         writer = self.open_writer(tmp_path)
         assert all(writer.append(event) for event in events)

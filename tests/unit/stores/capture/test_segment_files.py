@@ -13,6 +13,7 @@ import pytest
 
 from perdure.core.errors import Corrupt
 from perdure.core.settings import CaptureSettings
+from perdure.stores.capture.events import LabelRow, Labels, Lost
 from perdure.stores.capture.frames import HEADER_BYTES, frame
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.protocols import SegmentRange
@@ -116,8 +117,48 @@ def test_a_failing_disk_is_counted_and_never_raised(tmp_path):
     root.mkdir()
     assert writer.append(prediction(2)) is True
     assert writer.n_lost == 1
-    assert _events(SegmentLog(root)) == [prediction(2)]
+    assert _events(SegmentLog(root))[1:] == [prediction(2)]
     writer.close()
+
+
+def _label(number):
+    return Labels("air_time", f"l_{number}", 5, 2_000_000 + number, [LabelRow("p_1_0", "", 1.0, 4)])
+
+
+def test_a_loss_is_told_with_the_first_event_that_can_be_written_again_and_once(tmp_path):
+    root = tmp_path / "capture"
+    writer = _writer(root)
+    assert writer.append(prediction(1))
+    shutil.rmtree(root)
+    writer._retire()
+    assert not any(writer.append(event) for event in (prediction(2), _label(3), prediction(4)))
+    root.mkdir()
+    assert writer.append(prediction(5))
+    assert writer.append(prediction(6))
+    lost = Lost(3, 1, 2_000_002, 2_000_004, f"{os.uname().nodename}:{os.getpid()}")
+    assert _events(SegmentLog(root)) == [lost, prediction(5), prediction(6)]
+    writer.close()
+    assert _events(SegmentLog(root)) == [lost, prediction(5), prediction(6)]
+
+
+def test_a_loss_that_lasts_until_the_writer_closes_is_told_from_the_reserve(tmp_path):
+    """Free space is below the reserve, which is there for such a record."""
+    writer = _writer(tmp_path, min_free_bytes=2**62)
+    writer.append(prediction(1))
+    writer.append(prediction(2))
+    writer.close()
+    writer.close()
+    [lost] = _events(SegmentLog(tmp_path))
+    assert (lost.n, lost.first_us, lost.recorded_us) == (2, 2_000_001, 2_000_002)
+
+
+def test_a_loss_that_cannot_be_told_at_the_end_does_not_raise(tmp_path):
+    root = tmp_path / "capture"
+    writer = _writer(root)
+    shutil.rmtree(root)
+    writer.append(prediction(1))
+    writer.close()
+    assert writer.n_lost == 1
 
 
 _LIMITED = """
@@ -140,9 +181,12 @@ def test_a_frame_that_fits_only_in_part_is_taken_back(tmp_path):
     )
     acknowledged, n_lost = done.stdout.split(";")
     log = SegmentLog(tmp_path / "capture")
-    kept = [number for number in range(60) if f"r_{number}" in {event.request_id for event in _events(log)}]
+    events = _events(log)
+    found = {event.request_id for event in events if not isinstance(event, Lost)}
+    kept = [number for number in range(60) if f"r_{number}" in found]
     assert str(kept) == acknowledged
     assert 0 < int(n_lost) == 60 - len(kept) < 30
+    assert sum(event.n for event in events if isinstance(event, Lost)) == int(n_lost) - (59 not in kept)
     assert all(info.size_bytes == log.complete_end(info.name, 0) for info in log.segments())
     assert not (tmp_path / "capture" / "corrupt").exists()
 
@@ -151,6 +195,7 @@ _FULL = """
 import json, sys
 from pathlib import Path
 from perdure.core.settings import CaptureSettings
+from perdure.stores.capture.events import Lost
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.protocols import SegmentRange
 from perdure.stores.capture.segments import SegmentWriter
@@ -166,8 +211,10 @@ ballast.unlink()
 recovered = writer.append(prediction(300))
 log = SegmentLog(disk / "capture")
 spans = [SegmentRange(info.name, 0, log.complete_end(info.name, 0)) for info in log.segments()]
-found = [event.request_id for span in spans for event in log.read(span)]
-print(json.dumps({"kept": kept, "n_lost": n_lost, "recovered": recovered, "found": found, "n_segments": len(spans)}))
+events = [event for span in spans for event in log.read(span)]
+told = sum(event.n for event in events if isinstance(event, Lost))
+found = [event.request_id for event in events if not isinstance(event, Lost)]
+print(json.dumps({"told": told, "kept": kept, "n_lost": n_lost, "recovered": recovered, "found": found, "n_segments": len(spans)}))
 """
 _ON_A_SMALL_DISK = 'mount -t tmpfs -o size=64k tmpfs "$1" || exit 77; exec "$2" -c "$3" "$1"'
 
@@ -186,6 +233,7 @@ def test_a_full_disk_loses_what_it_must_and_recovers(tmp_path):
     told = json.loads(done.stdout)
     assert 0 < len(told["kept"]) == 300 - told["n_lost"] < 300
     assert told["recovered"] is True
+    assert told["told"] == told["n_lost"]
     assert told["found"] == [f"r_{number}" for number in [*told["kept"], 300]]
     assert told["n_segments"] < 4
 
