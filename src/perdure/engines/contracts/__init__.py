@@ -8,6 +8,8 @@ batch. A fast path may only accept: what it would reject is judged again by `ver
 from __future__ import annotations
 
 from perdure.engines.contracts.compiled import CompiledContract, compile_contract
-from perdure.engines.contracts.frames import CheckedFrame
+from perdure.engines.contracts.frames import CheckedFrame, FrameError
+from perdure.engines.contracts.requests import DecodedRequest
+from perdure.engines.contracts.verdict import RejectedRows
 
-__all__ = ["CheckedFrame", "CompiledContract", "compile_contract"]
+__all__ = ["CheckedFrame", "CompiledContract", "DecodedRequest", "FrameError", "RejectedRows", "compile_contract"]
