@@ -25,7 +25,7 @@ from perdure.surface.replay import AT, Progress, Replay, Traffic
 from perdure.surface.report import ReportData, write_report
 from perdure.surface.sdk import Perdure
 from perdure.surface.serving import server_process
-from perdure.surface.summary import Outcome, outcome
+from perdure.surface.summary import Gaps, Outcome, gaps, outcome
 
 HERE = Path(__file__).resolve().parent
 ZONE = "America/New_York"
@@ -46,16 +46,18 @@ def run(*, days: int | None = None, out: Path | None = None, quiet: bool = False
     with server_process(project, replay=True) as url:
         console.print(
             f"[bold]replay[/]   {traffic.requests.height:,} flights from {traffic.start:%d %B} on, through {url}, "
-            "labels when they have landed\n"
+            "labels when they have landed\n",
+            soft_wrap=True,
         )
         with ReplayView(console, traffic, quiet=quiet) as view:
             progress = Replay(project, traffic, url).run(view.update)
     found = outcome(
         project.place.stores, project.project.model(MODEL), traffic.start, traffic.end + timedelta(seconds=1), ZONE
     )
+    missing = gaps(project.place.stores, project.project.model(MODEL), traffic.start, traffic.end)
     summary = _summary(project, progress, found, monotonic_s() - began)
     _finish(project, traffic, found, summary, out)
-    _tell(found, summary, console, out)
+    _tell(found, missing, summary, console, out)
     return summary
 
 
@@ -141,13 +143,13 @@ def _finish(project: Perdure, traffic: Traffic, found: Outcome, summary: dict[st
     write_report(ReportData(project, model, version, found, figures, traffic.start, traffic.end), out / "report.html")
 
 
-def _tell(found: Outcome, summary: dict[str, Any], console: Console, out: Path) -> None:
+def _tell(found: Outcome, missing: Gaps, summary: dict[str, Any], console: Console, out: Path) -> None:
     table = show.table(
         "month", "labelled", "error, min", "95% interval", "bias", "", right=["labelled", "error, min", "bias"]
     )
     top = max((month.mae for month in found.months), default=1.0)
     for month in found.months:
-        bar = "█" * round(28 * month.mae / top)
+        bar = "█" * round(20 * month.mae / top)
         table.add_row(
             month.month,
             f"{month.n:,}",
@@ -158,16 +160,28 @@ def _tell(found: Outcome, summary: dict[str, Any], console: Console, out: Path) 
         )
     console.print("\n[bold]how the model of February decays[/]  mean absolute error of its air time\n")
     console.print(table)
-    origins = ", ".join(f"{n:,} by {origin}" for origin, n in found.quarantined_by_origin.items()) or "none"
+    origins = ", ".join(f"{n:,} row of {origin}" for origin, n in found.quarantined_by_origin.items()) or "none"
     matched = "every one equal" if not summary["skew_mismatches"] else f"{summary['skew_mismatches']:,} DIFFER"
     console.print(
         f"\nserved   {summary['rows']:,} rows in {summary['requests']:,} requests, {summary['rows_captured']:,} captured\n"
         f"labels   {summary['labels']:,} arrived, {summary['labels_joined']:,} joined, "
         f"{summary['labels_orphaned']:,} without a row\n"
         f"skew     {summary['skew_checked']:,} served vectors recomputed offline, {matched}\n"
-        f"dirt     quarantined: {origins}\n"
+        f"dirt     quarantined {origins}\n"
+        f"         {_gaps_text(missing)}\n"
         f"cost     {summary['cpu_seconds']:,} CPU s, {summary['seconds']:,} s\n"
         f"written  {_short(out / 'summary.json')}\n         {_short(out / 'report.html')}"
+    )
+
+
+def _gaps_text(missing: Gaps) -> str:
+    """The dirt that the rows met, in words: it was served with, and counted."""
+    weather, aircraft = missing.views["weather_now"], missing.views["aircraft"]
+    return (
+        f"{weather['missing'] + weather['expired']:,} rows without fresh weather, "
+        f"{missing.features['pressure_mb']:,} without a pressure,\n"
+        f"         {aircraft['missing']:,} of an aircraft not in the register,\n"
+        f"         {missing.features['dest']:,} to an airport never seen in training"
     )
 
 

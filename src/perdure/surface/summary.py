@@ -6,14 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from perdure.assets.health import Reading
 from perdure.assets.model import Model
-from perdure.core.stats import mean_interval
+from perdure.core.stats import Interval, clustered_mean_interval, mean_interval
+from perdure.engines.features import EXPIRED, MISSING, NOT_YET
 from perdure.engines.training.dataset import LABEL, join_labels
 from perdure.loop.protocols import Stores
-from perdure.loop.work.outcomes import read_captures, read_outcomes, read_posted_labels
+from perdure.loop.work.performance import MIN_DAYS
+from perdure.loop.work.versions import get_version, plan_of
+from perdure.loop.work.outcomes import feature_matrix, read_captures, read_outcomes, read_posted_labels
+from perdure.surface.quarantine import quarantined_by_origin
+
+
+_STATUSES = {MISSING: "missing", EXPIRED: "expired", NOT_YET: "not yet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +61,7 @@ def outcome(stores: Stores, model: type[Model], start: datetime, end: datetime, 
     captured = read_captures(lake, model.name, start, end, ["key"])
     posted = read_posted_labels(lake, model.name, start, end)
     fates = join_labels(captured, posted, key="key", value="value", known_at="known_at", until=end)
-    by_origin = _quarantined(stores)
+    by_origin = quarantined_by_origin(lake)
     skew = [reading for reading in stores.readings.list(model.name, "skew") if start <= reading.at <= end]
     return Outcome(
         rows_captured=captured.height,
@@ -70,25 +78,52 @@ def outcome(stores: Stores, model: type[Model], start: datetime, end: datetime, 
     )
 
 
-def _quarantined(stores: Stores) -> dict[str, int]:
-    if stores.lake.version("quarantine") is None:
-        return {}
-    counted = stores.lake.read("quarantine", columns=["origin"]).group_by("origin").len().sort("origin")
-    return dict(counted.iter_rows())
-
-
 def months(joined: pl.DataFrame, timezone: str) -> list[MonthError]:
     """Error by calendar month of predictions that have their label."""
+    local = pl.col("served_at").dt.convert_time_zone(timezone)
     labelled = joined.filter(pl.col(LABEL).is_not_null()).select(
-        month=pl.col("served_at").dt.convert_time_zone(timezone).dt.strftime("%Y-%m"),
-        error=pl.col("prediction") - pl.col(LABEL),
+        month=local.dt.strftime("%Y-%m"), day=local.dt.ordinal_day(), error=pl.col("prediction") - pl.col(LABEL)
     )
     found = []
     for (month,), rows in labelled.sort("month", maintain_order=True).group_by("month", maintain_order=True):
-        interval = mean_interval(rows["error"].abs().to_numpy())
+        interval = _by_day(rows)
         bias = float(rows.select(pl.col("error").mean()).item())
         found.append(MonthError(str(month), rows.height, interval.value, interval.low, interval.high, bias))
     return found
+
+
+def _by_day(rows: pl.DataFrame) -> Interval:
+    """Mean absolute error; errors of one day move together, so days are what is counted where there are enough."""
+    error, day = rows["error"].abs().to_numpy(), rows["day"].to_numpy()
+    return clustered_mean_interval(error, day) if rows["day"].n_unique() >= MIN_DAYS else mean_interval(error)
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What was not there when rows were served."""
+
+    views: dict[str, dict[str, int]]
+    """Stored view → rows for which its row was `missing`, `expired` or `not yet`."""
+    features: dict[str, int]
+    """Feature → rows served without it, a category never seen in training included; the most first."""
+
+
+def gaps(stores: Stores, model: type[Model], start: datetime, end: datetime) -> Gaps:
+    """Count what was missing in the rows served in `[start, end)`."""
+    served = read_captures(stores.lake, model.name, start, end, ["version", "features", "status"])
+    views: dict[str, dict[str, int]] = {}
+    features: dict[str, int] = {}
+    for (version_id,), rows in served.group_by("version", maintain_order=True):
+        plan = plan_of(get_version(stores.ledger, str(version_id)))
+        missing = np.isnan(feature_matrix(rows["features"])).sum(axis=0)
+        for feature, n in zip(plan.features, missing.tolist(), strict=True):
+            features[feature.name] = features.get(feature.name, 0) + n
+        codes = np.frombuffer(b"".join(rows["status"]), dtype=np.uint8).reshape(rows.height, -1)
+        for at, view in enumerate(plan.stored_views):
+            counted = views.setdefault(view.name, dict.fromkeys(_STATUSES.values(), 0))
+            for code, name in _STATUSES.items():
+                counted[name] += int((codes[:, at] == code).sum())
+    return Gaps(views, dict(sorted(features.items(), key=lambda item: -item[1])))
 
 
 def weekly(readings: list[Reading]) -> list[Reading]:
