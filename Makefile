@@ -22,6 +22,7 @@ demo: setup ## A real model on a year of real flights: trained, served, measured
 	@$(BIN)/perdure demo
 
 test: lint types ## Lint, types and every test
+	@bash tools/browser.sh
 	@$(BIN)/python -m pytest -n 2 -q
 
 lint: setup ## Style, format and the layers' import rules
