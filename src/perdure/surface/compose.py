@@ -1,4 +1,7 @@
-"""The only place where parts are wired: settings and a project become stores, kinds, a loop, a server."""
+"""The only place where parts are wired: settings and a project become stores, kinds, a loop, a server.
+
+Each function imports what it wires: a command that only reads the ledger loads no other store.
+"""
 
 from __future__ import annotations
 
@@ -14,25 +17,13 @@ from perdure.assets.policy import Policy
 from perdure.assets.project import Project
 from perdure.assets.version import Version
 from perdure.core.settings import Settings
-from perdure.engines.features import FeaturePlan
-from perdure.loop.intake import OnlineView
 from perdure.loop.protocols import Kind, Signal, Stores, Watched, Workplace
-from perdure.loop.round import Loop
-from perdure.loop.work.drifting import DriftSignal
-from perdure.loop.work.operations import FreshnessSignal, LatencySignal, ViolationsSignal, VolumeSignal
-from perdure.loop.work.performance import ErrorSignal
-from perdure.loop.work.skew import SkewSignal
-from perdure.loop.work.versions import plan_of
-from perdure.stores.blobs.files import FileBlobs
-from perdure.stores.capture.log import SegmentLog
-from perdure.stores.capture.segments import SegmentWriter
-from perdure.stores.lake.delta import DeltaLake
-from perdure.stores.ledger.sqlite import SqliteLedger
-from perdure.stores.online.sqlite import SqliteOnline
-from perdure.stores.telemetry.sqlite import SqliteReadings
 
 if TYPE_CHECKING:
+    from perdure.loop.intake import OnlineView
+    from perdure.loop.round import Loop
     from perdure.serve.server import Server
+    from perdure.stores.ledger.sqlite import SqliteLedger
 
 ERROR_METRICS = ("mae", "rmse", "bias", "accuracy")
 
@@ -42,12 +33,24 @@ def stores_root(folder: Path, settings: Settings) -> Path:
     return (folder / settings.stores.root).resolve()
 
 
-def open_stores(folder: Path, settings: Settings) -> Stores:
-    """Every store of the project, made when it is not there yet."""
+def open_ledger(folder: Path, settings: Settings) -> SqliteLedger:
+    """The ledger of the project, made when it is not there yet."""
+    from perdure.stores.ledger.sqlite import SqliteLedger
+
+    return SqliteLedger(stores_root(folder, settings) / "ledger.db", project=settings.project.name)
+
+
+def open_stores(folder: Path, settings: Settings, ledger: SqliteLedger) -> Stores:
+    """Every store of the project beside its ledger, made when it is not there yet."""
+    from perdure.stores.blobs.files import FileBlobs
+    from perdure.stores.capture.log import SegmentLog
+    from perdure.stores.lake.delta import DeltaLake
+    from perdure.stores.online.sqlite import SqliteOnline
+    from perdure.stores.telemetry.sqlite import SqliteReadings
+
     root = stores_root(folder, settings)
     root.mkdir(parents=True, exist_ok=True)
     project, actor = settings.project.name, settings.project.actor
-    ledger = SqliteLedger(root / "ledger.db", project=project)
     return Stores(
         ledger=ledger,
         leases=ledger.leases,
@@ -61,6 +64,11 @@ def open_stores(folder: Path, settings: Settings) -> Stores:
 
 def kinds() -> Mapping[str, Kind]:
     """The kinds of asset that perdure knows, each with its recipes."""
+    from perdure.loop.work.drifting import DriftSignal
+    from perdure.loop.work.operations import FreshnessSignal, LatencySignal, ViolationsSignal, VolumeSignal
+    from perdure.loop.work.performance import ErrorSignal
+    from perdure.loop.work.skew import SkewSignal
+
     model_signals: list[Signal] = [
         *(ErrorSignal(metric) for metric in ERROR_METRICS),
         DriftSignal(),
@@ -86,9 +94,9 @@ def watched_assets(project: Project) -> list[Watched]:
     return sources + models
 
 
-def open_place(folder: Path, settings: Settings, actor: str | None = None) -> Workplace:
+def open_place(folder: Path, settings: Settings, actor: str, ledger: SqliteLedger) -> Workplace:
     """The stores with who acts on them."""
-    return Workplace(open_stores(folder, settings), settings, settings.project.name, actor or settings.project.actor)
+    return Workplace(open_stores(folder, settings, ledger), settings, settings.project.name, actor)
 
 
 def worker_name() -> str:
@@ -98,6 +106,8 @@ def worker_name() -> str:
 
 def make_loop(place: Workplace, project: Project) -> Loop:
     """The control plane of a project."""
+    from perdure.loop.round import Loop
+
     return Loop(
         place,
         kinds(),
@@ -114,6 +124,10 @@ def make_server(folder: Path, settings: Settings, project: Project) -> Server:
     routing table.
     """
     from perdure.serve.server import ScoringParts, Server
+    from perdure.stores.blobs.files import FileBlobs
+    from perdure.stores.capture.segments import SegmentWriter
+    from perdure.stores.ledger.sqlite import SqliteLedger
+    from perdure.stores.online.sqlite import SqliteOnline
 
     root, name = stores_root(folder, settings), settings.project.name
     root.mkdir(parents=True, exist_ok=True)
@@ -156,12 +170,18 @@ def online_views(place: Workplace, project: Project) -> Callable[[], Sequence[On
 
 
 def _declared_view(view: FeatureView) -> OnlineView:
+    from perdure.engines.features import FeaturePlan
+    from perdure.loop.intake import OnlineView
+
     assert view.source is not None
     plan = FeaturePlan.from_views([view])
     return OnlineView(view.version, view.source, partial(plan.materialise, view.version))
 
 
 def _pinned_views(version: Version, project: Project) -> list[OnlineView]:
+    from perdure.loop.intake import OnlineView
+    from perdure.loop.work.versions import plan_of
+
     if version.kind != "model":
         return []
     plan = plan_of(version)

@@ -37,7 +37,18 @@ class Field:
     """`number`, `text` or `time`."""
 
 
-def make_project(folder: Path, csv: Path | None, columns: Columns) -> list[Path]:
+@dataclass(frozen=True, slots=True)
+class MadeProject:
+    """What was made."""
+
+    folder: Path
+    model: str
+    """Name of its model."""
+    files: list[Path]
+    """Relative to the folder."""
+
+
+def make_project(folder: Path, csv: Path | None, columns: Columns) -> MadeProject:
     """Write perdure.toml and a package with a contract, two sources, a feature view and a model.
 
     Raises:
@@ -56,13 +67,11 @@ def make_project(folder: Path, csv: Path | None, columns: Columns) -> list[Path]
     files = _render(name, frame, columns, source)
     if csv is None:
         files[Path("data.csv")] = frame.write_csv(datetime_format="%Y-%m-%dT%H:%M:%SZ")
-    written = []
     for path, text in files.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
-        written.append(target)
-    return written
+    return MadeProject(folder, name, sorted(files))
 
 
 def _identifier(text: str) -> str:

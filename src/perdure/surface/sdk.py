@@ -19,23 +19,25 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perdure.assets.project import Project
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import machine_now, parse_at
 from perdure.core.errors import not_found
 from perdure.core.settings import Settings, load_settings
 from perdure.durable.lease import hold
-from perdure.loop.protocols import Watched, Workplace
-from perdure.loop.round import LEASE, Loop, RoundReport
-from perdure.stores.ledger.protocols import AuditEntry, ChainReport, Run
-from perdure.surface.project import CheckNote, check_project, find_project_folder, load_project
+from perdure.surface.project import check_project, find_project_folder, load_project
 from perdure.surface.records import AssetStatus, Change, Health, RunRow, Status
 
 if TYPE_CHECKING:
+    from perdure.assets.project import Project
     from perdure.durable.lease import HeldLease
     from perdure.engines.training.tuning import TrialRecord, Tuned
+    from perdure.loop.protocols import Watched, Workplace
+    from perdure.loop.round import Loop, RoundReport
     from perdure.loop.work.training import TrainedVersion
     from perdure.serve.server import Server
+    from perdure.stores.ledger.protocols import AuditEntry, ChainReport, Run
+    from perdure.stores.ledger.sqlite import SqliteLedger
+    from perdure.surface.project import CheckNote
     from perdure.surface.serving import Listener
 
 When = datetime | str | None
@@ -98,7 +100,14 @@ class Perdure:
         """The stores; opened when first asked for."""
         from perdure.surface.compose import open_place
 
-        return open_place(self.folder, self.settings, self.actor)
+        return open_place(self.folder, self.settings, self.actor, self._ledger)
+
+    @cached_property
+    def _ledger(self) -> SqliteLedger:
+        """The ledger alone: most verbs that only look need no other store."""
+        from perdure.surface.compose import open_ledger
+
+        return open_ledger(self.folder, self.settings)
 
     @cached_property
     def loop(self) -> Loop:
@@ -113,9 +122,10 @@ class Perdure:
         Raises:
             LeaseHeld: another process runs it, and went on for `wait_s` seconds.
         """
+        from perdure.loop.round import LEASE
         from perdure.surface.compose import worker_name
 
-        return hold(self.place.stores.leases, LEASE, worker_name(), self.settings.loop.lease_ttl_s, wait_s=wait_s)
+        return hold(self._ledger.leases, LEASE, worker_name(), self.settings.loop.lease_ttl_s, wait_s=wait_s)
 
     def check(self) -> list[CheckNote]:
         """Load everything and tell what is wrong or doubtful; reads no data and changes nothing."""
@@ -171,12 +181,12 @@ class Perdure:
 
     def runs(self, asset: str | None = None, *, limit: int = 100) -> list[RunRow]:
         """Runs, newest first."""
-        with self.place.stores.ledger.read() as session:
+        with self._ledger.read() as session:
             return [_run_row(run) for run in session.runs.list(asset, limit=limit)]
 
     def versions(self, asset: str) -> list[Version]:
         """Versions of an asset, oldest first."""
-        with self.place.stores.ledger.read() as session:
+        with self._ledger.read() as session:
             return session.registry.list_versions(asset)
 
     def apply(
@@ -196,7 +206,7 @@ class Perdure:
         for model in chosen:
             self.project.model(model)
         definitions = self._definitions()
-        with self.place.stores.ledger.read() as session:
+        with self._ledger.read() as session:
             known = {(record.kind, record.name): record.digest for record in session.registry.list_assets()}
             targets = {
                 name: _target(session.registry.list_versions(name), chosen.get(name)) for name in self.project.models
@@ -224,8 +234,7 @@ class Perdure:
     ) -> None:
         new = {(change.kind, change.asset) for change in changes if change.what in ("declared", "changed")}
         if new or moves:
-            ledger = self.place.stores.ledger
-            with ledger.transaction(actor=self.actor, at=now, reason="apply") as session:
+            with self._ledger.transaction(actor=self.actor, at=now, reason="apply") as session:
                 for kind, name in sorted(new):
                     session.registry.put_asset(kind, name, definitions[kind, name])
                 if moves:
@@ -239,6 +248,7 @@ class Perdure:
 
     def status(self, *, at: When = None) -> Status:
         """What runs, how healthy it is, what is open."""
+        from perdure.loop.round import LEASE
         from perdure.surface.compose import watched_assets
         from perdure.surface.quarantine import quarantined_by_origin
 
@@ -274,11 +284,11 @@ class Perdure:
 
     def verify_ledger(self) -> ChainReport:
         """Recompute the whole audit chain."""
-        return self.place.stores.ledger.verify()
+        return self._ledger.verify()
 
     def audit(self, *, after: int = 0, limit: int = 50) -> list[AuditEntry]:
         """Entries of the audit chain, oldest first."""
-        with self.place.stores.ledger.read() as session:
+        with self._ledger.read() as session:
             return session.audit.list(after=after, limit=limit)
 
     def server(self, *, host: str | None = None, port: int | None = None, replay: bool | None = None) -> Server:

@@ -8,62 +8,82 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.exceptions import TyperException
+from typer.main import get_command
 
 from perdure.core.clock import monotonic_s, sleep_s
-from perdure.core.errors import DeclarationError, PerdureError
-from perdure.surface.cli import show
+from perdure.core.errors import DeclarationError, PerdureError, StoreError
+from perdure.surface.cli import printing, show, show_health
+from perdure.surface.cli.usage import Command, Group, mistake
+
+if TYPE_CHECKING:
+    from perdure.surface.sdk import Perdure
 
 app = typer.Typer(
     name="perdure",
+    cls=Group,
     help="Models decay. Systems perdure: declare, train, serve, measure.",
     no_args_is_help=True,
     add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
+ledger = typer.Typer(name="ledger", cls=Group, help="The record of who did what, when and why.", no_args_is_help=True)
 
-Folder = Annotated[Path, typer.Option("--project", "-p", help="Folder of perdure.toml, or one below it.")]
+Folder = Annotated[
+    Path, typer.Option("--project", "-p", metavar="FOLDER", help="Folder of perdure.toml, or one below it.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
-At = Annotated[str | None, typer.Option("--at", help="Instant in domain time, ISO 8601. Default: now.")]
+At = Annotated[
+    str | None, typer.Option("--at", metavar="INSTANT", help="Instant in domain time, ISO 8601. Default: now.")
+]
+Port = Annotated[int | None, typer.Option(metavar="PORT", help="Port to serve on; 0 takes a free one.")]
 HERE = Path()
 
 
 def run() -> None:
-    """Run the command line; a perdure error becomes its message, hint and exit code."""
+    """Run the command line; an error becomes its message, hint and exit code."""
     try:
-        app()
+        code = get_command(app).main(prog_name="perdure", standalone_mode=False)
+    except TyperException as error:
+        raise SystemExit(_told(mistake(error))) from None
     except PerdureError as error:
-        show.error(error, as_json="--json" in sys.argv)
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(_told(error)) from None
+    raise SystemExit(code)
 
 
-def _open(folder: Path) -> Any:
+def _told(error: PerdureError) -> int:
+    printing.error(error, as_json="--json" in sys.argv)
+    return error.exit_code
+
+
+def _open(folder: Path) -> Perdure:
     from perdure.surface.sdk import open_project
 
     return open_project(folder)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Declare")
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to make; it must be empty or not exist.")],
-    csv: Annotated[Path | None, typer.Option(help="A CSV file to declare the first source from.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the CSV file that the model predicts.")] = None,
-    time: Annotated[str | None, typer.Option(help="Column of the CSV file with each row's instant.")] = None,
-    key: Annotated[str | None, typer.Option(help="Column of the CSV file that identifies a row.")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder to make; empty, or not there yet.")],
+    csv: Annotated[Path | None, typer.Option(metavar="FILE", help="CSV file to declare the sources from.")] = None,
+    label: Annotated[str | None, typer.Option(metavar="COLUMN", help="What the model predicts.")] = None,
+    time: Annotated[str | None, typer.Option(metavar="COLUMN", help="Each row's instant.")] = None,
+    key: Annotated[str | None, typer.Option(metavar="COLUMN", help="What identifies a row.")] = None,
     json: Json = False,
 ) -> None:
-    """Make a new project: perdure.toml and a package with a contract, a source, a view and a model."""
+    """Make a new project: perdure.toml and a package of declarations, from a CSV file or made-up data."""
     from perdure.surface.scaffold import Columns, make_project
 
     made = make_project(folder, csv, Columns(label=label, time=time, key=key))
     show.made(made, as_json=json)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Declare")
 def check(project: Folder = HERE, json: Json = False) -> None:
     """Load every declaration and tell what is wrong or doubtful, with file, line and what to write."""
     opened = _open(project)
@@ -73,41 +93,44 @@ def check(project: Folder = HERE, json: Json = False) -> None:
         raise typer.Exit(DeclarationError.exit_code)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Train")
 def train(
-    model: Annotated[str, typer.Argument(help="Name of the model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")],
     project: Folder = HERE,
     at: At = None,
-    tune: Annotated[int, typer.Option("--tune", help="Search parameters in so many trials first.")] = 0,
+    tune: Annotated[
+        int, typer.Option("--tune", metavar="N", help="Search parameters in N trials first.", show_default=False)
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Fit a model on what was known at an instant and register the candidate version."""
-    opened, params = _open(project), None
+    opened, tuned = _open(project), None
     if tune:
         with show.trials(tune, quiet=json) as progress:
             tuned = opened.tune(model, n_trials=tune, at=at, progress=progress)
-        params = dict(tuned.best_params)
-    with show.working(f"training {model}", quiet=json):
-        trained = opened.train(model, at=at, params=params)
-    show.trained(trained, as_json=json)
+    with printing.working(f"training {model}", quiet=json):
+        trained = opened.train(model, at=at, params=dict(tuned.best_params) if tuned else None)
+    show.trained(trained, tuned, as_json=json)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Train")
 def runs(
-    asset: Annotated[str | None, typer.Argument(help="Only runs of this asset.")] = None,
+    asset: Annotated[str | None, typer.Argument(metavar="MODEL", help="Only runs of this model.")] = None,
     project: Folder = HERE,
-    limit: Annotated[int, typer.Option(help="How many, newest first.")] = 20,
+    limit: Annotated[int, typer.Option(metavar="N", help="How many, newest first.")] = 20,
     json: Json = False,
 ) -> None:
-    """List runs side by side: parameters, metrics, durations."""
+    """List runs side by side: metrics, durations, the parameters that differ."""
     show.runs(_open(project).runs(asset, limit=limit), as_json=json)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Run")
 def apply(
     project: Folder = HERE,
     at: At = None,
-    release: Annotated[list[str] | None, typer.Option(help="MODEL=VERSION to release instead of the newest.")] = None,
+    release: Annotated[
+        list[str] | None, typer.Option(metavar="MODEL=VERSION", help="Release this version, not the newest.")
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change; change nothing.")] = False,
     json: Json = False,
 ) -> None:
@@ -124,10 +147,10 @@ def _pair(text: str) -> tuple[str, str]:
     return model, version
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Run")
 def up(
     project: Folder = HERE,
-    port: Annotated[int | None, typer.Option(help="Port to serve on; 0 takes a free one.")] = None,
+    port: Port = None,
     json: Json = False,
 ) -> None:
     """Serve and run the loop, everything in this process, until interrupted."""
@@ -135,18 +158,18 @@ def up(
 
     opened = _open(project)
     listener = Listener(
-        ready=lambda url: show.serving(url, opened, as_json=json),
-        round=lambda report: show.round_line(report, as_json=json),
-        error=lambda problem: show.error(problem, as_json=json),
+        ready=lambda url: show_health.serving(url, opened.project, as_json=json),
+        round=lambda report: show_health.round_line(report, as_json=json),
+        error=lambda problem: printing.error(problem, as_json=json),
     )
     opened.up(port=port, stop=_until_signalled(), listener=listener)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Run")
 def serve(
     project: Folder = HERE,
-    host: Annotated[str | None, typer.Option(help="Address to bind.")] = None,
-    port: Annotated[int | None, typer.Option(help="Port to bind; 0 takes a free one.")] = None,
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to serve on.")] = None,
+    port: Port = None,
     replay: Annotated[bool, typer.Option("--replay", help="Accept domain time from requests.")] = False,
     json: Json = False,
 ) -> None:
@@ -155,7 +178,7 @@ def serve(
     server = opened.server(host=host, port=port, replay=replay or None)
     stopping = _until_signalled()
     url = server.start()
-    show.serving(url, opened, as_json=json)
+    show_health.serving(url, opened.project, as_json=json)
     try:
         while not stopping():
             sleep_s(0.1)
@@ -163,56 +186,57 @@ def serve(
         server.stop()
 
 
-def _until_signalled() -> Any:
+def _until_signalled() -> Callable[[], bool]:
     caught: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: caught.append(received))
     return lambda: bool(caught)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Run")
 def tick(project: Folder = HERE, at: At = None, json: Json = False) -> None:
     """Run one round of the loop: take in sources and captures, measure what is due."""
     began = monotonic_s()
     report = _open(project).tick(at=at)
-    show.round_report(report, monotonic_s() - began, as_json=json)
+    show_health.round_report(report, monotonic_s() - began, as_json=json)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Look")
 def status(project: Folder = HERE, at: At = None, json: Json = False) -> None:
     """What runs, how healthy it is, what is open."""
-    show.status(_open(project).status(at=at), as_json=json)
+    show_health.status(_open(project).status(at=at), as_json=json)
 
 
-ledger = typer.Typer(help="The record of who did what, when and why.", no_args_is_help=True)
-app.add_typer(ledger, name="ledger")
+app.add_typer(ledger, rich_help_panel="Look")
 
 
-@ledger.command()
+@ledger.command(cls=Command)
 def verify(project: Folder = HERE, json: Json = False) -> None:
     """Recompute the hash chain; exit code 6 when it is broken."""
     report = _open(project).verify_ledger()
     show.chain(report, as_json=json)
     if not report.intact:
-        raise typer.Exit(6)
+        raise typer.Exit(StoreError.exit_code)
 
 
-@ledger.command("list")
+@ledger.command("list", cls=Command)
 def list_entries(
     project: Folder = HERE,
-    after: Annotated[int, typer.Option(help="Only entries after this sequence number.")] = 0,
-    limit: Annotated[int, typer.Option(help="How many.")] = 50,
+    after: Annotated[int, typer.Option(metavar="N", help="Only entries after this sequence number.")] = 0,
+    limit: Annotated[int, typer.Option(metavar="N", help="How many.")] = 50,
     json: Json = False,
 ) -> None:
     """Print entries of the chain, oldest first."""
     show.entries(_open(project).audit(after=after, limit=limit), as_json=json)
 
 
-@app.command()
+@app.command(cls=Command, rich_help_panel="Look")
 def demo(
-    name: Annotated[str, typer.Argument(help="Name of the example.")] = "flights",
-    days: Annotated[int | None, typer.Option(help="Replay only so many days.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder of the output; default: `out` in the example.")] = None,
+    name: Annotated[str, typer.Argument(metavar="EXAMPLE", help="Name of the example.")] = "flights",
+    days: Annotated[int | None, typer.Option(metavar="N", help="Replay only so many days.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the output; default: `out` in the example.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Run an example whole: prepare, train, release, serve, replay, measure."""
@@ -220,4 +244,4 @@ def demo(
 
     summary = run_demo(name, days=days, out=out, quiet=json)
     if json:
-        show.print_json(summary)
+        printing.print_json(summary)

@@ -1,69 +1,50 @@
-"""How results look on a terminal, and as JSON."""
+"""How the results of `init`, `check`, `train`, `runs`, `apply` and `ledger` look, and their JSON."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
+from rich.padding import Padding
+from rich.text import Text
 
-from perdure.assets.health import Finding, Reading
-from perdure.assets.project import Project
-from perdure.core.canonical import plain
-from perdure.core.clock import iso
-from perdure.core.errors import PerdureError
-from perdure.stores.ledger.protocols import AuditEntry, ChainReport
-from perdure.surface.project import CheckNote
-from perdure.surface.records import Change, RunRow, Status
+from perdure.surface.cli.printing import (
+    Column,
+    Fitted,
+    console,
+    counted,
+    hanging,
+    instant,
+    number,
+    of_rows,
+    print_json,
+    put,
+    table,
+)
 
 if TYPE_CHECKING:
-    from perdure.engines.training.tuning import TrialRecord
-    from perdure.loop.round import RoundReport
+    from perdure.assets.project import Project
+    from perdure.engines.training.tuning import TrialRecord, Tuned
     from perdure.loop.work.training import TrainedVersion
+    from perdure.stores.ledger.protocols import AuditEntry, ChainReport
+    from perdure.surface.project import CheckNote
+    from perdure.surface.records import Change, RunRow
+    from perdure.surface.scaffold import MadeProject
 
-console = Console(highlight=False)
-_STATE = {"healthy": "green", "broken": "bold red", "unsure": "yellow", "not measured": "dim"}
 _LEVEL = {"error": "bold red", "warning": "yellow", "note": "cyan"}
+_N_IMPORTANT = 6
 
 
-def print_json(value: Any) -> None:
-    """Print one JSON value on a line of its own."""
-    sys.stdout.write(msgspec.json.encode(plain(value)).decode() + "\n")
-    sys.stdout.flush()
-
-
-def error(problem: PerdureError, *, as_json: bool) -> None:
-    """An error on standard error: what happened, then what to do."""
-    if as_json:
-        sys.stderr.write(msgspec.json.encode({"error": plain(problem.as_dict())}).decode() + "\n")
-        return
-    stderr = Console(stderr=True, highlight=False)
-    stderr.print(f"[bold red]error[/] [dim]{problem.code}[/]  {escape(problem.message)}")
-    if problem.hint:
-        stderr.print(f"       {escape(problem.hint)}")
-
-
-def table(*columns: str, right: Sequence[str] = ()) -> Table:
-    """An empty table in the house style; `right` columns are aligned as numbers."""
-    made = Table(box=None, header_style="dim", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", no_wrap=column in right)
-    return made
-
-
-def made(files: Sequence[Any], *, as_json: bool) -> None:
+def made(project: MadeProject, *, as_json: bool) -> None:
     """The files that `init` made, and what to do next."""
     if as_json:
-        return print_json([str(file) for file in files])
-    for file in files:
-        console.print(f"[green]made[/]  {file}")
-    console.print("\nNext: [bold]perdure check[/], then [bold]perdure train[/].")
+        return print_json(project)
+    put(f"[green]made[/]  [bold]{escape(str(project.folder))}[/]")
+    for file in project.files:
+        put(f"  {escape(str(file))}")
+    put("\n[dim]next[/]", f"  cd {escape(str(project.folder))}", "  perdure check", f"  perdure train {project.model}")
     return None
 
 
@@ -71,87 +52,127 @@ def notes(project: Project, found: Sequence[CheckNote], *, as_json: bool) -> Non
     """What `check` found."""
     if as_json:
         return print_json(found)
-    counts = {
-        "contracts": len(project.contracts),
-        "sources": len(project.sources),
-        "feature views": len(project.views),
-        "models": len(project.models),
-    }
-    console.print(f"[bold]{project.name}[/]  " + ", ".join(f"{n} {what}" for what, n in counts.items()))
+    counts = [
+        counted(len(project.contracts), "contract"),
+        counted(len(project.sources), "source"),
+        counted(len(project.views), "feature view"),
+        counted(len(project.models), "model"),
+    ]
+    put(f"[bold]{escape(project.name)}[/]  {', '.join(counts)}")
     for note in found:
-        console.print(f"[{_LEVEL[note.level]}]{note.level:8}[/] {escape(note.where)}  {escape(note.text)}")
+        told = Text.assemble((note.where, "bold"), "  ", note.text)
         if note.hint:
-            console.print(f"         [dim]{escape(note.hint)}[/]")
+            told.append(f"\n{note.hint}", "dim")
+        put(hanging(Text(f"{note.level:7}", _LEVEL[note.level]), told))
     if not any(note.level == "error" for note in found):
-        console.print("[green]ok[/]  every declaration loads")
+        put("[green]ok[/]      every declaration loads")
     return None
-
-
-@contextmanager
-def working(text: str, *, quiet: bool) -> Iterator[None]:
-    """A spinner around work of unknown length."""
-    if quiet or not console.is_terminal:
-        yield
-        return
-    with console.status(text):
-        yield
 
 
 @contextmanager
 def trials(n: int, *, quiet: bool) -> Iterator[Callable[[TrialRecord], None]]:
     """A progress bar over the trials of a search, with the newest trial's value."""
-    columns = (TextColumn("tuning"), BarColumn(), MofNCompleteColumn(), TextColumn("last {task.fields[last]:.4g}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, disable=quiet) as progress:
-        task = progress.add_task("tuning", total=n, last=float("nan"))
+    if quiet or not console.is_terminal:
+        yield lambda _trial: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("tuning"), BarColumn(), MofNCompleteColumn(), TextColumn("[dim]last[/] {task.fields[last]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        task = progress.add_task("tuning", total=n, last="")
 
         def update(trial: TrialRecord) -> None:
-            progress.update(task, advance=1, last=float("nan") if trial.value is None else trial.value)
+            progress.update(task, advance=1, last=number(trial.value))
 
         yield update
 
 
-def trained(result: TrainedVersion, *, as_json: bool) -> None:
-    """A new candidate: its data, metrics, importance and parity."""
+def trained(result: TrainedVersion, tuned: Tuned | None = None, *, as_json: bool) -> None:
+    """A new candidate: its data, metrics, importance and runtime; before it, the search that chose its parameters."""
     run, version, card = result.run, result.version, result.dataset.card
     if as_json:
-        return print_json({"version": version.id, "run": run.id, "metrics": run.metrics, "dataset": card})
-    console.print(f"[green]trained[/] [bold]{version.id}[/]  by {run.id}")
-    counts = card["counts"]
-    console.print(
-        f"  data     {counts['n_train']:,} rows to fit, {counts['n_valid']:,} newer ones held out from "
-        f"{card['split_at'][:10]}; {counts['n_unlabelled']:,} without a label left out",
-        soft_wrap=True,
-    )
-    figures = "  ".join(f"{name} {value:.4g}" for name, value in run.metrics.items())
-    console.print(f"  metrics  {figures}", soft_wrap=True)
-    importance = sorted(run.facts["importance"].items(), key=lambda item: -item[1])[:5]
-    console.print("  rests on " + ", ".join(f"{name} {share:.1%}" for name, share in importance), soft_wrap=True)
-    console.print(f"  runtime  {version.definition['runtime']}")
-    console.print("\nNothing is released yet: [bold]perdure apply[/] points the champion at it.")
+        searched = {"tuned": tuned} if tuned else {}
+        return print_json({"version": version.id, "run": run.id, "metrics": run.metrics, "dataset": card, **searched})
+    if tuned is not None:
+        _tuned(tuned)
+    put(f"[green]trained[/]  [bold]{version.id}[/]")
+    put(hanging(Text("  data    ", "dim"), Text(_data(card))))
+    put(Padding(_metrics(run.metrics), (0, 0, 0, 2), expand=False))
+    importance = sorted(run.facts["importance"].items(), key=lambda item: -item[1])[:_N_IMPORTANT]
+    parts = ", ".join(f"{name} {share:.1%}" for name, share in importance)
+    put(hanging(Text("  rests on", "dim"), Text(parts)))
+    put(f"  [dim]runtime[/]  {version.definition['runtime']}", f"  [dim]run[/]      {run.id}")
+    put(f"\n[dim]Nothing is released yet:[/] perdure apply [dim]points the champion of {version.asset} at it.[/]")
     return None
+
+
+def _tuned(tuned: Tuned) -> None:
+    failed = sum(trial.state == "failed" for trial in tuned.trials)
+    told = f"{counted(len(tuned.trials), 'trial')}{f', {failed} failed' if failed else ''}"
+    best = ", ".join(f"{name} {_value(value)}" for name, value in tuned.best_params.items())
+    put(f"[green]tuned[/]    {told}, best {tuned.metric} {number(tuned.best_value)}")
+    put(hanging(Text("  with    ", "dim"), Text(best)))
+
+
+def _data(card: Mapping[str, Any]) -> str:
+    counts = card["counts"]
+    left_out = f", {counts['n_unlabelled']:,} left out without a label" if counts["n_unlabelled"] else ""
+    return (
+        f"{counts['n_train']:,} rows to fit, {counts['n_valid']:,} held out from {card['split_at'][:10]} on{left_out}"
+    )
+
+
+def _metrics(metrics: Mapping[str, float]) -> Any:
+    """One line for the rows that were fitted, one for those held out."""
+    names = list(dict.fromkeys(name.partition("_")[2] for name in metrics))
+    shown = table("", *names, right=names)
+    shown.columns[0].min_width = 8
+    for part, label in (("train", "fit"), ("valid", "held out")):
+        shown.add_row(f"[dim]{label}[/]", *(number(metrics.get(f"{part}_{name}")) for name in names))
+    return shown
 
 
 def runs(rows: Sequence[RunRow], *, as_json: bool) -> None:
     """Runs side by side."""
     if as_json:
         return print_json(rows)
-    metrics = list(dict.fromkeys(name for row in rows for name in row.metrics))
-    params = _varying(rows)
-    shown = table("run", "kind", "asset", "status", "version", "started", "s", *metrics, *params, right=["s", *metrics])
-    for row in rows:
-        shown.add_row(
-            row.id,
-            row.kind,
-            row.asset,
-            row.status,
-            row.version.partition("@")[2],
-            iso(row.started_at)[:19].replace("T", " "),
-            "" if row.seconds is None else f"{row.seconds:.1f}",
-            *(f"{row.metrics[name]:.4g}" if name in row.metrics else "" for name in metrics),
-            *(str(row.params.get(name, "")) for name in params),
-        )
-    console.print(shown if rows else "No runs yet: [bold]perdure train MODEL[/] makes one.")
+    put(Fitted(_run_columns(rows)) if rows else "No runs yet: [bold]perdure train MODEL[/] makes one.")
     return None
+
+
+def _run_columns(rows: Sequence[RunRow]) -> list[Column]:
+    metrics = sorted(dict.fromkeys(name for row in rows for name in row.metrics), key=_metric_order)
+    headings = {
+        "run": Column("run", (), spare=4),
+        "what": Column("what", ()),
+        "version": Column("version", ()),
+        "started": Column("started", (), spare=2),
+        "took": Column("took", (), right=True, spare=1),
+        **{f"m.{name}": Column(name, (), right=True, spare=5 * _metric_order(name)[0]) for name in metrics},
+        **{f"p.{name}": Column(escape(name), (), right=True, spare=3) for name in _varying(rows)},
+    }
+    cells = [
+        {
+            "run": row.id,
+            "what": row.kind if row.status == "done" else f"{row.kind} [red]{row.status}[/]",
+            "version": row.version or row.asset,
+            "started": instant(row.started_at)[:16],
+            "took": "" if row.seconds is None else f"{row.seconds:.1f} s",
+            **{f"m.{name}": number(value) for name, value in row.metrics.items()},
+            **{f"p.{name}": escape(_value(value)) for name, value in row.params.items()},
+        }
+        for row in rows
+    ]
+    return of_rows(headings, cells)
+
+
+def _metric_order(name: str) -> tuple[int, str]:
+    """Held-out errors are what runs are compared by; figures of the fitted rows come last."""
+    return (2 if name.startswith("train_") else 1 if name.endswith("bias") else 0), name
+
+
+def _value(value: Any) -> str:
+    return number(value) if isinstance(value, float) else str(value)
 
 
 def _varying(rows: Sequence[RunRow]) -> list[str]:
@@ -161,125 +182,28 @@ def _varying(rows: Sequence[RunRow]) -> list[str]:
 
 
 def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
-    """What `apply` changed."""
+    """What `apply` changed, or would change."""
     if as_json:
         return print_json(found)
-    shown = table("kind", "asset", "", "before", "after")
-    for change in found:
-        if change.what != "unchanged":
-            shown.add_row(change.kind, change.asset, f"[green]{change.what}[/]", change.before, change.after)
-    if shown.row_count:
-        console.print(shown)
-    n_same = sum(change.what == "unchanged" for change in found)
-    console.print(f"[dim]{n_same} unchanged{'; nothing was written (dry run)' if dry_run else ''}[/]")
+    headings = {"what": Column("", ()), "asset": Column("", ()), "how": Column("", (), spare=1)}
+    moved = [change for change in found if change.what != "unchanged"]
+    if moved:
+        shown = Fitted(of_rows(headings, [_change(change) for change in moved]))
+        put(shown)
+    n_same = len(found) - len(moved)
+    same = f"{counted(n_same, 'declaration')} unchanged" if n_same else ""
+    dry = "dry run: nothing was written" if dry_run else ""
+    put(*(f"[dim]{line}[/]" for line in (same, dry) if line))
     return None
 
 
-def serving(url: str, opened: Any, *, as_json: bool) -> None:
-    """Where the server answers, and how to ask it."""
-    if as_json:
-        return print_json({"url": url})
-    console.print(f"[green]serving[/] {url}")
-    for name in opened.project.models:
-        console.print(f"  POST {url}/v1/models/{name}/predict")
-    console.print(f"  POST {url}/v1/labels    GET {url}/readyz    GET {url}/metrics\n[dim]Ctrl-C stops.[/]")
-    return None
-
-
-def round_line(report: RoundReport, *, as_json: bool) -> None:
-    """One line a round that did something."""
-    if as_json:
-        return print_json(_round(report))
-    broken = ", ".join(f"{finding.asset}: {finding.objective}" for finding in report.broken)
-    if report.drained.n_rows or report.drained.n_labels or report.findings:
-        console.print(
-            f"[dim]{iso(report.now)[:19]}[/]  {report.drained.n_rows:,} rows  {report.drained.n_labels:,} labels  "
-            f"{len(report.findings)} findings" + (f"  [red]{escape(broken)}[/]" if broken else "")
-        )
-    return None
-
-
-def _round(report: RoundReport) -> dict[str, Any]:
+def _change(change: Change) -> dict[str, str]:
+    before = f"{change.before} [dim]→[/] " if change.before else ""
     return {
-        "now": report.now,
-        "ingested": report.ingested,
-        "drained": report.drained,
-        "n_materialised": report.n_materialised,
-        "findings": [_finding(finding) for finding in report.findings],
+        "what": f"[green]{change.what}[/]",
+        "asset": f"{change.kind.replace('_', ' ')} [bold]{change.asset}[/]",
+        "how": f"{before}{change.after}" if change.before or change.what == "released" else "",
     }
-
-
-def _finding(finding: Finding) -> dict[str, Any]:
-    reading = finding.reading
-    return {
-        "asset": finding.asset,
-        "objective": finding.objective,
-        "state": finding.state.value,
-        "slice": reading.slice,
-        "value": reading.value,
-        "low": reading.low,
-        "high": reading.high,
-        "n": reading.n,
-    }
-
-
-def round_report(report: RoundReport, seconds: float, *, as_json: bool) -> None:
-    """What one round did."""
-    if as_json:
-        return print_json(_round(report))
-    shown = table("source", "rows", "quarantined", "late", right=["rows", "quarantined", "late"])
-    for part in report.ingested:
-        shown.add_row(part.source, f"{part.n_rows:,}", f"{part.n_quarantined:,}", f"{part.n_late:,}")
-    if report.ingested:
-        console.print(shown)
-    drained = report.drained
-    console.print(
-        f"captured {drained.n_rows:,} rows, {drained.n_labels:,} labels, {drained.n_rejected:,} refused; "
-        f"{report.n_materialised:,} online rows written; {seconds:.2f} s"
-    )
-    if report.findings:
-        console.print()
-        console.print(_findings(report.findings))
-    return None
-
-
-def _findings(findings: Sequence[Finding]) -> Table:
-    shown = table("asset", "objective", "slice", "reading", "95% interval", "n", "state", right=["reading", "n"])
-    for finding in findings:
-        state = finding.state.value
-        shown.add_row(finding.asset, finding.objective, *_numbers(finding.reading), f"[{_STATE[state]}]{state}[/]")
-    return shown
-
-
-def _numbers(reading: Reading | None) -> tuple[str, str, str, str]:
-    """Slice, value, interval and n as text."""
-    if reading is None:
-        return "", "", "", ""
-    value = "–" if reading.value is None else f"{reading.value:.4g}"
-    interval = "" if reading.low is None or reading.high is None else f"{reading.low:.4g} to {reading.high:.4g}"
-    return reading.slice, value, interval, f"{reading.n:,}"
-
-
-def status(found: Status, *, as_json: bool) -> None:
-    """The project at a glance."""
-    if as_json:
-        return print_json(found)
-    console.print(f"[bold]{found.project}[/]  [dim]{iso(found.at)[:19]}Z, loop: {found.holder or 'not running'}[/]")
-    for asset in found.assets:
-        pointers = "  ".join(f"{pointer.name} → {pointer.version}" for pointer in asset.pointers)
-        console.print(f"\n[bold]{asset.name}[/]  [dim]{asset.kind}, {asset.owner or 'no owner'}[/]  {pointers}")
-        if asset.health:
-            shown = table(
-                "objective", "owed to", "slice", "reading", "95% interval", "n", "state", right=["reading", "n"]
-            )
-            for row in asset.health:
-                part, value, interval, n = _numbers(row.reading)
-                state = f"[{_STATE[row.state]}]{row.state}[/]"
-                shown.add_row(row.objective, row.stakeholder, part, value, interval, n, state)
-            console.print(shown)
-    for incident in found.incidents:
-        console.print(f"\n[bold red]open[/] {incident.id}  {incident.asset}  {escape(incident.summary)}")
-    return None
 
 
 def chain(report: ChainReport, *, as_json: bool) -> None:
@@ -287,7 +211,9 @@ def chain(report: ChainReport, *, as_json: bool) -> None:
     if as_json:
         return print_json(report)
     mark = "[green]intact[/]" if report.intact else "[bold red]broken[/]"
-    console.print(f"{mark}  {report.n_entries:,} entries  {escape(report.text)}")
+    put(hanging(mark, Text(report.text)))
+    if report.head:
+        put(f"[dim]head[/]   {report.head}")
     return None
 
 
@@ -295,24 +221,26 @@ def entries(found: Sequence[AuditEntry], *, as_json: bool) -> None:
     """Entries of the chain."""
     if as_json:
         return print_json(found)
-    shown = table("#", "at", "actor", "action", "subject", "reason", "hash", right=["#"])
-    for entry in found:
-        shown.add_row(
-            str(entry.sequence),
-            iso(entry.at)[:19],
-            entry.actor,
-            entry.action,
-            entry.subject,
-            entry.reason,
-            entry.hash[:10],
-        )
-    console.print(shown)
+    headings = {
+        "sequence": Column("#", (), right=True),
+        "at": Column("at", ()),
+        "actor": Column("actor", (), spare=2),
+        "action": Column("action", ()),
+        "subject": Column("subject", ()),
+        "reason": Column("reason", (), spare=1),
+        "hash": Column("hash", (), spare=3),
+    }
+    cells = [
+        {
+            "sequence": str(entry.sequence),
+            "at": instant(entry.at),
+            "actor": escape(entry.actor),
+            "action": entry.action,
+            "subject": escape(entry.subject),
+            "reason": escape(entry.reason),
+            "hash": f"[dim]{entry.hash[:10]}[/]",
+        }
+        for entry in found
+    ]
+    put(Fitted(of_rows(headings, cells)) if found else "No entries.")
     return None
-
-
-def figures(values: Mapping[str, Any]) -> Table:
-    """Names and figures in two aligned columns."""
-    shown = table("", "", right=[""])
-    for name, value in values.items():
-        shown.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
-    return shown

@@ -1,0 +1,190 @@
+"""How the results of `up`, `serve`, `tick` and `status` look, and their JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.text import Text
+
+from perdure.surface.cli.printing import (
+    Column,
+    Fitted,
+    console,
+    counted,
+    hanging,
+    instant,
+    number,
+    of_rows,
+    print_json,
+    put,
+)
+
+if TYPE_CHECKING:
+    from perdure.assets.health import Finding, Reading
+    from perdure.assets.project import Project
+    from perdure.loop.intake import Ingested
+    from perdure.loop.round import RoundReport
+    from perdure.surface.records import AssetStatus, Status
+
+_STATE = {"healthy": "green", "broken": "bold red", "unsure": "yellow", "not measured": "dim"}
+_WORD = {"not measured": "not yet"}
+_HEALTH = {
+    "asset": Column("", ()),
+    "state": Column("", ()),
+    "objective": Column("objective", ()),
+    "reading": Column("reading", (), right=True),
+    "interval": Column("95% interval", (), spare=1),
+    "n": Column("n", (), right=True, spare=2),
+    "owed": Column("owed to", (), spare=3),
+}
+_INTAKE = {
+    "source": Column("source", ()),
+    "rows": Column("rows", (), right=True),
+    "quarantined": Column("quarantined", (), right=True),
+    "late": Column("late", (), right=True),
+}
+
+
+def serving(url: str, project: Project, *, as_json: bool) -> None:
+    """Where the server answers, and how to ask it."""
+    if as_json:
+        return print_json({"url": url})
+    put(f"[green]serving[/]  [bold]{url}[/]")
+    put(*(f"  POST /v1/models/{name}/predict" for name in project.models))
+    put("  POST /v1/labels", "  GET  /v1/models  /healthz  /readyz  /metrics", "[dim]Ctrl-C stops.[/]")
+    return None
+
+
+def round_line(report: RoundReport, *, as_json: bool) -> None:
+    """One line a round that did something."""
+    if as_json:
+        return print_json(_round(report))
+    drained = report.drained
+    n_ingested = sum(part.n_rows for part in report.ingested)
+    parts = [
+        counted(n_ingested, "row taken in", "rows taken in") if n_ingested else "",
+        counted(drained.n_rows, "row captured", "rows captured") if drained.n_rows else "",
+        counted(drained.n_labels, "label") if drained.n_labels else "",
+        f"[yellow]{drained.n_rejected:,} refused[/]" if drained.n_rejected else "",
+        f"[red]{counted(len(drained.corrupt), 'damaged stretch', 'damaged stretches')}[/]" if drained.corrupt else "",
+        counted(len(report.findings), "objective measured", "objectives measured") if report.findings else "",
+        *(f"[bold red]broken[/] {escape(each.asset)}: {escape(each.objective)}" for each in report.broken),
+    ]
+    told = ", ".join(part for part in parts if part)
+    if told:
+        put(hanging(Text(instant(report.now), "dim"), Text.from_markup(told)))
+    return None
+
+
+def _round(report: RoundReport) -> dict[str, Any]:
+    return {
+        "now": report.now,
+        "ingested": report.ingested,
+        "drained": report.drained,
+        "n_materialised": report.n_materialised,
+        "findings": [_finding(finding) for finding in report.findings],
+    }
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    reading = finding.reading
+    return {
+        "asset": finding.asset,
+        "objective": finding.objective,
+        "state": finding.state.value,
+        "slice": reading.slice,
+        "value": reading.value,
+        "low": reading.low,
+        "high": reading.high,
+        "n": reading.n,
+    }
+
+
+def round_report(report: RoundReport, seconds: float, *, as_json: bool) -> None:
+    """What one round did."""
+    if as_json:
+        return print_json(_round(report))
+    drained = report.drained
+    put(f"[bold]round[/] at {instant(report.now)} UTC  [dim]{seconds:.1f} s[/]")
+    brought = [part for part in report.ingested if part.n_rows or part.n_quarantined]
+    if brought:
+        put(Fitted(of_rows(_INTAKE, [_intake(part) for part in brought]), indent=2))
+    put(
+        f"  captured  {counted(drained.n_rows, 'row')}, {counted(drained.n_labels, 'label')}, "
+        f"{drained.n_rejected:,} refused",
+        f"  online    {counted(report.n_materialised, 'row')} written",
+    )
+    for damage in drained.corrupt:
+        told = f"{damage.segment} bytes {damage.start:,} to {damage.end:,}, set aside"
+        put(hanging(Text(f"  {damage.kind:8}", "red"), Text(told)))
+    rows = [
+        {"asset": escape(finding.asset), **_judged(finding.objective, finding.state.value, finding.reading)}
+        for finding in report.findings
+    ]
+    put(
+        Fitted(of_rows(_HEALTH, rows), indent=2)
+        if rows
+        else "  [dim]No objective was due, or none could be measured.[/]"
+    )
+    return None
+
+
+def _intake(part: Ingested) -> dict[str, str]:
+    return {
+        "source": escape(part.source),
+        "rows": f"{part.n_rows:,}",
+        "quarantined": f"[yellow]{part.n_quarantined:,}[/]" if part.n_quarantined else "0",
+        "late": f"{part.n_late:,}",
+    }
+
+
+def _judged(objective: str, state: str, reading: Reading | None) -> dict[str, str]:
+    """An objective and its reading as cells; a slice stands behind the objective that asks for it."""
+    cells = {"state": f"[{_STATE[state]}]{_WORD.get(state, state)}[/]", "objective": escape(objective)}
+    if reading is None:
+        return cells
+    interval = "" if reading.low is None or reading.high is None else f"{number(reading.low)} to {number(reading.high)}"
+    if reading.slice:
+        cells["objective"] += f"  [bold]{escape(reading.slice)}[/]"
+    return {**cells, "reading": number(reading.value), "interval": interval, "n": f"{reading.n:,}"}
+
+
+def status(found: Status, *, as_json: bool) -> None:
+    """The project at a glance."""
+    if as_json:
+        return print_json(found)
+    loop = f"loop run by {found.holder}" if found.holder else "loop not running"
+    put(f"[bold]{escape(found.project)}[/]  [dim]{instant(found.at)} UTC, {escape(loop)}[/]")
+    for asset in found.assets:
+        _asset(asset)
+    _quarantine(found.quarantined)
+    for incident in found.incidents:
+        told = f"{incident.asset}, since {instant(incident.opened_at)}: {incident.summary}"
+        put(hanging(Text("\nopen", "bold red"), Text(f"\n{incident.id}  {told}")))
+    return None
+
+
+def _asset(asset: AssetStatus) -> None:
+    facts = [
+        f"owner {escape(asset.owner)}" if asset.owner else "no owner",
+        *(
+            f"{pointer.name} [bold]{pointer.version}[/]" + ("" if pointer.share == 1.0 else f" {pointer.share:.0%}")
+            for pointer in asset.pointers
+        ),
+    ]
+    if asset.kind == "model" and not asset.pointers:
+        facts.append("[yellow]nothing released[/]")
+    put(f"\n{asset.kind} [bold]{escape(asset.name)}[/]  {'[dim],[/] '.join(facts)}")
+    rows = [{**_judged(row.objective, row.state, row.reading), "owed": escape(row.stakeholder)} for row in asset.health]
+    put(Fitted(of_rows(_HEALTH, rows), indent=2) if rows else "  [dim]no objectives[/]")
+
+
+def _quarantine(by_origin: Mapping[str, int]) -> None:
+    if not by_origin:
+        return
+    parts: Sequence[str] = [f"{n:,} of {origin.replace(':', ' ')}" for origin, n in by_origin.items()]
+    told = f"{counted(sum(by_origin.values()), 'row')}: {', '.join(parts)}"
+    console.print()
+    put(hanging(Text("quarantine", "yellow"), Text(told)))
