@@ -44,24 +44,25 @@ class Damage:
 
 def report_captures(
     session: LedgerSession, batch: int, losses: Sequence[Lost], damages: Sequence[Damage]
-) -> tuple[str, ...]:
-    """Ids of the incidents that these losses and damages belong to, opened where none is open.
+) -> tuple[Incident, ...]:
+    """Open an incident for losses and one for damages, where none is open; returns those that were opened.
 
     Every loss and damage is in the audit as well: an incident that is open already keeps its first summary.
     """
-    ids = []
+    if not losses and not damages:
+        return ()
+    known = {incident.id for incident in session.incidents.list(open_only=True)}
+    found = []
     if losses:
-        incident = session.incidents.open(CAPTURE, CAPTURE_LOSS, _loss_text(losses), _loss_facts(losses))
-        ids.append(incident.id)
+        found.append(session.incidents.open(CAPTURE, CAPTURE_LOSS, _loss_text(losses), _loss_facts(losses)))
     if damages:
-        incident = session.incidents.open(CAPTURE, CAPTURE_CORRUPT, _damage_text(damages), _damage_facts(damages))
-        ids.append(incident.id)
+        found.append(session.incidents.open(CAPTURE, CAPTURE_CORRUPT, _damage_text(damages), _damage_facts(damages)))
     for loss in losses:
         session.audit.append("capture.lost", loss.process, {**_loss_facts([loss]), "batch": batch})
     for damage in damages:
         facts = {"start": damage.start, "end": damage.end, "batch": batch}
         session.audit.append(f"capture.{damage.kind}", damage.segment, facts)
-    return tuple(ids)
+    return tuple(incident for incident in found if incident.id not in known)
 
 
 def _loss_facts(losses: Sequence[Lost]) -> dict[str, Any]:

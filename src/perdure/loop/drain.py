@@ -31,7 +31,7 @@ from perdure.loop.work.captured import CapturedBatch
 from perdure.stores.capture.events import Lost
 from perdure.stores.capture.protocols import CaptureLog, SegmentRange
 from perdure.stores.lake.protocols import AppTransaction, Lake
-from perdure.stores.ledger.protocols import Lease, Ledger
+from perdure.stores.ledger.protocols import Incident, Lease, Ledger
 
 APP = "drain"
 """Name of the lake's application transactions, and of the ledger's cursor."""
@@ -52,8 +52,8 @@ class DrainReport:
     n_lost: int = 0
     """Events that writers could not write, as they told it themselves."""
     corrupt: tuple[Damage, ...] = ()
-    incidents: tuple[str, ...] = field(default=(), compare=False)
-    """Ids of the incidents that losses and damage belong to."""
+    opened: tuple[Incident, ...] = field(default=(), compare=False)
+    """Incidents that losses and damage opened."""
 
     def plus(self, other: DrainReport) -> DrainReport:
         """Both together."""
@@ -65,7 +65,7 @@ class DrainReport:
             self.batches + other.batches,
             self.n_lost + other.n_lost,
             self.corrupt + other.corrupt,
-            tuple(dict.fromkeys(self.incidents + other.incidents)),
+            self.opened + other.opened,
         )
 
 
@@ -186,10 +186,10 @@ class Drain:
             self._lake.append(table, frame, transaction=AppTransaction(APP, progress.batch))
             counts[table.partition("/")[0]] += frame.height
         done = progress.done()
-        incidents = self._record(done, authority, batch.losses, damages)
+        opened = self._record(done, authority, batch.losses, damages)
         n_rows, n_labels, n_rejected = counts.values()
         n_lost = sum(loss.n for loss in batch.losses)
-        report = DrainReport(batch.n_frames, n_rows, n_labels, n_rejected, 1, n_lost, tuple(damages), incidents)
+        report = DrainReport(batch.n_frames, n_rows, n_labels, n_rejected, 1, n_lost, tuple(damages), opened)
         return done, report
 
     def _collect(self, span: SegmentRange, batch: CapturedBatch) -> list[Damage]:
@@ -212,7 +212,7 @@ class Drain:
 
     def _record(
         self, progress: _Progress, authority: _Authority, losses: Sequence[Lost] = (), damages: Sequence[Damage] = ()
-    ) -> tuple[str, ...]:
+    ) -> tuple[Incident, ...]:
         with self._ledger.transaction(
             actor=authority.actor, at=authority.now, reason="drain captures", lease=authority.lease
         ) as session:

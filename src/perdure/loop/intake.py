@@ -1,30 +1,36 @@
 """Intake, the first step of a round: rows of sources move to the lake, newest features go online.
 
-A row enters the lake once, by its content: what a batch brought is recorded before it is appended,
+A row enters the lake once, by its content: what a batch brings is recorded before it is appended,
 and appended under a number that the table remembers, so a crash between any two steps changes
-nothing. A row that turns up after its declared `available_at` had passed is given the instant at
-which it really became known, so that no join of the past ever sees it.
+nothing. A row of the past that turns up late, or was changed, is given the instant at which it was
+found, so that no join of the past ever sees it. Rows that a source does not have any more stay in
+the lake: what was known is not forgotten.
 
-`Materialiser` keeps no durable cursor: writing an online row again has no effect, and after a
-restart the newest row of each key is found anew.
+`Materialiser` takes rows from the source up to now, and those of the past only as the lake has them:
+online and offline agree on when a late row became known. It keeps no durable cursor: writing an
+online row again has no effect, and after a restart the newest row of each key is found anew.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import polars as pl
 
 from perdure.assets.source import Source
+from perdure.core.canonical import plain
 from perdure.core.clock import machine_now, parse_at
+from perdure.loop.failures import Failures
 from perdure.loop.protocols import Workplace
-from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, INSTANT, Feeds, JudgedRows
+from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, INSTANT, Feeds, JudgedRows, known_span
 from perdure.stores.lake.protocols import AppTransaction
 from perdure.stores.ledger.protocols import Lease
 from perdure.stores.online.protocols import OnlineRow
+
+_CURSOR = "intake/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +41,59 @@ class Ingested:
     n_rows: int
     n_quarantined: int
     n_late: int
-    """Rows that turned up after their declared `available_at` had been taken in."""
+    """Of them rows that turned up, or were changed, after their declared `available_at` had been taken in."""
+
+    def plus(self, other: Ingested) -> Ingested:
+        """Both together; of one source."""
+        return Ingested(
+            self.source,
+            self.n_rows + other.n_rows,
+            self.n_quarantined + other.n_quarantined,
+            self.n_late + other.n_late,
+        )
 
 
 def table_of(source: str) -> str:
     """The lake table of a source's rows."""
     return f"sources/{source}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Intent:
+    """A batch that was begun: everything until `until`, under the number `batch`."""
+
+    until: datetime
+    batch: int
+    seen: str
+    """Fingerprint of the source's rows until `until` when the batch was begun. What the source shows
+    afterwards differs from it, and is compared with the lake by content the next time."""
+    late: bool
+    """Rows of the past are to be compared with the lake by content."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    """How far a source was taken in."""
+
+    until: datetime | None = None
+    batch: int = 0
+    seen: str = ""
+    n_late: int = 0
+    """Batches that brought late rows."""
+    intent: _Intent | None = None
+
+    @classmethod
+    def from_json(cls, value: Any | None) -> Self:
+        if value is None:
+            return cls()
+        intent = value["intent"]
+        return cls(
+            parse_at(value["until"]) if value["until"] else None,
+            value["batch"],
+            value["seen"],
+            value["n_late"],
+            _Intent(**{**intent, "until": parse_at(intent["until"])}) if intent else None,
+        )
 
 
 class Intake:
@@ -53,81 +106,109 @@ class Intake:
     def due(self, source: Source, now: datetime) -> bool:
         """True when `source.every` has passed since the last time, or a batch was left unfinished."""
         cursor = self._cursor(source)
-        if cursor is None or cursor["intent"] is not None:
+        if cursor.until is None or cursor.intent is not None:
             return True
-        return now - parse_at(cursor["until"]) >= source.every
+        return now - cursor.until >= source.every
+
+    def known_until(self, source: Source) -> datetime | None:
+        """The instant up to which the lake has the source's rows; None before the first time."""
+        return self._cursor(source).until
+
+    def late_batches(self) -> dict[str, int]:
+        """How many batches of each source brought late rows; one look at the ledger."""
+        with self._place.stores.ledger.read() as session:
+            cursors = session.cursors.list(_CURSOR)
+        return {name.removeprefix(_CURSOR): cursor["n_late"] for name, cursor in cursors.items()}
 
     def ingest(self, source: Source, now: datetime, lease: Lease | None = None) -> Ingested:
-        """Take in what became available until `now` (domain time); nothing twice.
+        """Take in what became available until `now` (domain time); nothing twice, nothing for a `now` of the past.
 
         Raises:
             BadSource: the source cannot be read; nothing was changed.
+            LostLease: another worker took over, and finishes what this one began.
         """
-        cursor = self._cursor(source) or {"until": None, "batch": 0, "n_seen": 0, "intent": None}
-        if cursor["intent"] is not None:
-            cursor = self._take(source, cursor, lease)[0]
-        rows = self._feeds.rows(source)
-        since = parse_at(cursor["until"]) if cursor["until"] else None
-        seen_again = rows.count_until(since) if since else 0
-        intent = {"until": now.isoformat(), "late": seen_again > cursor["n_seen"]}
-        fresh = rows.between(since, now).n_rows
-        if not fresh and not intent["late"]:
-            self._put_cursor(source, {**cursor, "until": intent["until"]}, lease)
-            return Ingested(source.name, 0, 0, 0)
-        cursor = {**cursor, "intent": intent}
-        self._put_cursor(source, cursor, lease)
-        return self._take(source, cursor, lease)[1]
+        cursor, before = self._cursor(source), Ingested(source.name, 0, 0, 0)
+        if cursor.intent is not None:
+            cursor, before = self._take(source, cursor, cursor.intent, lease)
+        if cursor.until is not None and now < cursor.until:
+            return before
+        intent = self._intend(source, cursor, now)
+        if intent.batch == cursor.batch:
+            self._put_cursor(source, replace(cursor, until=now, seen=intent.seen), now, lease)
+            return before
+        cursor = replace(cursor, intent=intent)
+        self._put_cursor(source, cursor, now, lease)
+        return before.plus(self._take(source, cursor, intent, lease)[1])
 
-    def _take(self, source: Source, cursor: dict[str, Any], lease: Lease | None) -> tuple[dict[str, Any], Ingested]:
+    def _intend(self, source: Source, cursor: _Cursor, now: datetime) -> _Intent:
+        """The next batch; its number is the last one's when nothing is new."""
+        rows, batch = self._feeds.rows(source), cursor.batch
+        if cursor.until is None:
+            # A table without a cursor: the ledger is younger than the lake.
+            late = self._place.stores.lake.version(table_of(source.name)) is not None
+        else:
+            late = rows.fingerprint_until(cursor.until) != cursor.seen
+        if late or rows.between(cursor.until, now).n_rows:
+            lake = self._place.stores.lake
+            batch = 1 + max(batch, *(lake.last_transaction(table, app) or 0 for table, app in _appends(source)))
+        return _Intent(now, batch, rows.fingerprint_until(now), late)
+
+    def _take(self, source: Source, cursor: _Cursor, intent: _Intent, lease: Lease | None) -> tuple[_Cursor, Ingested]:
         """Do what the recorded intent says, and mark it done."""
-        rows, intent = self._feeds.rows(source), cursor["intent"]
-        since, until = (parse_at(cursor["until"]) if cursor["until"] else None), parse_at(intent["until"])
-        batch = rows.between(since, until)
-        late = self._late(source, rows, since, until) if intent["late"] and since else None
-        good = batch.good if late is None else pl.concat([batch.good, late.good])
-        bad = batch.bad if late is None else pl.concat([batch.bad, late.bad])
-        number = cursor["batch"] + 1
+        rows, late = self._feeds.rows(source), JudgedRows(pl.DataFrame(), pl.DataFrame())
+        fresh = rows.between(cursor.until, intent.until)
+        if intent.late and cursor.until is None:
+            fresh = self._unknown(source, fresh)
+        elif intent.late and cursor.until is not None:
+            late = self._unknown(source, rows.between(None, cursor.until)).known_from(intent.until)
+        good, bad = (pl.concat(part, how="diagonal") for part in ((fresh.good, late.good), (fresh.bad, late.bad)))
+        self._append(source, intent, good, bad)
+        n_late = cursor.n_late + int(late.n_rows > 0)
+        done = _Cursor(intent.until, intent.batch, intent.seen, n_late)
+        self._put_cursor(source, done, intent.until, lease)
+        return done, Ingested(source.name, good.height, bad.height, late.n_rows)
+
+    def _append(self, source: Source, intent: _Intent, good: pl.DataFrame, bad: pl.DataFrame) -> None:
+        (table, app), (quarantine, quarantine_app) = _appends(source)
         lake = self._place.stores.lake
         if good.height:
-            frame = good.with_columns(_batch=pl.lit(number, pl.Int64))
-            lake.append(table_of(source.name), frame, transaction=AppTransaction("intake", number))
+            frame = good.with_columns(_batch=pl.lit(intent.batch, pl.Int64))
+            lake.append(table, frame, transaction=AppTransaction(app, intent.batch))
         if bad.height:
-            lake.append(
-                "quarantine",
-                _quarantined(f"source:{source.name}", bad, until, number),
-                transaction=AppTransaction(f"intake:{source.name}", number),
-            )
-        done = {"until": intent["until"], "batch": number, "n_seen": rows.count_until(until), "intent": None}
-        self._put_cursor(source, done, lease)
-        n_late = late.n_rows if late is not None else 0
-        return done, Ingested(source.name, good.height, bad.height, n_late)
+            frame = _quarantined(_origin(source), bad, intent.until, intent.batch)
+            lake.append(quarantine, frame, transaction=AppTransaction(quarantine_app, intent.batch))
 
-    def _late(self, source: Source, rows: JudgedRows, since: datetime, until: datetime) -> JudgedRows:
-        """Rows of the past that the lake does not have, marked as known from `until` on."""
-        lake, past = self._place.stores.lake, rows.between(None, since)
-        columns = list(source.contract.model_fields)
-        now = pl.lit(until).cast(INSTANT).alias(AVAILABLE_AT)
-        good = past.good
-        if lake.version(table_of(source.name)) is not None:
-            known = lake.read(table_of(source.name), columns=columns)
-            good = good.join(known, on=columns, how="anti", nulls_equal=True)
-        bad = past.bad
-        if lake.version("quarantine") is not None:
-            known = lake.read("quarantine", columns=["origin", "row"])
-            known = known.filter(pl.col("origin") == f"source:{source.name}").select("row")
-            bad = bad.join(known, on="row", how="anti")
-        return JudgedRows(good.with_columns(now), bad.with_columns(now))
+    def _unknown(self, source: Source, rows: JudgedRows) -> JudgedRows:
+        """Those of the rows that the lake does not have, compared by the fields that it keeps."""
+        lake, good, bad = self._place.stores.lake, rows.good, rows.bad
+        table, fields = table_of(source.name), list(source.contract.model_fields)
+        if lake.version(table) is not None and good.height:
+            kept = lake.read(table)
+            common = [name for name in fields if name in kept.columns]
+            known = kept.select(pl.col(name).cast(good.schema[name], strict=False) for name in common)
+            good = good.join(known, on=common, how="anti", nulls_equal=True, maintain_order="left")
+        if lake.version("quarantine") is not None and bad.height:
+            kept = lake.read("quarantine", columns=["origin", "row"])
+            bad = bad.join(kept.filter(pl.col("origin") == _origin(source)), on="row", how="anti")
+        return JudgedRows(good, bad)
 
-    def _cursor(self, source: Source) -> dict[str, Any] | None:
+    def _cursor(self, source: Source) -> _Cursor:
         with self._place.stores.ledger.read() as session:
-            cursor: dict[str, Any] | None = session.cursors.get(f"intake/{source.name}")
-        return cursor
+            return _Cursor.from_json(session.cursors.get(_CURSOR + source.name))
 
-    def _put_cursor(self, source: Source, cursor: dict[str, Any], lease: Lease | None) -> None:
-        at = parse_at(cursor["until"]) if cursor["until"] else parse_at(cursor["intent"]["until"])
+    def _put_cursor(self, source: Source, cursor: _Cursor, at: datetime, lease: Lease | None) -> None:
         ledger = self._place.stores.ledger
         with ledger.transaction(actor=self._place.actor, at=at, reason="intake", lease=lease) as session:
-            session.cursors.put(f"intake/{source.name}", cursor)
+            session.cursors.put(_CURSOR + source.name, plain(cursor))
+
+
+def _origin(source: Source) -> str:
+    return f"source:{source.name}"
+
+
+def _appends(source: Source) -> tuple[tuple[str, str], tuple[str, str]]:
+    """Where good and bad rows go: table and name of the application transactions."""
+    return (table_of(source.name), "intake"), ("quarantine", f"intake:{source.name}")
 
 
 def _quarantined(origin: str, bad: pl.DataFrame, at: datetime, batch: int) -> pl.DataFrame:
@@ -145,13 +226,24 @@ class MaterialisedRow(Protocol):
     """A row for the online store as the features engine makes it."""
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """Value of the view's key."""
+        ...
+
     @property
-    def values(self) -> tuple[Any, ...]: ...
+    def values(self) -> tuple[Any, ...]:
+        """Features in the order of the view."""
+        ...
+
     @property
-    def event_us(self) -> int: ...
+    def event_us(self) -> int:
+        """What the row is about."""
+        ...
+
     @property
-    def available_us(self) -> int: ...
+    def available_us(self) -> int:
+        """From when it could be known."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,30 +258,60 @@ class OnlineView:
 class Materialiser:
     """Keeps the online rows of every stored view as new as what is known at an instant."""
 
-    def __init__(self, place: Workplace, feeds: Feeds) -> None:
+    def __init__(self, place: Workplace, feeds: Feeds, intake: Intake) -> None:
         self._place = place
         self._feeds = feeds
-        self._done: dict[str, tuple[datetime, int]] = {}
+        self._intake = intake
+        self._done: dict[str, datetime] = {}
+        self._late: dict[str, int] = {}
 
-    def run(self, views: Iterable[OnlineView], now: datetime) -> int:
+    def run(self, views: Iterable[OnlineView], now: datetime, *, failures: Failures | None = None) -> int:
         """Write what became available until `now`; returns the number of rows written.
 
-        Cost: the rows that are new since the last call; after a restart, one pass over each source.
+        A view that cannot be computed stops no other. Cost: the rows that are new since the last
+        call; after a restart, one pass over each source's table.
+
+        Raises:
+            PerdureError: the first failure, once every other view is done; kept instead where
+                `failures` are given.
         """
-        n_rows = 0
+        kept, n_rows = Failures() if failures is None else failures, 0
         for view in views:
-            rows = self._feeds.rows(view.source)
-            fresh = rows.between(self._since(view.id, rows), now).good
-            if fresh.height:
-                computed = view.compute(fresh.sort(EVENT_AT, AVAILABLE_AT, maintain_order=True))
-                online = [OnlineRow(row.key, row.values, row.event_us, row.available_us) for row in computed]
-                n_rows += self._place.stores.online.put(view.id, online)
-            self._done[view.id] = (now, rows.count_until(now))
+            with kept.kept():
+                n_rows += self._bring(view, now)
+        if failures is None:
+            kept.raise_first()
         return n_rows
 
-    def _since(self, view: str, rows: JudgedRows) -> datetime | None:
-        """Where to go on from; the beginning when rows of the past turned up late."""
-        if view not in self._done:
-            return None
-        done, n_seen = self._done[view]
-        return done if rows.count_until(done) == n_seen else None
+    def take_late(self, views: Iterable[OnlineView]) -> None:
+        """Begin anew where intake took late rows, here or in another process, since the last call."""
+        late = self._intake.late_batches()
+        for view in views:
+            if late.get(view.source.name, 0) != self._late.get(view.source.name, 0):
+                self._done.pop(view.id, None)
+        self._late = late
+
+    def _bring(self, view: OnlineView, now: datetime) -> int:
+        done, feed, n_rows = self._done.get(view.id), self._feeds.rows(view.source), 0
+        if done is None:
+            n_rows += self._put(view, self._kept_rows(view.source, feed, now))
+            known = self._intake.known_until(view.source)
+            done = known if known is None else min(known, now)
+        n_rows += self._put(view, feed.between(done, now).good)
+        self._done[view.id] = now if done is None else max(done, now)
+        return n_rows
+
+    def _kept_rows(self, source: Source, feed: JudgedRows, now: datetime) -> pl.DataFrame:
+        """What the lake knows of the source at `now`, in the columns of its contract."""
+        lake, like = self._place.stores.lake, feed.good.clear()
+        if lake.version(table_of(source.name)) is None:
+            return like
+        kept = lake.read(table_of(source.name), span=known_span(AVAILABLE_AT, None, now))
+        return pl.concat([like, kept.select(n for n in like.columns if n in kept.columns)], how="diagonal_relaxed")
+
+    def _put(self, view: OnlineView, rows: pl.DataFrame) -> int:
+        if not rows.height:
+            return 0
+        computed = view.compute(rows.sort(EVENT_AT, AVAILABLE_AT, maintain_order=True))
+        online = [OnlineRow(row.key, row.values, row.event_us, row.available_us) for row in computed]
+        return self._place.stores.online.put(view.id, online)

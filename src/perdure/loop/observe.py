@@ -14,6 +14,7 @@ from perdure.assets.objective import Objective, SignalSpec
 from perdure.core.clock import parse_at
 from perdure.core.errors import BadObjective, nearest
 from perdure.core.units import hours
+from perdure.loop.failures import Failures
 from perdure.loop.protocols import Kind, Signal, Watched, Workplace
 from perdure.stores.ledger.protocols import Lease
 
@@ -35,32 +36,47 @@ class Observer:
         self._place = place
         self._kinds = kinds
 
-    def run(self, assets: Sequence[Watched], now: datetime, lease: Lease | None = None) -> list[Finding]:
-        """Findings of every due objective at `now` (domain time), in the order of declaration."""
+    def run(
+        self, assets: Sequence[Watched], now: datetime, lease: Lease | None = None, *, failures: Failures | None = None
+    ) -> list[Finding]:
+        """Findings of every due objective at `now` (domain time), in the order of declaration.
+
+        An objective that cannot be measured stays due, and stops no other.
+
+        Raises:
+            PerdureError: the first failure, once everything else was measured; kept instead where
+                `failures` are given.
+        """
+        kept = Failures() if failures is None else failures
         findings: list[Finding] = []
         for asset in assets:
-            findings += self._observe(asset, now, lease)
+            findings += self._observe(asset, now, lease, kept)
+        if failures is None:
+            kept.raise_first()
         return findings
 
-    def _observe(self, asset: Watched, now: datetime, lease: Lease | None) -> list[Finding]:
+    def _observe(self, asset: Watched, now: datetime, lease: Lease | None, failures: Failures) -> list[Finding]:
         cursor = f"observed/{asset.kind}/{asset.name}"
         with self._place.stores.ledger.read() as session:
             last: dict[str, str] = dict(session.cursors.get(cursor) or {})
         due = [objective for objective in asset.healthy if _due(objective, last, now)]
-        if not due:
-            return []
-        findings = []
+        findings: list[Finding] = []
         for objective in due:
-            readings = self._signal(asset, objective.spec).observe(self._place, asset, objective.spec, now)
-            # Kept at once: a later signal of the round may rest on an earlier one's reading.
-            self._place.stores.readings.put(readings)
-            findings += [objective.judge(reading) for reading in readings]
-            last[objective.text()] = now.isoformat()
-        with self._place.stores.ledger.transaction(
-            actor=self._place.actor, at=now, reason="observe", lease=lease
-        ) as session:
-            session.cursors.put(cursor, last)
+            with failures.kept():
+                findings += self._measure(asset, objective, now)
+                last[objective.text()] = now.isoformat()
+        if due:
+            with self._place.stores.ledger.transaction(
+                actor=self._place.actor, at=now, reason="observe", lease=lease
+            ) as session:
+                session.cursors.put(cursor, last)
         return findings
+
+    def _measure(self, asset: Watched, objective: Objective, now: datetime) -> list[Finding]:
+        readings = self._signal(asset, objective.spec).observe(self._place, asset, objective.spec, now)
+        # Kept at once: a later signal of the round may rest on an earlier one's reading.
+        self._place.stores.readings.put(readings)
+        return [objective.judge(reading) for reading in readings]
 
     def _signal(self, asset: Watched, spec: SignalSpec) -> Signal:
         signals = self._kinds[asset.kind].signals

@@ -2,7 +2,11 @@
 
 `tick(now)` is the whole control plane: it is called by `perdure up` on the machine's clock and by a
 replay with the replay's. A round runs under one lease, so of two control planes one works and the
-other waits; the lease's epoch fences every ledger write.
+other waits; the lease's epoch fences every ledger write. Domain time never goes back: a round at an
+earlier instant than the newest one is refused before it changes anything.
+
+A source that cannot be read, or an objective that cannot be measured, stops no other: the first such
+error is raised when everything else of the round is done.
 """
 
 from __future__ import annotations
@@ -13,14 +17,20 @@ from datetime import datetime
 
 from perdure.assets.health import Finding, State
 from perdure.assets.source import Source
+from perdure.core.clock import iso, parse_at
+from perdure.core.errors import NotReady
+from perdure.loop.damage import report_blobs
 from perdure.loop.drain import Drain, DrainReport
+from perdure.loop.failures import Failures
 from perdure.loop.intake import Ingested, Intake, Materialiser, OnlineView
 from perdure.loop.observe import Observer
 from perdure.loop.protocols import Kind, Watched, Workplace
 from perdure.loop.work.feed import Feeds
-from perdure.stores.ledger.protocols import Lease
+from perdure.stores.ledger.protocols import Incident, Lease
 
 LEASE = "loop"
+_ROUND = "round"
+"""The ledger's cursor with the newest round's instant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,8 @@ class RoundReport:
     drained: DrainReport
     n_materialised: int
     findings: Sequence[Finding] = field(default_factory=tuple)
+    opened: Sequence[Incident] = field(default_factory=tuple)
+    """Incidents of losses and damage that were opened in this round."""
 
     @property
     def broken(self) -> list[Finding]:
@@ -56,7 +68,7 @@ class Loop:
         self._views = views
         feeds = Feeds()
         self.intake = Intake(place, feeds)
-        self._materialiser = Materialiser(place, feeds)
+        self._materialiser = Materialiser(place, feeds, self.intake)
         self._observer = Observer(place, kinds)
         self._drain = Drain(place.stores.capture, place.stores.lake, place.stores.ledger)
 
@@ -65,13 +77,45 @@ class Loop:
         return self._materialiser.run(self._views(), now)
 
     def tick(self, now: datetime, lease: Lease) -> RoundReport:
-        """One round at `now` (domain time) under a lease.
+        """One round at `now` (domain time) under a lease; doing it again at the same instant changes nothing.
 
         Raises:
+            NotReady: a round at a later instant has been; nothing was changed.
             LostLease: another worker took over; what it had not yet written stays unwritten.
+            PerdureError: the first failure of a source, view or objective, when all others are done.
         """
-        ingested = [self.intake.ingest(source, now, lease) for source in self._sources if self.intake.due(source, now)]
+        self._begin(now, lease)
+        failures = Failures()
+        ingested = self._ingest(now, lease, failures)
         drained = self._drain.run(now=now, actor=self._place.actor, lease=lease)
-        n_materialised = self.materialise(now)
-        findings = self._observer.run(self._watched, now, lease)
-        return RoundReport(now, ingested, drained, n_materialised, findings)
+        views = self._views()
+        self._materialiser.take_late(views)
+        n_materialised = self._materialiser.run(views, now, failures=failures)
+        findings = self._observer.run(self._watched, now, lease, failures=failures)
+        opened = [*drained.opened, *report_blobs(self._place, now, lease)]
+        failures.raise_first()
+        return RoundReport(now, ingested, drained, n_materialised, findings, opened)
+
+    def _begin(self, now: datetime, lease: Lease) -> None:
+        """Record the round's instant, unless a later one was recorded before."""
+        ledger = self._place.stores.ledger
+        with ledger.read() as session:
+            newest = session.cursors.get(_ROUND)
+        if newest is not None and now < parse_at(newest):
+            ahead_s = (parse_at(newest) - now).total_seconds()
+            raise NotReady(
+                f"A round at {iso(now)} is {ahead_s:g} s behind the newest one, at {newest}: domain time never goes back.",
+                hint="Give a later instant, or mend the clock; a replay of the past needs stores of its own.",
+                delay_s=ahead_s,
+            )
+        if newest is None or now > parse_at(newest):
+            with ledger.transaction(actor=self._place.actor, at=now, reason="begin round", lease=lease) as session:
+                session.cursors.put(_ROUND, iso(now))
+
+    def _ingest(self, now: datetime, lease: Lease, failures: Failures) -> list[Ingested]:
+        ingested = []
+        for source in self._sources:
+            with failures.kept():
+                if self.intake.due(source, now):
+                    ingested.append(self.intake.ingest(source, now, lease))
+        return ingested

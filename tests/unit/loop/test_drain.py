@@ -177,7 +177,7 @@ def test_damage_is_reported_recorded_and_set_aside_and_costs_only_itself(place):
         entries = [entry for entry in session.audit.list() if entry.action == "capture.corrupt"]
     assert [(entry.subject, entry.facts["start"]) for entry in entries] == [(path.stem, size), (path.stem, 3 * size)]
     [incident] = place.incidents()
-    assert (incident.asset, incident.kind, report.incidents) == ("capture", "capture_corrupt", (incident.id,))
+    assert (incident.asset, incident.kind, report.opened) == ("capture", "capture_corrupt", (incident,))
     assert incident.facts["n_bytes"] == 2 * size
     assert incident.facts["places"][0] == {"segment": path.stem, "start": size, "end": 2 * size, "kind": "corrupt"}
     assert place.run() == DrainReport()
@@ -189,12 +189,12 @@ def test_what_writers_lost_is_counted_and_opens_one_incident(place):
     report = place.run()
     assert report == DrainReport(n_frames=2, batches=1, n_lost=7)
     [incident] = place.incidents()
-    assert (incident.asset, incident.kind, report.incidents) == ("capture", "capture_loss", (incident.id,))
+    assert (incident.asset, incident.kind, report.opened) == ("capture", "capture_loss", (incident,))
     assert "7 captured events could not be written between 1970-01-01T00:00:00.500000Z and" in incident.summary
     assert "1 of them were labels" in incident.summary
     assert incident.facts["processes"] == ["host:1", "host:2"]
     place.writer.append(Lost(2, 0, 3_000_000, 3_000_000, "host:1"))
-    assert place.run().incidents == (incident.id,)
+    assert place.run().opened == ()
     assert place.incidents() == [incident]
     with place.ledger.read() as session:
         told = [entry.facts["n"] for entry in session.audit.list() if entry.action == "capture.lost"]

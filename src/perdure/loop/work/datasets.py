@@ -25,10 +25,10 @@ from perdure.engines.training.dataset import LABEL, LabelJoin, join_labels, prep
 from perdure.engines.training.lineage import describe
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
-from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT
+from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, known_span
 from perdure.loop.work.outcomes import read_captures, read_labels
 from perdure.loop.work.skew import histories, request_rows
-from perdure.stores.lake.protocols import AppTransaction, Span
+from perdure.stores.lake.protocols import AppTransaction
 
 AS_OF = "_as_of"
 KEY = "_key"
@@ -100,7 +100,7 @@ def _rows(place: Workplace, model: type[Model], now: datetime) -> tuple[pl.DataF
     schema_columns = [*fields, EVENT_AT, AVAILABLE_AT]
     if lake.version(table_of(model.rows.name)) is None:
         raise NotReady(f"Model {model.name!r} has no rows yet.", hint=f"Ingest source {model.rows.name!r} first.")
-    history = lake.read(table_of(model.rows.name), columns=schema_columns, span=Span(AVAILABLE_AT, None, now))
+    history = lake.read(table_of(model.rows.name), columns=schema_columns, span=known_span(AVAILABLE_AT, None, now))
     history = history.rename({EVENT_AT: AS_OF})
     served = read_captures(lake, model.name, None, now, ["prediction_id", "row", "served_at"])
     live = None

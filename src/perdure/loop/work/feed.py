@@ -25,10 +25,12 @@ from perdure.core.clock import to_us
 from perdure.core.errors import BadSource
 from perdure.engines.contracts import compile_contract
 from perdure.engines.contracts.frames import FrameError
+from perdure.stores.lake.protocols import Span
 
 INSTANT = pl.Datetime("us", "UTC")
 EVENT_AT = "_event_at"
 AVAILABLE_AT = "_available_at"
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +51,18 @@ class JudgedRows:
         """
         return JudgedRows(_cut(self.good, self._good_us, start, end), _cut(self.bad, self._bad_us, start, end))
 
-    def count_until(self, end: datetime) -> int:
-        """Rows, good and bad, that became available until `end`, those of unknown time included."""
-        return _position(self._good_us, end) + _position(self._bad_us, end)
+    def known_from(self, at: datetime) -> JudgedRows:
+        """The same rows, as if they had become available at that instant."""
+        known = pl.lit(at).cast(INSTANT).alias(AVAILABLE_AT)
+        return JudgedRows(self.good.with_columns(known), self.bad.with_columns(known))
+
+    def fingerprint_until(self, end: datetime) -> str:
+        """Stands for the content of all rows, good and bad, that became available until `end`.
+
+        Equal content gives equal text in any order of rows; a row that came, went or was changed gives another.
+        """
+        good, bad = _position(self._good_us, end), _position(self._bad_us, end)
+        return f"{good}:{self._good_sums[good]:016x} {bad}:{self._bad_sums[bad]:016x}"
 
     @property
     def n_rows(self) -> int:
@@ -65,6 +76,26 @@ class JudgedRows:
     @cached_property
     def _bad_us(self) -> NDArray[np.int64]:
         return _instants_us(self.bad)
+
+    @cached_property
+    def _good_sums(self) -> NDArray[np.uint64]:
+        return _running_sums(self.good)
+
+    @cached_property
+    def _bad_sums(self) -> NDArray[np.uint64]:
+        # Without the errors: their words may change from one release of a library to the next.
+        return _running_sums(self.bad.select("row", AVAILABLE_AT))
+
+
+def _running_sums(frame: pl.DataFrame) -> NDArray[np.uint64]:
+    """Sums, modulo 2^64, of the hashes of the first 0, 1, 2 … rows. Cost: 20 ns a row of nine columns."""
+    hashes = frame.hash_rows(seed=0).to_numpy()
+    return np.concatenate([np.zeros(1, np.uint64), np.cumsum(hashes, dtype=np.uint64)])
+
+
+def known_span(column: str, after: datetime | None, until: datetime) -> Span:
+    """`after < column <= until`: what became known in a stretch of time, its end included as intake does."""
+    return Span(column, None if after is None else after + _MICROSECOND, until + _MICROSECOND)
 
 
 def _instants_us(frame: pl.DataFrame) -> NDArray[np.int64]:
@@ -109,7 +140,7 @@ def _same(old: Any, new: Any) -> bool:
 def _reader(source: Source) -> tuple[Any, Callable[[], pl.DataFrame]]:
     read = source.read
     if isinstance(read, CallableReader):
-        frame = read.function()
+        frame = _called(source, read)
         if not isinstance(frame, pl.DataFrame):
             raise BadSource(
                 f"The reader of source {source.name!r} returned a {type(frame).__name__}, not a polars DataFrame.",
@@ -125,6 +156,16 @@ def _reader(source: Source) -> tuple[Any, Callable[[], pl.DataFrame]]:
         )
     stamp = tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
     return stamp, lambda: _read_files(source, read, paths)
+
+
+def _called(source: Source, read: CallableReader) -> Any:
+    try:
+        return read.function()
+    except Exception as error:  # the user's own code: whatever it raises, only its source fails
+        raise BadSource(
+            f"The reader of source {source.name!r} failed: {type(error).__name__}: {error}",
+            hint="Mend the function; the source is read again in the next round.",
+        ) from error
 
 
 def _read_files(source: Source, read: CsvFile | ParquetFile, paths: list[Path]) -> pl.DataFrame:

@@ -14,9 +14,8 @@ from perdure.core.errors import TooFewRows
 from perdure.core.stats import proportion_interval, quantile_interval
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
-from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT
+from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, known_span
 from perdure.loop.work.outcomes import read_captures
-from perdure.stores.lake.protocols import Span
 
 
 def _reading(asset: Watched, spec: SignalSpec, now: datetime, **measured: Any) -> Reading:
@@ -93,7 +92,7 @@ class ViolationsSignal:
             return []
         n_bad, lake = 0, place.stores.lake
         if lake.version("quarantine") is not None:
-            kept = lake.read("quarantine", columns=["origin", "at"], span=Span("at", now - spec.over, now))
+            kept = lake.read("quarantine", columns=["origin", "at"], span=known_span("at", now - spec.over, now))
             n_bad = kept.filter(pl.col("origin") == f"source:{asset.name}").height
         n = rows.height + n_bad
         if n == 0:
@@ -106,4 +105,4 @@ def _source_rows(place: Workplace, asset: Watched, spec: SignalSpec, now: dateti
     lake, table = place.stores.lake, table_of(asset.name)
     if lake.version(table) is None:
         return None
-    return lake.read(table, columns=[EVENT_AT, AVAILABLE_AT], span=Span(AVAILABLE_AT, now - spec.over, now))
+    return lake.read(table, columns=[EVENT_AT, AVAILABLE_AT], span=known_span(AVAILABLE_AT, now - spec.over, now))

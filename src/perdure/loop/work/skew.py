@@ -18,10 +18,10 @@ from perdure.engines.contracts import compile_contract
 from perdure.engines.features import FeaturePlan, SkewReport, compare_vectors
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
-from perdure.loop.work.feed import AVAILABLE_AT
+from perdure.loop.work.feed import AVAILABLE_AT, known_span
 from perdure.loop.work.outcomes import feature_matrix, read_captures
 from perdure.loop.work.versions import get_version, plan_of
-from perdure.stores.lake.protocols import Lake, Span
+from perdure.stores.lake.protocols import Lake
 
 
 class SkewSignal:
@@ -84,9 +84,9 @@ def request_rows(asset: Watched, rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def histories(lake: Lake, plan: FeaturePlan, *, until: datetime) -> Mapping[str, pl.DataFrame]:
-    """Rows of every source that the plan's stored views need, known until `until`."""
+    """Rows of every source that the plan's stored views need, known until `until`, that instant included."""
     return {
-        source: lake.read(table_of(source), span=Span(AVAILABLE_AT, None, until))
+        source: lake.read(table_of(source), span=known_span(AVAILABLE_AT, None, until))
         for source in plan.sources
         if lake.version(table_of(source)) is not None
     }
