@@ -22,10 +22,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, get_args
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
@@ -34,8 +31,12 @@ from perdure.assets.policy import Policy
 from perdure.assets.source import Source
 from perdure.core.errors import BadModel, nearest
 
-Float1D = NDArray[np.float64]
-Float2D = NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Float1D = NDArray[np.float64]
+    Float2D = NDArray[np.float32]
 Task = Literal["regression", "classification"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")

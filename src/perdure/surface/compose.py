@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from perdure.serve.server import Server
     from perdure.stores.ledger.sqlite import SqliteLedger
 
-ERROR_METRICS = ("mae", "rmse", "bias", "accuracy")
-
 
 def stores_root(folder: Path, settings: Settings) -> Path:
     """Where the embedded stores of a project live."""
@@ -62,24 +60,50 @@ def open_stores(folder: Path, settings: Settings, ledger: SqliteLedger) -> Store
     )
 
 
-def kinds() -> Mapping[str, Kind]:
-    """The kinds of asset that perdure knows, each with its recipes."""
-    from perdure.loop.work.drifting import DriftSignal
-    from perdure.loop.work.operations import FreshnessSignal, LatencySignal, ViolationsSignal, VolumeSignal
+def _error(metric: str) -> Signal:
     from perdure.loop.work.performance import ErrorSignal
+
+    return ErrorSignal(metric)
+
+
+def _drift() -> Signal:
+    from perdure.loop.work.drifting import DriftSignal
+
+    return DriftSignal()
+
+
+def _skew() -> Signal:
     from perdure.loop.work.skew import SkewSignal
 
-    model_signals: list[Signal] = [
-        *(ErrorSignal(metric) for metric in ERROR_METRICS),
-        DriftSignal(),
-        SkewSignal(),
-        LatencySignal(),
-    ]
-    source_signals: list[Signal] = [FreshnessSignal(), VolumeSignal(), ViolationsSignal()]
-    return {
-        "model": Kind("model", {signal.name: signal for signal in model_signals}),
-        "source": Kind("source", {signal.name: signal for signal in source_signals}),
-    }
+    return SkewSignal()
+
+
+def _operational(signal: str) -> Signal:
+    from perdure.loop.work import operations
+
+    made: Signal = getattr(operations, signal)()
+    return made
+
+
+SIGNALS: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
+    "model": {
+        **{metric: partial(_error, metric) for metric in ("mae", "rmse", "bias", "accuracy")},
+        "drift": _drift,
+        "skew": _skew,
+        "latency_ms": partial(_operational, "LatencySignal"),
+    },
+    "source": {
+        "freshness_h": partial(_operational, "FreshnessSignal"),
+        "volume": partial(_operational, "VolumeSignal"),
+        "violations_ratio": partial(_operational, "ViolationsSignal"),
+    },
+}
+"""Kind of asset → name of each signal → what makes it: names are known without loading a recipe."""
+
+
+def kinds() -> Mapping[str, Kind]:
+    """The kinds of asset that perdure knows, each with its recipes."""
+    return {kind: Kind(kind, {name: make() for name, make in signals.items()}) for kind, signals in SIGNALS.items()}
 
 
 def watched_assets(project: Project) -> list[Watched]:

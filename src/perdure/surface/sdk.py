@@ -24,7 +24,6 @@ from perdure.core.clock import machine_now, parse_at
 from perdure.core.errors import not_found
 from perdure.core.settings import Settings, load_settings
 from perdure.durable.lease import hold
-from perdure.surface.project import check_project, find_project_folder, load_project
 from perdure.surface.records import AssetStatus, Change, Health, RunRow, Status
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ def open_project(folder: str | Path = ".", *, actor: str | None = None) -> Perdu
         NotFound: there is no perdure.toml; `perdure init` makes one.
         BadSettings: perdure.toml or the environment holds a key or value that means nothing.
     """
+    from perdure.surface.project import find_project_folder
+
     home = find_project_folder(Path(folder).resolve())
     settings = load_settings((home / "perdure.toml").read_text("utf-8"), os.environ)
     return Perdure(home, settings, actor=actor)
@@ -93,6 +94,8 @@ class Perdure:
     @cached_property
     def project(self) -> Project:
         """What the project declares; loaded when first asked for."""
+        from perdure.surface.project import load_project
+
         return self._given or load_project(self.folder, self.settings)
 
     @cached_property
@@ -129,10 +132,10 @@ class Perdure:
 
     def check(self) -> list[CheckNote]:
         """Load everything and tell what is wrong or doubtful; reads no data and changes nothing."""
-        from perdure.surface.compose import kinds
+        from perdure.surface.checks import check_project
+        from perdure.surface.compose import SIGNALS
 
-        signals = {name: sorted(kind.signals) for name, kind in kinds().items()}
-        return check_project(self.project, signals)
+        return check_project(self.project, SIGNALS)
 
     def ingest(self, *, at: When = None, wait_s: float = 5.0) -> RoundReport:
         """One round of the loop; the same as `tick`, named for its first step."""

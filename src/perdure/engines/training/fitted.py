@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perdure.assets.model import Float1D, Float2D, Task
+from perdure.assets.model import Task
 from perdure.core.errors import BadModel
 
 if TYPE_CHECKING:
     from lightgbm import Booster
+
+    from perdure.assets.model import Float1D, Float2D
 
 
 def booster_of(fitted: Any) -> Booster | None:

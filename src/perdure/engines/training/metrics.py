@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perdure.assets.model import Float1D, Task
+from perdure.assets.model import Task
+
+if TYPE_CHECKING:
+    from perdure.assets.model import Float1D
 
 GREATER_IS_BETTER = frozenset({"accuracy"})
 _MAX_SLICE_VALUES = 100

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.assets.model import Float1D, Float2D, Task
+from perdure.assets.model import Task
 from perdure.core.errors import BadModel, Corrupt, Refused, UntrustedArtifact
 from perdure.engines.training.fitted import predict as predict_native
 from perdure.engines.training.lightgbm_text import check_text
+
+if TYPE_CHECKING:
+    from perdure.assets.model import Float1D, Float2D
 
 Float64Matrix = NDArray[np.float64]
 

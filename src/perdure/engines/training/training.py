@@ -9,17 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perdure.assets.model import Float1D, Model, Task, TrainingData
+from perdure.assets.model import Model, Task, TrainingData
 from perdure.core.clock import cpu_s, monotonic_s
 from perdure.core.errors import BadModel
 from perdure.engines.training.code import UserCode
 from perdure.engines.training.fitted import check_fitted, predict
 from perdure.engines.training.importance import feature_importance
 from perdure.engines.training.metrics import metrics_by_slice, metrics_of
+
+if TYPE_CHECKING:
+    from perdure.assets.model import Float1D
 
 _CURVES = ("loss_curve_", "validation_scores_", "validation_score_", "train_score_")
 
