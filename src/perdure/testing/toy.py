@@ -7,7 +7,7 @@ adds the champion's offset. Everything follows from the gauge, the ledger and th
 
     gauge = Gauge("boiler", {day_1: 20.0, day_2: 27.0}, target=20.0, margin=1.0)
     asset = watch(gauge, level(over=days(1)) <= 23.0)
-    loop = Loop(place, {TOY: toy_kind()}, [], [asset], lambda: [])
+    loop = Loop(place, {TOY: toy_kind()}, [], [asset], list)
 """
 
 from __future__ import annotations
