@@ -24,6 +24,9 @@ from perdure.stores.ledger.protocols import Leases, Ledger
 from perdure.stores.online.protocols import Online
 from perdure.stores.telemetry.protocols import Readings
 
+LEASE = "loop"
+"""Name of the lease under which rounds are run."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stores:

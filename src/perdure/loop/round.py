@@ -28,7 +28,6 @@ from perdure.loop.protocols import Kind, Watched, Workplace
 from perdure.loop.work.feed import Feeds
 from perdure.stores.ledger.protocols import Incident, Lease
 
-LEASE = "loop"
 _ROUND = "round"
 """The ledger's cursor with the newest round's instant."""
 

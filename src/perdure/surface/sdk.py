@@ -125,7 +125,7 @@ class Perdure:
         Raises:
             LeaseHeld: another process runs it, and went on for `wait_s` seconds.
         """
-        from perdure.loop.round import LEASE
+        from perdure.loop.protocols import LEASE
         from perdure.surface.compose import worker_name
 
         return hold(self._ledger.leases, LEASE, worker_name(), self.settings.loop.lease_ttl_s, wait_s=wait_s)
@@ -251,7 +251,7 @@ class Perdure:
 
     def status(self, *, at: When = None) -> Status:
         """What runs, how healthy it is, what is open."""
-        from perdure.loop.round import LEASE
+        from perdure.loop.protocols import LEASE
         from perdure.surface.compose import watched_assets
         from perdure.surface.quarantine import quarantined_by_origin
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from perdure.assets.model import Float2D, Task
+from perdure.assets.model import Task
 from perdure.core.errors import BadModel, Corrupt
 from perdure.engines.training.conversion import to_onnx
 from perdure.engines.training.fitted import booster_of, check_fitted, predict
@@ -23,6 +23,10 @@ from perdure.engines.training.predictor import OnnxRuntime
 
 Runtime = Literal["onnx", "native"]
 NativeFormat = Literal["lightgbm", "pickle"]
+
+
+if TYPE_CHECKING:
+    from perdure.assets.model import Float2D
 
 
 @dataclass(frozen=True, slots=True)

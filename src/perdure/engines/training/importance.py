@@ -9,13 +9,16 @@ give all the credit to one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perdure.assets.model import Float1D, Float2D, Task, TrainingData
+from perdure.assets.model import Task, TrainingData
 from perdure.engines.training.fitted import booster_of, predict
 from perdure.engines.training.metrics import metrics_of
+
+if TYPE_CHECKING:
+    from perdure.assets.model import Float1D, Float2D
 
 _MAX_ROWS = 2_000
 _N_REPEATS = 3

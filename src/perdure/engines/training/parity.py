@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.assets.model import Float1D, Float2D
+if TYPE_CHECKING:
+    from perdure.assets.model import Float1D, Float2D
 
 TOLERANCE = 1e-5
 """Of the prediction's scale. ONNX adds a hundred trees in float32, good to about 1e-6; a row that takes a
