@@ -272,7 +272,7 @@ class Materialiser:
         call; after a restart, one pass over each source's table.
 
         Raises:
-            PerdureError: the first failure, once every other view is done; kept instead where
+            Exception: the first failure, once every other view is done; kept instead where
                 `failures` are given.
         """
         kept, n_rows = Failures() if failures is None else failures, 0

@@ -44,7 +44,7 @@ class Observer:
         An objective that cannot be measured stays due, and stops no other.
 
         Raises:
-            PerdureError: the first failure, once everything else was measured; kept instead where
+            Exception: the first failure, once everything else was measured; kept instead where
                 `failures` are given.
         """
         kept = Failures() if failures is None else failures

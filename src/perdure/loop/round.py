@@ -81,7 +81,7 @@ class Loop:
         Raises:
             NotReady: a round at a later instant has been; nothing was changed.
             LostLease: another worker took over; what it had not yet written stays unwritten.
-            PerdureError: the first failure of a source, view or objective, when all others are done.
+            Exception: the first failure of a source, view or objective, when all others are done.
         """
         self._begin(now, lease)
         failures = Failures()

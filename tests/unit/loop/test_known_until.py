@@ -92,3 +92,12 @@ def test_an_unchanged_source_is_fingerprinted_alike_by_another_process(opened):
     sky = opened.project.source("sky")
     first, second = (Feeds().rows(sky).fingerprint_until(START + days(1)) for _ in range(2))
     assert first == second
+
+
+def test_a_source_whose_rows_are_all_bad_breaks_its_contract_for_sure(tmp_path, place):
+    """No good row ever came: there is no table, and all the more a reading."""
+    world = World(n_days=2)
+    world.sky = world.sky.with_columns(rain_mm=pl.lit(900.0))
+    perdure = Perdure(tmp_path / "world", place.settings, project=world.project())
+    perdure.tick(at=START + days(1))
+    assert measured(perdure, violations_ratio(over=days(1)), 1) == 1.0

@@ -103,17 +103,19 @@ def _rows(place: Workplace, model: type[Model], now: datetime) -> tuple[pl.DataF
     history = lake.read(table_of(model.rows.name), columns=schema_columns, span=known_span(AVAILABLE_AT, None, now))
     history = history.rename({EVENT_AT: AS_OF})
     served = read_captures(lake, model.name, None, now, ["prediction_id", "row", "served_at"])
-    live = None
+    live, n_outdated = None, 0
     if not served.is_empty():
-        asset = Watched(model.name, "", (), model.policy, model)
-        live = request_rows(asset, served).with_columns(
-            served["served_at"].alias(AS_OF), served["served_at"].alias(AVAILABLE_AT), served["prediction_id"]
+        typed, read = request_rows(Watched(model.name, "", (), model.policy, model), served)
+        n_outdated = served.height - read.height
+        live = typed.with_columns(
+            read["served_at"].alias(AS_OF), read["served_at"].alias(AVAILABLE_AT), read["prediction_id"]
         )
     prepared = prepare_rows(history, live, key=[model.label.key], as_of_column=AS_OF)
     frame = prepared.frame.with_columns(pl.col(model.label.key).cast(pl.String).alias(KEY))
     counts = {
         "n_history": prepared.n_history,
         "n_live": prepared.n_captures,
+        "n_outdated": n_outdated,
         "n_incomplete": prepared.n_incomplete,
         "n_duplicates": prepared.n_duplicates,
     }

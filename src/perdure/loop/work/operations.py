@@ -86,15 +86,14 @@ class ViolationsSignal:
     name = "violations_ratio"
 
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-        """One reading once the source has delivered anything in the window."""
+        """One reading once the source has delivered anything, good or bad, in the window."""
         rows = _source_rows(place, asset, spec, now)
-        if rows is None:
-            return []
+        n_good = 0 if rows is None else rows.height
         n_bad, lake = 0, place.stores.lake
         if lake.version("quarantine") is not None:
             kept = lake.read("quarantine", columns=["origin", "at"], span=known_span("at", now - spec.over, now))
             n_bad = kept.filter(pl.col("origin") == f"source:{asset.name}").height
-        n = rows.height + n_bad
+        n = n_good + n_bad
         if n == 0:
             return []
         found = proportion_interval(n_bad, n)

@@ -13,11 +13,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from perdure.assets.model import Label
+from perdure.core.units import days
 from perdure.engines.training.dataset import LabelJoin, join_labels
 from perdure.loop.intake import table_of
 from perdure.loop.work.feed import INSTANT
 from perdure.stores.lake.protocols import Lake, Span
 
+EARLY = days(30)
+"""A label that was known so long before a prediction is taken for one of an earlier use of the key."""
 LABEL_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
     "prediction_id": pl.String,
     "key": pl.String,
@@ -82,10 +85,13 @@ def read_posted_labels(lake: Lake, model: str, start: datetime | None, end: date
 def read_outcomes(
     lake: Lake, model: str, label: Label, window: tuple[datetime | None, datetime], known_until: datetime
 ) -> LabelJoin:
-    """Predictions served in the window joined with the newest label known by `known_until`."""
+    """Predictions served in the window joined with the newest label known by `known_until`.
+
+    A label may be known before its prediction: by up to `EARLY`, which costs no more to read than the window.
+    """
     start, end = window
     served = read_captures(lake, model, start, end, ["key", "version", "prediction", "row"])
-    labels = read_labels(lake, model, label, start, known_until)
+    labels = read_labels(lake, model, label, None if start is None else start - EARLY, known_until)
     if served.is_empty():
         served = pl.DataFrame(schema=_SERVED_SCHEMA)
     return join_labels(served, labels, key="key", value="value", known_at="known_at", until=known_until)

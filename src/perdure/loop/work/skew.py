@@ -30,7 +30,10 @@ class SkewSignal:
     name = "skew"
 
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-        """One reading a version that served in the window; the sample is drawn by the rows' keys."""
+        """One reading a version that served in the window; the sample is drawn by the rows' keys.
+
+        `facts["n_outdated"]` counts sampled rows of an older contract, which cannot be recomputed.
+        """
         start = now - spec.over
         served = read_captures(place.stores.lake, asset.name, start, now, ["key", "version", "row", "features"])
         if served.is_empty():
@@ -38,10 +41,14 @@ class SkewSignal:
         sampled = served.sort(pl.col("key").hash(7), "served_at", "prediction_id").head(place.settings.loop.skew_sample)
         readings = []
         for (version_id,), rows in sampled.sort("served_at", "prediction_id").group_by("version", maintain_order=True):
-            report = _compare(place, asset, str(version_id), rows, now)
+            requests, read = request_rows(asset, rows)
+            if read.is_empty():
+                continue
+            report = _compare(place, str(version_id), requests, read, now)
             share = report.n_mismatched_rows / report.n_rows
             facts = {
                 "n_mismatched": report.n_mismatched_rows,
+                "n_outdated": rows.height - read.height,
                 "by_feature": dict(report.by_feature),
                 "population_high": proportion_interval(report.n_mismatched_rows, report.n_rows).high,
             }
@@ -65,22 +72,31 @@ class SkewSignal:
         return readings
 
 
-def _compare(place: Workplace, asset: Watched, version: str, rows: pl.DataFrame, now: datetime) -> SkewReport:
+def _compare(place: Workplace, version: str, requests: pl.DataFrame, rows: pl.DataFrame, now: datetime) -> SkewReport:
     """Served vectors of one version against their recomputation as of the moment of serving."""
     plan = plan_of(get_version(place.stores.ledger, version))
-    requests = request_rows(asset, rows).with_columns(_as_of=rows["served_at"])
     history = histories(place.stores.lake, plan, until=now)
-    recomputed = plan.encode(plan.offline(requests, "_as_of", history).frame)
+    recomputed = plan.encode(plan.offline(requests.with_columns(_as_of=rows["served_at"]), "_as_of", history).frame)
     names = [feature.name for feature in plan.features]
     return compare_vectors(feature_matrix(rows["features"]), recomputed, names)
 
 
-def request_rows(asset: Watched, rows: pl.DataFrame) -> pl.DataFrame:
-    """The captured request rows as a typed frame of the contract's fields, in the same order."""
+def request_rows(asset: Watched, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Captured request rows as a typed frame of the contract's fields, and those captures, in the same order.
+
+    A row that was served under an older contract, and that the present one cannot read, is in neither.
+    """
     compiled = compile_contract(asset.declaration.contract)
     decoder = msgspec.json.Decoder(compiled.struct)
-    decoded = [msgspec.structs.asdict(decoder.decode(row)) for row in rows["row"]]
-    return pl.DataFrame(decoded, schema=compiled.schema)
+    decoded, read = [], []
+    for row in rows["row"]:
+        try:
+            decoded.append(msgspec.structs.asdict(decoder.decode(row)))
+        except msgspec.ValidationError:
+            read.append(False)
+        else:
+            read.append(True)
+    return pl.DataFrame(decoded, schema=compiled.schema), rows.filter(pl.Series(read, dtype=pl.Boolean))
 
 
 def histories(lake: Lake, plan: FeaturePlan, *, until: datetime) -> Mapping[str, pl.DataFrame]:
