@@ -21,12 +21,11 @@ from perdure.engines.training.fitted import booster_of, check_fitted, predict
 from perdure.engines.training.parity import ParityReport, compare, not_compiled, probe_rows
 from perdure.engines.training.predictor import OnnxRuntime
 
-Runtime = Literal["onnx", "native"]
-NativeFormat = Literal["lightgbm", "pickle"]
-
-
 if TYPE_CHECKING:
     from perdure.assets.model import Float2D
+
+Runtime = Literal["onnx", "native"]
+NativeFormat = Literal["lightgbm", "pickle"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,6 +60,7 @@ def _guarded(convert: Callable[[], ModelProto], task: Task) -> Conversion:
         return Conversion(None, f"not convertible: {type(error).__name__}: {first_line}"[:300])
     output = model.graph.output[-1 if task == "classification" else 0].name
     _keep_output(model, output)
+    _sort_opsets(model)
     return Conversion(model.SerializeToString(deterministic=True), "", _splits(model))
 
 
@@ -96,6 +97,13 @@ def _keep_output(model: ModelProto, output: str) -> None:
     del model.graph.node[:], model.graph.output[:]
     model.graph.node.extend(reversed(kept))
     model.graph.output.extend(outputs)
+
+
+def _sort_opsets(model: ModelProto) -> None:
+    """onnxmltools lists them in the order of a set, which every process shuffles anew: equal models, equal bytes."""
+    opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
+    del model.opset_import[:]
+    model.opset_import.extend(opsets)
 
 
 def _splits(model: ModelProto) -> tuple[tuple[int, float], ...]:

@@ -162,14 +162,14 @@ def of_rows(headings: Mapping[str, Column], rows: Sequence[Mapping[str, str]]) -
 def number(value: float | None) -> str:
     """Four significant digits; a dash where there is no value.
 
-    >>> number(1.68349), number(12345.6), number(-7.444e-09), number(None)
-    ('1.683', '12,346', '-7.4e-09', '–')
+    >>> number(1.18), number(0.0), number(12345.6), number(-7.444e-09), number(None)
+    ('1.180', '0', '12,346', '-7.4e-09', '–')
     """
     if value is None:
         return "–"
-    if 0 < abs(value) < 1e-4:
-        return f"{value:.1e}"
-    return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    if not value or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:#.4g}"
 
 
 def instant(at: datetime) -> str:

@@ -141,7 +141,8 @@ def runs(rows: Sequence[RunRow], *, as_json: bool) -> None:
 
 
 def _run_columns(rows: Sequence[RunRow]) -> list[Column]:
-    metrics = sorted(dict.fromkeys(name for row in rows for name in row.metrics), key=_metric_order)
+    measured = [_measured(row) for row in rows]
+    metrics = sorted({name for metrics in measured for name in metrics}, key=_metric_order)
     headings = {
         "run": Column("run", (), spare=4),
         "what": Column("what", ()),
@@ -158,12 +159,17 @@ def _run_columns(rows: Sequence[RunRow]) -> list[Column]:
             "version": row.version or row.asset,
             "started": instant(row.started_at)[:16],
             "took": "" if row.seconds is None else f"{row.seconds:.1f} s",
-            **{f"m.{name}": number(value) for name, value in row.metrics.items()},
+            **{f"m.{name}": number(value) for name, value in figures.items()},
             **{f"p.{name}": escape(_value(value)) for name, value in row.params.items()},
         }
-        for row in rows
+        for row, figures in zip(rows, measured, strict=True)
     ]
     return of_rows(headings, cells)
+
+
+def _measured(row: RunRow) -> dict[str, float]:
+    """A run's metrics; what a search improved was measured on the rows held out."""
+    return {f"valid_{name}" if row.kind == "tune" else name: value for name, value in row.metrics.items()}
 
 
 def _metric_order(name: str) -> tuple[int, str]:
@@ -172,7 +178,7 @@ def _metric_order(name: str) -> tuple[int, str]:
 
 
 def _value(value: Any) -> str:
-    return number(value) if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _varying(rows: Sequence[RunRow]) -> list[str]:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 _STATE = {"healthy": "green", "broken": "bold red", "unsure": "yellow", "not measured": "dim"}
 _WORD = {"not measured": "not yet"}
 _HEALTH = {
-    "asset": Column("", ()),
-    "state": Column("", ()),
+    "asset": Column("asset", ()),
+    "state": Column("state", ()),
     "objective": Column("objective", ()),
     "reading": Column("reading", (), right=True),
     "interval": Column("95% interval", (), spare=1),

@@ -21,6 +21,7 @@ from perdure.core.canonical import canonical_json
 from perdure.core.errors import BadModel, Corrupt, Refused, UntrustedArtifact
 from perdure.engines.explain.contributions import contributions
 from perdure.engines.training.compile import compile_model
+from perdure.engines.training.conversion import to_onnx
 from perdure.engines.training.lightgbm_text import explicit_text
 from perdure.engines.training.parity import compare, probe_rows
 from perdure.engines.training.predictor import load_native, load_predictor
@@ -323,3 +324,20 @@ def test_loading_a_predictor_imports_no_training_library():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_order_in_which_a_converter_lists_its_opsets_leaves_no_trace(grown, monkeypatch):
+    from onnxmltools.convert.lightgbm import convert as converter
+
+    once = to_onnx(grown, 4, "regression").onnx
+    convert = converter.convert
+
+    def shuffled(*args, **kwargs):
+        model = convert(*args, **kwargs)
+        opsets = list(model.opset_import)[::-1]
+        del model.opset_import[:]
+        model.opset_import.extend(opsets)
+        return model
+
+    monkeypatch.setattr(converter, "convert", shuffled)
+    assert to_onnx(grown, 4, "regression").onnx == once
