@@ -100,7 +100,7 @@ def _keep_output(model: ModelProto, output: str) -> None:
 
 
 def _sort_opsets(model: ModelProto) -> None:
-    """onnxmltools lists them in the order of a set, which every process shuffles anew: equal models, equal bytes."""
+    """By name: onnxmltools lists them in the order of a set, which every process shuffles anew."""
     opsets = sorted(model.opset_import, key=lambda opset: opset.domain)
     del model.opset_import[:]
     model.opset_import.extend(opsets)
