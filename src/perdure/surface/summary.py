@@ -15,11 +15,10 @@ from perdure.core.stats import Interval, clustered_mean_interval, mean_interval
 from perdure.engines.features import EXPIRED, MISSING, NOT_YET
 from perdure.engines.training.dataset import LABEL, join_labels
 from perdure.loop.protocols import Stores
+from perdure.loop.work.outcomes import feature_matrix, read_captures, read_outcomes, read_posted_labels
 from perdure.loop.work.performance import MIN_DAYS
 from perdure.loop.work.versions import get_version, plan_of
-from perdure.loop.work.outcomes import feature_matrix, read_captures, read_outcomes, read_posted_labels
 from perdure.surface.quarantine import quarantined_by_origin
-
 
 _STATUSES = {MISSING: "missing", EXPIRED: "expired", NOT_YET: "not yet"}
 

@@ -6,8 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from perdure.core.errors import DeclarationError
-from perdure.core.errors import TooFewRows
+from perdure.core.errors import DeclarationError, TooFewRows
 from perdure.engines.drift import FeatureDrift, alarming, drift_by_feature
 from perdure.engines.profile import Profile, build_profile
 
