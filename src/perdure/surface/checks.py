@@ -50,6 +50,7 @@ def check_project(project: Project, signals: Mapping[str, Iterable[str]]) -> lis
         label = f"{kind[0].upper()}{kind[1:]} {name!r}"
         for level, text, hint in (*_home(asset), *_CHECKS[kind](asset), *_objectives(asset, kind, signals)):
             found.append(CheckNote(level, where, f"{label} {text}", hint))
+    found += _shared_names(project)
     if not project.models:
         found.append(CheckNote("warning", project.name, "The project declares no model.", "Subclass perdure.Model."))
     return sorted(found, key=lambda note: (_LEVELS.index(note.level), note.where, note.text))
@@ -64,6 +65,24 @@ def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
     ):
         for name, asset in assets.items():
             yield kind, name, asset
+
+
+def _shared_names(project: Project) -> Iterator[CheckNote]:
+    """Readings, pointers, versions and incidents are kept by an asset's name alone."""
+    from perdure.loop.damage import CAPTURE
+    from perdure.loop.work.datasets import dataset_name
+
+    taken = {**dict.fromkeys(project.sources, "a source"), CAPTURE: "the captured events"}
+    datasets = {dataset_name(model): f"the dataset of model {model!r}" for model in project.models}
+    for kind, names, others in (
+        ("model", project.models, taken | datasets),
+        ("source", project.sources, {CAPTURE: taken[CAPTURE]} | datasets),
+    ):
+        for name in names:
+            if name in others:
+                where = _where(project, kind, name, project.models.get(name) or project.sources.get(name))
+                text = f"{kind.capitalize()} {name!r} has the name of {others[name]}: what is known of both would mix."
+                yield CheckNote("error", where, text, "Rename one of them.")
 
 
 def _where(project: Project, kind: str, name: str, asset: Any) -> str:

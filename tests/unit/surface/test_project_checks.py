@@ -103,6 +103,29 @@ def test_a_source_is_not_measured_by_the_signals_of_models() -> None:
     assert note.hint == "Signals of a source: freshness_h."
 
 
+@pytest.mark.parametrize(
+    ("models", "sources", "part"),
+    [
+        (["trips"], ["trips"], "Model 'trips' has the name of a source"),
+        (["duration", "duration_rows"], [], "Model 'duration_rows' has the name of the dataset of model 'duration'"),
+        (["duration"], ["duration_rows"], "Source 'duration_rows' has the name of the dataset of model 'duration'"),
+        (["capture"], [], "Model 'capture' has the name of the captured events"),
+        ([], ["capture"], "Source 'capture' has the name of the captured events"),
+    ],
+)
+def test_a_name_that_would_mix_what_is_known_of_two_assets_is_an_error(
+    models: list[str], sources: list[str], part: str
+) -> None:
+    """Readings, pointers, versions and incidents are kept by name alone."""
+    made = Project(
+        "p",
+        sources={name: replace(trips, name=name) for name in sources},
+        models={name: model(name=name) for name in models},
+    )
+    found = [note for note in check_project(made, SIGNALS) if "would mix" in note.text]
+    assert [(note.level, note.text.partition(": ")[0]) for note in found] == [("error", part)]
+
+
 def test_a_source_without_objectives_is_a_warning() -> None:
     assert told("Source 'trips' has no objectives", source=replace(trips, healthy=())).level == "warning"
 

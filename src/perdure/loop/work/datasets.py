@@ -46,6 +46,11 @@ class Dataset:
     card: Mapping[str, Any]
 
 
+def dataset_name(model: str) -> str:
+    """The asset name of a model's datasets."""
+    return f"{model}_rows"
+
+
 def prepare_dataset(place: Workplace, model: type[Model], now: datetime) -> Dataset:
     """Rows known until `now` with labels known until `now`, features as of each row's own time.
 
@@ -128,7 +133,7 @@ def _features(table: pl.DataFrame, names: list[str]) -> pl.DataFrame:
 
 def _keep(place: Workplace, model: type[Model], table: pl.DataFrame, card: Mapping[str, Any], now: datetime) -> Version:
     """Write the dataset to a table of its own and register it with its lineage; equal datasets are kept once."""
-    lake, name = place.stores.lake, f"{model.name}_rows"
+    lake, name = place.stores.lake, dataset_name(model.name)
     sources = {model.rows.name, model.label.source.name} | {
         view.source.name for view in model.features if view.source is not None
     }
