@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _LEVEL = {"error": "bold red", "warning": "yellow", "note": "cyan"}
 _N_IMPORTANT = 6
+_WORTH_TELLING = 0.001
 
 
 def made(project: MadeProject, *, as_json: bool) -> None:
@@ -44,6 +45,8 @@ def made(project: MadeProject, *, as_json: bool) -> None:
     put(f"[green]made[/]  [bold]{escape(str(project.folder))}[/]")
     for file in project.files:
         put(f"  {escape(str(file))}")
+    for note in project.notes:
+        put(hanging(Text("note ", "yellow"), Text(note)))
     put("\n[dim]next[/]", f"  cd {escape(str(project.folder))}", "  perdure check", f"  perdure train {project.model}")
     return None
 
@@ -99,7 +102,7 @@ def trained(result: TrainedVersion, tuned: Tuned | None = None, *, as_json: bool
     put(hanging(Text("  data    ", "dim"), Text(_data(card))))
     put(Padding(_metrics(run.metrics), (0, 0, 0, 2), expand=False))
     importance = sorted(run.facts["importance"].items(), key=lambda item: -item[1])[:_N_IMPORTANT]
-    parts = ", ".join(f"{name} {share:.1%}" for name, share in importance)
+    parts = ", ".join(f"{name} {share:.1%}" for name, share in importance if share >= _WORTH_TELLING)
     put(hanging(Text("  rests on", "dim"), Text(parts)))
     put(f"  [dim]runtime[/]  {version.definition['runtime']}", f"  [dim]run[/]      {run.id}")
     put(f"\n[dim]Nothing is released yet:[/] perdure apply [dim]points the champion of {version.asset} at it.[/]")
