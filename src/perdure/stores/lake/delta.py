@@ -85,7 +85,7 @@ class DeltaLake:
                     return handle.version
                 checked = _checked(table, frame, None if handle is None else _schema(handle.table))
                 try:
-                    return self._commit(table, path, handle, checked, transaction)
+                    return self._commit(table, handle or self._create(table, path, checked), checked, transaction)
                 except CommitFailedError:
                     self._handles.pop(table, None)
         raise Conflict(f"Other writers kept changing table {table!r}.", hint="Try again.", table=table)
@@ -183,23 +183,36 @@ class DeltaLake:
                 return self._load(table)
             return handle
 
-    def _commit(
-        self, table: str, path: Path, handle: _Handle | None, frame: pl.DataFrame, transaction: AppTransaction | None
-    ) -> int:
+    def _create(self, table: str, path: Path, frame: pl.DataFrame) -> _Handle:
+        """The table without rows. Two first appends at once would both be taken, whatever their marks say."""
+        with _translated(f"Table {table!r} cannot be made"):
+            path.mkdir(parents=True, exist_ok=True)
+            try:
+                write_deltalake(
+                    path,
+                    frame.clear(),
+                    mode="error",
+                    configuration=_CONFIGURATION,
+                    post_commithook_properties=_HOOKS,
+                )
+            except DeltaError:
+                if not DeltaTable.is_deltatable(path):
+                    raise
+                # Another writer made it first.
+            return self._load(table)
+
+    def _commit(self, table: str, handle: _Handle, frame: pl.DataFrame, transaction: AppTransaction | None) -> int:
         marks = None if transaction is None else [Transaction(transaction.app, transaction.number)]
         with _translated(f"Rows cannot be appended to table {table!r}"):
-            if handle is None:
-                path.mkdir(parents=True, exist_ok=True)
             write_deltalake(
-                path if handle is None else handle.table,
+                handle.table,
                 frame,
                 mode="append",
-                schema_mode=None if handle is None else "merge",
-                configuration=_CONFIGURATION if handle is None else None,
+                schema_mode="merge",
                 commit_properties=CommitProperties(app_transactions=marks),
                 post_commithook_properties=_HOOKS,
             )
-            return (handle or self._load(table)).version
+            return handle.version
 
 
 def _has_seen(table: DeltaTable, transaction: AppTransaction) -> bool:
