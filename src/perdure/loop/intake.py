@@ -127,35 +127,35 @@ class Intake:
             BadSource: the source cannot be read; nothing was changed.
             LostLease: another worker took over, and finishes what this one began.
         """
-        cursor, before = self._cursor(source), Ingested(source.name, 0, 0, 0)
+        rows, cursor, before = self._feeds.rows(source), self._cursor(source), Ingested(source.name, 0, 0, 0)
         if cursor.intent is not None:
-            cursor, before = self._take(source, cursor, cursor.intent, lease)
+            cursor, before = self._take(source, rows, cursor, cursor.intent, lease)
         if cursor.until is not None and now < cursor.until:
             return before
-        intent = self._intend(source, cursor, now)
+        intent = self._intend(source, rows, cursor, now)
         if intent.batch == cursor.batch:
             self._put_cursor(source, replace(cursor, until=now, seen=intent.seen), now, lease)
             return before
-        cursor = replace(cursor, intent=intent)
-        self._put_cursor(source, cursor, now, lease)
-        return before.plus(self._take(source, cursor, intent, lease)[1])
+        self._put_cursor(source, replace(cursor, intent=intent), now, lease)
+        return before.plus(self._take(source, rows, cursor, intent, lease)[1])
 
-    def _intend(self, source: Source, cursor: _Cursor, now: datetime) -> _Intent:
+    def _intend(self, source: Source, rows: JudgedRows, cursor: _Cursor, now: datetime) -> _Intent:
         """The next batch; its number is the last one's when nothing is new."""
-        rows, batch = self._feeds.rows(source), cursor.batch
+        batch, lake = cursor.batch, self._place.stores.lake
         if cursor.until is None:
             # A table without a cursor: the ledger is younger than the lake.
-            late = self._place.stores.lake.version(table_of(source.name)) is not None
+            late = lake.version(table_of(source.name)) is not None
         else:
             late = rows.fingerprint_until(cursor.until) != cursor.seen
         if late or rows.between(cursor.until, now).n_rows:
-            lake = self._place.stores.lake
             batch = 1 + max(batch, *(lake.last_transaction(table, app) or 0 for table, app in _appends(source)))
         return _Intent(now, batch, rows.fingerprint_until(now), late)
 
-    def _take(self, source: Source, cursor: _Cursor, intent: _Intent, lease: Lease | None) -> tuple[_Cursor, Ingested]:
+    def _take(
+        self, source: Source, rows: JudgedRows, cursor: _Cursor, intent: _Intent, lease: Lease | None
+    ) -> tuple[_Cursor, Ingested]:
         """Do what the recorded intent says, and mark it done."""
-        rows, late = self._feeds.rows(source), JudgedRows(pl.DataFrame(), pl.DataFrame())
+        late = JudgedRows(pl.DataFrame(), pl.DataFrame())
         fresh = rows.between(cursor.until, intent.until)
         if intent.late and cursor.until is None:
             fresh = self._unknown(source, fresh)

@@ -1,6 +1,6 @@
 """The four Protocols that a kind of asset registers, and the workplace they run in.
 
-A `Signal` measures, a `Diagnostician` ranks causes, a `Remedy` repairs, a `Gate` judges what a
+A `Signal` measures, a `Cause` weighs what may be behind it, a `Remedy` repairs, a `Gate` judges what a
 repair made. The loop knows these and nothing of models, prompts or indexes: a new kind is a new
 `Kind` registered in `surface.compose`.
 """

@@ -6,6 +6,7 @@ Each function imports what it wires: a command that only reads the ledger loads 
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -124,8 +125,8 @@ def open_place(folder: Path, settings: Settings, actor: str, ledger: SqliteLedge
 
 
 def worker_name() -> str:
-    """Who this process is when it holds a lease."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+    """A new name for who holds a lease; the last part tells workers of one process apart, and restarts in a container."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
 def make_loop(place: Workplace, project: Project) -> Loop:

@@ -69,6 +69,19 @@ def test_a_changed_file_is_read_again_and_an_unchanged_one_is_not(tmp_path: Path
     assert feeds.rows(_source(path)).good.height == 2
 
 
+def test_a_frame_that_is_built_anew_is_judged_again_only_when_its_content_changed() -> None:
+    frames = [
+        pl.DataFrame({"sensor": ["a"], "at": [datetime(2025, 1, 1, tzinfo=UTC)], "value": [each]})
+        for each in (1.0, 2.0)
+    ]
+    source = Source("seen", contract=Seen, read=lambda: pl.DataFrame(frames[0]), event_at="at")
+    feeds = Feeds()
+    first = feeds.rows(source)
+    assert feeds.rows(source) is first
+    frames.reverse()
+    assert feeds.rows(source).good["value"].to_list() == [2.0]
+
+
 def test_columns_are_renamed_and_parquet_reads_alike(tmp_path: Path) -> None:
     frame = pl.DataFrame({"id": ["a"], "when": [datetime(2025, 1, 1, tzinfo=UTC)], "value": [2.0]})
     frame.write_parquet(tmp_path / "seen.parquet")

@@ -134,7 +134,10 @@ class Feeds:
 
 
 def _same(old: Any, new: Any) -> bool:
-    return old is new if isinstance(new, pl.DataFrame) else bool(old == new)
+    if isinstance(new, pl.DataFrame):
+        # A reader may build its frame anew each time: comparing costs a small part of judging.
+        return old is new or (isinstance(old, pl.DataFrame) and old.equals(new))
+    return bool(old == new)
 
 
 def _reader(source: Source) -> tuple[Any, Callable[[], pl.DataFrame]]:
@@ -175,18 +178,25 @@ def _read_files(source: Source, read: CsvFile | ParquetFile, paths: list[Path]) 
             frames = [pl.read_csv(path, null_values=list(read.null_values), infer_schema=False) for path in paths]
         else:
             frames = [pl.read_parquet(path) for path in paths]
+        frame = pl.concat(frames, how="diagonal").rename(dict(read.rename), strict=False)
+        zone = read.timezone if isinstance(read, CsvFile) else ""
+        return frame.with_columns(_zoned(source, frame, zone)) if zone else frame
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise BadSource(f"Source {source.name!r} cannot read {read.path}: {error}.") from error
-    frame = pl.concat(frames, how="diagonal").rename(dict(read.rename), strict=False)
-    zone = read.timezone if isinstance(read, CsvFile) else ""
-    return frame.with_columns(_zoned(source, frame, zone)) if zone else frame
+        raise BadSource(
+            f"Source {source.name!r} cannot read {read.path}: {error}.",
+            hint="Look at the file, and at rename= and timezone= of the source.",
+        ) from error
 
 
 _ZONED = r"(?i)(Z|[+-]\d{2}:?\d{2})$"
 
 
 def _zoned(source: Source, frame: pl.DataFrame, zone: str) -> list[pl.Expr]:
-    """Instants written without a zone, rewritten with it; what cannot be read stays as it is, to be told."""
+    """Instants written without a zone, rewritten with it; what cannot be read stays as it is, to be told.
+
+    The hour that a clock change repeats cannot be told apart: such rows are refused rather than given an
+    instant at which they did not exist yet.
+    """
     rewritten = []
     for field in contract_fields(source.contract):
         if field.type != "datetime" or field.name not in frame.columns:
@@ -198,7 +208,7 @@ def _zoned(source: Source, frame: pl.DataFrame, zone: str) -> list[pl.Expr]:
             text.str.to_datetime("%Y-%m-%d %H:%M", strict=False),
             text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Datetime("us")),
         )
-        utc = naive.dt.replace_time_zone(zone, ambiguous="earliest", non_existent="null").dt.convert_time_zone("UTC")
+        utc = naive.dt.replace_time_zone(zone, ambiguous="null", non_existent="null").dt.convert_time_zone("UTC")
         written = utc.dt.strftime("%Y-%m-%dT%H:%M:%S%.6fZ")
         kept = pl.when(text.str.contains(_ZONED)).then(text).otherwise(pl.coalesce(written, text))
         rewritten.append(kept.alias(field.name))
