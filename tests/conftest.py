@@ -1,8 +1,13 @@
-"""What every test has: repeatable examples, closed sockets, and the repository's folder."""
+"""What every test has: repeatable examples, closed sockets, the repository's folder, the command line."""
 
 from __future__ import annotations
 
+import io
 import os
+import shlex
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,3 +36,42 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def repository() -> Path:
     """The repository's folder."""
     return ROOT
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command said, and the exit code it ended with."""
+
+    out: str
+    err: str
+    code: int
+
+
+class CommandLine:
+    """Runs `perdure …` as the installed command does, in this process: the libraries are loaded once."""
+
+    def __call__(self, command: str, folder: Path, *, expect: int | None = 0, **environment: str) -> Told:
+        """Run a command in a folder; fails when it ends with another code than `expect` (None: any)."""
+        from perdure.surface.cli import main
+
+        out, err, words = io.StringIO(), io.StringIO(), shlex.split(command)
+        assert words[0] == "perdure", command
+        with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", words)
+            patch.setattr(sys, "path", list(sys.path))
+            for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):
+                patch.delenv(name, raising=False)
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        told = Told(out.getvalue(), err.getvalue(), int(ended.value.code or 0))
+        assert expect in (None, told.code), f"{command} ended with {told.code}\n{told.out}\n{told.err}"
+        return told
+
+
+@pytest.fixture(scope="session")
+def cli() -> CommandLine:
+    """The command line, run in this process."""
+    return CommandLine()

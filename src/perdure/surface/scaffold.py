@@ -29,10 +29,10 @@ _MADE_UP = Columns(label="minutes", time="ordered_at", key="order_id")
 class MadeProject:
     """What was made."""
 
-    folder: Path
+    folder: str
     model: str
     """Name of its model."""
-    files: tuple[Path, ...]
+    files: tuple[str, ...]
     """Relative to the folder."""
     notes: tuple[str, ...]
     """What is doubtful about the file's columns."""
@@ -60,7 +60,7 @@ def make_project(folder: Path, csv: Path | None, columns: Columns) -> MadeProjec
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
-    return MadeProject(folder, name, tuple(sorted(files)), table.notes)
+    return MadeProject(str(folder), name, tuple(map(str, sorted(files))), table.notes)
 
 
 def _package_name(folder: str) -> str:

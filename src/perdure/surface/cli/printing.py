@@ -1,11 +1,12 @@
 """What every command's output is made of: one console, tables that fit, errors, JSON.
 
 On a terminal there are colours and lines wrap at words. Elsewhere (a pipe, a file) it is plain text
-and a line is a line, however long, so that `grep` and `awk` see whole records.
+and a line is a line, however long, so that `grep` and `awk` see whole records; unless COLUMNS is set.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -29,11 +30,14 @@ _GAP = 2
 
 
 class _Screen(Console):
-    """As wide as the terminal; without one, as wide as what is printed."""
+    """As wide as the terminal; without one, as wide as what is printed, or as COLUMNS says."""
 
     @property
     def size(self) -> ConsoleDimensions:
-        return super().size if self.is_terminal else ConsoleDimensions(_ANY_WIDTH, 25)
+        if self.is_terminal:
+            return super().size
+        columns = os.environ.get("COLUMNS", "")
+        return ConsoleDimensions((int(columns) if columns.isdecimal() else 0) or _ANY_WIDTH, 25)
 
     @size.setter
     def size(self, new_size: tuple[int, int]) -> None:

@@ -42,12 +42,12 @@ def made(project: MadeProject, *, as_json: bool) -> None:
     """The files that `init` made, and what to do next."""
     if as_json:
         return print_json(project)
-    put(f"[green]made[/]  [bold]{escape(str(project.folder))}[/]")
+    put(f"[green]made[/]  [bold]{escape(project.folder)}[/]")
     for file in project.files:
-        put(f"  {escape(str(file))}")
+        put(f"  {escape(file)}")
     for note in project.notes:
         put(hanging(Text("note ", "yellow"), Text(note)))
-    put("\n[dim]next[/]", f"  cd {escape(str(project.folder))}", "  perdure check", f"  perdure train {project.model}")
+    put("\n[dim]next[/]", f"  cd {escape(project.folder)}", "  perdure check", f"  perdure train {project.model}")
     return None
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perdure.loop.round import RoundReport
     from perdure.surface.records import AssetStatus, Status
 
-_STATE = {"healthy": "green", "broken": "bold red", "unsure": "yellow", "not measured": "dim"}
+_STATE = {"healthy": "green", "broken": "bold red", "unsure": "yellow", "stale": "yellow", "not measured": "dim"}
 _WORD = {"not measured": "not yet"}
 _HEALTH = {
     "asset": Column("asset", ()),
