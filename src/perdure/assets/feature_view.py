@@ -27,7 +27,7 @@ from perdure.assets.tracing import Row, trace
 from perdure.core.canonical import content_hash
 from perdure.core.errors import BadView, nearest
 
-_KEY_TYPES = ("str", "int", "literal", "enum")
+KEY_TYPES = ("str", "int", "literal", "enum")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -144,7 +144,7 @@ def _check_key(name: str, key: tuple[str, ...], source: Source) -> None:
                 f"Feature view {name!r} is keyed by {field!r}, which source {source.name!r} does not have.",
                 hint=f"Did you mean {near!r}?" if near else f"It has {', '.join(types)}.",
             )
-        if types[field] not in _KEY_TYPES:
+        if types[field] not in KEY_TYPES:
             raise BadView(
                 f"Feature view {name!r} is keyed by {field!r}, a {types[field]}.",
                 hint="Key by text or int fields: they are equal or not without rounding.",

@@ -25,7 +25,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 from perdure.assets.contract import Contract
-from perdure.assets.feature_view import FeatureView
+from perdure.assets.feature_view import KEY_TYPES, FeatureView
+from perdure.assets.fields import contract_fields
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.source import Source
@@ -69,6 +70,12 @@ class Label:
                     f"The label names the field {named!r}, which source {self.source.name!r} does not have.",
                     hint=f"Did you mean {near!r}?" if near else f"It has {', '.join(fields)}.",
                 )
+        kinds = {spec.name: spec.type for spec in contract_fields(self.source.contract)}
+        if kinds[self.key] not in KEY_TYPES:
+            raise BadModel(
+                f"The label's key {self.key!r} is a {kinds[self.key]}, which is not written in one way only.",
+                hint="Join labels by a text or int field.",
+            )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

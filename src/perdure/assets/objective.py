@@ -21,6 +21,7 @@ from perdure.assets.health import Finding, Reading, State
 from perdure.core.errors import BadObjective
 from perdure.core.units import duration_text
 
+USUAL_CONFIDENCE = 0.95
 Operator = Literal["<=", ">=", "unharmful"]
 
 
@@ -37,6 +38,8 @@ class SignalSpec:
     params: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     series: str = ""
     """Name under which its readings are kept; the signal's own unless a parameter makes it another."""
+    confidence: float = USUAL_CONFIDENCE
+    """Of the interval of each reading, two-sided."""
 
     def __post_init__(self) -> None:
         if not self.series:
@@ -70,16 +73,21 @@ class Objective:
     spec: SignalSpec
     operator: Operator
     bound: float | None
-    confidence: float = 0.95
     stakeholder: str = ""
 
+    @property
+    def confidence(self) -> float:
+        """Of the interval that is judged."""
+        return self.spec.confidence
+
     def sure(self, confidence: float) -> Objective:
-        """The same objective, judged at another confidence (0.5 to 1, exclusive)."""
+        """The same objective, measured and judged at another confidence (0.5 to 1, exclusive)."""
         if not 0.5 < confidence < 1.0:
             raise BadObjective(
                 f"A confidence of {confidence!r} means nothing here.", hint="Use 0.5 to 1, such as 0.95."
             )
-        return replace(self, confidence=confidence)
+        series = f"{self.spec.series.partition('@')[0]}@{confidence:g}"
+        return replace(self, spec=replace(self.spec, confidence=confidence, series=series))
 
     def owed_to(self, stakeholder: str) -> Objective:
         """The same objective with the stakeholder whose interest it is."""
@@ -87,9 +95,9 @@ class Objective:
 
     def text(self) -> str:
         """In words, such as `mae over 7d <= 9`."""
-        if self.bound is None:
-            return f"{self.spec.text()} {self.operator}"
-        return f"{self.spec.text()} {self.operator} {self.bound:g}"
+        bound = "" if self.bound is None else f" {self.bound:g}"
+        sure = "" if self.confidence == USUAL_CONFIDENCE else f" at {self.confidence:g}"
+        return f"{self.spec.text()} {self.operator}{bound}{sure}"
 
     def measured_by(self, reading: Reading) -> bool:
         """True when the reading is of this objective's signal, window and slice."""
@@ -140,8 +148,15 @@ def accuracy(*, over: timedelta, by: str | None = None) -> SignalSpec:
     return SignalSpec("accuracy", over, by)
 
 
-def drift(*, against: str = "training", over: timedelta, measure: Literal["psi", "js"] = "psi") -> SignalSpec:
-    """The largest drift of any feature against a stored reference profile (PSI, or Jensen–Shannon distance)."""
+def drift(
+    *, against: Literal["training"] = "training", over: timedelta, measure: Literal["psi", "js"] = "psi"
+) -> SignalSpec:
+    """The largest drift of any feature against the profile of training (PSI, or Jensen–Shannon distance)."""
+    if (against, measure) not in (("training", "psi"), ("training", "js")):
+        raise BadObjective(
+            f"drift(against={against!r}, measure={measure!r}) means nothing.",
+            hint="Use against='training' and measure='psi' or 'js'.",
+        )
     params = MappingProxyType({"against": against, "measure": measure})
     return SignalSpec("drift", over, None, params, "drift" if measure == "psi" else f"drift_{measure}")
 

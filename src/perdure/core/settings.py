@@ -34,10 +34,6 @@ class StoreSettings:
 
     root: str = ".perdure"
     """Folder of the embedded stores, relative to perdure.toml."""
-    ledger_url: str = ""
-    """SQLAlchemy URL of the ledger; empty: SQLite under `root`."""
-    online_url: str = ""
-    """URL of the online store; empty: SQLite under `root`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Health:
     objective: str
     stakeholder: str
     state: str
-    """`healthy`, `broken`, `unsure` or `not measured`."""
+    """`healthy`, `broken`, `unsure`, `stale` (measured before, but not lately) or `not measured`."""
     reading: Reading | None
 
 

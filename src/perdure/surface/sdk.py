@@ -179,8 +179,7 @@ class Perdure:
     def _take_in_sources(self, now: datetime) -> None:
         with self.hold_lease(wait_s=30.0) as held:
             for source in self.project.sources.values():
-                if self.loop.intake.due(source, now):
-                    self.loop.intake.ingest(source, now, held.lease)
+                self.loop.intake.ingest(source, now, held.lease)
 
     def runs(self, asset: str | None = None, *, limit: int = 100) -> list[RunRow]:
         """Runs, newest first."""
@@ -255,7 +254,7 @@ class Perdure:
         from perdure.surface.compose import watched_assets
         from perdure.surface.quarantine import quarantined_by_origin
 
-        stores = self.place.stores
+        stores, now = self.place.stores, _instant(at)
         with stores.ledger.read() as session:
             pointers = session.pointers.list()
             incidents = session.incidents.list(open_only=True)
@@ -265,24 +264,30 @@ class Perdure:
                 asset.name,
                 getattr(asset.declaration, "owner", ""),
                 [pointer for pointer in pointers if pointer.asset == asset.name],
-                self._health(asset),
+                self._health(asset, now),
             )
             for asset in watched_assets(self.project)
         ]
         tables = {table: stores.lake.version(table) or 0 for table in stores.lake.tables()}
         holder, quarantined = stores.leases.holder(LEASE), quarantined_by_origin(stores.lake)
-        return Status(self.settings.project.name, _instant(at), assets, incidents, tables, holder, quarantined)
+        return Status(self.settings.project.name, now, assets, incidents, tables, holder, quarantined)
 
-    def _health(self, asset: Watched) -> list[Health]:
+    def _health(self, asset: Watched, now: datetime) -> list[Health]:
+        from perdure.loop.observe import cadence
+
         latest = self.place.stores.readings.latest(asset.name)
         rows: list[Health] = []
         for objective in asset.healthy:
             readings = [reading for reading in latest if objective.measured_by(reading)]
-            if not readings:
+            newest = max((reading.at for reading in readings), default=None)
+            if newest is None:
                 rows.append(Health(objective.text(), objective.stakeholder, "not measured", None))
             for reading in readings:
-                state = objective.judge(reading).state.value
-                rows.append(Health(objective.text(), objective.stakeholder, state, reading))
+                # A slice that is not among the newest readings has gone.
+                if reading.at == newest:
+                    stale = now - newest > 2 * cadence(objective.spec)
+                    state = "stale" if stale else objective.judge(reading).state.value
+                    rows.append(Health(objective.text(), objective.stakeholder, state, reading))
         return rows
 
     def verify_ledger(self) -> ChainReport:

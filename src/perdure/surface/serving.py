@@ -60,6 +60,9 @@ def _run_rounds(perdure: Perdure, held: HeldLease, stop: Callable[[], bool], lis
             raise
         except PerdureError as error:
             listener.error(error)
+        except Exception as error:
+            # Whatever a round meets is told: serving goes on.
+            listener.error(PerdureError(f"A round failed: {type(error).__name__}: {error}"))
         _wait(perdure.settings.loop.tick_s, stop)
 
 

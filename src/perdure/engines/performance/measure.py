@@ -22,6 +22,8 @@ from perdure.core.errors import DeclarationError, TooFewRows
 from perdure.core.stats.intervals import Interval, clustered_mean_interval, mean_interval, proportion_interval
 from perdure.engines.performance.metrics import Float1D, Metric, get_metric
 
+_LARGEST_LOSS = 1e150
+"""Its square is still a number; rows past it are left out, and `n` does not count them."""
 MIN_ROWS = 30
 """Pairs from which a value is reported: where simulated coverage for exponential errors reaches 94%."""
 _NO_LABEL = "null"
@@ -76,8 +78,11 @@ def measure(
     chosen = get_metric(metric)
     _check_lengths(y, prediction=prediction, slices=slices, clusters=clusters)
     paired = np.isfinite(y) & np.isfinite(prediction)
-    losses = chosen.row_loss(y[paired].astype(np.float64), prediction[paired].astype(np.float64))
-    groups = None if clusters is None else np.asarray(clusters)[paired]
+    with np.errstate(over="ignore"):
+        losses = chosen.row_loss(y[paired].astype(np.float64), prediction[paired].astype(np.float64))
+    # A label of 1e308 is finite and its loss is not: one row must not hide all others.
+    paired[paired] = usable = np.abs(losses) < _LARGEST_LOSS
+    losses, groups = losses[usable], None if clusters is None else np.asarray(clusters)[paired]
     if slices is None:
         return [_estimate(chosen, "", losses, groups, confidence)]
     return [

@@ -26,7 +26,7 @@ from perdure.engines.training.lineage import describe
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, known_span
-from perdure.loop.work.outcomes import read_captures, read_labels
+from perdure.loop.work.outcomes import captures_table, labels_table, read_captures, read_labels
 from perdure.loop.work.skew import histories, request_rows
 from perdure.stores.lake.protocols import AppTransaction
 
@@ -58,8 +58,8 @@ def prepare_dataset(place: Workplace, model: type[Model], now: datetime) -> Data
         NotReady: no labelled row is there yet.
     """
     rows, counts = _rows(place, model, now)
-    labels = read_labels(place.stores.lake, model.name, model.label, None, now)
-    joined = join_labels(rows, labels.rename({"key": KEY}), key=KEY, value="value", known_at="known_at", until=now)
+    labels = _keyed_labels(place, model, now)
+    joined = join_labels(rows, labels, key=KEY, value="value", known_at="known_at", until=now)
     labelled = joined.frame.filter(pl.col(LABEL).is_not_null())
     if labelled.height < 2:
         raise NotReady(
@@ -74,6 +74,21 @@ def prepare_dataset(place: Workplace, model: type[Model], now: datetime) -> Data
     counts |= _label_counts(joined) | {"n_train": train_part.height, "n_valid": valid_part.height}
     card = {**describe(table, AS_OF, counts).as_dict(), "split_at": iso(valid_part[AS_OF][0])}
     return Dataset(_keep(place, model, table, card, now), train_part, valid_part, plan, card)
+
+
+def _keyed_labels(place: Workplace, model: type[Model], now: datetime) -> pl.DataFrame:
+    """Labels by key alone: one that came by a prediction's id counts for the key of that prediction.
+
+    A key that was served twice is one training row, and a label of either prediction is its label.
+    """
+    labels = read_labels(place.stores.lake, model.name, model.label, None, now)
+    served = read_captures(place.stores.lake, model.name, None, now, ["prediction_id", "key"])
+    if not served.is_empty():
+        keys = served.select("prediction_id", served_key="key")
+        labels = labels.join(keys, on="prediction_id", how="left", maintain_order="left").with_columns(
+            key=pl.coalesce("served_key", "key")
+        )
+    return labels.select("value", "known_at", pl.col("key").alias(KEY))
 
 
 def _table(
@@ -137,8 +152,9 @@ def _keep(place: Workplace, model: type[Model], table: pl.DataFrame, card: Mappi
     sources = {model.rows.name, model.label.source.name} | {
         view.source.name for view in model.features if view.source is not None
     }
+    tables = [*(table_of(source) for source in sorted(sources)), captures_table(model.name), labels_table(model.name)]
     lineage = {
-        "sources": {source: lake.version(table_of(source)) for source in sorted(sources)},
+        "tables": {table: kept for table in tables if (kept := lake.version(table)) is not None},
         "contract": contract_definition(model.contract)["name"],
         "views": [view.version for view in model.features],
         "as_of": now,

@@ -9,21 +9,25 @@ from typing import Any
 import polars as pl
 
 from perdure.assets.health import Reading
-from perdure.assets.objective import SignalSpec
-from perdure.engines.drift import FeatureDrift, Measure, drift_by_feature
+from perdure.assets.objective import Objective, SignalSpec
+from perdure.engines.drift import FeatureDrift, alarming, drift_by_feature
 from perdure.engines.profile import build_profile
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import feature_matrix, read_captures
 from perdure.loop.work.versions import get_version, plan_of, profile_of
 
-_ERROR_SIGNALS = ("mae", "rmse")
+_ERROR_SIGNALS = ("mae", "rmse", "accuracy")
+
+
+MOVED = {"psi": 0.1, "js": 0.1}
+"""What counts as moved, for sure. PSI's usual reading: 0.1 look, 0.25 act."""
 
 
 class DriftSignal:
     """The largest drift of any feature, with the whole ranking among the facts.
 
-    `facts["harm_low"]` is how far, for sure, the newest error reading is over its bound: drift whose
-    `harm_low` is not positive is noted and never breaks an objective.
+    Where a feature moved for sure, `facts["harm_low"]` is how far, for sure, the newest error reading is
+    past its bound: drift whose `harm_low` is not positive is noted and never breaks an objective.
     """
 
     name = "drift"
@@ -34,12 +38,14 @@ class DriftSignal:
         served = read_captures(place.stores.lake, asset.name, start, now, ["version", "features"])
         if served.is_empty():
             return []
-        harm = _harm_low(place, asset)
+        harm = _harm_low(place, asset, now)
         readings = []
         for (version_id,), rows in served.group_by("version", maintain_order=True):
-            ranked = _ranked(place, str(version_id), rows, spec.params["measure"])
+            ranked = _ranked(place, str(version_id), rows, spec)
             facts: dict[str, Any] = {"features": [_fact(feature) for feature in ranked]}
-            if harm is not None:
+            if harm is not None and alarming(
+                ranked, bound=MOVED[spec.params["measure"]], measure=spec.params["measure"]
+            ):
                 facts["harm_low"] = harm
             value, low, high = _worst(ranked, spec.params["measure"])
             readings.append(
@@ -61,13 +67,13 @@ class DriftSignal:
         return readings
 
 
-def _ranked(place: Workplace, version_id: str, rows: pl.DataFrame, measure: Measure) -> list[FeatureDrift]:
+def _ranked(place: Workplace, version_id: str, rows: pl.DataFrame, spec: SignalSpec) -> list[FeatureDrift]:
     """Every feature's drift between training and the rows, the one that moved most first."""
     version = get_version(place.stores.ledger, version_id)
     names = [feature.name for feature in plan_of(version).features]
     reference = profile_of(place.stores.blobs, version)
     current = build_profile(feature_matrix(rows["features"]), names, reference=reference)
-    return drift_by_feature(reference, current, measure=measure)
+    return drift_by_feature(reference, current, measure=spec.params["measure"], confidence=spec.confidence)
 
 
 def _worst(ranked: Sequence[FeatureDrift], measure: str) -> tuple[float | None, float | None, float | None]:
@@ -90,14 +96,21 @@ def _fact(feature: FeatureDrift) -> dict[str, Any]:
     }
 
 
-def _harm_low(place: Workplace, asset: Watched) -> float | None:
-    bounds = {
-        objective.spec.signal: objective.bound
+def _harm_low(place: Workplace, asset: Watched, now: datetime) -> float | None:
+    """How far, for sure, the worst of the newest error readings is past its bound; None when none is new."""
+    latest = [reading for reading in place.stores.readings.latest(asset.name) if reading.low is not None]
+    harms = [
+        _past_bound(objective, reading)
         for objective in asset.healthy
-        if objective.spec.signal in _ERROR_SIGNALS and objective.spec.by is None
-    }
-    for reading in place.stores.readings.latest(asset.name):
-        bound = bounds.get(reading.signal)
-        if bound is not None and reading.slice == "" and reading.low is not None:
-            return reading.low - bound
-    return None
+        if objective.spec.signal in _ERROR_SIGNALS and objective.bound is not None
+        for reading in latest
+        if objective.measured_by(reading) and now - reading.at <= objective.spec.over
+    ]
+    return max(harms, default=None)
+
+
+def _past_bound(objective: Objective, reading: Reading) -> float:
+    assert objective.bound is not None
+    assert reading.low is not None
+    assert reading.high is not None
+    return objective.bound - reading.high if objective.operator == ">=" else reading.low - objective.bound

@@ -14,7 +14,7 @@ from perdure.core.errors import TooFewRows
 from perdure.core.stats import proportion_interval, quantile_interval
 from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
-from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, known_span
+from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, INSTANT, known_span
 from perdure.loop.work.outcomes import read_captures
 
 
@@ -44,7 +44,7 @@ class LatencySignal:
         requests = served.unique("request_id", keep="first", maintain_order=True)
         took_ms, quantile = requests["latency_us"].cast(pl.Float64).to_numpy() / 1000.0, spec.params["quantile"]
         try:
-            found = quantile_interval(took_ms, quantile)
+            found = quantile_interval(took_ms, quantile, confidence=spec.confidence)
         except TooFewRows:
             # No order statistic bounds so far a quantile yet: the largest is shown, and nothing is judged.
             return [_reading(asset, spec, now, n=requests.height, unit="ms", facts={"largest": float(took_ms.max())})]
@@ -53,17 +53,22 @@ class LatencySignal:
 
 
 class FreshnessSignal:
-    """Age of a source's newest row at the time of observing; older than the window counts as the window."""
+    """Age of a source's newest row at the time of observing, however old it is."""
 
     name = "freshness_h"
 
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-        """One reading once the source has delivered anything."""
+        """One reading once the source has been looked at."""
         rows = _source_rows(place, asset, spec, now)
         if rows is None:
             return []
-        newest = rows.select(pl.col(EVENT_AT).max()).item()
-        age_h = (now - newest if newest is not None else spec.over).total_seconds() / 3600.0
+        newest = rows[EVENT_AT].max()
+        if newest is None and place.stores.lake.version(table_of(asset.name)) is not None:
+            # Nothing came in the window: only then is the whole table asked.
+            newest = place.stores.lake.read(table_of(asset.name), columns=[EVENT_AT])[EVENT_AT].max()
+        if not isinstance(newest, datetime):
+            return [_reading(asset, spec, now, n=0, unit="h")]
+        age_h = (now - newest).total_seconds() / 3600.0
         return [_reading(asset, spec, now, value=age_h, n=rows.height, unit="h")]
 
 
@@ -73,7 +78,7 @@ class VolumeSignal:
     name = "volume"
 
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-        """One reading once the source has delivered anything."""
+        """One reading once the source has been looked at."""
         rows = _source_rows(place, asset, spec, now)
         if rows is None:
             return []
@@ -96,12 +101,15 @@ class ViolationsSignal:
         n = n_good + n_bad
         if n == 0:
             return []
-        found = proportion_interval(n_bad, n)
+        found = proportion_interval(n_bad, n, confidence=spec.confidence)
         return [_reading(asset, spec, now, value=found.value, low=found.low, high=found.high, n=n, unit="ratio")]
 
 
 def _source_rows(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> pl.DataFrame | None:
+    """Rows of the window; none, in a frame, of a source that never had a good row; None of one never looked at."""
     lake, table = place.stores.lake, table_of(asset.name)
     if lake.version(table) is None:
-        return None
+        with place.stores.ledger.read() as session:
+            looked_at = session.cursors.get(f"intake/{asset.name}") is not None
+        return pl.DataFrame(schema={EVENT_AT: INSTANT, AVAILABLE_AT: INSTANT}) if looked_at else None
     return lake.read(table, columns=[EVENT_AT, AVAILABLE_AT], span=known_span(AVAILABLE_AT, now - spec.over, now))

@@ -17,6 +17,8 @@ from perdure.engines.training.dataset import LABEL, LABEL_KNOWN_AT
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import field_of_row, read_outcomes
 
+DECIDED_AT = 0.5
+"""A classification's prediction is the probability of label 1; from here on it counts as 1."""
 MIN_DAYS = 5
 """Windows of so many days or more are judged by days, not by rows: with fewer the bounds say nothing."""
 
@@ -40,12 +42,16 @@ class ErrorSignal:
             return []
         served = joined.frame
         slices = served.select(field_of_row(spec.by).alias("slice"))["slice"] if spec.by else None
+        prediction = served["prediction"].to_numpy()
+        if self.name == "accuracy" and asset.declaration.task == "classification":
+            prediction = (prediction >= DECIDED_AT).astype(np.float64)
         estimates = measure(
             self.name,
             served[LABEL].fill_null(float("nan")).to_numpy(),
-            served["prediction"].to_numpy(),
+            prediction,
             slices=None if slices is None else slices.to_numpy(),
             clusters=_days(served),
+            confidence=spec.confidence,
         )
         delays = delay_summary(_delays_s(served), watermark_s=label.delay.total_seconds())
         facts = {"n_served": served.height, "n_unlabelled": joined.n_unlabelled, "label_delay": plain(delays)}

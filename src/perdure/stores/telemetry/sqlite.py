@@ -46,7 +46,7 @@ ORDER BY {_ORDER.format("DESC")} LIMIT ?5
 """  # noqa: S608 - constants only
 _LATEST = f"""
 SELECT {_COLUMNS} FROM (
-    SELECT *, rank() OVER (PARTITION BY signal, slice ORDER BY at_us DESC) AS age
+    SELECT *, rank() OVER (PARTITION BY signal, slice, window_end_us - window_start_us ORDER BY at_us DESC) AS age
     FROM readings WHERE project = ? AND asset = ?
 ) WHERE age = 1 ORDER BY signal, slice, version, window_start_us
 """  # noqa: S608 - constants only
