@@ -297,8 +297,8 @@ def _gaps(frame: pl.DataFrame, label: Field, time: Field, key: Field) -> list[st
     for field in (time, key):
         n = frame[field.column].null_count()
         if n:
-            notes.append(f"{field.column!r} is missing in {n:,} rows: they will go to quarantine.")
+            notes.append(f"{field.column!r} is missing {n:,} times: those rows will go to quarantine.")
     n = frame[label.column].null_count()
     if n:
-        notes.append(f"{label.column!r} is missing in {n:,} rows: a model cannot learn from them.")
+        notes.append(f"{label.column!r} is missing {n:,} times: a model cannot learn from those rows.")
     return notes
