@@ -14,7 +14,7 @@ WANTED = Columns(label="y", time="t", key="k")
 def table(**columns):
     n = len(next(iter(columns.values())))
     parts = {"k": [f"k{row}" for row in range(n)], "t": ["2025-01-01T00:00:00Z"] * n, "y": [*map(str, range(n))]}
-    frame = pl.DataFrame({**parts, **columns}, schema={name: pl.String for name in {**parts, **columns}})
+    frame = pl.DataFrame({**parts, **columns}, schema=dict.fromkeys({**parts, **columns}, pl.String))
     return describe(frame, WANTED)
 
 

@@ -11,7 +11,6 @@ from rich.text import Text
 from perdure.surface.cli.printing import (
     Column,
     Fitted,
-    console,
     counted,
     hanging,
     instant,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from perdure.assets.project import Project
     from perdure.loop.intake import Ingested
     from perdure.loop.round import RoundReport
+    from perdure.stores.ledger.protocols import Incident
     from perdure.surface.records import AssetStatus, Status
 
 _STATE = {"healthy": "green", "broken": "bold red", "unsure": "yellow", "stale": "yellow", "not measured": "dim"}
@@ -68,9 +68,10 @@ def round_line(report: RoundReport, *, as_json: bool) -> None:
         counted(drained.n_rows, "row captured", "rows captured") if drained.n_rows else "",
         counted(drained.n_labels, "label") if drained.n_labels else "",
         f"[yellow]{drained.n_rejected:,} refused[/]" if drained.n_rejected else "",
-        f"[red]{counted(len(drained.corrupt), 'damaged stretch', 'damaged stretches')}[/]" if drained.corrupt else "",
+        f"[red]{counted(drained.n_lost, 'event')} lost[/]" if drained.n_lost else "",
         counted(len(report.findings), "objective measured", "objectives measured") if report.findings else "",
         *(f"[bold red]broken[/] {escape(each.asset)}: {escape(each.objective)}" for each in report.broken),
+        *(f"[bold red]opened[/] {escape(each.summary)}" for each in report.opened),
     ]
     told = ", ".join(part for part in parts if part)
     if told:
@@ -85,6 +86,7 @@ def _round(report: RoundReport) -> dict[str, Any]:
         "drained": report.drained,
         "n_materialised": report.n_materialised,
         "findings": [_finding(finding) for finding in report.findings],
+        "opened": report.opened,
     }
 
 
@@ -116,9 +118,9 @@ def round_report(report: RoundReport, seconds: float, *, as_json: bool) -> None:
         f"{drained.n_rejected:,} refused",
         f"  online    {counted(report.n_materialised, 'row')} written",
     )
-    for damage in drained.corrupt:
-        told = f"{damage.segment} bytes {damage.start:,} to {damage.end:,}, set aside"
-        put(hanging(Text(f"  {damage.kind:8}", "red"), Text(told)))
+    if drained.n_lost:
+        put(f"  [red]lost[/]      {counted(drained.n_lost, 'event')} that could not be captured")
+    _incidents(report.opened, "opened", indent=2)
     rows = [
         {"asset": escape(finding.asset), **_judged(finding.objective, finding.state.value, finding.reading)}
         for finding in report.findings
@@ -160,10 +162,16 @@ def status(found: Status, *, as_json: bool) -> None:
     for asset in found.assets:
         _asset(asset)
     _quarantine(found.quarantined)
-    for incident in found.incidents:
-        told = f"{incident.asset}, since {instant(incident.opened_at)}: {incident.summary}"
-        put(hanging(Text("\nopen", "bold red"), Text(f"\n{incident.id}  {told}")))
+    if found.incidents:
+        put("")
+    _incidents(found.incidents, "open", indent=0)
     return None
+
+
+def _incidents(found: Sequence[Incident], word: str, *, indent: int) -> None:
+    for incident in found:
+        told = f"{incident.asset}, since {instant(incident.opened_at)}: {incident.summary}  ({incident.id})"
+        put(hanging(Text(word, "bold red"), Text(told), indent=indent))
 
 
 def _asset(asset: AssetStatus) -> None:
@@ -186,5 +194,5 @@ def _quarantine(by_origin: Mapping[str, int]) -> None:
         return
     parts: Sequence[str] = [f"{n:,} of {origin.replace(':', ' ')}" for origin, n in by_origin.items()]
     told = f"{counted(sum(by_origin.values()), 'row')}: {', '.join(parts)}"
-    console.print()
+    put("")
     put(hanging(Text("quarantine", "yellow"), Text(told)))
