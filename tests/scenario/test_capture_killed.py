@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.core.clock import sleep_s
+from perdure.core.clock import monotonic_s, sleep_s
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.protocols import SegmentRange
 
@@ -65,11 +65,14 @@ def test_a_forked_child_writes_segments_of_its_own(tmp_path):
     while {line.partition(b" ")[0] for line in lines} != {b"one", b"one_child"}:
         lines.add(process.stdout.readline())
     log = SegmentLog(tmp_path)
-    assert sum(not info.closed for info in log.segments()) == 2
+    deadline_s = monotonic_s() + 10.0
+    # Each rotates its segments: for an instant one of them may have none open.
+    while sum(not info.closed for info in log.segments()) != 2:
+        assert monotonic_s() < deadline_s
     told = _kill(process)
     found = _read(tmp_path)
     assert told <= set(found)
     assert max(found.values()) == 1
     for info in log.segments():
         span = SegmentRange(info.name, 0, log.complete_end(info.name, 0))
-        assert len({event.model for event in log.read(span)}) == 1
+        assert len({event.model for event in log.read(span)}) <= 1  # none where it was killed in between
