@@ -58,3 +58,8 @@ class PointerMove:
     actor: str
     reason: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def dataset_name(model: str) -> str:
+    """The asset name of a model's datasets."""
+    return f"{model}_rows"

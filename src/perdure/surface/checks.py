@@ -18,6 +18,7 @@ from perdure.assets.model import Model
 from perdure.assets.objective import Objective
 from perdure.assets.project import Project
 from perdure.assets.source import CallableReader, Source
+from perdure.assets.version import dataset_name
 from perdure.core.errors import BadContract, nearest
 from perdure.core.units import duration_text
 
@@ -70,7 +71,6 @@ def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
 def _shared_names(project: Project) -> Iterator[CheckNote]:
     """Readings, pointers, versions and incidents are kept by an asset's name alone."""
     from perdure.loop.damage import CAPTURE
-    from perdure.loop.work.datasets import dataset_name
 
     taken = {**dict.fromkeys(project.sources, "a source"), CAPTURE: "the captured events"}
     datasets = {dataset_name(model): f"the dataset of model {model!r}" for model in project.models}

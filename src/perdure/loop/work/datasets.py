@@ -15,7 +15,7 @@ import polars as pl
 
 from perdure.assets.fields import contract_definition
 from perdure.assets.model import Model, TrainingData
-from perdure.assets.version import Version
+from perdure.assets.version import Version, dataset_name
 from perdure.core.canonical import content_hash, plain
 from perdure.core.clock import iso
 from perdure.core.errors import NotReady
@@ -44,11 +44,6 @@ class Dataset:
     plan: FeaturePlan
     """With the categories learned from the training part."""
     card: Mapping[str, Any]
-
-
-def dataset_name(model: str) -> str:
-    """The asset name of a model's datasets."""
-    return f"{model}_rows"
 
 
 def prepare_dataset(place: Workplace, model: type[Model], now: datetime) -> Dataset:
