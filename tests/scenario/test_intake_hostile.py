@@ -171,6 +171,18 @@ def test_online_and_offline_agree_on_when_a_changed_row_became_known(tmp_path: P
     assert _sky(perdure).filter(row)["_available_at"].max() == _at(1.25)
 
 
+def test_online_rows_follow_an_instant_before_what_was_taken_in(tmp_path: Path) -> None:
+    """A model is trained at day 2, and traffic is replayed from day 1 on."""
+    perdure = _open(World(n_days=3), tmp_path)
+    with perdure.hold_lease() as held:
+        perdure.loop.intake.ingest(perdure.project.source("sky"), _at(2), held.lease)
+    for day in (1, 1.5):
+        perdure.loop.materialise(_at(day))
+        [view] = perdure.place.stores.online.views()
+        newest = perdure.place.stores.online.get(view, ["north"])["north"]
+        assert newest.available_us == int(_at(day).timestamp() * 1e6)
+
+
 def test_a_late_row_that_another_process_took_in_goes_online_too(tmp_path: Path) -> None:
     world = World(n_days=4)
     perdure, row = _open(world, tmp_path), _is("north", 1 - 1 / 24)
