@@ -88,22 +88,33 @@ def from_us(us: int) -> datetime:
     return EPOCH + timedelta(microseconds=us)
 
 
-def parse_at(text: str) -> datetime:
+def parse_at(text: str, *, zone_required: bool = False) -> datetime:
     """An aware UTC instant from ISO 8601 text; a date alone means its first instant.
+
+    Without a zone the text means UTC, unless `zone_required`: ask for it where text comes from a
+    stranger, who may have meant their own.
 
     >>> parse_at("2013-03-01").isoformat()
     '2013-03-01T00:00:00+00:00'
 
     Raises:
-        DeclarationError: the text is not an ISO 8601 instant.
+        DeclarationError: the text is not an ISO 8601 instant, lies outside of the years 1 to 9999 in
+            UTC, or has no zone where one is required.
     """
+    example = "Write ISO 8601, such as 2013-03-01T06:00:00Z."
     try:
         at = datetime.fromisoformat(text)
+        if at.tzinfo is not None:
+            return at.astimezone(UTC)
     except ValueError as error:
+        raise DeclarationError(f"{text!r} is not an instant.", hint=example) from error
+    except OverflowError as error:
         raise DeclarationError(
-            f"{text!r} is not an instant.", hint="Write ISO 8601, such as 2013-03-01T06:00:00Z."
+            f"{text!r} lies outside of the years 1 to 9999 in UTC.", hint="Write an instant within them."
         ) from error
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    if zone_required:
+        raise DeclarationError(f"The instant {text!r} has no time zone.", hint=example)
+    return at.replace(tzinfo=UTC)
 
 
 def iso(at: datetime) -> str:

@@ -21,6 +21,8 @@ class WatchStatus:
     """Where the table in force came from: `ledger` or `disk`; empty before the first."""
     last_error: Mapping[str, Any] | None = None
     """The newest error while it lasts, as it goes over HTTP."""
+    left_out: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Models of a table from disk that are not served, with the error that tells why."""
     n_swaps: int = 0
     n_errors: int = 0
 

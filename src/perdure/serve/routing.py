@@ -4,10 +4,17 @@ The watcher builds a table when a pointer moved and swaps it whole; a request ta
 and works with that one to its end. A table carries the definitions of every version it names, so
 that it can be kept on disk and served from there when the ledger is gone.
 
-Shares are sticky: a row's key falls on a fixed point of [0, 1), and each arm holds a stretch of it,
-stacked in order of name from 0; the champion answers the rest. A growing share therefore only adds
-keys to its arm, on every process and after every restart. A row without a key falls on 0's hash and
-so always on the same arm.
+Shares are sticky, on every process and after every restart. Each arm draws for each key a fixed point
+of its own, and from it an alarm that rings the sooner the larger its share; the first to ring answers
+(weighted rendezvous: of exponential alarms, the first belongs to an arm with the probability of its
+share). The champion holds the share that the others leave. What follows, for any number of arms:
+
+* the keys of an arm are its share of all keys, exactly in expectation;
+* an arm that grows keeps every key it had, and one that shrinks gives back what it had taken;
+* no key moves between two arms that are not the champion unless the share of one of them changed.
+
+Stretches of one line would be simpler, and would move every arm that lies behind the one that grew.
+A row without a key goes by the empty key, and so always to the same arm.
 """
 
 from __future__ import annotations
@@ -15,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from math import inf, log1p
 from typing import Any
 
 from perdure.assets.version import CHAMPION, SHADOW, Pointer, Version
@@ -22,29 +30,28 @@ from perdure.core.canonical import plain
 from perdure.core.clock import parse_at
 
 _POINTS = float(2**53)
+_ROUNDING = 1e-12  # shares that sum to 1 but for this leave nothing to the champion
 
 
-def share_point(asset: str, key: str) -> float:
-    """Where a key of an asset falls in [0, 1): evenly spread, the same on every machine.
+def share_point(asset: str, arm: str, key: str) -> float:
+    """Where a key of an asset falls in [0, 1) for one arm: evenly spread, the same on every machine.
 
-    Cost: about 1 µs.
+    Points of different arms have nothing to do with each other. Cost: about 1 µs.
 
-    >>> round(share_point("air_time", "AA1"), 6)
-    0.706193
+    >>> round(share_point("air_time", "challenger", "AA1"), 6)
+    0.296492
     """
-    digest = blake2b(f"{asset}\0{key}".encode(), digest_size=8).digest()
+    digest = blake2b(f"{asset}\0{arm}\0{key}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "big") >> 11) / _POINTS
 
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One pointer as a route uses it: it takes the keys on `start <= point < end`."""
+    """One pointer as a route uses it, with the share of the keys that it really gets."""
 
     name: str
     version: str
     share: float
-    start: float = 0.0
-    end: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,23 +61,20 @@ class Route:
     model: str
     champion: Arm
     arms: tuple[Arm, ...] = ()
-    """Pointers with a share, beside the champion; their stretches do not overlap."""
+    """Pointers with a share, beside the champion; all shares sum to 1."""
     shadow: Arm | None = None
     """Predicts and is recorded, and never answers."""
 
     def choose(self, key: str) -> Arm:
-        """The arm that answers a row of that key."""
-        if self.arms:
-            point = share_point(self.model, key)
-            for arm in self.arms:
-                if arm.start <= point < arm.end:
-                    return arm
-        return self.champion
+        """The arm that answers a row of that key. Cost: about 1.2 µs an arm, the champion one of them; nothing without arms."""
+        if not self.arms:
+            return self.champion
+        return min((self.champion, *self.arms), key=lambda arm: _alarm(self.model, arm, key))
 
     def shadows(self, key: str) -> bool:
         """Whether the shadow sees a row of that key."""
         shadow = self.shadow
-        return shadow is not None and (shadow.share >= 1.0 or share_point(self.model, key) < shadow.share)
+        return shadow is not None and (shadow.share >= 1.0 or share_point(self.model, SHADOW, key) < shadow.share)
 
     def every_arm(self) -> tuple[Arm, ...]:
         """Champion, arms and shadow."""
@@ -86,27 +90,32 @@ class RoutingTable:
     versions: Mapping[str, Version] = field(default_factory=dict)
 
 
+def _alarm(model: str, arm: Arm, key: str) -> float:
+    """When the arm's alarm for a key rings: exponential with the rate of its share; never without a share."""
+    return -log1p(-share_point(model, arm.name, key)) / arm.share if arm.share > 0.0 else inf
+
+
 def _route(model: str, pointers: list[Pointer]) -> Route | None:
-    champion: Arm | None = None
-    shadow: Arm | None = None
-    arms: list[Arm] = []
-    start = 0.0
-    for pointer in sorted(pointers, key=lambda each: each.name):
-        if pointer.name == CHAMPION:
-            champion = Arm(CHAMPION, pointer.version, 1.0)
-        elif pointer.name == SHADOW:
-            shadow = Arm(SHADOW, pointer.version, pointer.share)
-        elif pointer.share > 0.0:
-            end = min(1.0, start + pointer.share)
-            arms.append(Arm(pointer.name, pointer.version, pointer.share, start, end))
-            start = end
+    named = {pointer.name: pointer for pointer in pointers}
+    champion, shadow = named.pop(CHAMPION, None), named.pop(SHADOW, None)
     if champion is None:
         return None
-    return Route(model, champion, tuple(arms), shadow if shadow and shadow.share > 0.0 else None)
+    left = 1.0
+    arms: list[Arm] = []
+    for name, pointer in sorted(named.items()):
+        share = min(pointer.share, left)
+        if share > 0.0:
+            arms.append(Arm(name, pointer.version, share))
+            left -= share
+    seen = Arm(SHADOW, shadow.version, shadow.share) if shadow is not None and shadow.share > 0.0 else None
+    return Route(model, Arm(CHAMPION, champion.version, left if left > _ROUNDING else 0.0), tuple(arms), seen)
 
 
 def build_routes(pointers: Iterable[Pointer], models: Iterable[str]) -> dict[str, Route]:
-    """A route for each of `models` that has a champion; pointers of other assets are left out."""
+    """A route for each of `models` that has a champion; pointers of other assets are left out.
+
+    Where shares sum to more than 1, arms get theirs in order of name until nothing is left.
+    """
     served = set(models)
     by_model: dict[str, list[Pointer]] = {}
     for pointer in pointers:

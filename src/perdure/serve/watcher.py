@@ -4,7 +4,8 @@ One thread, started with the server. It polls the ledger's sequence number, whic
 the pointers only when that number changed. Whatever goes wrong (ledger locked, gone or corrupt, a
 blob that does not match, a version that cannot be loaded) leaves the table in force as it is, is
 logged once, shown in `/readyz` and `/metrics`, and tried again. A server that starts without a
-ledger takes the table that was kept on disk.
+ledger takes the table that was kept on disk, without the models that only a pickle can answer; once
+the ledger is read, nothing of the table on disk is in force any more.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from perdure.serve.live import Live
 from perdure.serve.routing import RoutingTable, build_routes, version_ids
 from perdure.serve.servable import Loader, ServingTable
 from perdure.serve.table_file import read_table, write_table
-from perdure.stores.ledger.protocols import Ledger
+from perdure.stores.ledger.protocols import Ledger, LedgerSession
 
 log = logging.getLogger("perdure.serve")
 
@@ -94,17 +95,22 @@ class Watcher:
     def _follow(self, ledger: Ledger) -> None:
         """Put the pointers in force, and keep the table on disk; each is done only while it is not done."""
         serving = self._parts.live.serving
+        known: frozenset[str] = frozenset()
         with ledger.read() as session:
             generation = session.pointers.generation()
             routes = build_routes(session.pointers.list(), self._parts.models)
-            # Routes are compared too: the ledger may be another one than the table on disk came from.
-            if serving is not None and (generation, routes) == (serving.table.generation, serving.table.routes):
-                table = serving.table
+            # A table from disk is never taken for the ledger's: its versions may be anything.
+            in_force = serving.table if serving is not None and self._parts.live.status.source == "ledger" else None
+            # Routes are compared too: the ledger may have been replaced by another one.
+            if in_force is not None and (generation, routes) == (in_force.generation, in_force.routes):
+                table = in_force
             else:
                 versions = {name: session.registry.get_version(name) for name in sorted(version_ids(routes))}
                 table = RoutingTable(generation, routes, versions)
-        if serving is None or table is not serving.table:
-            self._put_in_force(self._parts.loader.load(table), last_error=None, source="ledger")
+                known = _known_artifacts(session, table)
+        if table is not in_force:
+            serving = self._parts.loader.load(table, known=known)
+            self._put_in_force(serving, last_error=None, source="ledger", left_out={})
         if table is not self._kept:
             write_table(self._parts.table_path, table)
             self._kept = table
@@ -126,7 +132,7 @@ class Watcher:
         else:
             self._seen = None
         self._report(ledger_reachable=reachable, last_error=_as_dict(error), n_errors=live.status.n_errors + 1)
-        if live.serving is None:
+        if live.serving is None or (reachable and live.status.left_out):
             contained(self._take_kept_table, lambda kept: log.warning("No table to serve from yet: %s", kept))
 
     def _still_reachable(self) -> bool:
@@ -139,8 +145,16 @@ class Watcher:
 
     def _take_kept_table(self) -> None:
         table = read_table(self._parts.table_path, self._parts.models)
-        self._put_in_force(self._parts.loader.load(table), source="disk")
-        self._kept = table
+        known: frozenset[str] = frozenset()
+        ledger = self._ledger
+        if ledger is not None:  # it can be read, but what it names now cannot be loaded
+            with ledger.read() as session:
+                known = _known_artifacts(session, table)
+        serving, left_out = self._parts.loader.load_allowed(table, known=known)
+        for error in left_out.values():
+            log.warning("Not served from the table on disk: %s", error)
+        reasons = {model: error.as_dict() for model, error in left_out.items()}
+        self._put_in_force(serving, source="disk", left_out=reasons)
 
     def _close_ledger(self) -> None:
         ledger, self._ledger = self._ledger, None
@@ -150,6 +164,12 @@ class Watcher:
     def _report(self, **changes: Any) -> None:
         live = self._parts.live
         live.status = replace(live.status, **changes)
+
+
+def _known_artifacts(session: LedgerSession, table: RoutingTable) -> frozenset[str]:
+    """The digests among those of the table's versions that the ledger holds."""
+    named = {digest for version in table.versions.values() for digest in version.artifacts.values()}
+    return frozenset(digest for digest in named if session.registry.find_artifact(digest) is not None)
 
 
 def _as_dict(error: Exception) -> dict[str, Any]:

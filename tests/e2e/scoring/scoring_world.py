@@ -62,7 +62,7 @@ class Weather(Contract):
 
 class Landing(Contract):
     trip_id: str
-    air_time_min: float
+    air_time_min: Annotated[float, Field(gt=0, le=2_000)]
     landed_at: datetime
 
 

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import scoring_world
-from scoring_world import AirTime, Client, World, hammering, trip
+from scoring_world import MOODY, AirTime, Client, Fares, World, hammering, trip
 
 from perdure import Contract
 from perdure.assets.version import Pointer
+from perdure.core.canonical import content_hash
 from perdure.core.ids import Digest
+from perdure.stores.blobs.files import FileBlobs
 from perdure.stores.capture.events import Predictions
 from perdure.stores.ledger.sqlite import SqliteLedger
 
@@ -120,6 +124,129 @@ def test_a_server_that_starts_without_a_ledger_serves_the_kept_table(champion, s
         assert (after["version"], after["value"]) == (version, before["value"])
         ready = client.get("/readyz")
         assert (ready.status, ready.json["source"], ready.json["ledger_reachable"]) == (200, "disk", False)
+
+
+def forge(world: World, change: Callable[[dict[str, Any]], None]) -> None:
+    """Edit every version of the kept table, with a checksum that matches."""
+    kept = json.loads(world.table_path.read_text())
+    for version in kept["table"]["versions"].values():
+        change(version)
+    kept["digest"] = content_hash(kept["table"])
+    world.table_path.write_text(json.dumps(kept))
+
+
+class Planted:
+    """Touches a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def planted(champion) -> tuple[World, Path, str]:
+    """A world whose blobs hold a pickle that no version names; the file it touches; its digest."""
+    world, _ = champion
+    with world.serving():
+        pass
+    proof = world.root / "ran"
+    return world, proof, FileBlobs(world.root / "blobs").put(pickle.dumps(Planted(proof)))
+
+
+def test_a_pickle_that_was_written_into_the_kept_table_is_not_opened(planted):
+    world, proof, digest = planted
+
+    def as_pickle(version: dict[str, Any]) -> None:
+        version["definition"] |= {"runtime": "native", "native_format": "pickle"}
+        version["artifacts"]["native"] = digest
+
+    forge(world, as_pickle)
+    remove_ledger(world)
+    with world.serving() as client:
+        ready = client.get("/readyz")
+        assert (ready.status, ready.json["left_out"]["air_time"]["code"]) == (503, "refused.untrusted_artifact")
+        answer = client.predict(trip())
+        assert (answer.status, "pickle" in answer.error["message"]) == (503, True)
+    assert not proof.exists()
+
+
+def test_a_pickle_that_was_written_into_the_kept_table_explains_nothing(planted):
+    world, proof, digest = planted
+
+    def as_pickle(version: dict[str, Any]) -> None:
+        version["definition"]["native_format"] = "pickle"
+        version["artifacts"]["native"] = digest
+
+    forge(world, as_pickle)
+    remove_ledger(world)
+    with world.serving() as client:
+        assert client.predict(trip()).status == 200, "ONNX needs no pickle"
+        answer = client.predict(trip(), query="?explain=true")
+        assert (answer.status, answer.error["code"]) == (403, "refused.untrusted_artifact")
+    assert not proof.exists()
+
+
+def test_what_was_written_into_the_kept_table_is_gone_once_the_ledger_can_be_read(champion):
+    world, version = champion
+    (other,) = world.found(1)
+    with world.serving() as client:
+        before = client.predict(trip()).first["value"]
+    forge(world, lambda version: version.update(artifacts=dict(other.artifacts)))
+    with ExitStack() as stack:
+        with locked(world, "EXCLUSIVE"):
+            client = stack.enter_context(world.serving())
+            assert client.predict(trip()).first["value"] != before
+        client.wait_until(lambda ready: ready["source"] == "ledger")
+        assert client.predict(trip()).first["value"] == before
+        assert client.predict(trip(), query="?explain=true").status == 200
+    assert list(json.loads(world.table_path.read_text())["table"]["versions"]) == [version]
+    assert json.loads(world.table_path.read_text())["table"]["versions"][version]["artifacts"] != other.artifacts
+
+
+def test_a_version_that_runs_from_a_pickle_is_served_as_long_as_the_ledger_vouched_for_it_once(world):
+    """In the process that read the ledger it stays; from disk it waits, and other models do not wait with it."""
+    models = {"air_time": AirTime, "fares": Fares}
+    (moody,), (fares,) = world.found(MOODY), world.found(0, model=Fares)
+    world.point(Pointer("air_time", "champion", moody.id), Pointer("fares", "champion", fares.id))
+    kept = {}
+    with world.serving(models=models) as client:
+        kept = {path: path.read_bytes() for path in world.root.glob("ledger.db*")}
+        remove_ledger(world)
+        client.wait_until(lambda ready: not ready["ledger_reachable"])
+        assert client.predict(trip()).status == 200
+    with world.serving(models=models) as client:
+        ready = client.get("/readyz")
+        assert (ready.status, ready.json["without_champion"]) == (503, ["air_time"])
+        assert moody.id in ready.json["left_out"]["air_time"]["message"]
+        assert client.predict(trip(), model="fares").status == 200
+        for path, content in kept.items():
+            path.write_bytes(content)
+        client.wait_until(lambda ready: ready["ready"] and ready["source"] == "ledger" and not ready["left_out"])
+        assert client.predict(trip()).status == 200
+
+
+def test_a_kept_table_is_served_with_its_pickles_when_the_ledger_knows_them_but_names_what_cannot_be_loaded(world):
+    moody, other = world.found(MOODY, 1)
+    world.point(Pointer("air_time", "champion", moody.id))
+    with world.serving():
+        pass
+    world.point(Pointer("air_time", "champion", other.id))
+    blob = next(path for path in (world.root / "blobs").rglob(other.artifacts["onnx"]) if path.is_file())
+    blob.unlink()
+    with world.serving() as client:
+        ready = client.get("/readyz").json
+        assert (ready["ready"], ready["source"], ready["ledger_reachable"]) == (True, "disk", True)
+        assert client.predict(trip()).first["version"] == moody.id
+    kept = {path: path.read_bytes() for path in world.root.glob("ledger.db*")}
+    remove_ledger(world)
+    with world.serving() as client:
+        assert client.get("/readyz").json["without_champion"] == ["air_time"]
+        for path, content in kept.items():
+            path.write_bytes(content)
+        client.wait_until(lambda ready: ready["ready"] and ready["source"] == "disk" and not ready["left_out"])
+        assert client.predict(trip()).first["version"] == moody.id
 
 
 def test_a_server_without_ledger_and_table_answers_503_and_serves_as_soon_as_there_is_a_release(world):

@@ -239,67 +239,6 @@ def test_domain_time_is_refused_outside_a_replay(client):
     assert "replay" in answer.error["hint"]
 
 
-# ------------------------------------------------------------------------------------------------ labels
-
-
-def test_labels_are_accepted_by_prediction_id_and_by_key_and_recorded(served):
-    world, client = served
-    prediction_id = client.predict(trip(7)).first["id"]
-    known_at = iso(SERVED_AT + timedelta(hours=5))
-    answer = client.post_labels(
-        [{"prediction_id": prediction_id, "value": 130}, {"key": "t7", "value": 131.5, "known_at": known_at}]
-    )
-    assert (answer.status, answer.json) == (202, {"accepted": 2})
-    event = [event for event in world.captured() if isinstance(event, Labels)][-1]
-    by_id, by_key = event.rows
-    assert (by_id.prediction_id, by_id.key, by_id.value, by_id.known_us) == (
-        prediction_id,
-        "",
-        130.0,
-        event.received_us,
-    )
-    assert (by_key.prediction_id, by_key.key, by_key.known_us) == ("", "t7", to_us(SERVED_AT + timedelta(hours=5)))
-
-
-def test_bad_labels_are_422_with_the_error_of_each_and_none_is_recorded(served):
-    world, client = served
-    n_before = sum(isinstance(event, Labels) for event in world.captured())
-    answer = client.post_labels(
-        [
-            {"key": "t1", "value": 1.0},
-            {"key": "t1", "value": "long"},
-            {"value": 2.0},
-            {"key": "t1", "prediction_id": "p_1", "value": 2.0},
-            {"key": "t1", "value": 2.0, "known_at": "tomorrow"},
-            {"key": "t1", "value": 2.0, "colour": "red"},
-            7,
-        ]
-    )
-    assert (answer.status, answer.error["code"]) == (422, "contract.row")
-    assert [error["row"] for error in answer.error["facts"]["errors"]] == [1, 2, 3, 4, 5, 6]
-    assert answer.error["facts"]["errors"][0]["field"] == "value"
-    assert sum(isinstance(event, Labels) for event in world.captured()) == n_before
-
-
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"{", 400),
-        (b'{"model": "\xff", "labels": []}', 400),
-        (b'{"model": "air_time"}', 422),
-        (b'{"model": "air_time", "labels": 3}', 422),
-        (b'{"model": "air_tme", "labels": []}', 404),
-        (b'{"model": "air_time", "labels": [' + b'{"key": "t", "value": 1},' * 50 + b'{"key": "t", "value": 1}]}', 413),
-        (b'{"model": "air_time", "labels": [{"key": "t", "value": ' + b"9" * 400 + b"}]}", 422),
-        (b'{"model": "air_time", "labels": ' + b"[" * 5_000 + b"]" * 5_000 + b"}", 400),
-    ],
-)
-def test_a_body_of_labels_that_means_nothing_is_a_clear_4xx(client, body, status):
-    answer = client.ask("POST", "/v1/labels", body)
-    assert answer.status == status
-    assert set(answer.error) == {"code", "message", "hint", "facts"}
-
-
 # ------------------------------------------------------------------------------------------------ reports
 
 
@@ -350,6 +289,8 @@ def test_a_replay_takes_the_time_from_each_request(world):
         missing = client.predict(trip())
         assert (missing.status, "perdure-now" in missing.error["message"]) == (400, True)
         assert client.predict(trip(), perdure_now="noon").status == 400
+        outside = client.predict(trip(), perdure_now="0001-01-01T00:00:00+14:00")
+        assert (outside.status, "years 1 to 9999" in outside.error["message"]) == (400, True)
         assert client.post_labels([{"key": "t1", "value": 1.0}]).status == 400
         assert client.post_labels([{"key": "t1", "value": 1.0}], perdure_now=iso(later)).status == 202
     served = [event.served_us for event in world.captured() if isinstance(event, Predictions)]

@@ -60,6 +60,21 @@ def test_text_without_a_zone_means_utc() -> None:
     assert parse_at("2013-03-01T06:00:00") == datetime(2013, 3, 1, 6, tzinfo=UTC)
 
 
+def test_text_without_a_zone_is_refused_where_a_zone_is_required() -> None:
+    with pytest.raises(DeclarationError, match=r"no time zone.*2013-03-01T06:00:00Z"):
+        parse_at("2013-03-01T06:00:00", zone_required=True)
+
+    at = parse_at("2013-03-01T06:00:00+02:00", zone_required=True)
+
+    assert (at, at.tzinfo) == (datetime(2013, 3, 1, 4, tzinfo=UTC), UTC)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-00:01"])
+def test_an_instant_that_utc_cannot_spell_is_refused(text: str) -> None:
+    with pytest.raises(DeclarationError, match="years 1 to 9999"):
+        parse_at(text)
+
+
 def test_the_machine_tells_one_time_in_three_ways() -> None:
     before = machine_us()
     told = [to_us(machine_now()), to_us(MachineClock().now())]

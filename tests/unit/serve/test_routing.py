@@ -68,8 +68,27 @@ def test_a_share_of_zero_gets_nothing_and_shares_over_one_leave_nothing_to_the_c
 
 
 def test_a_key_keeps_its_point_over_processes_and_releases():
-    assert share_point("air_time", "2013-03-01/UA/1545") == 0.25507580465211444
-    assert share_point("air_time", "x") != share_point("fares", "x")
+    assert share_point("air_time", "challenger", "2013-03-01/UA/1545") == 0.3737543700422514
+    assert (
+        len({share_point("air_time", "a", "x"), share_point("air_time", "b", "x"), share_point("fares", "a", "x")}) == 3
+    )
+
+
+def test_arms_say_what_they_really_get():
+    shares = {"a": 0.1, "b": 0.2, "c": 0.7, "d": 0.4}
+    route = build_routes(
+        [POINTERS[0], *(Pointer("air_time", name, f"air_time@{name}", share) for name, share in shares.items())],
+        ["air_time"],
+    )["air_time"]
+    assert [(arm.name, arm.share) for arm in route.arms] == [("a", 0.1), ("b", 0.2), ("c", pytest.approx(0.7))]
+    assert route.champion.share == 0.0, "what rounding leaves is not a share"
+    assert {route.choose(f"{n}").name for n in range(300)} == {"a", "b", "c"}
+
+
+def test_the_shadow_sees_keys_of_every_arm():
+    route = build_routes(POINTERS, ["air_time"])["air_time"]
+    seen = [route.choose(key).name for key in map(str, range(4000)) if route.shadows(key)]
+    assert seen.count("challenger") / len(seen) == pytest.approx(0.2, abs=0.03)
 
 
 def table() -> RoutingTable:

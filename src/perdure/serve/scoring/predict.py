@@ -219,6 +219,9 @@ class PredictHandler:
             raise NotReady("No routing table is loaded yet.", hint="See /readyz for the reason; try again soon.")
         route = serving.table.routes.get(model)
         if route is None:
+            why = self._live.status.left_out.get(model)
+            if why is not None:
+                raise NotReady(why["message"], hint=why["hint"], delay_s=5.0, model=model)
             raise NotReady(
                 f"Model {model!r} has no released version.",
                 hint=f"Train and release one: perdure train {model}, then perdure apply.",

@@ -40,6 +40,7 @@ class Reports:
             "source": status.source,
             "models": {name: _versions(routes[name]) if name in routes else None for name in self._models},
             "without_champion": missing,
+            "left_out": status.left_out,
             "ledger_reachable": status.ledger_reachable,
             "last_error": status.last_error,
             "captures_lost": self._taps.n_lost,
@@ -81,9 +82,4 @@ def _versions(route: Route) -> dict[str, str]:
 
 
 def _arms(route: Route) -> list[dict[str, Any]]:
-    taken = sum(arm.end - arm.start for arm in route.arms)
-    shares = {route.champion.name: 1.0 - taken}
-    return [
-        {"name": arm.name, "version": arm.version, "share": shares.get(arm.name, arm.share)}
-        for arm in route.every_arm()
-    ]
+    return [{"name": arm.name, "version": arm.version, "share": arm.share} for arm in route.every_arm()]
