@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from perdure.assets.source import Source, csv, parquet
     from perdure.core.units import days, hours, minutes, per_day, per_month, per_week, weeks
     from perdure.surface.examples import run_demo
-    from perdure.surface.sdk import init_project, open_project
+    from perdure.surface.sdk import Perdure, init_project, open_project
 
 __version__ = "0.1.0"
 
@@ -43,6 +43,7 @@ _HOME = {
     "Label": "perdure.assets.model",
     "Model": "perdure.assets.model",
     "Objective": "perdure.assets.objective",
+    "Perdure": "perdure.surface.sdk",
     "Policy": "perdure.assets.policy",
     "Project": "perdure.assets.project",
     "Source": "perdure.assets.source",
@@ -79,6 +80,7 @@ __all__ = [
     "Label",
     "Model",
     "Objective",
+    "Perdure",
     "Policy",
     "Project",
     "Source",

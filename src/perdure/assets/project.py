@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
@@ -21,6 +22,21 @@ class Project:
     sources: Mapping[str, Source] = field(default_factory=dict)
     views: Mapping[str, FeatureView] = field(default_factory=dict)
     models: Mapping[str, type[Model]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, *models: type[Model]) -> Self:
+        """These models with everything that they name: for a notebook, where there is no package to load."""
+        views = [view for model in models for view in model.features]
+        sources = [source for model in models for source in (model.rows, model.label.source)]
+        sources += [view.source for view in views if view.source is not None]
+        contracts = [*(model.contract for model in models), *(source.contract for source in sources)]
+        return cls(
+            name=name,
+            contracts={contract.__name__: contract for contract in contracts},
+            sources={source.name: source for source in sources},
+            views={view.name: view for view in views},
+            models={model.name: model for model in models},
+        )
 
     def model(self, name: str) -> type[Model]:
         """The model of that name.

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import machine_now, parse_at
 from perdure.core.errors import not_found
-from perdure.core.settings import Settings, load_settings
+from perdure.core.settings import ProjectSettings, Settings, load_settings
 from perdure.durable.lease import hold
 from perdure.surface.records import AssetStatus, Change, Health, RunRow, Status
 
@@ -81,14 +81,22 @@ def init_project(
 
 
 class Perdure:
-    """One project with its stores. Make one by `open_project`, or in a notebook from a `Project` made by hand."""
+    """One project with its stores.
+
+    Make one by `open_project`; in a notebook by `Perdure(folder, project=Project.of("rides", Minutes))`.
+    """
 
     def __init__(
-        self, folder: Path, settings: Settings, *, project: Project | None = None, actor: str | None = None
+        self,
+        folder: str | Path,
+        settings: Settings | None = None,
+        *,
+        project: Project | None = None,
+        actor: str | None = None,
     ) -> None:
-        self.folder = folder
-        self.settings = settings
-        self.actor = actor or settings.project.actor
+        self.folder = Path(folder)
+        self.settings = settings or Settings(ProjectSettings(project.name if project else "default"))
+        self.actor = actor or self.settings.project.actor
         self._given = project
 
     @cached_property

@@ -118,7 +118,7 @@ class TestRound:
             "  online    7 rows written",
             "  lost      3 events that could not be captured",
             "  opened shop, since 2025-03-01 08:00:00: 3 events were lost [disk full]  (inc_1)",
-            "  asset  state   objective                               reading  95% interval        n",
+            "  asset  state   objective                               reading  interval            n",
             "  shop   broken  mae over 7d by origin <= 9  origin=EWR    12.00  11.00 to 13.00  1,200",
             "  shop   unsure  mae over 7d by origin <= 9  origin=JFK        –                  1,200",
         ]
@@ -148,7 +148,7 @@ def test_status_shows_arms_states_incidents_and_the_quarantine(capsys):
         "orders  2025-03-01 08:00:00 UTC, loop run by host:7\n"
         "\n"
         "model shop  owner me, champion shop@1, challenger shop@2 10%\n"
-        "  state    objective                               reading  95% interval        n  owed to\n"
+        "  state    objective                               reading  interval            n  owed to\n"
         "  broken   mae over 7d by origin <= 9  origin=EWR    12.00  11.00 to 13.00  1,200  crew planning\n"
         "  not yet  drift over 7d unharmful\n"
         "\n"

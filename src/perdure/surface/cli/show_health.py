@@ -35,7 +35,7 @@ _HEALTH = {
     "state": Column("state", ()),
     "objective": Column("objective", ()),
     "reading": Column("reading", (), right=True),
-    "interval": Column("95% interval", (), spare=1),
+    "interval": Column("interval", (), spare=1),
     "n": Column("n", (), right=True, spare=2),
     "owed": Column("owed to", (), spare=3),
 }
