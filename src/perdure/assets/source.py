@@ -99,8 +99,11 @@ class Source:
         event_at: field with the instant the row is about.
         available_at: field with the instant from which the row could be known, or the delay after
             `event_at`. The default is no delay.
-        key: fields that identify a row; of duplicates the one that became available last counts.
-        every: how often new rows are looked for.
+        key: fields that, with `event_at`, identify a row: of those that are equal in both, the one that
+            became available last counts, and one that was corrected and is put back counts again. A
+            correction that moves `event_at` is a row of its own beside the old one.
+        every: how often new rows are taken in. A source of stored features is looked at in every round,
+            and what came late is taken in at once.
         healthy: objectives such as `freshness_h(over=days(1)) <= 6`.
         owner: who is asked when the feed breaks.
     """

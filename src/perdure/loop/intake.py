@@ -23,11 +23,21 @@ import polars as pl
 from perdure.assets.source import Source
 from perdure.core.canonical import plain
 from perdure.core.clock import machine_now, parse_at
+from perdure.core.errors import NotFound
 from perdure.loop.failures import Failures
 from perdure.loop.protocols import Workplace
-from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, INSTANT, Feeds, JudgedRows, known_span
-from perdure.stores.lake.protocols import AppTransaction
-from perdure.stores.ledger.protocols import Lease
+from perdure.loop.work.feed import (
+    AVAILABLE_AT,
+    EVENT_AT,
+    INSTANT,
+    Feeds,
+    JudgedRows,
+    declared_available_at,
+    known_span,
+)
+from perdure.loop.work.kept import KeptRows
+from perdure.stores.lake.protocols import AppTransaction, Lake
+from perdure.stores.ledger.protocols import Lease, Ledger
 from perdure.stores.online.protocols import OnlineRow
 
 _CURSOR = "intake/"
@@ -103,16 +113,29 @@ class Intake:
         self._place = place
         self._feeds = feeds
 
-    def due(self, source: Source, now: datetime) -> bool:
-        """True when `source.every` has passed since the last time, or a batch was left unfinished."""
+    def due(self, source: Source, now: datetime, *, online: bool = False) -> bool:
+        """True when `source.every` has passed since the last time, or a batch was left unfinished.
+
+        Args:
+            source: whose rows may be due.
+            now: domain time.
+            online: its rows are brought online whatever `every` says. It is looked at, and late rows are due
+                at once, so that no join of the past sees them after a crash either.
+
+        Raises:
+            BadSource: it was looked at, and cannot be read.
+        """
         cursor = self._cursor(source)
-        if cursor.until is None or cursor.intent is not None:
+        if cursor.until is None or cursor.intent is not None or now - cursor.until >= source.every:
             return True
-        return now - cursor.until >= source.every
+        if online:
+            self._feeds.rows(source, now)
+        late_at = self._feeds.late_at(source)
+        return late_at is not None and late_at >= cursor.until
 
     def known_until(self, source: Source) -> datetime | None:
         """The instant up to which the lake has the source's rows; None before the first time."""
-        return self._cursor(source).until
+        return known_until(self._place.stores.ledger, source.name)
 
     def late_batches(self) -> dict[str, int]:
         """How many batches of each source brought late rows; one look at the ledger."""
@@ -127,7 +150,7 @@ class Intake:
             BadSource: the source cannot be read; nothing was changed.
             LostLease: another worker took over, and finishes what this one began.
         """
-        rows, cursor, before = self._feeds.rows(source), self._cursor(source), Ingested(source.name, 0, 0, 0)
+        rows, cursor, before = self._feeds.rows(source, now), self._cursor(source), Ingested(source.name, 0, 0, 0)
         if cursor.intent is not None:
             cursor, before = self._take(source, rows, cursor, cursor.intent, lease)
         if cursor.until is not None and now < cursor.until:
@@ -160,13 +183,14 @@ class Intake:
         if intent.late and cursor.until is None:
             fresh = self._unknown(source, fresh)
         elif intent.late and cursor.until is not None:
-            late = self._unknown(source, rows.between(None, cursor.until)).known_from(intent.until)
+            past = rows.between(None, cursor.until)
+            late = self._unknown(source, past, taken_back=True).known_from(intent.until)
+        n_late = late.n_rows + _n_found_late(source, fresh.good)
         good, bad = (pl.concat(part, how="diagonal") for part in ((fresh.good, late.good), (fresh.bad, late.bad)))
         self._append(source, intent, good, bad)
-        n_late = cursor.n_late + int(late.n_rows > 0)
-        done = _Cursor(intent.until, intent.batch, intent.seen, n_late)
+        done = _Cursor(intent.until, intent.batch, intent.seen, cursor.n_late + int(n_late > 0))
         self._put_cursor(source, done, intent.until, lease)
-        return done, Ingested(source.name, good.height, bad.height, late.n_rows)
+        return done, Ingested(source.name, good.height, bad.height, n_late)
 
     def _append(self, source: Source, intent: _Intent, good: pl.DataFrame, bad: pl.DataFrame) -> None:
         (table, app), (quarantine, quarantine_app) = _appends(source)
@@ -178,28 +202,45 @@ class Intake:
             frame = _quarantined(_origin(source), bad, intent.until, intent.batch)
             lake.append(quarantine, frame, transaction=AppTransaction(quarantine_app, intent.batch))
 
-    def _unknown(self, source: Source, rows: JudgedRows) -> JudgedRows:
+    def _unknown(self, source: Source, rows: JudgedRows, *, taken_back: bool = False) -> JudgedRows:
         """Those of the rows that the lake does not have, compared by the fields that it keeps."""
         lake, good, bad = self._place.stores.lake, rows.good, rows.bad
-        table, fields = table_of(source.name), list(source.contract.model_fields)
-        if lake.version(table) is not None and good.height:
-            kept = lake.read(table)
-            common = [name for name in fields if name in kept.columns]
-            known = kept.select(pl.col(name).cast(good.schema[name], strict=False) for name in common)
-            good = good.join(known, on=common, how="anti", nulls_equal=True, maintain_order="left")
+        kept = kept_rows(lake, source, good)
+        if kept is not None:
+            good = pl.concat([kept.lacks(good), kept.taken_back(good)] if taken_back else [kept.lacks(good)])
         if lake.version("quarantine") is not None and bad.height:
-            kept = lake.read("quarantine", columns=["origin", "row"])
-            bad = bad.join(kept.filter(pl.col("origin") == _origin(source)), on="row", how="anti")
+            known = lake.read("quarantine", columns=["origin", "row"])
+            bad = bad.join(known.filter(pl.col("origin") == _origin(source)), on="row", how="anti")
         return JudgedRows(good, bad)
 
     def _cursor(self, source: Source) -> _Cursor:
-        with self._place.stores.ledger.read() as session:
-            return _Cursor.from_json(session.cursors.get(_CURSOR + source.name))
+        return _read_cursor(self._place.stores.ledger, source.name)
 
     def _put_cursor(self, source: Source, cursor: _Cursor, at: datetime, lease: Lease | None) -> None:
         ledger = self._place.stores.ledger
         with ledger.transaction(actor=self._place.actor, at=at, reason="intake", lease=lease) as session:
             session.cursors.put(_CURSOR + source.name, plain(cursor))
+
+
+def known_until(ledger: Ledger, source: str) -> datetime | None:
+    """The instant up to which the lake has a source's rows; None before the first time."""
+    return _read_cursor(ledger, source).until
+
+
+def _read_cursor(ledger: Ledger, source: str) -> _Cursor:
+    with ledger.read() as session:
+        return _Cursor.from_json(session.cursors.get(_CURSOR + source))
+
+
+def kept_rows(lake: Lake, source: Source, like: pl.DataFrame) -> KeptRows | None:
+    """What the lake has of a source, to compare rows with; None where it has no table."""
+    table = table_of(source.name)
+    return None if lake.version(table) is None else KeptRows(source, lake.read(table), like)
+
+
+def _n_found_late(source: Source, good: pl.DataFrame) -> int:
+    """Rows that do not count from the instant that they declare."""
+    return good.filter(pl.col(AVAILABLE_AT) != declared_available_at(source)).height
 
 
 def _origin(source: Source) -> str:
@@ -255,6 +296,22 @@ class OnlineView:
     compute: Callable[[pl.DataFrame], Sequence[MaterialisedRow]]
 
 
+@dataclass(frozen=True, slots=True)
+class LostView:
+    """A stored view that a released version pins and whose source is not declared any more."""
+
+    id: str
+    source: str
+
+    def error(self) -> NotFound:
+        """What is told of it in every round, until the source is declared again or the version is replaced."""
+        return NotFound(
+            f"View {self.id} of a released version reads source {self.source!r}, which is not declared any more: "
+            "its online rows stay as they are.",
+            hint="Declare the source again, or release a version that does without it.",
+        )
+
+
 class Materialiser:
     """Keeps the online rows of every stored view as new as what is known at an instant."""
 
@@ -265,10 +322,10 @@ class Materialiser:
         self._done: dict[str, datetime] = {}
         self._late: dict[str, int] = {}
 
-    def run(self, views: Iterable[OnlineView], now: datetime, *, failures: Failures | None = None) -> int:
+    def run(self, views: Iterable[OnlineView | LostView], now: datetime, *, failures: Failures | None = None) -> int:
         """Write what became available until `now`; returns the number of rows written.
 
-        A view that cannot be computed stops no other. Cost: the rows that are new since the last
+        A view that cannot be computed, or has lost its source, stops no other. Cost: the rows that are new since the last
         call; after a restart, one pass over each source's table.
 
         Raises:
@@ -278,21 +335,23 @@ class Materialiser:
         kept, n_rows = Failures() if failures is None else failures, 0
         for view in views:
             with kept.kept():
+                if isinstance(view, LostView):
+                    raise view.error()
                 n_rows += self._bring(view, now)
         if failures is None:
             kept.raise_first()
         return n_rows
 
-    def take_late(self, views: Iterable[OnlineView]) -> None:
+    def take_late(self, views: Iterable[OnlineView | LostView]) -> None:
         """Begin anew where intake took late rows, here or in another process, since the last call."""
         late = self._intake.late_batches()
         for view in views:
-            if late.get(view.source.name, 0) != self._late.get(view.source.name, 0):
+            if isinstance(view, OnlineView) and late.get(view.source.name, 0) != self._late.get(view.source.name, 0):
                 self._done.pop(view.id, None)
         self._late = late
 
     def _bring(self, view: OnlineView, now: datetime) -> int:
-        done, feed, n_rows = self._done.get(view.id), self._feeds.rows(view.source), 0
+        done, feed, n_rows = self._done.get(view.id), self._feeds.rows(view.source, now), 0
         if done is None:
             n_rows += self._put(view, self._kept_rows(view.source, feed, now))
             known = self._intake.known_until(view.source)

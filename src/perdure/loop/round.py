@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from perdure.assets.health import Finding, State
 from perdure.assets.source import Source
@@ -22,9 +23,10 @@ from perdure.core.errors import NotReady
 from perdure.loop.damage import report_blobs
 from perdure.loop.drain import Drain, DrainReport
 from perdure.loop.failures import Failures
-from perdure.loop.intake import Ingested, Intake, Materialiser, OnlineView
+from perdure.loop.intake import Ingested, Intake, LostView, Materialiser, OnlineView, kept_rows
 from perdure.loop.observe import Observer
 from perdure.loop.protocols import Kind, Watched, Workplace
+from perdure.loop.upkeep import Upkeep
 from perdure.loop.work.feed import Feeds
 from perdure.stores.ledger.protocols import Incident, Lease
 
@@ -59,16 +61,17 @@ class Loop:
         kinds: Mapping[str, Kind],
         sources: Sequence[Source],
         watched: Sequence[Watched],
-        views: Callable[[], Sequence[OnlineView]],
+        views: Callable[[], Sequence[OnlineView | LostView]],
     ) -> None:
         self._place = place
         self._sources = sources
         self._watched = watched
         self._views = views
-        feeds = Feeds()
+        feeds = Feeds(partial(kept_rows, place.stores.lake))
         self.intake = Intake(place, feeds)
         self._materialiser = Materialiser(place, feeds, self.intake)
         self._observer = Observer(place, kinds)
+        self._upkeep = Upkeep(place)
         self._drain = Drain(place.stores.capture, place.stores.lake, place.stores.ledger)
 
     def materialise(self, now: datetime) -> int:
@@ -85,9 +88,10 @@ class Loop:
         """
         self._begin(now, lease)
         failures = Failures()
-        ingested = self._ingest(now, lease, failures)
-        drained = self._drain.run(now=now, actor=self._place.actor, lease=lease)
         views = self._views()
+        ingested = self._ingest(views, now, lease, failures)
+        drained = self._drain.run(now=now, actor=self._place.actor, lease=lease)
+        self._upkeep.run(now, lease, failures)
         self._materialiser.take_late(views)
         n_materialised = self._materialiser.run(views, now, failures=failures)
         findings = self._observer.run(self._watched, now, lease, failures=failures)
@@ -111,10 +115,13 @@ class Loop:
             with ledger.transaction(actor=self._place.actor, at=now, reason="begin round", lease=lease) as session:
                 session.cursors.put(_ROUND, iso(now))
 
-    def _ingest(self, now: datetime, lease: Lease, failures: Failures) -> list[Ingested]:
+    def _ingest(
+        self, views: Sequence[OnlineView | LostView], now: datetime, lease: Lease, failures: Failures
+    ) -> list[Ingested]:
+        online = {view.source.name for view in views if isinstance(view, OnlineView)}
         ingested = []
         for source in self._sources:
             with failures.kept():
-                if self.intake.due(source, now):
+                if self.intake.due(source, now, online=source.name in online):
                     ingested.append(self.intake.ingest(source, now, lease))
         return ingested

@@ -21,7 +21,7 @@ from perdure.core.settings import Settings
 from perdure.loop.protocols import Kind, Signal, Stores, Watched, Workplace
 
 if TYPE_CHECKING:
-    from perdure.loop.intake import OnlineView
+    from perdure.loop.intake import LostView, OnlineView
     from perdure.loop.round import Loop
     from perdure.serve.server import Server
     from perdure.stores.ledger.sqlite import SqliteLedger
@@ -169,15 +169,17 @@ def make_server(folder: Path, settings: Settings, project: Project) -> Server:
     )
 
 
-def online_views(place: Workplace, project: Project) -> Callable[[], Sequence[OnlineView]]:
+def online_views(place: Workplace, project: Project) -> Callable[[], Sequence[OnlineView | LostView]]:
     """The stored views to keep online: the declared ones, and those that a pointer's version still pins.
 
-    The ledger is asked again only when a pointer has moved.
+    Of the latter some may have lost their source: they are told, and stop no other. The ledger is asked again only when a pointer has moved.
     """
-    declared = {view.version: _declared_view(view) for view in project.views.values() if view.source is not None}
-    known: tuple[int, list[OnlineView]] | None = None
+    declared: dict[str, OnlineView | LostView] = {
+        view.version: _declared_view(view) for view in project.views.values() if view.source is not None
+    }
+    known: tuple[int, list[OnlineView | LostView]] | None = None
 
-    def views() -> Sequence[OnlineView]:
+    def views() -> Sequence[OnlineView | LostView]:
         nonlocal known
         ledger = place.stores.ledger
         sequence = ledger.sequence()
@@ -203,14 +205,16 @@ def _declared_view(view: FeatureView) -> OnlineView:
     return OnlineView(view.version, view.source, partial(plan.materialise, view.version))
 
 
-def _pinned_views(version: Version, project: Project) -> list[OnlineView]:
-    from perdure.loop.intake import OnlineView
+def _pinned_views(version: Version, project: Project) -> list[OnlineView | LostView]:
+    from perdure.loop.intake import LostView, OnlineView
     from perdure.loop.work.versions import plan_of
 
     if version.kind != "model":
         return []
     plan = plan_of(version)
     return [
-        OnlineView(view.id, project.source(view.source), partial(plan.materialise, view.id))
+        OnlineView(view.id, project.sources[view.source], partial(plan.materialise, view.id))
+        if view.source in project.sources
+        else LostView(view.id, view.source)
         for view in plan.stored_views
     ]

@@ -2,6 +2,9 @@
 
 Intake and the materialiser ask many times for small stretches of time; the rows are parsed and
 checked once and kept sorted by the instant from which they could be known.
+
+A row that was not there when the source was last looked at, although it declares to have been known
+by then, came late: it counts from the instant at which it was found, offline as online.
 """
 
 from __future__ import annotations
@@ -25,6 +28,7 @@ from perdure.core.clock import to_us
 from perdure.core.errors import BadSource
 from perdure.engines.contracts import compile_contract
 from perdure.engines.contracts.frames import FrameError
+from perdure.loop.work.kept import KeptRows
 from perdure.stores.lake.protocols import Span
 
 INSTANT = pl.Datetime("us", "UTC")
@@ -112,25 +116,79 @@ def _cut(frame: pl.DataFrame, instants_us: NDArray[np.int64], start: datetime | 
     return frame.slice(first, max(0, _position(instants_us, end) - first))
 
 
+@dataclass(slots=True)
+class _Look:
+    """What a source showed when it was last looked at, and when that was."""
+
+    stamp: Any
+    rows: JudgedRows
+    at: datetime | None = None
+    late_at: datetime | None = None
+
+
 class Feeds:
-    """Judged rows by source, cached until the file or the frame behind it changes."""
+    """Judged rows by source, cached until the file or the frame behind it changes.
 
-    def __init__(self) -> None:
-        self._cache: dict[str, tuple[Any, JudgedRows]] = {}
+    Args:
+        kept: what the lake has of a source, given an empty frame of its types; None where it has no table. Without
+            it every row that comes late counts as new.
+    """
 
-    def rows(self, source: Source) -> JudgedRows:
-        """All rows of the source as it reads now.
+    def __init__(self, kept: Callable[[Source, pl.DataFrame], KeptRows | None] | None = None) -> None:
+        self._kept = kept
+        self._looks: dict[str, _Look] = {}
+
+    def rows(self, source: Source, now: datetime | None = None) -> JudgedRows:
+        """All rows of the source as it reads now, late ones dated when they were first found.
+
+        Args:
+            source: what to read.
+            now: domain time of the look; None leaves no trace of when it was.
+
+        Cost: the stamps of the files, or one call of the reader; after a change the whole source.
 
         Raises:
             BadSource: it cannot be read, or lacks the columns of its contract.
         """
         stamp, load = _reader(source)
-        cached = self._cache.get(source.name)
-        if cached is not None and _same(cached[0], stamp):
-            return cached[1]
-        judged = judge(source, load())
-        self._cache[source.name] = (stamp, judged)
-        return judged
+        look = self._looks.get(source.name)
+        if look is None:
+            look = self._looks[source.name] = _Look(stamp, judge(source, load()))
+        elif not _same(look.stamp, stamp):
+            look.rows = self._dated(source, look, judge(source, load()), now)
+            look.stamp = stamp
+        if now is not None:
+            look.at = now if look.at is None else max(look.at, now)
+        return look.rows
+
+    def late_at(self, source: Source) -> datetime | None:
+        """The newest instant at which a row was found late; None when none was."""
+        look = self._looks.get(source.name)
+        return None if look is None else look.late_at
+
+    def _dated(self, source: Source, look: _Look, new: JudgedRows, now: datetime | None) -> JudgedRows:
+        """The new rows: those that were there before keep their instant, late ones get the present one."""
+        fields = list(source.contract.model_fields)
+        seen = look.rows.good.select(*fields, _seen=AVAILABLE_AT).unique(fields, keep="first", maintain_order=True)
+        rows = new.good.join(seen, on=fields, how="left", nulls_equal=True, maintain_order="left")
+        rows = rows.with_columns(pl.coalesce("_seen", AVAILABLE_AT).alias(AVAILABLE_AT))
+        if look.at is not None and now is not None:
+            at = max(look.at, now)
+            past = rows.filter(pl.col(AVAILABLE_AT) <= look.at).sort(AVAILABLE_AT, maintain_order=True)
+            if past["_seen"].has_nulls():
+                late = self._unknown(source, past).filter(pl.col("_seen").is_null())
+                look.late_at = at if late.height else look.late_at
+                rows = pl.concat(
+                    [
+                        rows.join(late, on=fields, how="anti", nulls_equal=True, maintain_order="left"),
+                        late.with_columns(pl.lit(at).cast(INSTANT).alias(AVAILABLE_AT)),
+                    ]
+                )
+        return JudgedRows(rows.drop("_seen").sort(AVAILABLE_AT, nulls_last=False, maintain_order=True), new.bad)
+
+    def _unknown(self, source: Source, rows: pl.DataFrame) -> pl.DataFrame:
+        kept = None if self._kept is None else self._kept(source, rows.clear())
+        return rows if kept is None else pl.concat([kept.lacks(rows), kept.taken_back(rows)])
 
 
 def _same(old: Any, new: Any) -> bool:
@@ -223,11 +281,18 @@ def judge(source: Source, frame: pl.DataFrame) -> JudgedRows:
     return JudgedRows(good, bad.sort(AVAILABLE_AT, nulls_last=False, maintain_order=True))
 
 
-def _times(source: Source) -> list[pl.Expr]:
-    event_at = pl.col(source.event_at).cast(INSTANT)
+def declared_available_at(source: Source) -> pl.Expr:
+    """From when a row could be known, as the source declares it."""
     delay = source.available_at
-    available = event_at + delay if isinstance(delay, timedelta) else pl.col(delay).cast(INSTANT)
-    return [event_at.alias(EVENT_AT), available.alias(AVAILABLE_AT)]
+    available = pl.col(source.event_at).cast(INSTANT) + delay if isinstance(delay, timedelta) else pl.col(delay)
+    return available.cast(INSTANT)
+
+
+def _times(source: Source) -> list[pl.Expr]:
+    return [
+        pl.col(source.event_at).cast(INSTANT).alias(EVENT_AT),
+        declared_available_at(source).alias(AVAILABLE_AT),
+    ]
 
 
 def _bad_rows(source: Source, bad: pl.DataFrame, errors: Sequence[Sequence[FrameError]]) -> pl.DataFrame:

@@ -1,12 +1,14 @@
 """Training-serving skew: served vectors recomputed offline as of the moment of serving: the signal `skew`.
 
 The recomputation uses the lake's rows and the offline engine, nothing of what serving read or kept.
+Serving may be ahead of the lake: online rows follow a source in every round, the lake every `Source.every`.
+So only what was served before the last intake is checked; later rows wait for a later reading.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 import polars as pl
@@ -16,12 +18,15 @@ from perdure.assets.objective import SignalSpec
 from perdure.core.stats import proportion_interval
 from perdure.engines.contracts import compile_contract
 from perdure.engines.features import FeaturePlan, SkewReport, compare_vectors
-from perdure.loop.intake import table_of
+from perdure.loop.intake import known_until, table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, known_span
 from perdure.loop.work.outcomes import feature_matrix, read_captures
 from perdure.loop.work.versions import get_version, plan_of
 from perdure.stores.lake.protocols import Lake
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""Stands for the end of what the lake has of a source that was never taken in: no row was served before it."""
 
 
 class SkewSignal:
@@ -34,17 +39,20 @@ class SkewSignal:
 
         `facts["n_outdated"]` counts sampled rows of an older contract, which cannot be recomputed.
         """
-        start = now - spec.over
-        served = read_captures(place.stores.lake, asset.name, start, now, ["key", "version", "row", "features"])
+        start, end = self._window(place, asset, spec, now)
+        served = read_captures(place.stores.lake, asset.name, start, end, ["key", "version", "row", "features"])
         if served.is_empty():
             return []
         sampled = served.sort(pl.col("key").hash(7), "served_at", "prediction_id").head(place.settings.loop.skew_sample)
         readings = []
-        for (version_id,), rows in sampled.sort("served_at", "prediction_id").group_by("version", maintain_order=True):
+        for (version_id,), drawn in sampled.sort("served_at", "prediction_id").group_by("version", maintain_order=True):
+            plan = plan_of(get_version(place.stores.ledger, str(version_id)))
+            known = _known_until(place, plan, now)
+            rows = drawn.filter(pl.col("served_at") < known)
             requests, read = request_rows(asset, rows)
             if read.is_empty():
                 continue
-            report = _compare(place, str(version_id), requests, read, now)
+            report = _compare(place, plan, requests, read, now)
             share = report.n_mismatched_rows / report.n_rows
             facts = {
                 "n_mismatched": report.n_mismatched_rows,
@@ -58,7 +66,7 @@ class SkewSignal:
                     signal=spec.series,
                     at=now,
                     window_start=start,
-                    window_end=now,
+                    window_end=end,
                     value=share,
                     # A mismatch is a fact and its absence is one too: the sample is judged as it is.
                     low=share,
@@ -71,10 +79,28 @@ class SkewSignal:
             )
         return readings
 
+    def _window(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> tuple[datetime, datetime]:
+        """`[start, end)`: what the lake can explain, back to the end of the last window where that is farther."""
+        with place.stores.ledger.read() as session:
+            pinned = {pointer.version for pointer in session.pointers.list(asset.name)}
+        plans = [plan_of(get_version(place.stores.ledger, version)) for version in sorted(pinned)]
+        end = min((_known_until(place, plan, now) for plan in plans), default=now)
+        checked = [
+            reading.window_end for reading in place.stores.readings.latest(asset.name) if reading.signal == spec.series
+        ]
+        return min(end - spec.over, max(checked, default=end)), end
 
-def _compare(place: Workplace, version: str, requests: pl.DataFrame, rows: pl.DataFrame, now: datetime) -> SkewReport:
+
+def _known_until(place: Workplace, plan: FeaturePlan, now: datetime) -> datetime:
+    """Up to when the lake has every source of the plan's stored views."""
+    known = [known_until(place.stores.ledger, source) for source in plan.sources]
+    return min([now, *(until or _NEVER for until in known)])
+
+
+def _compare(
+    place: Workplace, plan: FeaturePlan, requests: pl.DataFrame, rows: pl.DataFrame, now: datetime
+) -> SkewReport:
     """Served vectors of one version against their recomputation as of the moment of serving."""
-    plan = plan_of(get_version(place.stores.ledger, version))
     history = histories(place.stores.lake, plan, until=now)
     recomputed = plan.encode(plan.offline(requests.with_columns(_as_of=rows["served_at"]), "_as_of", history).frame)
     names = [feature.name for feature in plan.features]
