@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -70,6 +71,12 @@ class TestTables:
         assert "wider" in lines[0]
         assert lines[3].split() == ["name", "n", "wide"]
         assert lines[3].startswith("    name")
+
+    def test_colours_are_for_terminals_only(self, capsys):
+        file = io.StringIO()
+        put("[green]ok[/]", screen=printing._Screen(file=file, force_terminal=True, color_system="standard", width=60))
+        put("[green]ok[/]")
+        assert (file.getvalue(), capsys.readouterr().out) == ("\x1b[32mok\x1b[0m\n", "ok\n")
 
     def test_values_that_look_like_markup_stay_as_they_are(self, capsys):
         show_health.round_line(RoundReport(NOW, [], DrainReport(n_lost=3), 0, [], [LOST]), as_json=False)
