@@ -128,7 +128,7 @@ def test_the_tutorial_runs_as_it_is_written(cli, tmp_path, repository):
     with background(page[at].commands[0], reader.folder, PERDURE_LOOP_TICK_S="0.2") as url:
         reader.address = url.removeprefix("http://")
         read(page[at + 1 :])
-        wait_until(lambda: "1 of request orders" in cli("perdure status", reader.folder).out)
+        wait_until(lambda: "1 row of request orders" in cli("perdure status", reader.folder).out)
     assert len(page) >= 9
     predicted, refused, labelled, status = told[-4:]
     assert 20.0 < json.loads(predicted)["predictions"][0]["value"] < 50.0

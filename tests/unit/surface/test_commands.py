@@ -118,7 +118,7 @@ class TestText:
         assert "model shop  owner me, champion shop@" in told
         assert "  not yet  mae over 7d <= " in told
         assert "whoever acts on it" in told
-        assert "quarantine 1 row: 1 of source rows\n" in told
+        assert "quarantine 1 row of source rows\n" in told
 
     def test_the_ledger_is_verified_and_listed(self, cli, trained):
         assert cli("perdure ledger verify", trained).out.startswith("intact ")

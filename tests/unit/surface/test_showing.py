@@ -162,7 +162,7 @@ def test_status_shows_arms_states_incidents_and_the_quarantine(capsys):
         "model new  no owner, nothing released\n"
         "  no objectives\n"
         "\n"
-        "quarantine 1,002 rows: 2 of request shop, 1,000 of source rows\n"
+        "quarantine 1,002 rows: 2 rows of request shop, 1,000 rows of source rows\n"
         "\n"
         "open shop, since 2025-03-01 08:00:00: 3 events were lost [disk full]  (inc_1)\n"
     )

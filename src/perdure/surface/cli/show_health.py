@@ -192,7 +192,7 @@ def _asset(asset: AssetStatus) -> None:
 def _quarantine(by_origin: Mapping[str, int]) -> None:
     if not by_origin:
         return
-    parts: Sequence[str] = [f"{n:,} of {origin.replace(':', ' ')}" for origin, n in by_origin.items()]
-    told = f"{counted(sum(by_origin.values()), 'row')}: {', '.join(parts)}"
+    parts = [f"{counted(n, 'row')} of {origin.replace(':', ' ')}" for origin, n in by_origin.items()]
+    told = ", ".join(parts) if len(parts) == 1 else f"{sum(by_origin.values()):,} rows: {', '.join(parts)}"
     put("")
     put(hanging(Text("quarantine", "yellow"), Text(told)))
