@@ -53,6 +53,8 @@ def find_project_folder(start: Path) -> Path:
         NotFound: there is none.
     """
     start = start.resolve()
+    if not start.exists():
+        raise NotFound(f"There is no folder {start}.", hint="Give the folder of perdure.toml, or one below it.")
     for folder in (start, *start.parents):
         if (folder / SETTINGS_FILE).is_file():
             return folder

@@ -188,6 +188,7 @@ class TestMistakes:
             ("apply --release shop=shop@123", 3, "There is no version 'shop@123'.", ""),
             ("apply --release shp=shop@123", 3, "There is no model 'shp'.", "Did you mean 'shop'?"),
             ("demo flight", 3, "There is no example 'flight'.", "Did you mean 'flights'?"),
+            ("status --project shpo", 3, "There is no folder ", "perdure.toml"),
             ("status --project /", 3, "There is no perdure.toml in / or above it.", "perdure init"),
         ],
     )
