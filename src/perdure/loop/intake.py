@@ -119,8 +119,9 @@ class Intake:
         Args:
             source: whose rows may be due.
             now: domain time.
-            online: its rows are brought online whatever `every` says. It is looked at, and late rows are due
-                at once, so that no join of the past sees them after a crash either.
+            online: its rows are brought online whatever `every` says. It is looked at: late rows are due at
+                once, so that no join of the past sees them after a crash either; and where there is nothing
+                new, saying so costs nothing.
 
         Raises:
             BadSource: it was looked at, and cannot be read.
@@ -128,8 +129,8 @@ class Intake:
         cursor = self._cursor(source)
         if cursor.until is None or cursor.intent is not None or now - cursor.until >= source.every:
             return True
-        if online:
-            self._feeds.rows(source, now)
+        if online and now > cursor.until and not self._feeds.rows(source, now).between(cursor.until, now).n_rows:
+            return True
         late_at = self._feeds.late_at(source)
         return late_at is not None and late_at >= cursor.until
 
