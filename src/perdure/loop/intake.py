@@ -112,6 +112,7 @@ class Intake:
     def __init__(self, place: Workplace, feeds: Feeds) -> None:
         self._place = place
         self._feeds = feeds
+        self._looked_at: set[str] = set()
 
     def due(self, source: Source, now: datetime, *, online: bool = False) -> bool:
         """True when `source.every` has passed since the last time, or a batch was left unfinished.
@@ -129,8 +130,14 @@ class Intake:
         cursor = self._cursor(source)
         if cursor.until is None or cursor.intent is not None or now - cursor.until >= source.every:
             return True
-        if online and now > cursor.until and not self._feeds.rows(source, now).between(cursor.until, now).n_rows:
-            return True
+        if online and now > cursor.until:
+            rows, is_first = self._feeds.rows(source, now), source.name not in self._looked_at
+            self._looked_at.add(source.name)
+            # Later on the feed itself remembers what it showed: a file that only forgets rows is not due.
+            if not rows.between(cursor.until, now).n_rows or (
+                is_first and rows.fingerprint_until(cursor.until) != cursor.seen
+            ):
+                return True
         late_at = self._feeds.late_at(source)
         return late_at is not None and late_at >= cursor.until
 

@@ -12,7 +12,7 @@ from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
 from perdure.core.errors import TooFewRows
 from perdure.core.stats import proportion_interval, quantile_interval
-from perdure.loop.intake import table_of
+from perdure.loop.intake import known_until, table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, INSTANT, known_span
 from perdure.loop.work.outcomes import read_captures
@@ -109,7 +109,6 @@ def _source_rows(place: Workplace, asset: Watched, spec: SignalSpec, now: dateti
     """Rows of the window; none, in a frame, of a source that never had a good row; None of one never looked at."""
     lake, table = place.stores.lake, table_of(asset.name)
     if lake.version(table) is None:
-        with place.stores.ledger.read() as session:
-            looked_at = session.cursors.get(f"intake/{asset.name}") is not None
+        looked_at = known_until(place.stores.ledger, asset.name) is not None
         return pl.DataFrame(schema={EVENT_AT: INSTANT, AVAILABLE_AT: INSTANT}) if looked_at else None
     return lake.read(table, columns=[EVENT_AT, AVAILABLE_AT], span=known_span(AVAILABLE_AT, now - spec.over, now))
