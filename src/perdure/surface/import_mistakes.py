@@ -27,7 +27,7 @@ def belongs_to(folder: Path, file: str | None) -> bool:
     if file is None:
         return False
     path = Path(file)
-    return path.is_relative_to(folder) and "site-packages" not in path.parts
+    return path.is_relative_to(folder) and "site-packages" not in path.relative_to(folder).parts
 
 
 def locate(error: PerdureError, folder: Path) -> None:

@@ -104,7 +104,7 @@ def _checked_package(folder: Path, package: str) -> str:
         name = package.removesuffix(".py").strip("./").replace("/", ".")
         raise BadProject(f"project.package is {package!r}, which is no module's name.", hint=f'Write "{name}".')
     top = package.split(".", maxsplit=1)[0]
-    if top in sys.stdlib_module_names or top == "perdure" or _is_library(top):
+    if top in sys.stdlib_module_names or top == "perdure" or _is_library(top, folder):
         raise BadProject(
             f"project.package is {package!r}, but {top!r} is a library in use.", hint="Rename the package."
         )
@@ -120,9 +120,10 @@ def _checked_package(folder: Path, package: str) -> str:
     return package
 
 
-def _is_library(name: str) -> bool:
+def _is_library(name: str, folder: Path) -> bool:
+    """A loaded module of that name lies among the libraries, and not in a project that is kept there itself."""
     file = getattr(sys.modules.get(name), "__file__", None)
-    return file is not None and "site-packages" in Path(file).parts
+    return file is not None and "site-packages" in Path(file).parts and not belongs_to(folder, file)
 
 
 def _offered(folder: Path) -> Iterator[str]:

@@ -302,3 +302,15 @@ def test_the_project_is_found_from_a_folder_inside_it(make: Make) -> None:
 def test_where_there_is_no_project_init_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotFound, match=r"no perdure\.toml in .* or above it.*perdure init"):
         find_project_folder(tmp_path)
+
+
+def test_a_project_kept_among_the_libraries_is_loaded(tmp_path: Path) -> None:
+    """An installed perdure carries its examples: they are projects, not libraries."""
+    folder = tmp_path / "site-packages" / "carried"
+    (folder / "carried_package").mkdir(parents=True)
+    (folder / "carried_package" / "__init__.py").write_text(
+        "from perdure import Contract\n\n\nclass Row(Contract):\n    key: str\n"
+    )
+    settings = Settings(project=ProjectSettings(name="carried", package="carried_package"))
+    for _ in range(2):
+        assert set(load_project(folder, settings).contracts) == {"Row"}
