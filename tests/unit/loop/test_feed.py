@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from perdure import Contract, Source, csv, hours, parquet
-from perdure.core.errors import BadSource
+from perdure.core.errors import BadSource, MissingExtra
 from perdure.loop.work.feed import Feeds
 
 
@@ -99,3 +99,11 @@ def test_a_reader_that_returns_something_else_is_told_what_to_return() -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadSource, match="does not exist"):
         Feeds().rows(_source(tmp_path / "none.csv"))
+
+
+def test_an_error_that_a_reader_raises_on_purpose_keeps_its_words() -> None:
+    def read() -> pl.DataFrame:
+        raise MissingExtra("demo", needed_for="This source")
+
+    with pytest.raises(MissingExtra, match=r"pip install 'perdure\[demo\]'"):
+        Feeds().rows(Source("seen", contract=Seen, read=read, event_at="at"))

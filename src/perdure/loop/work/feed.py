@@ -25,7 +25,7 @@ from perdure.assets.fields import contract_fields
 from perdure.assets.source import CallableReader, CsvFile, ParquetFile, Source
 from perdure.core.canonical import plain
 from perdure.core.clock import to_us
-from perdure.core.errors import BadSource
+from perdure.core.errors import BadSource, PerdureError
 from perdure.engines.contracts import compile_contract
 from perdure.engines.contracts.frames import FrameError
 from perdure.loop.work.kept import KeptRows
@@ -222,6 +222,8 @@ def _reader(source: Source) -> tuple[Any, Callable[[], pl.DataFrame]]:
 def _called(source: Source, read: CallableReader) -> Any:
     try:
         return read.function()
+    except PerdureError:
+        raise  # it says itself what is wrong and what to do
     except Exception as error:  # the user's own code: whatever it raises, only its source fails
         raise BadSource(
             f"The reader of source {source.name!r} failed: {type(error).__name__}: {error}",

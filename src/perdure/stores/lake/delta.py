@@ -184,21 +184,18 @@ class DeltaLake:
             return handle
 
     def _create(self, table: str, path: Path, frame: pl.DataFrame) -> _Handle:
-        """The table without rows. Two first appends at once would both be taken, whatever their marks say."""
+        """The table without rows, made by one writer: two makers at once would both be taken, with their rows."""
         with _translated(f"Table {table!r} cannot be made"):
             path.mkdir(parents=True, exist_ok=True)
-            try:
-                write_deltalake(
-                    path,
-                    frame.clear(),
-                    mode="error",
-                    configuration=_CONFIGURATION,
-                    post_commithook_properties=_HOOKS,
-                )
-            except DeltaError:
+            with _locked(path / ".making", fcntl.LOCK_EX):
                 if not DeltaTable.is_deltatable(path):
-                    raise
-                # Another writer made it first.
+                    write_deltalake(
+                        path,
+                        frame.clear(),
+                        mode="error",
+                        configuration=_CONFIGURATION,
+                        post_commithook_properties=_HOOKS,
+                    )
             return self._load(table)
 
     def _commit(self, table: str, handle: _Handle, frame: pl.DataFrame, transaction: AppTransaction | None) -> int:
@@ -264,16 +261,23 @@ def _bounds(span: Span) -> list[pl.Expr]:
 
 
 @contextmanager
-def _compacting(table: str, path: Path) -> Iterator[None]:
-    """Holds the table's lock, which ends with the process at the latest."""
-    fd = os.open(path / ".compacting", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+def _locked(path: Path, how: int) -> Iterator[None]:
+    """Holds a lock on a file, which ends with the process at the latest."""
+    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, how)
         yield
-    except BlockingIOError as error:
-        raise Conflict(f"Another process is compacting table {table!r}.", hint="Nothing to do.", table=table) from error
     finally:
         os.close(fd)
+
+
+@contextmanager
+def _compacting(table: str, path: Path) -> Iterator[None]:
+    try:
+        with _locked(path / ".compacting", fcntl.LOCK_EX | fcntl.LOCK_NB):
+            yield
+    except BlockingIOError as error:
+        raise Conflict(f"Another process is compacting table {table!r}.", hint="Nothing to do.", table=table) from error
 
 
 @contextmanager
