@@ -46,9 +46,8 @@ def _read(root):
 def test_every_acknowledged_event_of_two_killed_writers_is_readable_once(tmp_path, seed):
     rng = random.Random(seed)
     processes = [_start(tmp_path, model) for model in ("first", "second")]
-    for process in processes:
-        assert process.stdout.readline()
-    told = set()
+    # The first line of each counts: a slow machine may grant a writer no second one before it is killed.
+    told = {process.stdout.readline().decode().strip() for process in processes}
     for process in processes:
         sleep_s(rng.uniform(0.0, 0.01))
         told |= _kill(process)
