@@ -1,12 +1,14 @@
 """The lake on Delta tables: a folder a table under one root.
 
-The drain and the loop append and read; serve never comes here. Three measured surprises shaped it:
+The drain and the loop append and read; serve never comes here. Four measured surprises shaped it:
 
 - An append on a kept handle costs CPU in proportion to the commits that the handle has seen since it
   was loaded (8 ms after 50, 90 ms after 600). With a checkpoint every 25 commits and a fresh handle
   after it, it stays at 7 to 10 ms; `maintain` compacts the many small files that are left.
 - delta-rs writes what it is given into the type that Delta has: UInt8 200 becomes Int8 -56, a number
   becomes text in a text column. So dtypes are checked first.
+- A commit's application transaction is written down and not enforced: of two writers that both looked for it
+  before either committed, both are taken. So looking and committing are done under a lock on the folder.
 - Two compactions at once both succeed and double every row: delta-rs lets a commit that only moves
   rows remove files that are removed already. So a compaction holds a lock on the table's folder.
 
@@ -21,7 +23,7 @@ import os
 import re
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +31,7 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
+from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import Conflict, DeclarationError, StoreError, StoreFull, not_found
 from perdure.stores.lake.protocols import AppTransaction, Span
 
@@ -39,6 +42,8 @@ _CONFIGURATION = {
 }
 _HOOKS = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 _COMPACT_BYTES = 128_000_000
+_LOCK_WAIT_S = 30.0
+_LOCK_POLL_S = 0.005
 _TRIES = 4
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_@.-]*(/[A-Za-z0-9_][A-Za-z0-9_@.-]*)*")
 _PLAIN = (pl.String, pl.Boolean, pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.Float32, pl.Float64, pl.Binary, pl.Date)
@@ -74,11 +79,13 @@ class DeltaLake:
 
         Raises:
             DeclarationError: a dtype that Delta does not keep, or another one than the table has.
-            Conflict: other writers won each of several tries.
+            Conflict: other writers won each of several tries, or one holds the table and does not go on.
             StoreFull: no room.
         """
         path = self._path(table)
-        with self._lock:
+        with _translated(f"Table {table!r} cannot be made"):
+            path.mkdir(parents=True, exist_ok=True)
+        with _writing(table, path), self._lock:
             for _ in range(_TRIES):
                 handle = self._newest(table)
                 if handle is not None and transaction is not None and _has_seen(handle.table, transaction):
@@ -184,18 +191,15 @@ class DeltaLake:
             return handle
 
     def _create(self, table: str, path: Path, frame: pl.DataFrame) -> _Handle:
-        """The table without rows, made by one writer: two makers at once would both be taken, with their rows."""
+        """The table without rows: a first append to a path alone would not look at its mark."""
         with _translated(f"Table {table!r} cannot be made"):
-            path.mkdir(parents=True, exist_ok=True)
-            with _locked(path / ".making", fcntl.LOCK_EX):
-                if not DeltaTable.is_deltatable(path):
-                    write_deltalake(
-                        path,
-                        frame.clear(),
-                        mode="error",
-                        configuration=_CONFIGURATION,
-                        post_commithook_properties=_HOOKS,
-                    )
+            write_deltalake(
+                path,
+                frame.clear(),
+                mode="error",
+                configuration=_CONFIGURATION,
+                post_commithook_properties=_HOOKS,
+            )
             return self._load(table)
 
     def _commit(self, table: str, handle: _Handle, frame: pl.DataFrame, transaction: AppTransaction | None) -> int:
@@ -261,23 +265,48 @@ def _bounds(span: Span) -> list[pl.Expr]:
 
 
 @contextmanager
-def _locked(path: Path, how: int) -> Iterator[None]:
-    """Holds a lock on a file, which ends with the process at the latest."""
-    fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644)
+def _locked(path: Path, wait_s: float) -> Iterator[None]:
+    """Holds a lock on a file, which ends with the process at the latest; BlockingIOError after `wait_s`."""
+    fd, deadline_s = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o644), monotonic_s() + wait_s
     try:
-        fcntl.flock(fd, how)
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if monotonic_s() >= deadline_s:
+                    raise
+                sleep_s(_LOCK_POLL_S)
         yield
     finally:
         os.close(fd)
 
 
 @contextmanager
+def _writing(table: str, path: Path) -> Iterator[None]:
+    """One append at a time: between looking for a mark and committing it, no other may commit the same."""
+    with ExitStack() as held:
+        try:
+            held.enter_context(_locked(path / ".writing", _LOCK_WAIT_S))
+        except BlockingIOError as error:
+            raise Conflict(
+                f"Another process has been writing table {table!r} for {_LOCK_WAIT_S:g} s.",
+                hint="If it hangs, end it: its lock ends with it.",
+                table=table,
+            ) from error
+        yield
+
+
+@contextmanager
 def _compacting(table: str, path: Path) -> Iterator[None]:
-    try:
-        with _locked(path / ".compacting", fcntl.LOCK_EX | fcntl.LOCK_NB):
-            yield
-    except BlockingIOError as error:
-        raise Conflict(f"Another process is compacting table {table!r}.", hint="Nothing to do.", table=table) from error
+    with ExitStack() as held:
+        try:
+            held.enter_context(_locked(path / ".compacting", 0.0))
+        except BlockingIOError as error:
+            raise Conflict(
+                f"Another process is compacting table {table!r}.", hint="Nothing to do.", table=table
+            ) from error
+        yield
 
 
 @contextmanager
