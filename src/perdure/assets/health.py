@@ -82,3 +82,5 @@ class Verdict:
     passed: bool
     text: str
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    gain: float = 0.0
+    """How much better, in the gate's unit: among candidates that pass, the largest sum of gains wins."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.assets.contract import Contract
 from perdure.assets.objective import Objective
+from perdure.assets.policy import Policy
 from perdure.core.errors import BadSource, nearest
 from perdure.core.units import hours
 
@@ -106,6 +107,8 @@ class Source:
             and what came late is taken in at once.
         healthy: objectives such as `freshness_h(over=days(1)) <= 6`.
         owner: who is asked when the feed breaks.
+        policy: how far the loop may go alone when it does, such as `Policy.act()`: bad batches are set aside,
+            and serving falls back.
     """
 
     name: str
@@ -117,6 +120,7 @@ class Source:
     every: timedelta = hours(1)
     healthy: tuple[Objective, ...] | list[Objective] = ()
     owner: str = ""
+    policy: Policy = field(default_factory=Policy.observe)
 
     def __post_init__(self) -> None:
         checked_name(self.name, "source")

@@ -1,14 +1,15 @@
 """The four Protocols that a kind of asset registers, and the workplace they run in.
 
-A `Signal` measures, a `Cause` weighs what may be behind it, a `Remedy` repairs, a `Gate` judges what a
-repair made. The loop knows these and nothing of models, prompts or indexes: a new kind is a new
+A `Signal` measures, a `Cause` weighs what may be behind it, a `Remedy` proposes actions and does them, a
+`Gate` judges what a repair made. The loop knows these and nothing of models, prompts or indexes: a new kind is a new
 `Kind` registered in `surface.compose`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -16,11 +17,12 @@ from perdure.assets.health import Cause as RankedCause
 from perdure.assets.health import Finding, Reading, Verdict
 from perdure.assets.objective import Objective, SignalSpec
 from perdure.assets.policy import Policy
+from perdure.assets.repair import Action, Stage, Trial
 from perdure.core.settings import Settings
 from perdure.stores.blobs.protocols import Blobs
 from perdure.stores.capture.protocols import CaptureLog
 from perdure.stores.lake.protocols import Lake
-from perdure.stores.ledger.protocols import Leases, Ledger
+from perdure.stores.ledger.protocols import Lease, Leases, Ledger, LedgerSession
 from perdure.stores.online.protocols import Online
 from perdure.stores.telemetry.protocols import Readings
 
@@ -51,6 +53,9 @@ class Watched:
     policy: Policy
     declaration: Any
     """The declared object; only the kind's own recipes look inside."""
+    rests_on: Sequence[str] = ()
+    """Names of the assets that it needs whole, such as a model's sources: while one of them has an open
+    incident, this one is not repaired."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +66,20 @@ class Workplace:
     settings: Settings
     project: str
     actor: str
+    lease: Lease | None = None
+    """Under which the work is done; None where a person works by hand."""
+
+    def under(self, lease: Lease) -> Workplace:
+        """The same place, where every write is fenced by a lease."""
+        return replace(self, lease=lease)
+
+    def transaction(self, at: datetime, reason: str) -> AbstractContextManager[LedgerSession]:
+        """A transaction of the ledger by this place's actor, fenced by its lease.
+
+        Raises:
+            LostLease: another worker took over; nothing is written.
+        """
+        return self.stores.ledger.transaction(actor=self.actor, at=at, reason=reason, lease=self.lease)
 
 
 class Signal(Protocol):
@@ -82,19 +101,34 @@ class Cause(Protocol):
     name: str
 
     def weigh(self, place: Workplace, asset: Watched, findings: Sequence[Finding], now: datetime) -> RankedCause | None:
-        """The cause with its evidence, or None when nothing speaks for it."""
+        """The cause with its evidence, or None when nothing speaks for it.
+
+        Args:
+            place: where to look.
+            asset: whose findings they are.
+            findings: the newest of every objective, broken or not.
+            now: domain time.
+        """
         ...
 
 
 class Remedy(Protocol):
-    """One way to repair. `repair` is called at least once a step and must be idempotent under (run, step)."""
+    """One way to repair."""
 
     name: str
     answers: Sequence[str]
-    """Names of the causes it helps against."""
+    """Names of the causes it helps against; `assets.repair.SCHEDULE` for routine, `ANY` whatever the cause."""
 
-    def repair(self, place: Workplace, asset: Watched, step: str, now: datetime) -> Sequence[str]:
-        """Version ids of the candidates it made, possibly none."""
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[RankedCause], now: datetime) -> Sequence[Action]:
+        """What it could do now, with what it would cost; nothing when it cannot help. Changes nothing, and is quick."""
+        ...
+
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:
+        """Do one of its actions; returns the version ids of the candidates it made, possibly none.
+
+        Called at least once a step: idempotent under `step` (the run and the step's name). `now` is the instant
+        at which the repair began, the same at every call.
+        """
         ...
 
 
@@ -102,9 +136,11 @@ class Gate(Protocol):
     """A test that a candidate must pass against the incumbent."""
 
     name: str
+    stages: Sequence[Stage]
+    """Where in a release it judges. In `verify` it passes what is proven; later what is not proven to be worse."""
 
-    def judge(self, place: Workplace, asset: Watched, candidate: str, incumbent: str | None, now: datetime) -> Verdict:
-        """The verdict with its evidence; deterministic in the stores' content and `now`."""
+    def judge(self, place: Workplace, asset: Watched, trial: Trial, now: datetime) -> Verdict:
+        """The verdict with its evidence; deterministic in the stores' content, the trial and `now`."""
         ...
 
 

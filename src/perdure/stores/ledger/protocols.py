@@ -63,6 +63,85 @@ class Incident:
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """One durable piece of work: a workflow on its way, which outlives the process that began it."""
+
+    id: str
+    workflow: str
+    key: str
+    """Of two jobs of one workflow with the same key only the first is begun."""
+    subject: str
+    """The asset it is about."""
+    status: str
+    """`running`, `parked`, `done`, `failed`, `cancelled`, or `stopped` (its code changed)."""
+    code: str
+    """Version of the code that began it."""
+    started_at: datetime
+    """Domain time."""
+    due_at: datetime | None = None
+    """Domain time from which a parked job goes on; None: when what it waits for is there."""
+    waits_for: str = ""
+    """In words, what a parked job waits for; an approval's id where it is one."""
+    tries: int = 0
+    """Failed tries of the step it is at."""
+    retry_at: datetime | None = None
+    """Machine time before which a failed step is not tried again."""
+    input: Mapping[str, Any] = field(default_factory=dict)
+    output: Mapping[str, Any] = field(default_factory=dict)
+    error: str = ""
+    ended_at: datetime | None = None
+    """Domain time."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobStep:
+    """A step of a job that is done, with what it gave: it is never done again."""
+
+    job: str
+    name: str
+    position: int
+    """0 for the first."""
+    result: Any
+    """JSON-compatible."""
+    at: datetime
+    """Domain time."""
+    epoch: int
+    """Of the lease under which it was done; 0 without one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One person's yes or no."""
+
+    actor: str
+    approves: bool
+    reason: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """A question to people of a role, and their answers. A second answer of one person changes nothing."""
+
+    id: str
+    asset: str
+    key: str
+    """Asked once under a key."""
+    text: str
+    role: str
+    n_needed: int
+    """Different people who must say yes."""
+    asked_by: str
+    """May not answer where more than one yes is needed."""
+    asked_at: datetime
+    status: str
+    """`open`, `approved`, `rejected` or `withdrawn`."""
+    answers: tuple[Answer, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """The evidence that the people see."""
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One link of the chain: `hash` is the content hash of every other field, `previous` included.
 
@@ -137,10 +216,16 @@ class Registry(Protocol):
 class Pointers(Protocol):
     """Named aliases. A set of moves happens as one event under one sequence number."""
 
-    def set(self, pointers: Sequence[Pointer], *, facts: Mapping[str, Any] | None = None) -> int:
-        """Point; returns the new generation (the sequence number of this move).
+    def set(
+        self,
+        pointers: Sequence[Pointer],
+        *,
+        remove: Sequence[tuple[str, str]] = (),
+        facts: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Point, and take the pointers in `remove` (asset, name) away, as one move; returns the new generation.
 
-        Pointers that already stand so are left alone; when all do, nothing is written and the
+        Pointers that already stand so, or are gone already, are left alone; when all do, nothing is written and the
         present generation returned, so a step that is done twice moves once. `facts` are the
         evidence, kept with each move.
 
@@ -174,6 +259,14 @@ class Incidents(Protocol):
         """Opens, or returns the one already open for this asset and kind."""
         ...
 
+    def update(self, incident_id: str, *, summary: str | None = None, facts: Mapping[str, Any]) -> Incident:
+        """Replace the summary, where one is given, and merge facts into an open incident's; equal ones change nothing.
+
+        :raises NotFound: no such incident.
+        :raises Refused: it is closed.
+        """
+        ...
+
     def close(self, incident_id: str, summary: str) -> Incident:
         """Close with how it ended; an incident that is closed already stays as it is.
 
@@ -194,6 +287,64 @@ class Runs(Protocol):
 
     def list(self, asset: str | None = None, *, limit: int = 100) -> list[Run]:
         """Newest first."""
+        ...
+
+
+class Jobs(Protocol):
+    """Durable work. Every write is in the audit chain; steps are kept until they are pruned."""
+
+    def put(self, job: Job) -> Job:
+        """Insert, or replace the earlier state; of another job with this workflow and key that one is returned."""
+        ...
+
+    def get(self, job_id: str) -> Job:
+        """:raises NotFound: no such job."""
+        ...
+
+    def list(self, *, subject: str | None = None, open_only: bool = False, limit: int = 100) -> list[Job]:
+        """Newest first; `open_only`: running and parked ones."""
+        ...
+
+    def put_step(self, step: JobStep) -> JobStep:
+        """Keep what a step gave; a step that is there already stays as it is, and is returned."""
+        ...
+
+    def list_steps(self, job_id: str) -> list[JobStep]:
+        """In the order in which they were done."""
+        ...
+
+    def prune(self, before: datetime) -> int:
+        """Remove ended jobs and their steps that ended before an instant (domain time); returns how many jobs."""
+        ...
+
+
+class Approvals(Protocol):
+    """Questions to people, which wait for days without a process."""
+
+    def ask(self, approval: Approval) -> Approval:
+        """Keep an open question; the one that was asked under its key already is returned."""
+        ...
+
+    def answer(self, approval_id: str, answer: Answer) -> Approval:
+        """Add one person's answer; one no rejects, enough yeses approve, a second answer of one person changes nothing.
+
+        Whether the person has the role is the caller's to check.
+
+        :raises NotFound: no such question.
+        :raises Refused: it is decided already, or who asked may not answer.
+        """
+        ...
+
+    def withdraw(self, approval_id: str) -> Approval:
+        """The question is moot; one that is decided stays as it is."""
+        ...
+
+    def get(self, approval_id: str) -> Approval:
+        """:raises NotFound: no such question."""
+        ...
+
+    def list(self, *, asset: str | None = None, open_only: bool = False) -> list[Approval]:
+        """In the order in which they were asked."""
         ...
 
 
@@ -231,6 +382,10 @@ class LedgerSession(Protocol):
     def incidents(self) -> Incidents: ...
     @property
     def runs(self) -> Runs: ...
+    @property
+    def jobs(self) -> Jobs: ...
+    @property
+    def approvals(self) -> Approvals: ...
     @property
     def cursors(self) -> Cursors: ...
     @property
