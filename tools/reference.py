@@ -28,6 +28,21 @@ Settings live in `perdure.toml` in the project's folder, and may be overridden b
 the default. An unknown key or a value of the wrong type is an error that names the nearest key.
 Truth values are spelled `true` or `false`, in the environment also `1`, `0`, `yes` and `no`.
 """
+ROLES_SECTION = """\
+## [roles]
+
+Who may say yes. Each key is a role of your own, each value the people that have it; a policy asks for
+one by `approve_by="reviewer"`. In the environment names stand between commas:
+`PERDURE_ROLES_REVIEWER="ann,bob"`. Where no role is declared, one person works alone: the project's
+`actor` has every role. See [governance](governance.md).
+
+```toml
+[roles]
+reviewer = ["ann", "bob"]
+```
+
+Who acts is no setting: `--as NAME`, else `PERDURE_ACTOR`, else `[project] actor`.
+"""
 ERRORS_HEAD = """\
 # Errors
 
@@ -45,6 +60,9 @@ def settings_page() -> str:
     """docs/settings.md as it should be."""
     parts = [SETTINGS_HEAD]
     for section in dataclasses.fields(settings.Settings):
+        if section.name == settings.ROLES:
+            parts.append(ROLES_SECTION.rstrip("\n"))
+            continue
         kind: Any = section.default_factory
         told = _attribute_docs(kind)
         parts.append(f"## [{section.name}]\n\n{kind.__doc__}\n\n| key | type | default | |\n|---|---|---|---|")
@@ -52,7 +70,7 @@ def settings_page() -> str:
             default = str(key.default).lower() if isinstance(key.default, bool) else repr(key.default).replace("'", '"')
             parts.append(f"| `{key.name}` | {key.type} | `{default}` | {told[key.name]} |")
         parts.append("")
-    return "\n".join(parts)
+    return "\n".join(parts).rstrip("\n") + "\n"
 
 
 def errors_page() -> str:

@@ -3,17 +3,28 @@
 An unknown key is an error that names the nearest known one; so is a value of the wrong type.
 The environment spells `[serve] port` as `PERDURE_SERVE_PORT`. Reading files is the caller's job
 (`surface`): this module parses and checks.
+
+`[roles]` is the one section whose keys are the project's own: names of roles, each with the people
+that have it. `PERDURE_ACTOR` says who acts in one process; it is no setting.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 from perdure.core.errors import BadSettings, nearest
+
+ACTOR = "PERDURE_ACTOR"
+"""The environment's variable that says who acts, where a command names nobody."""
+ROLES = "roles"
+"""The section whose keys are the project's own."""
+_ROLE = re.compile(r"[a-z][a-z0-9_]*")
+_AUTONOMY = ("observe", "propose", "act")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +85,18 @@ class LoopSettings:
     """A worker that is silent so long loses its lease."""
     skew_sample: int = 500
     """Served vectors recomputed offline, a model and a round of observing skew."""
+    autonomy: str = "act"
+    """The most that the loop may do alone, whatever an asset's policy says: `observe`, `propose` or `act`."""
+
+    def __post_init__(self) -> None:
+        if self.autonomy not in _AUTONOMY:
+            near = nearest(self.autonomy, _AUTONOMY)
+            raise BadSettings(
+                f"loop.autonomy is {self.autonomy!r}, but it must be {', '.join(_AUTONOMY[:-1])} or {_AUTONOMY[-1]}.",
+                hint=f"Did you mean {near!r}?" if near else "",
+                key="loop.autonomy",
+                nearest=near,
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,17 +108,25 @@ class Settings:
     serve: ServeSettings = field(default_factory=ServeSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
+    roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Role → the people that have it. None declared: the project's actor has every role."""
+
+
+def _sections() -> dict[str, type]:
+    """Name → class of each section whose keys are known here."""
+    return {name: section for name, section in get_type_hints(Settings).items() if name != ROLES}
 
 
 def _known_keys() -> dict[str, type]:
     keys: dict[str, type] = {}
-    for name, section in get_type_hints(Settings).items():
+    for name, section in _sections().items():
         for key, kind in get_type_hints(section).items():
             keys[f"{name}.{key}"] = kind
     return keys
 
 
 _KEYS = _known_keys()
+_ROLE_VARIABLE = f"PERDURE_{ROLES.upper()}_"
 
 
 def setting_keys() -> list[str]:
@@ -129,10 +160,25 @@ def _from_toml(text: str, origin: str) -> dict[str, Any]:
         if not isinstance(section, dict):
             _check_key(name, origin)
             raise BadSettings(f"{origin} sets {name!r} outside a section.")
+        if name == ROLES:
+            found |= {f"{ROLES}.{role}": _people(role, people, origin) for role, people in section.items()}
+            continue
         for key, value in section.items():
             _check_key(f"{name}.{key}", origin)
             found[f"{name}.{key}"] = _typed(f"{name}.{key}", value, origin)
     return found
+
+
+def _people(role: str, people: Any, origin: str) -> tuple[str, ...]:
+    if not _ROLE.fullmatch(role):
+        raise BadSettings(f"{origin} has the role {role!r}, which is no legal name.", hint="Use a-z, 0-9 and _.")
+    if not isinstance(people, list) or not all(isinstance(each, str) and each.strip() for each in people):
+        raise BadSettings(
+            f"The role {role!r} in {origin} is {people!r}, but it must be a list of names.",
+            hint=f'Write: {role} = ["ann", "bob"]',
+            key=f"{ROLES}.{role}",
+        )
+    return tuple(dict.fromkeys(each.strip() for each in people))
 
 
 def _parse_env(key: str, text: str, origin: str) -> Any:
@@ -152,7 +198,12 @@ def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
     spelled = {"PERDURE_" + key.replace(".", "_").upper(): key for key in _KEYS}
     found: dict[str, Any] = {}
     for name, text in env.items():
-        if not name.startswith("PERDURE_"):
+        if not name.startswith("PERDURE_") or name == ACTOR:
+            continue
+        if name.startswith(_ROLE_VARIABLE):
+            role = name.removeprefix(_ROLE_VARIABLE).lower()
+            people = [each.strip() for each in text.split(",")]
+            found[f"{ROLES}.{role}"] = _people(role, [each for each in people if each], name)
             continue
         if name not in spelled:
             near = nearest(name, spelled)
@@ -172,11 +223,10 @@ def load_settings(toml: str, env: Mapping[str, str], *, origin: str = "perdure.t
         BadSettings: unknown key or a value of the wrong type; the message names the nearest key.
     """
     values = {**_from_toml(toml, origin), **_from_env(env)}
-    sections: dict[str, Any] = {}
-    for section in dataclasses.fields(Settings):
-        kind = get_type_hints(Settings)[section.name]
-        prefix = section.name + "."
-        sections[section.name] = kind(
-            **{key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
-        )
-    return Settings(**sections)
+    sections = {name: kind(**_of_section(values, name)) for name, kind in _sections().items()}
+    return Settings(**sections, roles=_of_section(values, ROLES))
+
+
+def _of_section(values: Mapping[str, Any], name: str) -> dict[str, Any]:
+    prefix = f"{name}."
+    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}

@@ -34,6 +34,10 @@ def test_a_whole_number_is_good_where_seconds_are_asked() -> None:
         ("[serve]\nport = '9000'", "serve.port in perdure.toml is '9000', but it must be of type int"),
         ("[serve]\nport = true", "serve.port in perdure.toml is True, but it must be of type int"),
         ("[serve\n", "not valid TOML"),
+        ("[loop]\nautonomy = 'prpose'", "it must be observe, propose or act. Did you mean 'propose'?"),
+        ("[roles]\nreviewer = 'ann'", "must be a list of names. Write: reviewer = "),
+        ("[roles]\nreviewer = ['']", "must be a list of names."),
+        ("[roles]\nOn-Call = ['ann']", "the role 'On-Call', which is no legal name"),
     ],
 )
 def test_a_mistake_in_the_file_is_told(toml: str, told: str) -> None:
@@ -50,6 +54,7 @@ def test_a_mistake_in_the_file_is_told(toml: str, told: str) -> None:
         ("PERDURE_SERVE_PORT", "many", "must be of type int"),
         ("PERDURE_SERVE_REPLAY", "perhaps", "must be true or false"),
         ("PERDURE_LOOP_TICK_S", "soon", "must be of type float"),
+        ("PERDURE_LOOP_AUTONOMY", "all", "it must be observe, propose or act."),
     ],
 )
 def test_a_mistake_in_the_environment_is_told(name: str, text: str, told: str) -> None:
@@ -66,10 +71,24 @@ def test_truth_is_spelled_as_people_do(text: str, truth: bool) -> None:
 
 def test_every_key_can_be_set_in_the_environment() -> None:
     env = {f"PERDURE_{key.replace('.', '_').upper()}": "1" for key in setting_keys()}
+    env["PERDURE_LOOP_AUTONOMY"] = "propose"
 
     found = load_settings("", env)
 
     assert (found.project.actor, found.serve.poll_ms, found.loop.tick_s, found.serve.replay) == ("1", 1, 1.0, True)
+    assert found.loop.autonomy == "propose"
+
+
+def test_roles_are_the_project_s_own_and_the_environment_replaces_one_whole() -> None:
+    toml = '[roles]\nreviewer = ["ann", "bob", "ann"]\nowner = ["eve"]\n'
+
+    assert load_settings(toml, {}).roles == {"reviewer": ("ann", "bob"), "owner": ("eve",)}
+    replaced = load_settings(toml, {"PERDURE_ROLES_REVIEWER": "cid, dan"}).roles
+    assert replaced == {"reviewer": ("cid", "dan"), "owner": ("eve",)}
+
+
+def test_who_acts_in_one_process_is_no_setting() -> None:
+    assert load_settings("", {"PERDURE_ACTOR": "ann"}) == Settings()
 
 
 def test_the_file_that_was_read_is_named() -> None:
