@@ -139,12 +139,16 @@ class Policy:
     @classmethod
     def propose(cls, **settings: Unpack[PolicySettings]) -> Policy:
         """Prepare repairs on evidence; a person releases each, by default a `reviewer`."""
-        return cls("propose", **{"trigger": "evidence", "approve_by": "reviewer", **settings})
+        usual: PolicySettings = {"trigger": "evidence", "approve_by": "reviewer"}
+        usual.update(settings)
+        return cls("propose", **usual)
 
     @classmethod
     def act(cls, **settings: Unpack[PolicySettings]) -> Policy:
         """Repair and release on evidence, within the budget."""
-        return cls("act", **{"trigger": "evidence", **settings})
+        usual: PolicySettings = {"trigger": "evidence"}
+        usual.update(settings)
+        return cls("act", **usual)
 
 
 def least(first: Autonomy, second: Autonomy) -> Autonomy:

@@ -129,10 +129,10 @@ class Source:
         object.__setattr__(self, "healthy", tuple(self.healthy))
         fields = self.contract.model_fields
         named = [self.event_at, *self.key, *([self.available_at] if isinstance(self.available_at, str) else [])]
-        for field in named:
-            if field not in fields:
-                near = nearest(field, fields)
+        for each in named:
+            if each not in fields:
+                near = nearest(each, fields)
                 raise BadSource(
-                    f"Source {self.name!r} names the field {field!r}, which {self.contract.__name__} does not have.",
+                    f"Source {self.name!r} names the field {each!r}, which {self.contract.__name__} does not have.",
                     hint=f"Did you mean {near!r}?" if near else f"It has {', '.join(fields)}.",
                 )

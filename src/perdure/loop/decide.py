@@ -8,182 +8,181 @@ what was tried in vain, what was spent; only then what helps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 
 from perdure.assets.health import Cause
 from perdure.assets.repair import ANY, SCHEDULE, Action
 from perdure.core.clock import iso, parse_at
 from perdure.core.units import duration_text
-from perdure.loop.situation import Decision, Option, Situation, Symptom, Weighed
+from perdure.loop.situation import Choice, Decision, Option, Situation, Weighed
 
 ASK = "ask_person"
 """The action that is left when nothing else may be done."""
 
 
 def decide(situation: Situation) -> Decision:
-    """The decision on a situation. Pure: equal situations give equal decisions. Cost: microseconds."""
-    cause = _leading_cause(situation)
-    stopped = _held(situation) or _not_asked(situation)
-    if stopped is not None:
-        return replace(stopped, cause=cause.name if cause else "", weighed=_left(situation, stopped.reasons[0]))
-    fitting = [option for option in situation.options if _answers(option, situation, cause)]
-    weighed = _unfitting(situation, fitting, cause)
-    mending = [option.action for option in fitting if option.action.effect == "state"]
-    if mending:
-        # What is wrong below is mended first; whether a candidate is needed shows when it is.
-        return _planned(situation, mending, cause, weighed)
-    making = [option.action for option in fitting if option.action.effect == "candidate"]
-    if not making:
-        return _asked(situation, cause, weighed, _nothing_helps(cause))
-    return _rationed(situation, cause, weighed, making) or _planned(situation, making, cause, weighed)
+    """The decision on a situation. Cost: microseconds.
+
+    Pure: equal situations give equal decisions, in every process and on every machine.
+    """
+    return _Deciding(situation, situation.causes[0] if situation.causes else None).decision()
 
 
-def _leading_cause(situation: Situation) -> Cause | None:
-    return situation.causes[0] if situation.causes else None
+@dataclass(frozen=True, slots=True)
+class _Deciding:
+    """One situation with its leading cause."""
 
+    situation: Situation
+    cause: Cause | None
 
-def _broken(situation: Situation) -> list[Symptom]:
-    return [symptom for symptom in situation.symptoms if symptom.state == "broken"]
+    def decision(self) -> Decision:
+        """The first rule that applies."""
+        stopped = self._forbidden() or self._not_called_for()
+        if stopped is not None:
+            return stopped
+        fitting = [option.action for option in self.situation.options if self._answers(option)]
+        mending = [action for action in fitting if action.effect == "state"]
+        if mending:
+            # What is wrong below is mended first; whether a candidate is needed shows when it is.
+            return self._planned(mending, fitting)
+        if self._cause_name in self.situation.past.mended:
+            why = f"What answers {_words(self._cause_name)} was done: it heals when that ends."
+            return self._put_off("wait", why, fitting)
+        if not fitting:
+            return self._asked(self._nothing_helps(), fitting)
+        return self._rationed(fitting) or self._planned(fitting, fitting)
 
+    @property
+    def _cause_name(self) -> str:
+        return self.cause.name if self.cause else ""
 
-def _held(situation: Situation) -> Decision | None:
-    """What forbids any repair."""
-    if situation.paused:
-        return Decision("hold", (f"Paused by a person: {situation.paused}",))
-    if situation.upstream:
-        what = "; ".join(situation.upstream)
-        return Decision(
-            "hold", (f"It rests on what is broken itself ({what}): that is mended first, and nothing learns from it.",)
-        )
-    if situation.rules.autonomy == "observe":
-        return Decision("hold", ("Its policy is to observe: a person decides.",))
-    return None
-
-
-def _not_asked(situation: Situation) -> Decision | None:
-    """What gives no reason to repair."""
-    if situation.trigger == "evidence" and not _broken(situation):
-        return Decision("nothing", ("No objective is broken for sure.",))
-    if situation.trigger == "evidence" and situation.rules.trigger == "manual":
-        return Decision("hold", ("Its policy is to repair by hand: perdure apply does it.",))
-    return None
-
-
-def _answers(option: Option, situation: Situation, cause: Cause | None) -> bool:
-    """Whether an option helps: against the leading cause, or as routine where nothing is broken."""
-    if option.action.effect == "question":
-        return False
-    if ANY in option.answers:
-        return True
-    if cause is not None:
-        return cause.name in option.answers
-    return situation.trigger != "evidence" and SCHEDULE in option.answers
-
-
-def _unfitting(situation: Situation, fitting: Sequence[Option], cause: Cause | None) -> tuple[Weighed, ...]:
-    against = f"does not answer {cause.name.replace('_', ' ')}" if cause else "answers nothing that was found"
-    return tuple(
-        Weighed(option.action.key, chosen=False, why=against)
-        for option in situation.options
-        if option not in fitting and option.action.effect != "question"
-    )
-
-
-def _left(situation: Situation, why: str) -> tuple[Weighed, ...]:
-    return tuple(Weighed(option.action.key, chosen=False, why=why) for option in situation.options)
-
-
-def _nothing_helps(cause: Cause | None) -> str:
-    if cause is None:
-        return "Nothing speaks for any known cause."
-    return f"No remedy answers {cause.name.replace('_', ' ')}."
-
-
-def _rationed(
-    situation: Situation, cause: Cause | None, weighed: tuple[Weighed, ...], making: Sequence[Action]
-) -> Decision | None:
-    """Why candidates are not made now although they might help: breaker, cool-down, budget. None when they are."""
-    if situation.trigger == "manual":
+    def _forbidden(self) -> Decision | None:
+        """What forbids any repair."""
+        situation = self.situation
+        if situation.paused:
+            return self._put_off("hold", f"Paused by a person: {situation.paused}")
+        if situation.upstream:
+            what = "; ".join(situation.upstream)
+            return self._put_off(
+                "hold", f"It rests on what is broken itself ({what}): that is mended first, and nothing learns from it."
+            )
+        if situation.rules.autonomy == "observe":
+            return self._put_off("hold", "Its policy is to observe: a person decides.")
         return None
-    rules, past, now = situation.rules, situation.past, parse_at(situation.now)
-    if past.n_fruitless >= rules.breaker:
-        again = parse_at(past.fruitless_at) + timedelta(seconds=rules.rest_s)
-        if now < again:
-            why = f"The breaker is open: {past.n_fruitless} repairs in a row came to nothing."
-            asked = _asked(situation, cause, (*weighed, *_put_off(making, why)), why)
-            return replace(asked, again_at=iso(again))
-    begun = [parse_at(at) for at in past.repairs_at]
-    if begun and now < begun[-1] + timedelta(seconds=rules.cool_down_s):
-        again, why = begun[-1] + timedelta(seconds=rules.cool_down_s), "The last repair is too recent."
-        why = f"The last repair began {_ago(now - begun[-1])} ago; the cool-down is {_ago_s(rules.cool_down_s)}."
+
+    def _not_called_for(self) -> Decision | None:
+        """What gives the loop no reason to repair."""
+        situation = self.situation
+        if situation.trigger != "evidence":
+            return None
+        if not any(symptom.state == "broken" for symptom in situation.symptoms):
+            return self._put_off("nothing", "No objective is broken for sure.")
+        if situation.rules.trigger == "manual":
+            return self._put_off("hold", "Its policy is to repair by hand: perdure apply --repair does it.")
+        if situation.rules.trigger == "schedule":
+            return self._put_off("wait", "Its policy is to repair on a schedule, which is not due.")
+        return None
+
+    def _answers(self, option: Option) -> bool:
+        """Whether an option helps: against the leading cause, or as routine where nothing is broken."""
+        if ANY in option.answers:
+            return True
+        if self.cause is not None:
+            return self.cause.name in option.answers
+        return self.situation.trigger != "evidence" and SCHEDULE in option.answers
+
+    def _nothing_helps(self) -> str:
+        if self.cause is None:
+            return "Nothing speaks for any known cause."
+        return f"No remedy answers {_words(self.cause.name)}."
+
+    def _rationed(self, actions: Sequence[Action]) -> Decision | None:
+        """Why no candidate is made now although one might help: breaker, cool-down, budget. None when one is."""
+        if self.situation.trigger == "manual":
+            return None
+        return self._breaker(actions) or self._cool_down(actions) or self._budget(actions)
+
+    def _breaker(self, actions: Sequence[Action]) -> Decision | None:
+        rules, past = self.situation.rules, self.situation.past
+        if past.n_fruitless < rules.breaker:
+            return None
+        until = parse_at(past.fruitless_at) + timedelta(seconds=rules.rest_s)
+        if parse_at(self.situation.now) >= until:
+            return None
+        why = f"The breaker is open: {past.n_fruitless} repairs in a row came to nothing."
+        return self._asked(why, actions, again_at=iso(until))
+
+    def _cool_down(self, actions: Sequence[Action]) -> Decision | None:
+        rules, past, now = self.situation.rules, self.situation.past, parse_at(self.situation.now)
+        if not past.repairs_at:
+            return None
+        last = parse_at(past.repairs_at[-1])
+        until = last + timedelta(seconds=rules.cool_down_s)
+        if now >= until:
+            return None
+        why = f"The last repair began {duration_text(now - last)} ago; the cool-down is {_span(rules.cool_down_s)}."
+        return self._put_off("wait", why, actions, again_at=iso(until))
+
+    def _budget(self, actions: Sequence[Action]) -> Decision | None:
+        rules, now = self.situation.rules, parse_at(self.situation.now)
+        per = timedelta(seconds=rules.per_s)
+        inside = [at for at in map(parse_at, self.situation.past.repairs_at) if at > now - per]
+        if len(inside) < rules.n_repairs:
+            return None
+        why = f"The budget is spent: {len(inside)} repairs in {_span(rules.per_s)}, {rules.n_repairs} allowed."
+        again_at = iso(inside[-rules.n_repairs] + per) if rules.n_repairs else ""
+        return self._put_off("wait", why, actions, again_at=again_at)
+
+    def _planned(self, actions: Sequence[Action], fitting: Sequence[Action]) -> Decision:
+        ordered = tuple(sorted(actions, key=lambda action: (action.cost_s, action.key)))
+        rules, many = self.situation.rules, len(ordered) > 1
+        then = f"{'They compete and are' if many else 'It is'} judged against what runs."
+        if ordered[0].effect == "state":
+            then = "Nothing is released."
+        answers = f"{len(ordered)} actions answer it." if many else "One action answers it."
         return Decision(
-            "wait", (why,), (), (*weighed, *_put_off(making, why)), cause.name if cause else "", None, iso(again)
+            choice="repair",
+            reasons=(self._because(), answers, then),
+            actions=ordered,
+            weighed=self._weighed(ordered, fitting, "What is wrong below is mended first."),
+            cause=self._cause_name or SCHEDULE,
+            approve_by=rules.approve_by or ("reviewer" if rules.autonomy == "propose" else None),
         )
-    inside = [at for at in begun if at > now - timedelta(seconds=rules.per_s)]
-    if len(inside) >= rules.n_repairs:
-        again = inside[-rules.n_repairs] + timedelta(seconds=rules.per_s) if rules.n_repairs else None
-        why = f"The budget is spent: {len(inside)} repairs in {_ago_s(rules.per_s)}, {rules.n_repairs} allowed."
-        return Decision(
-            "wait",
-            (why,),
-            (),
-            (*weighed, *_put_off(making, why)),
-            cause.name if cause else "",
-            None,
-            iso(again) if again else "",
-        )
-    return None
+
+    def _because(self) -> str:
+        if self.cause is not None:
+            return self.cause.text
+        return "A person asked for it." if self.situation.trigger == "manual" else "The schedule is due."
+
+    def _asked(self, why: str, fitting: Sequence[Action], *, again_at: str = "") -> Decision:
+        question = Action(ASK, f"ask a person: {why}", "question")
+        weighed = self._weighed((), fitting, why)
+        role = self.situation.rules.approve_by
+        return Decision("ask", (why,), (question,), weighed, self._cause_name, role, again_at)
+
+    def _put_off(
+        self, choice: Choice, why: str, fitting: Sequence[Action] | None = None, *, again_at: str = ""
+    ) -> Decision:
+        considered = [option.action for option in self.situation.options] if fitting is None else fitting
+        weighed = self._weighed((), considered, why)
+        return Decision(choice, (why,), (), weighed, self._cause_name, None, again_at)
+
+    def _weighed(self, chosen: Sequence[Action], fitting: Sequence[Action], why_not: str) -> tuple[Weighed, ...]:
+        """Every option with why it is in the plan or not, in the order in which they were proposed."""
+        against = f"Does not answer {_words(self._cause_name)}." if self.cause else "Answers nothing that was found."
+        weighed = []
+        for action in (option.action for option in self.situation.options):
+            if action in chosen:
+                weighed.append(Weighed(action.key, chosen=True, why=f"Answers {_words(self._cause_name or SCHEDULE)}."))
+            else:
+                weighed.append(Weighed(action.key, chosen=False, why=why_not if action in fitting else against))
+        return tuple(weighed)
 
 
-def _put_off(actions: Sequence[Action], why: str) -> tuple[Weighed, ...]:
-    return tuple(Weighed(action.key, chosen=False, why=why) for action in actions)
+def _words(name: str) -> str:
+    return name.replace("_", " ") if name else "what was found"
 
 
-def _planned(
-    situation: Situation, actions: Sequence[Action], cause: Cause | None, weighed: tuple[Weighed, ...]
-) -> Decision:
-    ordered = tuple(sorted(actions, key=lambda action: (action.cost_s, action.key)))
-    rules = situation.rules
-    role = rules.approve_by or ("reviewer" if rules.autonomy == "propose" else None)
-    compete = "compete, and are judged against what runs" if len(ordered) > 1 else "is judged against what runs"
-    mends = ordered[0].effect == "state"
-    then = "" if mends else f"; {'they' if len(ordered) > 1 else 'it'} {compete}"
-    reasons = (_because(situation, cause), f"{len(ordered)} action{'s' * (len(ordered) > 1)} answer it{then}.")
-    chosen = tuple(Weighed(action.key, chosen=True, why=_for(cause)) for action in ordered)
-    return Decision("repair", reasons, ordered, (*chosen, *weighed), cause.name if cause else SCHEDULE, role)
-
-
-def _for(cause: Cause | None) -> str:
-    return f"answers {cause.name.replace('_', ' ')}" if cause else "routine"
-
-
-def _because(situation: Situation, cause: Cause | None) -> str:
-    if cause is not None:
-        return cause.text
-    return "A person asked for it." if situation.trigger == "manual" else "The schedule is due."
-
-
-def _asked(situation: Situation, cause: Cause | None, weighed: tuple[Weighed, ...], why: str) -> Decision:
-    question = Action(ASK, f"ask a person: {why}", "question", {})
-    return Decision(
-        "ask",
-        (why,),
-        (question,),
-        weighed,
-        cause.name if cause else "",
-        situation.rules.approve_by,
-    )
-
-
-def _ago(span: timedelta) -> str:
-    return duration_text(span)
-
-
-def _ago_s(seconds: float) -> str:
+def _span(seconds: float) -> str:
     return duration_text(timedelta(seconds=seconds))
-
-
-def decided_at(situation: Situation) -> datetime:
-    """The instant of the situation."""
-    return parse_at(situation.now)

@@ -2,21 +2,29 @@
 
 An objective is due when a seventh of its window has passed since the last time (at least an hour,
 at most the window): often enough to see a change inside the window, seldom enough to stay cheap.
+What each objective last said is kept beside when: so an asset that broke stays in sight after a
+crash, and one that is healthy costs a round nothing more.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
-from perdure.assets.health import Finding
+from perdure.assets.health import Finding, State
 from perdure.assets.objective import Objective, SignalSpec
-from perdure.core.clock import parse_at
+from perdure.core.clock import iso, parse_at
 from perdure.core.errors import BadObjective, nearest
 from perdure.core.units import hours
 from perdure.loop.failures import Failures
 from perdure.loop.protocols import Kind, Signal, Watched, Workplace
-from perdure.stores.ledger.protocols import Lease
+from perdure.stores.ledger.protocols import Lease, LedgerSession
+
+_PREFIX = "observed/"
+_STALE = 2
+"""A reading that is older than so many cadences says nothing of today."""
 
 
 def cadence(spec: SignalSpec) -> timedelta:
@@ -29,6 +37,16 @@ def cadence(spec: SignalSpec) -> timedelta:
     return min(spec.over, max(spec.over / 7, hours(1)))
 
 
+@dataclass(slots=True)
+class Observed:
+    """What a round's observing gave."""
+
+    findings: list[Finding] = field(default_factory=list)
+    """Of the objectives that were due, in the order of declaration."""
+    broken: set[str] = field(default_factory=set)
+    """Assets with an objective that was broken when it was last measured, in this round or before."""
+
+
 class Observer:
     """Measures what is due and keeps the readings."""
 
@@ -38,44 +56,54 @@ class Observer:
 
     def run(
         self, assets: Sequence[Watched], now: datetime, lease: Lease | None = None, *, failures: Failures | None = None
-    ) -> list[Finding]:
-        """Findings of every due objective at `now` (domain time), in the order of declaration.
+    ) -> Observed:
+        """Measure every due objective at `now` (domain time).
 
-        An objective that cannot be measured stays due, and stops no other.
+        An objective that cannot be measured stays due, and stops no other. Cost: one read and, where
+        anything was due, one transaction a round, beside the signals' own work.
 
         Raises:
             Exception: the first failure, once everything else was measured; kept instead where
                 `failures` are given.
         """
-        kept = Failures() if failures is None else failures
-        findings: list[Finding] = []
+        kept, observed = Failures() if failures is None else failures, Observed()
+        with self._place.stores.ledger.read() as session:
+            known: dict[str, dict[str, Any]] = session.cursors.list(_PREFIX)
+        changed: dict[str, Any] = {}
         for asset in assets:
-            findings += self._observe(asset, now, lease, kept)
+            name = f"{_PREFIX}{asset.kind}/{asset.name}"
+            last = known.get(name, {})
+            due = [objective for objective in asset.healthy if _due(objective, last, now)]
+            if due:
+                last = changed[name] = {**last}
+                observed.findings += self._observe(asset, due, last, now, kept)
+            if any(_says(last.get(objective.text())) is State.BROKEN for objective in asset.healthy):
+                observed.broken.add(asset.name)
+        if changed:
+            with self._place.stores.ledger.transaction(
+                actor=self._place.actor, at=now, reason="observe", lease=lease
+            ) as writing:
+                _put_all(writing, changed)
         if failures is None:
             kept.raise_first()
-        return findings
+        return observed
 
-    def _observe(self, asset: Watched, now: datetime, lease: Lease | None, failures: Failures) -> list[Finding]:
-        cursor = f"observed/{asset.kind}/{asset.name}"
-        with self._place.stores.ledger.read() as session:
-            last: dict[str, str] = dict(session.cursors.get(cursor) or {})
-        due = [objective for objective in asset.healthy if _due(objective, last, now)]
+    def _observe(
+        self, asset: Watched, due: Sequence[Objective], last: dict[str, Any], now: datetime, failures: Failures
+    ) -> list[Finding]:
         findings: list[Finding] = []
         for objective in due:
             with failures.kept():
-                findings += self._measure(asset, objective, now)
-                last[objective.text()] = now.isoformat()
-        if due:
-            with self._place.stores.ledger.transaction(
-                actor=self._place.actor, at=now, reason="observe", lease=lease
-            ) as session:
-                session.cursors.put(cursor, last)
+                measured = self._measure(asset, objective, now)
+                findings += measured
+                last[objective.text()] = {"at": iso(now), "state": _worst(measured).value}
         return findings
 
     def _measure(self, asset: Watched, objective: Objective, now: datetime) -> list[Finding]:
         readings = self._signal(asset, objective.spec).observe(self._place, asset, objective.spec, now)
         # Kept at once: a later signal of the round may rest on an earlier one's reading.
-        self._place.stores.readings.put(readings)
+        if readings:
+            self._place.stores.readings.put(readings)
         return [objective.judge(reading) for reading in readings]
 
     def _signal(self, asset: Watched, spec: SignalSpec) -> Signal:
@@ -89,6 +117,41 @@ class Observer:
         return signals[spec.signal]
 
 
-def _due(objective: Objective, last: Mapping[str, str], now: datetime) -> bool:
+def newest_findings(place: Workplace, asset: Watched, now: datetime) -> list[Finding]:
+    """The newest finding of every objective and slice, in the order of declaration; stale ones are left out."""
+    latest = place.stores.readings.latest(asset.name)
+    found: list[Finding] = []
+    for objective in asset.healthy:
+        readings = [reading for reading in latest if objective.measured_by(reading) and reading.at <= now]
+        newest = max((reading.at for reading in readings), default=None)
+        if newest is None or now - newest > _STALE * cadence(objective.spec):
+            continue
+        # A slice that is not among the newest readings has gone.
+        found += [objective.judge(reading) for reading in readings if reading.at == newest]
+    return found
+
+
+def _due(objective: Objective, last: Mapping[str, Any], now: datetime) -> bool:
     seen = last.get(objective.text())
-    return seen is None or now - parse_at(seen) >= cadence(objective.spec)
+    return seen is None or now - parse_at(_instant(seen)) >= cadence(objective.spec)
+
+
+def _instant(seen: Any) -> str:
+    # Ledgers of before kept the instant alone.
+    return str(seen["at"] if isinstance(seen, dict) else seen)
+
+
+def _says(seen: Any) -> State | None:
+    return State(seen["state"]) if isinstance(seen, dict) else None
+
+
+def _worst(findings: Sequence[Finding]) -> State:
+    states = {finding.state for finding in findings}
+    if State.BROKEN in states:
+        return State.BROKEN
+    return State.HEALTHY if states == {State.HEALTHY} else State.UNSURE
+
+
+def _put_all(session: LedgerSession, cursors: Mapping[str, Any]) -> None:
+    for name, value in cursors.items():
+        session.cursors.put(name, value)

@@ -94,7 +94,7 @@ class Loop:
         self._upkeep.run(now, lease, failures)
         self._materialiser.take_late(views)
         n_materialised = self._materialiser.run(views, now, failures=failures)
-        findings = self._observer.run(self._watched, now, lease, failures=failures)
+        findings = self._observer.run(self._watched, now, lease, failures=failures).findings
         opened = [*drained.opened, *report_blobs(self._place, now, lease)]
         failures.raise_first()
         return RoundReport(now, ingested, drained, n_materialised, findings, opened)

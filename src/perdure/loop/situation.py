@@ -108,6 +108,8 @@ class Past:
     """Repairs in a row, up to now, whose candidates were all rejected, or rolled back."""
     fruitless_at: str = ""
     """When the newest of them ended."""
+    mended: tuple[str, ...] = ()
+    """Causes whose remedy below a version was done already in this incident: it heals when they end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 A gauge shows a value that ought to stay near its target. It moves away, which is found by the signal
 `level`; the cause `moved` says by how much; the remedy `recalibrate` makes a version with an offset;
-the gate `closer` compares two versions; a release of the candidate heals the gauge, because `level`
+the gates `closer` and `loads` compare two versions and prove the way back; a release of the candidate heals the gauge, because `level`
 adds the champion's offset. Everything follows from the gauge, the ledger and the instant.
 
     gauge = Gauge("boiler", {day_1: 20.0, day_2: 27.0}, target=20.0, margin=1.0)
@@ -20,6 +20,7 @@ from perdure.assets.health import Cause as RankedCause
 from perdure.assets.health import Comparison, Finding, Reading, State, Verdict
 from perdure.assets.objective import Objective, SignalSpec
 from perdure.assets.policy import Policy
+from perdure.assets.repair import SCHEDULE, Action, Stage, Trial
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.canonical import content_hash
 from perdure.core.errors import NotReady
@@ -38,12 +39,14 @@ class Gauge:
         points: the value shown from each instant on, as a mapping or as pairs.
         target: what the gauge ought to show.
         margin: how far from the truth a shown value may be; half the width of its interval.
+        gains: shares of what it is off that its remedy proposes to correct, a candidate each.
     """
 
     name: str
     points: Mapping[datetime, float] | Iterable[tuple[datetime, float]]
     target: float = 0.0
     margin: float = 0.0
+    gains: Sequence[float] = (1.0,)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "points", dict(self.points))
@@ -59,18 +62,18 @@ def level(*, over: timedelta) -> SignalSpec:
     return SignalSpec("level", over)
 
 
-def watch(gauge: Gauge, *healthy: Objective) -> Watched:
-    """The gauge as the loop sees it."""
-    return Watched(gauge.name, TOY, healthy, Policy.act(), gauge)
+def watch(gauge: Gauge, *healthy: Objective, policy: Policy | None = None, rests_on: Sequence[str] = ()) -> Watched:
+    """The gauge as the loop sees it; by default the loop acts on it."""
+    return Watched(gauge.name, TOY, healthy, policy or Policy.act(), gauge, rests_on)
 
 
 def toy_kind() -> Kind:
-    """The kind with all four recipes."""
+    """The kind with all its recipes."""
     signal: Signal = Level()
     cause: Cause = Moved()
     remedy: Remedy = Recalibrate()
-    gate: Gate = Closer()
-    return Kind(TOY, {signal.name: signal}, (cause,), (remedy,), (gate,))
+    gates: tuple[Gate, ...] = (Closer(), Loads())
+    return Kind(TOY, {signal.name: signal}, (cause,), (remedy,), gates)
 
 
 class Level:
@@ -136,15 +139,32 @@ class Recalibrate:
     """Makes a version whose offset brings the newest value back to the target; the same again when done again."""
 
     name = "recalibrate"
-    answers: Sequence[str] = ("moved",)
+    answers: Sequence[str] = ("moved", SCHEDULE)
 
-    def repair(self, place: Workplace, asset: Watched, step: str, now: datetime) -> Sequence[str]:
+    def propose(
+        self,
+        place: Workplace,  # noqa: ARG002 - the Protocol's
+        asset: Watched,
+        causes: Sequence[RankedCause],  # noqa: ARG002 - the Protocol's
+        now: datetime,
+    ) -> Sequence[Action]:
+        """One action a gain of the gauge, once it has shown anything: a gain of 1 corrects wholly."""
+        gauge: Gauge = asset.declaration
+        if _shown_until(gauge, now) is None:
+            return []
+        return [
+            Action(self.name, f"correct {gain:.0%} of what the gauge is off", params={"gain": gain}, cost_s=0.001)
+            for gain in gauge.gains
+        ]
+
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - the Protocol's
         """Id of the candidate, registered; none when the gauge never showed anything."""
         gauge: Gauge = asset.declaration
         shown = _shown_until(gauge, now)
         if shown is None:
             return []
-        definition, lineage = {"offset": gauge.target - shown}, {"remedy": self.name, "step": step}
+        offset = float(action.params["gain"]) * (gauge.target - shown)
+        definition, lineage = {"offset": offset}, {"remedy": self.name, "params": dict(action.params)}
         candidate = Version(
             id=version_id(gauge.name, content_hash({"definition": definition, "lineage": lineage})),
             asset=gauge.name,
@@ -156,17 +176,21 @@ class Recalibrate:
             created_at=now,
             actor=place.actor,
         )
-        with place.stores.ledger.transaction(actor=place.actor, at=now, reason=self.name) as session:
+        with place.transaction(now, self.name) as session:
             session.registry.put_version(candidate)
         return [candidate.id]
 
 
 class Closer:
-    """Passes a candidate that shows the target more nearly than the incumbent, by more than the margin."""
+    """Passes a candidate that shows the target more nearly than the incumbent, by more than the margin.
+
+    After a release it passes what is not worse.
+    """
 
     name = "closer"
+    stages: Sequence[Stage] = ("verify", "shadow", "canary", "watch")
 
-    def judge(self, place: Workplace, asset: Watched, candidate: str, incumbent: str | None, now: datetime) -> Verdict:
+    def judge(self, place: Workplace, asset: Watched, trial: Trial, now: datetime) -> Verdict:
         """The verdict on the newest value that the gauge shows.
 
         Raises:
@@ -180,15 +204,36 @@ class Closer:
                 f"The gauge {gauge.name!r} has shown nothing by {now.isoformat()}.", hint="Wait for a point."
             )
         with place.stores.ledger.read() as session:
-            new = session.registry.get_version(candidate)
-            old = None if incumbent is None else session.registry.get_version(incumbent)
+            new = session.registry.get_version(trial.candidate)
+            old = None if trial.incumbent is None else session.registry.get_version(trial.incumbent)
         off_new, off_old = (abs(shown + _offset(version) - gauge.target) for version in (new, old))
         comparison = Comparison.NOT_ENOUGH_EVIDENCE
         if abs(off_new - off_old) > gauge.margin:
             comparison = Comparison.BETTER if off_new < off_old else Comparison.WORSE
         text = f"{comparison.value}: off by {off_new:g}, the incumbent by {off_old:g}, margin {gauge.margin:g}"
         evidence = {"off_candidate": off_new, "off_incumbent": off_old, "margin": gauge.margin}
-        return Verdict(self.name, comparison, comparison is Comparison.BETTER, text, evidence)
+        refused = (Comparison.WORSE,) if trial.stage != "verify" else (Comparison.WORSE, Comparison.NOT_ENOUGH_EVIDENCE)
+        return Verdict(self.name, comparison, comparison not in refused, text, evidence, gain=off_old - off_new)
+
+
+class Loads:
+    """Passes a version whose offset is a number: the proof that it can be gone back to."""
+
+    name = "loads"
+    stages: Sequence[Stage] = ("verify", "rollback")
+
+    def judge(self, place: Workplace, asset: Watched, trial: Trial, now: datetime) -> Verdict:  # noqa: ARG002 - the Protocol's
+        """In `verify` the incumbent is asked, in `rollback` the version that is gone back to."""
+        target = trial.incumbent if trial.stage == "verify" else trial.candidate
+        if target is None:
+            return Verdict(
+                self.name, Comparison.NOT_ENOUGH_EVIDENCE, passed=True, text="There is nothing to go back to."
+            )
+        with place.stores.ledger.read() as session:
+            offset = session.registry.get_version(target).definition.get("offset")
+        sound = isinstance(offset, int | float)
+        text = f"{target} has {'an offset' if sound else f'no offset but {offset!r}'}"
+        return Verdict(self.name, Comparison.NOT_ENOUGH_EVIDENCE, passed=sound, text=text)
 
 
 def _shown_until(gauge: Gauge, now: datetime) -> float | None:

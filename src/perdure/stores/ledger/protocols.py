@@ -301,16 +301,16 @@ class Jobs(Protocol):
         """:raises NotFound: no such job."""
         ...
 
+    def list_steps(self, job_id: str) -> list[JobStep]:
+        """In the order in which they were done."""
+        ...
+
     def list(self, *, subject: str | None = None, open_only: bool = False, limit: int = 100) -> list[Job]:
         """Newest first; `open_only`: running and parked ones."""
         ...
 
     def put_step(self, step: JobStep) -> JobStep:
         """Keep what a step gave; a step that is there already stays as it is, and is returned."""
-        ...
-
-    def list_steps(self, job_id: str) -> list[JobStep]:
-        """In the order in which they were done."""
         ...
 
     def prune(self, before: datetime) -> int:
