@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from perdure.assets.contract import Contract
     from perdure.assets.expressions import when
+    from perdure.assets.fallback import last_good
     from perdure.assets.feature_view import FeatureView, feature_view
     from perdure.assets.model import Label, Model, TrainingData
     from perdure.assets.objective import (
@@ -56,6 +57,7 @@ _HOME = {
     "feature_view": "perdure.assets.feature_view",
     "freshness_h": "perdure.assets.objective",
     "hours": "perdure.core.units",
+    "last_good": "perdure.assets.fallback",
     "latency_ms": "perdure.assets.objective",
     "mae": "perdure.assets.objective",
     "minutes": "perdure.core.units",
@@ -95,6 +97,7 @@ __all__ = [
     "freshness_h",
     "hours",
     "init_project",
+    "last_good",
     "latency_ms",
     "mae",
     "minutes",

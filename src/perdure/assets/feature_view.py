@@ -21,6 +21,7 @@ from typing import Any
 
 from perdure.assets.contract import Contract
 from perdure.assets.expressions import Expr
+from perdure.assets.fallback import Fallback, checked_fallback, fallback_as_json
 from perdure.assets.fields import contract_fields
 from perdure.assets.source import Source, checked_name
 from perdure.assets.tracing import Row, trace
@@ -45,6 +46,8 @@ class FeatureView:
     ttl: timedelta | None = None
     """How long a stored row may be used after its `event_at`; None: for ever."""
     on: type[Contract] | None = None
+    fallback: Fallback | None = None
+    """What a row gets when the stored one is missing or past its TTL; None: missing features."""
 
     @property
     def contract(self) -> type[Contract]:
@@ -57,8 +60,10 @@ class FeatureView:
     def definition(self) -> dict[str, Any]:
         """The view as canonical data: what its version hashes, and enough to compute it without the code.
 
-        Features are a list: a stored row holds its values in this order.
+        Features are a list: a stored row holds its values in this order. A fallback is a part only
+        where one is declared, so that views without one keep the version they had before there were any.
         """
+        fallback = {} if self.fallback is None else {"fallback": fallback_as_json(self.fallback)}
         return {
             "name": self.name,
             "kind": "on_demand" if self.source is None else "stored",
@@ -68,6 +73,7 @@ class FeatureView:
             "available_at": self._available_at(),
             "ttl_us": self.ttl // timedelta(microseconds=1) if self.ttl is not None else None,
             "features": [{"name": name, "expr": expr.as_json()} for name, expr in self.features.items()],
+            **fallback,
         }
 
     def _available_at(self) -> str | int | None:
@@ -90,6 +96,7 @@ def feature_view(
     ttl: timedelta | None = None,
     on: type[Contract] | None = None,
     name: str | None = None,
+    fallback: Fallback | None = None,
 ) -> Callable[[Callable[[Row], Mapping[str, Any]]], FeatureView]:
     """Declare a feature view from a function of one row; the function is traced, never run on data.
 
@@ -99,19 +106,26 @@ def feature_view(
         ttl: how long after `event_at` a stored row still counts.
         on: contract of the request, for an on-demand view.
         name: the function's name by default.
+        fallback: what a row gets when the stored one is missing or past its TTL: `last_good()`, or values
+            by feature. None: missing features.
 
     Raises:
         BadView: neither or both of `source` and `on`, a key that the source lacks, a function that
-            does something that cannot be traced (the message has file, line and what to write).
+            does something that cannot be traced (the message has file, line and what to write), a
+            fallback that does not fit the features or the ttl.
     """
     keys = (key,) if isinstance(key, str) else tuple(key)
 
     def declare(function: Callable[[Row], Mapping[str, Any]]) -> FeatureView:
         label = checked_name(name or function.__name__, "feature view")
         _check_shape(label, keys, source, ttl, on)
+        if fallback is not None and source is None:
+            raise BadView(f"Feature view {label!r} is on demand, so fallback= means nothing.", hint="Remove it.")
         contract = source.contract if source is not None else on
         assert contract is not None
-        return FeatureView(label, trace(function, contract, label), keys, source, ttl, on)
+        features = trace(function, contract, label)
+        checked = None if fallback is None else checked_fallback(fallback, ttl, features, label)
+        return FeatureView(label, features, keys, source, ttl, on, checked)
 
     return declare
 

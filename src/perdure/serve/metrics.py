@@ -7,7 +7,7 @@ Requests add to plain dictionaries and lists (about 1 µs); the families are bui
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -20,13 +20,14 @@ LATENCY_BOUNDS_S = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 
 class Counters:
     """Counts since the process began, by model."""
 
-    __slots__ = ("buckets", "latency_sum_s", "online_errors", "requests", "rows", "shadow_errors")
+    __slots__ = ("buckets", "latency_sum_s", "online_errors", "requests", "rows", "shadow_errors", "stale_views")
 
     def __init__(self) -> None:
         self.requests: dict[tuple[str, str, int], int] = {}
         self.rows: dict[str, int] = {}
         self.buckets: dict[str, list[int]] = {}
         self.latency_sum_s: dict[str, float] = {}
+        self.stale_views: dict[tuple[str, str, str], int] = {}
         self.online_errors = 0
         self.shadow_errors = 0
 
@@ -45,6 +46,13 @@ class Counters:
         buckets[bisect_left(LATENCY_BOUNDS_S, latency_s)] += 1
         self.rows[model] += n_rows
         self.latency_sum_s[model] += latency_s
+
+    def count_views(self, model: str, rows: Iterable[Mapping[str, str]]) -> None:
+        """The answered rows of a request that some view had no fresh row for: the word of each such view."""
+        for status in rows:
+            for view, word in status.items():
+                key = (model, view, word)
+                self.stale_views[key] = self.stale_views.get(key, 0) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +98,14 @@ class ServeCollector(Collector):
             latency.add_metric([model], _cumulated(counted.buckets[model]), counted.latency_sum_s[model])
         yield rows
         yield latency
+        stale = CounterMetricFamily(
+            "perdure_stale_view_rows",
+            "Rows answered without a fresh row of a stored view, by what they got of it.",
+            labels=["model", "view", "status"],
+        )
+        for labels, n in counted.stale_views.items():
+            stale.add_metric(labels, n)
+        yield stale
         yield CounterMetricFamily(
             "perdure_online_errors", "Reads of the online store that failed.", value=counted.online_errors
         )

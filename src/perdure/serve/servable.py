@@ -25,13 +25,11 @@ from perdure.core.canonical import content_hash
 from perdure.core.errors import BadModel, UntrustedArtifact
 from perdure.core.ids import Digest
 from perdure.engines.explain.contributions import contributions, scale_of
-from perdure.engines.features import FeaturePlan
+from perdure.engines.features import STATUS_WORDS, FeaturePlan
 from perdure.engines.training import Predictor, load_predictor
 from perdure.serve.online_reader import OnlineReader
 from perdure.serve.routing import RoutingTable, version_ids
 from perdure.stores.blobs.protocols import Blobs
-
-_STATUS_WORDS = ("fresh", "missing", "expired", "not_yet_available")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Servable:
         """The views that were not fresh, in words; None when all were."""
         if not any(status):
             return None
-        return {view: _STATUS_WORDS[code] for view, code in zip(self.views, status, strict=True) if code}
+        return {view: STATUS_WORDS[code] for view, code in zip(self.views, status, strict=True) if code}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import polars as pl
 from perdure.assets.health import Reading
 from perdure.assets.model import Model
 from perdure.core.stats import Interval, clustered_mean_interval, mean_interval
-from perdure.engines.features import EXPIRED, MISSING, NOT_YET
+from perdure.engines.features import EXPIRED, FALLBACK_DEFAULT, FALLBACK_LAST_GOOD, MISSING, NOT_YET
 from perdure.engines.training.dataset import LABEL, join_labels
 from perdure.loop.protocols import Stores
 from perdure.loop.work.outcomes import feature_matrix, read_captures, read_outcomes, read_posted_labels
@@ -20,7 +21,13 @@ from perdure.loop.work.performance import MIN_DAYS
 from perdure.loop.work.versions import get_version, plan_of
 from perdure.surface.quarantine import quarantined_by_origin
 
-_STATUSES = {MISSING: "missing", EXPIRED: "expired", NOT_YET: "not yet"}
+_STATUSES = {
+    MISSING: "missing",
+    EXPIRED: "expired",
+    NOT_YET: "not yet",
+    FALLBACK_LAST_GOOD: "last good",
+    FALLBACK_DEFAULT: "default",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,16 @@ class MonthError:
     low: float
     high: float
     bias: float
+
+
+@dataclass(frozen=True, slots=True)
+class DayError:
+    """Absolute errors of one day."""
+
+    day: date
+    n: int
+    total: float
+    """Their sum, in the label's unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,7 @@ class Outcome:
     skew_checked: int
     skew_mismatches: int
     months: list[MonthError]
+    days: Sequence[DayError] = ()
 
 
 def outcome(stores: Stores, model: type[Model], start: datetime, end: datetime, timezone: str = "UTC") -> Outcome:
@@ -74,6 +92,7 @@ def outcome(stores: Stores, model: type[Model], start: datetime, end: datetime, 
         skew_checked=sum(reading.n for reading in skew),
         skew_mismatches=sum(int(reading.facts["n_mismatched"]) for reading in skew),
         months=months(joined.frame, timezone),
+        days=by_day(joined.frame, timezone),
     )
 
 
@@ -91,6 +110,40 @@ def months(joined: pl.DataFrame, timezone: str) -> list[MonthError]:
     return found
 
 
+def by_day(joined: pl.DataFrame, timezone: str) -> list[DayError]:
+    """Errors by calendar day of predictions that have their label, in order."""
+    if joined.is_empty():
+        return []
+    labelled = joined.filter(pl.col(LABEL).is_not_null()).select(
+        day=pl.col("served_at").dt.convert_time_zone(timezone).dt.date(),
+        error=(pl.col("prediction") - pl.col(LABEL)).abs(),
+    )
+    daily = labelled.group_by("day").agg(n=pl.len(), total=pl.col("error").sort().sum()).sort("day")
+    return [DayError(*row) for row in daily.iter_rows()]
+
+
+def moving_error(days: Sequence[DayError], over: int = 7) -> list[tuple[date, float, int]]:
+    """For each day its date, the mean absolute error of it and the days before, `over` in all, and their rows.
+
+    >>> moving_error([DayError(date(2013, 3, 1), 2, 8.0), DayError(date(2013, 3, 2), 1, 1.0)])
+    [(datetime.date(2013, 3, 1), 4.0, 2), (datetime.date(2013, 3, 2), 3.0, 3)]
+    """
+    found = []
+    for each in days:
+        window = [other for other in days if timedelta(0) <= each.day - other.day < timedelta(days=over)]
+        n = sum(other.n for other in window)
+        if n:
+            found.append((each.day, sum(other.total for other in window) / n, n))
+    return found
+
+
+def mean_error(days: Sequence[DayError], first: date, last: date) -> float | None:
+    """Mean absolute error over all rows of the days `first` to `last`; None where there is none."""
+    inside = [each for each in days if first <= each.day <= last]
+    n = sum(each.n for each in inside)
+    return sum(each.total for each in inside) / n if n else None
+
+
 def _by_day(rows: pl.DataFrame) -> Interval:
     """Mean absolute error; errors of one day move together, so days are what is counted where there are enough."""
     error, day = rows["error"].abs().to_numpy(), rows["day"].to_numpy()
@@ -102,7 +155,8 @@ class Gaps:
     """What was not there when rows were served."""
 
     views: dict[str, dict[str, int]]
-    """Stored view → rows for which its row was `missing`, `expired` or `not yet`."""
+    """Stored view → rows for which its row was `missing`, `expired` or `not yet`, or for which its
+    fallback answered with the `last good` row or a `default`."""
     features: dict[str, int]
     """Feature → rows served without it, a category never seen in training included; the most first."""
 

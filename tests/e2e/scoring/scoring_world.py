@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 from pydantic import Field
 
-from perdure import Contract, Label, Model, Source, feature_view, hours
+from perdure import Contract, FeatureView, Label, Model, Source, feature_view, hours
 from perdure.assets.fields import contract_definition
 from perdure.assets.version import Pointer, Version
 from perdure.core.canonical import content_hash, plain
@@ -205,12 +205,14 @@ class World:
         ledger.close()
         return generation
 
-    def put_weather(self, origin: str, wind_mph: float, *, at_us: int | None = None) -> None:
-        """Make an online row that is an hour old now, or of another instant."""
+    def put_weather(
+        self, origin: str, wind_mph: float, *, at_us: int | None = None, view: FeatureView = weather_now
+    ) -> None:
+        """Make an online row that is an hour old now, or at another instant."""
         at_us = machine_us() if at_us is None else at_us
         row = OnlineRow(origin, (wind_mph, True), at_us - 3_600_000_000, at_us)
         online = SqliteOnline(self.root / "online.db")
-        online.put(weather_now.version, [row])
+        online.put(view.version, [row])
         online.close()
 
     def parts(self, *, models: Mapping[str, type[Model]] = MODELS, min_free: int = 0, **settings: Any) -> ScoringParts:

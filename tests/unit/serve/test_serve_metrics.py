@@ -40,3 +40,16 @@ def test_readings_are_gauges_or_counters():
     found = samples(Counters(), readings)
     assert found["perdure_captures_lost_total",] == 2
     assert found["perdure_generation",] == 7
+
+
+def test_rows_without_a_fresh_row_are_counted_by_model_view_and_what_they_got():
+    counters = Counters()
+    counters.count_views("air_time", [{"weather": "missing", "aircraft": "fallback_default"}, {"weather": "missing"}])
+    counters.count_views("fares", [{"weather": "fallback_last_good"}])
+    counters.count_views("fares", [])
+    found = samples(counters, [])
+    assert {key[1:]: n for key, n in found.items() if key[0] == "perdure_stale_view_rows_total"} == {
+        ("air_time", "missing", "weather"): 2,
+        ("air_time", "fallback_default", "aircraft"): 1,
+        ("fares", "fallback_last_good", "weather"): 1,
+    }

@@ -14,8 +14,16 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from perdure.assets.fallback import Default, LastGood
 from perdure.engines.features.planned import KEY_SEPARATOR, PlannedView, key_text
-from perdure.engines.features.point_in_time import EXPIRED, FRESH, MISSING, NOT_YET
+from perdure.engines.features.point_in_time import (
+    EXPIRED,
+    FALLBACK_DEFAULT,
+    FALLBACK_LAST_GOOD,
+    FRESH,
+    MISSING,
+    NOT_YET,
+)
 from perdure.engines.features.rows import RowSource, encoded, field_of_row, write_steps
 
 Codes = Mapping[str, Mapping[str, int]]
@@ -117,15 +125,7 @@ def _fill_source(views: Sequence[PlannedView], codes: Codes, mappings: bool) -> 
 
 def _stored(source: RowSource, at: int, view: PlannedView, codes: Codes, mappings: bool) -> list[str]:
     """Statements that set `v<at>`, the view's part of the vector, and `s<at>`, its status."""
-    nothing = source.bind((math.nan,) * len(view.features))
-    lines = [
-        f"hit = get{at}({_key(view, mappings)})",
-        f"if hit is None: s{at} = {MISSING}; v{at} = {nothing}",
-        f"elif hit.available_us > as_of: s{at} = {NOT_YET}; v{at} = {nothing}",
-    ]
-    if view.ttl_us is not None:
-        lines.append(f"elif as_of - hit.event_us > {view.ttl_us}: s{at} = {EXPIRED}; v{at} = {nothing}")
-    lines += ["else:", f"    s{at} = {FRESH}; v{at} = hit.values"]
+    lines = _hit(source, at, view, codes, mappings)
     if not any(name in codes for name in view.features):
         return [*lines, f"    if None in v{at}: v{at} = [NAN if v is None else v for v in v{at}]"]
     parts = []
@@ -134,6 +134,36 @@ def _stored(source: RowSource, at: int, view: PlannedView, codes: Codes, mapping
         known = f"{source.bind(dict(codes[name]))}.get({value}, NAN)" if name in codes else None
         parts.append(known or f"NAN if {value} is None else {value}")
     return [*lines, f"    v{at} = ({', '.join(parts)},)"]
+
+
+def _hit(source: RowSource, at: int, view: PlannedView, codes: Codes, mappings: bool) -> list[str]:
+    """Statements that find the row; the last one opens the branch of a row that counts."""
+    defaults = view.fallback if isinstance(view.fallback, Mapping) else {}
+    instead = source.bind(tuple(_default(name, defaults, codes) for name in view.features))
+
+    def without_row(status: int) -> str:
+        return f"s{at} = {FALLBACK_DEFAULT if defaults else status}; v{at} = {instead}"
+
+    usable_us, fresh = view.ttl_us, str(FRESH)
+    if isinstance(view.fallback, LastGood):
+        usable_us = view.fallback.within_us
+        fresh += f" if as_of - hit.event_us <= {view.ttl_us} else {FALLBACK_LAST_GOOD}"
+    lines = [
+        f"hit = get{at}({_key(view, mappings)})",
+        f"if hit is None: {without_row(MISSING)}",
+        f"elif hit.available_us > as_of: {without_row(NOT_YET)}",
+    ]
+    if usable_us is not None:
+        lines.append(f"elif as_of - hit.event_us > {usable_us}: {without_row(EXPIRED)}")
+    return [*lines, "else:", f"    s{at} = {fresh}; v{at} = hit.values"]
+
+
+def _default(name: str, defaults: Mapping[str, Default], codes: Codes) -> float:
+    """A feature's declared value as the vector holds it; NaN where there is none."""
+    if name not in defaults:
+        return math.nan
+    value = defaults[name]
+    return float(codes[name].get(value, math.nan) if isinstance(value, str) else value)
 
 
 def _on_demand(source: RowSource, views: Sequence[PlannedView], codes: Codes, mappings: bool) -> list[str]:

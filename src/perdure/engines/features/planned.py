@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any, Literal
 
 from perdure.assets.expressions import Expr, from_json
+from perdure.assets.fallback import Fallback, fallback_from_json
 from perdure.core.canonical import content_hash
 from perdure.core.errors import BadView
 from perdure.core.ids import version_id
@@ -38,6 +39,8 @@ class PlannedView:
     ttl_us: int | None
     exprs: Mapping[str, Expr]
     definition: Mapping[str, Any]
+    fallback: Fallback | None = None
+    """None also where the definition is older than fallbacks are."""
 
     @property
     def stored(self) -> bool:
@@ -54,7 +57,8 @@ class PlannedView:
         """The view of a stored definition.
 
         Raises:
-            BadView: the definition is not the one that the id was made from.
+            BadView: the definition is not the one that the id was made from, or uses what this version
+                does not know.
         """
         found = version_id(definition["name"], content_hash(definition))
         if found != id_:
@@ -62,6 +66,7 @@ class PlannedView:
                 f"The stored definition of view {id_} has the hash of {found}.",
                 hint="It was changed after it was stored: serve another version of the model.",
             )
+        fallback = definition.get("fallback")
         return PlannedView(
             id=id_,
             name=definition["name"],
@@ -70,6 +75,7 @@ class PlannedView:
             ttl_us=definition["ttl_us"],
             exprs={feature["name"]: from_json(feature["expr"]) for feature in definition["features"]},
             definition=definition,
+            fallback=None if fallback is None else fallback_from_json(fallback),
         )
 
 

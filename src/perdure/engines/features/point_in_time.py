@@ -26,6 +26,17 @@ from perdure.core.errors import BadView, nearest
 
 FRESH, MISSING, EXPIRED, NOT_YET = 0, 1, 2, 3
 """Status of a joined row: usable; no such key; older than the TTL; known only later."""
+FALLBACK_LAST_GOOD, FALLBACK_DEFAULT = 4, 5
+"""What a view's fallback makes of the other three: a row past its TTL is used; its declared values are."""
+STATUS_WORDS = (
+    "fresh",
+    "missing",
+    "expired",
+    "not_yet_available",
+    "fallback_last_good",
+    "fallback_default",
+)
+"""Each status as answers and metrics name it."""
 STATUS = "_status"
 
 Int1D = NDArray[np.int64]

@@ -32,7 +32,7 @@ log = logging.getLogger("perdure.serve")
 
 
 class Prediction(msgspec.Struct, omit_defaults=True):
-    """One row's answer. `status` names the stored views that were not fresh."""
+    """One row's answer. `status` names the stored views that were not fresh, and what stood in for them."""
 
     id: str
     value: float
@@ -165,7 +165,9 @@ class PredictHandler:
         taps = [row.tap for row in answered]
         self._taps.predictions(ask.model, taps, served_us=ask.now_us, latency_s=latency_s, generation=generation)
         self._counters.count_rows(ask.model, len(rows), latency_s)
-        body = _encode(Answer(ask.model, generation, [row.prediction() for row in answered]))
+        predictions = [row.prediction() for row in answered]
+        self._counters.count_views(ask.model, [each.status for each in predictions if each.status is not None])
+        body = _encode(Answer(ask.model, generation, predictions))
         shadow = self._shadow(_Batch(served, serving, rows, keys, ask), route) if route.shadow else None
         return Answered(body, shadow)
 
