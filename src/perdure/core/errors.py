@@ -2,7 +2,7 @@
 
 PerdureError                     code, facts, hint; HTTP status and exit code by family
 ├── DeclarationError   422, 2    a declaration or an input is wrong
-│   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject
+│   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject, BadWorkflow
 │   ├── BadRow                   rows that break their contract, with all their errors
 │   ├── TooFewRows               fewer rows than a statistic needs
 │   ├── TooLarge       413       a request over the limit
@@ -15,7 +15,9 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 │   └── LeaseHeld                another control plane works; wait
 ├── Refused            403, 5    allowed in principle, refused on these facts
 │   ├── UntrustedArtifact        a pickle whose digest the ledger does not know
-│   └── ParityBroken             compiled and native model disagree
+│   ├── ParityBroken             compiled and native model disagree
+│   ├── Cancelled                a durable job that somebody called off
+│   └── StepFailed               a durable step that failed for good
 ├── StoreError         503, 6    a store failed, or holds what it should not
 │   ├── Conflict                 somebody wrote first
 │   ├── Corrupt                  bytes do not match their checksum; set aside
@@ -124,6 +126,12 @@ class BadProject(DeclarationError):
     code = "declaration.project"
 
 
+class BadWorkflow(DeclarationError):
+    """A workflow does not ask for its steps as it did before, or for one of them twice."""
+
+    code = "declaration.workflow"
+
+
 class BadRow(DeclarationError):
     """Rows break their contract. `errors` lists every error of every row."""
 
@@ -218,6 +226,18 @@ class ParityBroken(Refused):
     """Two computations that must agree do not."""
 
     code = "refused.parity"
+
+
+class Cancelled(Refused):
+    """A durable job was called off: its workflow may clean up, and ends."""
+
+    code = "refused.cancelled"
+
+
+class StepFailed(Refused):
+    """A step of a durable job failed for good: it is not done again. Facts: `step`, `type`."""
+
+    code = "refused.step_failed"
 
 
 class StoreError(PerdureError, OSError):

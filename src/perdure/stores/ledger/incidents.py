@@ -9,8 +9,8 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
-from perdure.core.clock import from_us, to_us
-from perdure.core.errors import not_found
+from perdure.core.clock import from_us, iso, to_us
+from perdure.core.errors import Refused, not_found
 from perdure.core.ids import new_id
 from perdure.stores.ledger.chain import json_text
 from perdure.stores.ledger.protocols import Incident
@@ -42,6 +42,26 @@ class SqlIncidents:
         self._save("incidents.open", incident, summary, replaces=False)
         return incident
 
+    def update(self, incident_id: str, *, summary: str | None = None, facts: Mapping[str, Any]) -> Incident:
+        """Replace the summary, where one is given, and put facts beside or in the place of the incident's own.
+
+        Raises:
+            NotFound: no such incident.
+            Refused: it is closed.
+        """
+        self._scope.writing()
+        stored = self._get(incident_id)
+        if stored.closed_at is not None:
+            raise Refused(
+                f"The incident {incident_id!r} was closed at {iso(stored.closed_at)}: it does not change any more.",
+                hint="Open a new one.",
+            )
+        merged = json.loads(json_text({**stored.facts, **facts}))
+        incident = replace(stored, summary=stored.summary if summary is None else summary, facts=merged)
+        if incident != stored:
+            self._save("incidents.update", incident, incident.summary, replaces=True)
+        return incident
+
     def close(self, incident_id: str, summary: str) -> Incident:
         """Close with how it ended; one that is closed already stays as it is.
 
@@ -49,16 +69,20 @@ class SqlIncidents:
             NotFound: no such incident.
         """
         author = self._scope.writing()
+        stored = self._get(incident_id)
+        if stored.closed_at is not None:
+            return stored
+        incident = replace(stored, closed_at=author.at, closing=summary)
+        self._save("incidents.close", incident, summary, replaces=True)
+        return incident
+
+    def _get(self, incident_id: str) -> Incident:
         query = select(incidents).where(incidents.c.project == self._scope.project, incidents.c.id == incident_id)
         stored = self._scope.connection.execute(query).one_or_none()
         if stored is None:
             known = select(incidents.c.id).where(incidents.c.project == self._scope.project)
             raise not_found("incident", incident_id, self._scope.connection.scalars(known))
-        if stored.closed_us is not None:
-            return _incident(stored)
-        incident = replace(_incident(stored), closed_at=author.at, closing=summary)
-        self._save("incidents.close", incident, summary, replaces=True)
-        return incident
+        return _incident(stored)
 
     def _save(self, action: str, incident: Incident, summary: str, *, replaces: bool) -> None:
         row = {

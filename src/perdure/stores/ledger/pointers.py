@@ -37,26 +37,35 @@ class SqlPointers:
     def __init__(self, scope: Scope) -> None:
         self._scope = scope
 
-    def set(self, pointers: Sequence[Pointer], *, facts: Mapping[str, Any] | None = None) -> int:
-        """Point; returns the generation. Pointers that already stand so are left alone.
+    def set(
+        self,
+        pointers: Sequence[Pointer],
+        *,
+        remove: Sequence[tuple[str, str]] = (),
+        facts: Mapping[str, Any] | None = None,
+    ) -> int:
+        """Point, and take away those in `remove`; returns the generation. What stands so already is left alone.
 
         Raises:
             NotFound: a version that does not exist, or is not of that asset.
             DeclarationError: a share outside 0 to 1, or one pointer twice.
         """
         author = self._scope.writing()
-        _check(pointers)
+        _check(pointers, remove)
         present = {(pointer.asset, pointer.name): pointer for pointer in self.list()}
         moved = [pointer for pointer in pointers if present.get((pointer.asset, pointer.name)) != pointer]
+        gone = [present[each] for each in remove if each in present]
         for pointer in moved:
             self._check_version(pointer)
-        if not moved:
+        if not moved and not gone:
             return self.generation()
-        writes: list[Write | Removal] = []
+        evidence, writes = facts or {}, list[Write | Removal]()
         for pointer in moved:
             known = (pointer.asset, pointer.name) in present
-            writes += self._writes(author, pointer, replaces=known, facts=facts or {})
-        return self._save("pointers.set", moved, writes, facts or {})
+            writes += self._writes(author, pointer, replaces=known, facts=evidence)
+        for pointer in gone:
+            writes += self._removal(author, pointer, facts=evidence)
+        return self._save(Change("pointers.set", _subject(*moved, *gone), _said(moved, gone, evidence)), writes)
 
     def remove(self, asset: str, name: str) -> int:
         """Take the pointer away; its history stays. Returns the new generation.
@@ -68,10 +77,9 @@ class SqlPointers:
         present = {pointer.name: pointer for pointer in self.list(asset)}
         if name not in present:
             raise not_found(f"pointer of {asset}", name, present)
-        key = {"project": self._scope.project, "asset": asset, "name": name}
-        move = _move_row(author, key, version=None, share=0.0, facts={})
-        removal = Removal(present_pointers, key)
-        return self._save("pointers.remove", [present[name]], [removal, Write(pointer_moves, move)], {})
+        gone = present[name]
+        said = _said((), [gone], {})
+        return self._save(Change("pointers.remove", asset, said), self._removal(author, gone, facts={}))
 
     def history(self, asset: str) -> list[PointerMove]:
         """Every move of the asset's pointers, oldest first."""
@@ -101,16 +109,13 @@ class SqlPointers:
         move = _move_row(author, key, version=pointer.version, share=share, facts=facts)
         return [Write(present_pointers, row, replaces=replaces), Write(pointer_moves, move)]
 
-    def _save(
-        self,
-        action: str,
-        moved: Sequence[Pointer],
-        writes: Sequence[Write | Removal],
-        facts: Mapping[str, Any],
-    ) -> int:
-        subject = ",".join(sorted({pointer.asset for pointer in moved}))
-        said = {"moves": tuple(moved), **({"evidence": facts} if facts else {})}
-        return self._scope.save(Change(action, subject, said), writes).sequence
+    def _removal(self, author: Author, pointer: Pointer, *, facts: Mapping[str, Any]) -> list[Write | Removal]:
+        key = {"project": self._scope.project, "asset": pointer.asset, "name": pointer.name}
+        move = _move_row(author, key, version=None, share=0.0, facts=facts)
+        return [Removal(present_pointers, key), Write(pointer_moves, move)]
+
+    def _save(self, change: Change, writes: Sequence[Write | Removal]) -> int:
+        return self._scope.save(change, writes).sequence
 
     def list(self, asset: str | None = None) -> list[Pointer]:
         """Where the pointers stand, by asset and name."""
@@ -121,8 +126,18 @@ class SqlPointers:
         return [Pointer(row.asset, row.name, row.version, row.share) for row in rows]
 
 
-def _check(moves: Sequence[Pointer]) -> None:
-    if len({(pointer.asset, pointer.name) for pointer in moves}) != len(moves):
+def _subject(*pointers: Pointer) -> str:
+    return ",".join(sorted({pointer.asset for pointer in pointers}))
+
+
+def _said(moved: Sequence[Pointer], gone: Sequence[Pointer], evidence: Mapping[str, Any]) -> dict[str, Any]:
+    parts = {"moves": tuple(moved), "removed": tuple(gone), "evidence": evidence}
+    return {name: part for name, part in parts.items() if part}
+
+
+def _check(moves: Sequence[Pointer], remove: Sequence[tuple[str, str]]) -> None:
+    named = [*((pointer.asset, pointer.name) for pointer in moves), *remove]
+    if len(set(named)) != len(named):
         raise DeclarationError("One set of moves points the same pointer twice.", hint="Give each pointer once.")
     for pointer in moves:
         if not 0.0 <= pointer.share <= 1.0:

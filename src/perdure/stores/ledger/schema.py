@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration: a file at this revision opens without loading Alembic."""
 
 metadata = MetaData()
@@ -132,6 +132,67 @@ runs = Table(
     Index("runs_by_asset", "project", "asset", "started_us"),
 )
 
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("workflow", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("subject", String, nullable=False),
+    Column("status", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("started_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=True),
+    Column("waits_for", Text, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("retry_us", BigInteger, nullable=True),
+    Column("input", Text, nullable=False),
+    Column("output", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("ended_us", BigInteger, nullable=True),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("jobs_by_key", "project", "workflow", "key", unique=True),
+    Index("jobs_by_status", "project", "status"),
+    Index("jobs_by_subject", "project", "subject"),
+)
+
+job_steps = Table(
+    "job_steps",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("job", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("position", Integer, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("at_us", BigInteger, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("asset", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("role", String, nullable=False),
+    Column("n_needed", Integer, nullable=False),
+    Column("asked_by", String, nullable=False),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("status", String, nullable=False),
+    Column("answers", Text, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("approvals_by_key", "project", "key", unique=True),
+    Index("approvals_by_status", "project", "status"),
+)
+
 cursors = Table(
     "cursors",
     metadata,
@@ -153,5 +214,5 @@ leases = Table(
 )
 """Rows are never deleted: the epoch of a released lease must not go back. `owner` is empty then."""
 
-CHAINED = (assets, versions, pointers, pointer_moves, incidents, runs)
+CHAINED = (assets, versions, pointers, pointer_moves, incidents, runs, jobs, job_steps, approvals)
 """Tables whose every row has its digest in the audit chain."""
