@@ -10,7 +10,6 @@ that have it. `PERDURE_ACTOR` says who acts in one process; it is no setting.
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import tomllib
 from collections.abc import Mapping

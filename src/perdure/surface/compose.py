@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perdure.loop.round import Loop
     from perdure.serve.server import Server
     from perdure.stores.ledger.sqlite import SqliteLedger
+    from perdure.stores.telemetry.protocols import Readings
 
 
 def stores_root(folder: Path, settings: Settings) -> Path:
@@ -39,17 +40,24 @@ def open_ledger(folder: Path, settings: Settings) -> SqliteLedger:
     return SqliteLedger(stores_root(folder, settings) / "ledger.db", project=settings.project.name)
 
 
+def open_readings(folder: Path, settings: Settings) -> Readings:
+    """The readings of the project, made when they are not there yet."""
+    from perdure.stores.telemetry.sqlite import SqliteReadings
+
+    root = stores_root(folder, settings)
+    root.mkdir(parents=True, exist_ok=True)
+    return SqliteReadings(root / "readings.db", project=settings.project.name, actor=settings.project.actor)
+
+
 def open_stores(folder: Path, settings: Settings, ledger: SqliteLedger) -> Stores:
     """Every store of the project beside its ledger, made when it is not there yet."""
     from perdure.stores.blobs.files import FileBlobs
     from perdure.stores.capture.log import SegmentLog
     from perdure.stores.lake.delta import DeltaLake
     from perdure.stores.online.sqlite import SqliteOnline
-    from perdure.stores.telemetry.sqlite import SqliteReadings
 
     root = stores_root(folder, settings)
     root.mkdir(parents=True, exist_ok=True)
-    project, actor = settings.project.name, settings.project.actor
     return Stores(
         ledger=ledger,
         leases=ledger.leases,
@@ -57,7 +65,7 @@ def open_stores(folder: Path, settings: Settings, ledger: SqliteLedger) -> Store
         online=SqliteOnline(root / "online.db"),
         blobs=FileBlobs(root / "blobs"),
         capture=SegmentLog(root / "capture"),
-        readings=SqliteReadings(root / "readings.db", project=project, actor=actor),
+        readings=open_readings(folder, settings),
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perdure.assets.health import Reading
     from perdure.assets.version import Pointer
-    from perdure.stores.ledger.protocols import Incident
+    from perdure.loop.cases import Planned
+    from perdure.stores.ledger.protocols import Approval, Incident
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,18 @@ class Change:
     kind: str
     asset: str
     what: str
-    """`declared`, `changed`, `released` or `unchanged`."""
+    """`declared`, `changed`, `released`, `asked` (a person must say yes first) or `unchanged`."""
     before: str = ""
     after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `apply` would change, and what the loop would repair and why."""
+
+    at: datetime
+    changes: Sequence[Change]
+    repairs: Sequence[Planned]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,12 @@ class Status:
     """Who runs the loop now."""
     quarantined: Mapping[str, int]
     """Rows in quarantine by origin: `source:NAME` or `request:MODEL`."""
+    doing: Mapping[str, str] = field(default_factory=dict)
+    """Incident's id → what the loop does about it, in words."""
+    paused: Mapping[str, str] = field(default_factory=dict)
+    """Asset → why a person paused it, and until when."""
+    approvals: Sequence[Approval] = ()
+    """Questions that wait for a person."""
 
 
 @dataclass(frozen=True, slots=True)

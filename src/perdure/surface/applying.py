@@ -1,0 +1,188 @@
+"""Verbs that put a project into effect: plan tells, apply does, repair starts by hand.
+
+What a person trained is released by `apply`; what the loop made is released by the loop, through its
+gates. So a release by hand never undoes one of the loop unless it is asked for by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from perdure.assets.version import CHAMPION, Pointer
+from perdure.core.errors import Refused, not_found
+from perdure.surface.governance.approvals import ask_release, find_release_question
+from perdure.surface.governance.roles import People, reason_of
+from perdure.surface.opened import Opened, When, instant_of
+from perdure.surface.records import Change, Plan
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perdure.assets.policy import Policy
+    from perdure.loop.round import RoundReport
+    from perdure.stores.ledger.protocols import LedgerSession
+
+MADE_BY_LOOP = "remedy"
+"""Key of a version's lineage that says which remedy made it; a version trained by hand has none."""
+
+
+@dataclass(slots=True)
+class _Moves:
+    """Releases by hand: those that may happen, and those that somebody must say yes to first."""
+
+    free: list[Pointer] = field(default_factory=list)
+    ask: list[Pointer] = field(default_factory=list)
+    current: Mapping[str, str] = field(default_factory=dict)
+
+    def changes(self) -> list[Change]:
+        """As `apply` tells them."""
+        return [
+            Change("model", move.asset, what, self.current.get(move.asset, ""), move.version)
+            for what, moves in (("released", self.free), ("asked", self.ask))
+            for move in moves
+        ]
+
+
+class Applying(Opened):
+    """`plan`, `apply` and `repair` of a project."""
+
+    def plan(self, *, at: When = None) -> Plan:
+        """What `apply` would declare and release, what the loop would repair and why; nothing is written."""
+        now = instant_of(at)
+        return Plan(now, self.apply(at=now, dry_run=True), self.loop.plan(now))
+
+    def repair(self, asset: str, *, reason: str, at: When = None, wait_s: float = 5.0) -> RoundReport:
+        """Begin a repair by hand, whatever its policy's trigger, cool-down and budget say; its gates still judge.
+
+        Raises:
+            DeclarationError: no reason.
+            NotFound: no such asset.
+            LeaseHeld: another control plane is at work.
+        """
+        why = reason_of(reason, "A repair by hand")
+        if asset not in self.project.models:
+            self.project.source(asset) if asset in self.project.sources else self.project.model(asset)
+        with self.hold_lease(wait_s=wait_s) as held:
+            return self.loop.repair(asset, instant_of(at), held.lease, why)
+
+    def apply(
+        self, *, at: When = None, release: Mapping[str, str] | None = None, dry_run: bool = False, reason: str = ""
+    ) -> list[Change]:
+        """Register what is declared, and release what was trained by hand since the champion last moved.
+
+        A model without a champion gets its newest version that was trained by hand. Candidates of the loop are
+        released by the loop, or here by name. Where the policy names a role to approve, a person of that role
+        releases, or the question is asked and the release made once it is approved; with four eyes it is always asked.
+
+        Args:
+            at: domain time of the change.
+            release: model → version id, to point somewhere else.
+            dry_run: tell what would change, and change nothing.
+            reason: why; needed where a version is named.
+
+        Raises:
+            NotFound: a version that does not exist, with the nearest named.
+            DeclarationError: a version is named without a reason.
+            Refused: the release was asked for, and a person said no.
+        """
+        now, chosen = instant_of(at), dict(release or {})
+        for model in chosen:
+            self.project.model(model)
+        definitions = self._definitions()
+        with self._ledger.read() as session:
+            known = {(record.kind, record.name): record.digest for record in session.registry.list_assets()}
+            moves = self._moves(session, chosen)
+        if chosen and not dry_run:
+            reason = reason_of(reason, "A release by hand")
+        changes = [_declared(kind, name, definition, known) for (kind, name), definition in definitions.items()]
+        changes += moves.changes()
+        if not dry_run:
+            self._write(definitions, changes, moves, now, reason or "apply")
+        return changes
+
+    def _moves(self, session: LedgerSession, chosen: Mapping[str, str]) -> _Moves:
+        current = {p.asset: p.version for p in session.pointers.list() if p.name == CHAMPION}
+        moves = _Moves(current=current)
+        for name, model in self.project.models.items():
+            target = _target(session, name, chosen.get(name))
+            if target is None or target == current.get(name):
+                continue
+            move = Pointer(name, CHAMPION, target)
+            (moves.free if self._may_release(session, move, model.policy) else moves.ask).append(move)
+        return moves
+
+    def _may_release(self, session: LedgerSession, move: Pointer, policy: Policy) -> bool:
+        if policy.approve_by is None:
+            return True
+        asked = find_release_question(session, move)
+        if asked is not None and asked.status == "rejected":
+            no = next(each for each in asked.answers if not each.approves)
+            raise Refused(
+                f"{no.actor} said no to the release of {move.version}: {no.reason}",
+                hint="Train another version, or release another one by name.",
+                approval=asked.id,
+            )
+        if asked is not None and asked.status == "approved":
+            return True
+        people = People.of(self.settings)
+        return not policy.four_eyes and people.has(self.actor, policy.approve_by)
+
+    def _write(
+        self,
+        definitions: Mapping[tuple[str, str], Any],
+        changes: Sequence[Change],
+        moves: _Moves,
+        now: datetime,
+        reason: str,
+    ) -> None:
+        new = {(change.kind, change.asset) for change in changes if change.what in ("declared", "changed")}
+        if new or moves.free or moves.ask:
+            with self._ledger.transaction(actor=self.actor, at=now, reason=reason) as session:
+                for kind, name in sorted(new):
+                    session.registry.put_asset(kind, name, definitions[kind, name])
+                for move in moves.ask:
+                    ask_release(session, move, self.project.model(move.asset).policy, self.actor, now)
+                if moves.free:
+                    asked = {move.asset: find_release_question(session, move) for move in moves.free}
+                    approvals = {asset: question.id for asset, question in asked.items() if question}
+                    session.pointers.set(moves.free, facts={"approvals": approvals} if approvals else None)
+        self.loop.materialise(now)
+
+    def _definitions(self) -> dict[tuple[str, str], dict[str, Any]]:
+        from perdure.surface.definitions import definitions
+
+        return definitions(self.project)
+
+
+def _target(session: LedgerSession, model: str, chosen: str | None) -> str | None:
+    versions = session.registry.list_versions(model)
+    if chosen is not None:
+        if chosen not in [version.id for version in versions]:
+            raise not_found("version", chosen, [version.id for version in versions])
+        return chosen
+    by_hand = [version.id for version in versions if MADE_BY_LOOP not in version.lineage]
+    moves = [move.sequence for move in session.pointers.history(model) if move.name == CHAMPION]
+    if not moves:
+        return by_hand[-1] if by_hand else None
+    # By the chain's order, not by domain time: a version may be trained as of any instant of the past.
+    return _registered_after(session, model, moves[-1], by_hand)
+
+
+def _registered_after(session: LedgerSession, model: str, sequence: int, among: Sequence[str]) -> str | None:
+    from perdure.surface.governance.entries import entries
+
+    newest = None
+    for entry in entries(session, subject=model, after=sequence):
+        if entry.action == "registry.put_version" and entry.facts["version"] in among:
+            newest = str(entry.facts["version"])
+    return newest
+
+
+def _declared(kind: str, name: str, definition: Any, known: Mapping[tuple[str, str], str]) -> Change:
+    from perdure.core.canonical import content_hash
+
+    digest, before = content_hash(definition), known.get((kind, name), "")
+    what = "unchanged" if digest == before else "changed" if before else "declared"
+    return Change(kind, name, what, before[:12], digest[:12])

@@ -1,0 +1,51 @@
+"""The project at a glance: what runs, how healthy it is, what is open, and what is done about it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from perdure.loop.protocols import LEASE
+from perdure.surface.compose import watched_assets
+from perdure.surface.governance.doing import doing_about
+from perdure.surface.health import health_of
+from perdure.surface.quarantine import quarantined_by_origin
+from perdure.surface.records import AssetStatus, Status
+
+if TYPE_CHECKING:
+    from perdure.assets.project import Project
+    from perdure.loop.protocols import Workplace
+
+
+def glance(place: Workplace, project: Project, now: datetime) -> Status:
+    """The status of every asset at an instant of domain time."""
+    from perdure.loop.pausing import paused
+
+    stores, assets = place.stores, watched_assets(project)
+    with stores.ledger.read() as session:
+        pointers = session.pointers.list()
+        incidents = session.incidents.list(open_only=True)
+        doing = {incident.id: doing_about(session, incident) for incident in incidents}
+        pauses = {asset.name: paused(session, asset.name, now) for asset in assets}
+        approvals = session.approvals.list(open_only=True)
+    return Status(
+        project=place.project,
+        at=now,
+        assets=[
+            AssetStatus(
+                asset.kind,
+                asset.name,
+                getattr(asset.declaration, "owner", ""),
+                [pointer for pointer in pointers if pointer.asset == asset.name],
+                health_of(stores.readings, asset, now),
+            )
+            for asset in assets
+        ],
+        incidents=incidents,
+        tables={table: stores.lake.version(table) or 0 for table in stores.lake.tables()},
+        holder=stores.leases.holder(LEASE),
+        quarantined=quarantined_by_origin(stores.lake),
+        doing={incident: told for incident, told in doing.items() if told},
+        paused={asset: why for asset, why in pauses.items() if why},
+        approvals=approvals,
+    )
