@@ -21,8 +21,10 @@ class WatchStatus:
     """Where the table in force came from: `ledger` or `disk`; empty before the first."""
     last_error: Mapping[str, Any] | None = None
     """The newest error while it lasts, as it goes over HTTP."""
+    held_back: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Models that older arms answer, because the newest cannot be loaded, with the error that tells why."""
     left_out: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Models of a table from disk that are not served, with the error that tells why."""
+    """Models that are released but not served, because none of their arms can be loaded, with the error."""
     n_swaps: int = 0
     n_errors: int = 0
 

@@ -130,6 +130,17 @@ def version_ids(routes: Mapping[str, Route]) -> set[str]:
     return {arm.version for route in routes.values() for arm in route.every_arm()}
 
 
+def join_tables(chosen: Mapping[str, RoutingTable], generation: int) -> RoutingTable:
+    """The route of each model from the table that was chosen for it, and the versions they name."""
+    routes = {model: table.routes[model] for model, table in chosen.items()}
+    versions = {
+        arm.version: table.versions[arm.version]
+        for model, table in chosen.items()
+        for arm in table.routes[model].every_arm()
+    }
+    return RoutingTable(generation, routes, versions)
+
+
 def table_as_json(table: RoutingTable) -> dict[str, Any]:
     """The table as JSON-compatible data; `table_from_json` is its inverse."""
     pointers = [

@@ -21,13 +21,13 @@ from perdure.core.errors import NotReady
 from perdure.core.settings import ServeSettings
 from perdure.engines.contracts import compile_contract
 from perdure.serve.live import Live
+from perdure.serve.loader import Loader
 from perdure.serve.metrics import Counters
 from perdure.serve.online_reader import OnlineReader
 from perdure.serve.scoring.app import AppParts, ScoringApp
 from perdure.serve.scoring.labels import LabelHandler
 from perdure.serve.scoring.predict import PredictHandler, ServedModel
 from perdure.serve.scoring.reports import Reports
-from perdure.serve.servable import Loader
 from perdure.serve.taps import Taps
 from perdure.serve.watcher import Watcher, WatcherParts
 from perdure.stores.blobs.protocols import Blobs

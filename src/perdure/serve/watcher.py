@@ -1,28 +1,31 @@
 """Follows the ledger's pointers: reads, loads everything, swaps the whole routing table at once.
 
 One thread, started with the server. It polls the ledger's sequence number, which is cheap, and reads
-the pointers only when that number changed. Whatever goes wrong (ledger locked, gone or corrupt, a
-blob that does not match, a version that cannot be loaded) leaves the table in force as it is, is
-logged once, shown in `/readyz` and `/metrics`, and tried again. A server that starts without a
-ledger takes the table that was kept on disk, without the models that only a pickle can answer; once
-the ledger is read, nothing of the table on disk is in force any more.
+the pointers only when that number changed. A ledger that is locked, gone or corrupt leaves the table
+in force as it is. A version that cannot be loaded (a blob that does not match, another contract) holds
+back its model alone, which keeps the arms it had; the others move on. Either is logged once, shown in
+`/readyz` and `/metrics`, and tried again. A server that starts without a ledger takes the table that
+was kept on disk, without the models that only a pickle can answer; once the ledger is read, nothing of
+that table is in force but arms of models that are held back, by versions that the ledger knows.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from perdure.assets.version import Version
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import PerdureError
+from perdure.core.errors import NotFound, PerdureError
 from perdure.serve.boundary import contained
 from perdure.serve.live import Live
-from perdure.serve.routing import RoutingTable, build_routes, version_ids
-from perdure.serve.servable import Loader, ServingTable
+from perdure.serve.loader import Loaded, Loader
+from perdure.serve.routing import Route, RoutingTable, build_routes, join_tables, version_ids
 from perdure.serve.table_file import read_table, write_table
 from perdure.stores.ledger.protocols import Ledger, LedgerSession
 
@@ -51,6 +54,7 @@ class Watcher:
         self._parts = parts
         self._ledger: Ledger | None = None
         self._seen: int | None = None
+        self._newest: RoutingTable | None = None
         self._kept: RoutingTable | None = None
         self._retry_at_s = 0.0
         self._retry_s = _FIRST_RETRY_S
@@ -88,52 +92,99 @@ class Watcher:
         if sequence == self._seen and monotonic_s() < self._retry_at_s:
             return
         self._seen, self._retry_at_s = sequence, float("inf")
-        self._follow(self._ledger)
-        self._retry_s = _FIRST_RETRY_S
-        self._report(last_error=None)
+        if self._follow(self._ledger):
+            self._back_off()
+        else:
+            self._retry_s = _FIRST_RETRY_S
+            self._report(last_error=None)
 
-    def _follow(self, ledger: Ledger) -> None:
-        """Put the pointers in force, and keep the table on disk; each is done only while it is not done."""
-        serving = self._parts.live.serving
-        known: frozenset[str] = frozenset()
+    def _follow(self, ledger: Ledger) -> bool:
+        """Put the pointers in force, and keep the table on disk; whether a model could not be loaded.
+
+        Each is done only while it is not done.
+        """
+        loaded = self._load_newest(ledger)
+        if loaded is not None:
+            self._put_in_force(loaded, source="ledger", **self._errors(loaded.failures))
+        if self._newest is not None and self._newest != self._kept:
+            write_table(self._parts.table_path, self._newest)
+            self._kept = self._newest
+        return loaded is not None and bool(loaded.failures)
+
+    def _load_newest(self, ledger: Ledger) -> Loaded | None:
+        """What the ledger's pointers name, loaded; None when all of it answers already."""
         with ledger.read() as session:
             generation = session.pointers.generation()
             routes = build_routes(session.pointers.list(), self._parts.models)
-            # A table from disk is never taken for the ledger's: its versions may be anything.
-            in_force = serving.table if serving is not None and self._parts.live.status.source == "ledger" else None
-            # Routes are compared too: the ledger may have been replaced by another one.
-            if in_force is not None and (generation, routes) == (in_force.generation, in_force.routes):
-                table = in_force
-            else:
-                versions = {name: session.registry.get_version(name) for name in sorted(version_ids(routes))}
-                table = RoutingTable(generation, routes, versions)
-                known = _known_artifacts(session, table)
-        if table is not in_force:
-            serving = self._parts.loader.load(table, known=known)
-            self._put_in_force(serving, last_error=None, source="ledger", left_out={})
-        if table is not self._kept:
-            write_table(self._parts.table_path, table)
-            self._kept = table
-        self._report(source="ledger")
+            if self._is_in_force(generation, routes):
+                return None
+            versions = {name: session.registry.get_version(name) for name in sorted(version_ids(routes))}
+            table, older = RoutingTable(generation, routes, versions), self._older(session, routes)
+            known = _known_artifacts(session, (table, *older))
+        loaded = self._parts.loader.load(table, older, known=known)
+        self._newest = _completed(loaded, older)
+        return loaded
 
-    def _put_in_force(self, serving: ServingTable, **changes: Any) -> None:
-        live = self._parts.live
-        self._report(n_swaps=live.status.n_swaps + 1, **changes)
-        live.serving = serving
-        log.info("The routing table of generation %d is in force.", serving.table.generation)
+    def _is_in_force(self, generation: int, routes: Mapping[str, Route]) -> bool:
+        """Whether the ledger's pointers answer already, all of them."""
+        serving, status = self._parts.live.serving, self._parts.live.status
+        # A table from disk is never taken for the ledger's: its versions may be anything.
+        if serving is None or status.source != "ledger" or status.held_back or status.left_out:
+            return False
+        # Routes are compared too: the ledger may have been replaced by another one.
+        return (generation, routes) == (serving.table.generation, serving.table.routes)
+
+    def _older(self, session: LedgerSession, routes: Mapping[str, Route]) -> list[RoutingTable]:
+        """Where a model finds arms when its new ones cannot be loaded: the table in force, then the one on disk."""
+        serving, tables = self._parts.live.serving, []
+        if serving is not None:
+            from_disk = self._parts.live.status.source == "disk"
+            tables.append(_vouched(session, serving.table) if from_disk else serving.table)
+        if serving is None or not routes.keys() <= serving.table.routes.keys():
+            kept = contained(lambda: read_table(self._parts.table_path, self._parts.models), lambda _: None)
+            tables += [_vouched(session, kept)] if kept is not None else []
+        return tables
+
+    def _errors(self, failures: Mapping[str, Exception]) -> dict[str, Any]:
+        """What the status says of models that could not be loaded from the ledger's table."""
+        first = next(iter(failures.values()), None)
+        if first is None:
+            return {"last_error": None}
+        return {"last_error": _as_dict(first), "n_errors": self._parts.live.status.n_errors + 1}
+
+    def _put_in_force(self, loaded: Loaded, **changes: Any) -> None:
+        live, serving = self._parts.live, loaded.serving
+        status, before = live.status, live.serving
+        told = {**status.held_back, **status.left_out}
+        reasons = {model: _as_dict(error) for model, error in loaded.failures.items()}
+        for model, error in loaded.failures.items():
+            if told.get(model) != reasons[model]:
+                trace = None if isinstance(error, PerdureError) else error
+                log.warning("The newest versions of %s are not served: %s", model, error, exc_info=trace)
+        held_back = {model: why for model, why in reasons.items() if model in serving.table.routes}
+        left_out = {model: why for model, why in reasons.items() if model not in held_back}
+        self._report(held_back=held_back, left_out=left_out, **changes)
+        if before is None or (before.table, before.servables) != (serving.table, serving.servables):
+            self._report(n_swaps=status.n_swaps + 1)
+            live.serving = serving
+            log.info("The routing table of generation %d is in force.", serving.table.generation)
 
     def _failed(self, error: Exception) -> None:
         live = self._parts.live
-        if self._parts.live.status.last_error is None:
+        if live.status.last_error is None:
             log.warning("The routing table stays as it is: %s", error, exc_info=not isinstance(error, PerdureError))
-        reachable = self._still_reachable()
-        if reachable:  # then loading failed, which is costly to try
-            self._retry_at_s, self._retry_s = monotonic_s() + self._retry_s, min(self._retry_s * 2, _LAST_RETRY_S)
-        else:
+        reachable, is_due = self._still_reachable(), monotonic_s() >= self._retry_at_s
+        if not reachable:
             self._seen = None
         self._report(ledger_reachable=reachable, last_error=_as_dict(error), n_errors=live.status.n_errors + 1)
-        if live.serving is None or (reachable and live.status.left_out):
+        partly = live.status.source == "disk" and bool(live.status.left_out)
+        if live.serving is None or (partly and is_due):
             contained(self._take_kept_table, lambda kept: log.warning("No table to serve from yet: %s", kept))
+        if reachable or is_due:  # what failed, or loading from disk, is costly to try
+            self._back_off()
+
+    def _back_off(self) -> None:
+        self._retry_at_s, self._retry_s = monotonic_s() + self._retry_s, min(self._retry_s * 2, _LAST_RETRY_S)
 
     def _still_reachable(self) -> bool:
         """Whether the ledger answers after a failure; if not it is closed, to be opened anew."""
@@ -145,16 +196,7 @@ class Watcher:
 
     def _take_kept_table(self) -> None:
         table = read_table(self._parts.table_path, self._parts.models)
-        known: frozenset[str] = frozenset()
-        ledger = self._ledger
-        if ledger is not None:  # it can be read, but what it names now cannot be loaded
-            with ledger.read() as session:
-                known = _known_artifacts(session, table)
-        serving, left_out = self._parts.loader.load_allowed(table, known=known)
-        for error in left_out.values():
-            log.warning("Not served from the table on disk: %s", error)
-        reasons = {model: error.as_dict() for model, error in left_out.items()}
-        self._put_in_force(serving, source="disk", left_out=reasons)
+        self._put_in_force(self._parts.loader.load(table, known=frozenset()), source="disk")
 
     def _close_ledger(self) -> None:
         ledger, self._ledger = self._ledger, None
@@ -166,10 +208,35 @@ class Watcher:
         live.status = replace(live.status, **changes)
 
 
-def _known_artifacts(session: LedgerSession, table: RoutingTable) -> frozenset[str]:
-    """The digests among those of the table's versions that the ledger holds."""
-    named = {digest for version in table.versions.values() for digest in version.artifacts.values()}
+def _known_artifacts(session: LedgerSession, tables: Iterable[RoutingTable]) -> frozenset[str]:
+    """The digests among those of the tables' versions that the ledger holds."""
+    versions = (version for table in tables for version in table.versions.values())
+    named = {digest for version in versions for digest in version.artifacts.values()}
     return frozenset(digest for digest in named if session.registry.find_artifact(digest) is not None)
+
+
+def _vouched(session: LedgerSession, table: RoutingTable) -> RoutingTable:
+    """What the ledger knows of a table from disk: its versions as the ledger has them, and routes of such only."""
+    versions: dict[str, Version] = {}
+    for name in table.versions:
+        with suppress(NotFound):
+            versions[name] = session.registry.get_version(name)
+    routes = {
+        model: route
+        for model, route in table.routes.items()
+        if all(arm.version in versions and versions[arm.version].asset == model for arm in route.every_arm())
+    }
+    return RoutingTable(table.generation, routes, versions)
+
+
+def _completed(loaded: Loaded, older: Iterable[RoutingTable]) -> RoutingTable:
+    """The table to keep on disk: what is in force, and of models that cannot be served now the arms they had."""
+    table = loaded.serving.table
+    chosen = dict.fromkeys(table.routes, table)
+    for candidate in older:
+        for model in loaded.failures.keys() & candidate.routes.keys():
+            chosen.setdefault(model, candidate)
+    return join_tables(chosen, table.generation)
 
 
 def _as_dict(error: Exception) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,7 +21,7 @@ import scoring_world
 from scoring_world import MOODY, AirTime, Client, Fares, World, hammering, trip
 
 from perdure import Contract
-from perdure.assets.version import Pointer
+from perdure.assets.version import Pointer, Version
 from perdure.core.canonical import content_hash
 from perdure.core.ids import Digest
 from perdure.stores.blobs.files import FileBlobs
@@ -237,7 +238,7 @@ def test_a_kept_table_is_served_with_its_pickles_when_the_ledger_knows_them_but_
     blob.unlink()
     with world.serving() as client:
         ready = client.get("/readyz").json
-        assert (ready["ready"], ready["source"], ready["ledger_reachable"]) == (True, "disk", True)
+        assert (ready["ready"], ready["source"], list(ready["held_back"])) == (True, "ledger", ["air_time"])
         assert client.predict(trip()).first["version"] == moody.id
     kept = {path: path.read_bytes() for path in world.root.glob("ledger.db*")}
     remove_ledger(world)
@@ -245,7 +246,7 @@ def test_a_kept_table_is_served_with_its_pickles_when_the_ledger_knows_them_but_
         assert client.get("/readyz").json["without_champion"] == ["air_time"]
         for path, content in kept.items():
             path.write_bytes(content)
-        client.wait_until(lambda ready: ready["ready"] and ready["source"] == "disk" and not ready["left_out"])
+        client.wait_until(lambda ready: ready["ready"] and ready["source"] == "ledger" and not ready["left_out"])
         assert client.predict(trip()).first["version"] == moody.id
 
 
@@ -270,15 +271,22 @@ def test_a_corrupt_blob_leaves_the_old_version_in_force_until_it_is_whole_again(
     blob.write_bytes(whole[:-1] + b"\0")
     with world.serving() as client:
         generation = world.point(Pointer("air_time", "champion", other.id))
-        ready = client.wait_until(lambda ready: ready["last_error"] is not None)
-        assert (ready["ready"], ready["ledger_reachable"]) == (True, True)
+        ready = client.wait_until(lambda ready: ready["held_back"])
+        assert (ready["ready"], ready["ledger_reachable"], ready["models"]["air_time"]) == (
+            True,
+            True,
+            {"champion": version},
+        )
+        assert ready["last_error"] == ready["held_back"]["air_time"]
         assert ready["last_error"]["code"] in ("store.corrupt", "not_found")
         assert client.predict(trip()).first["version"] == version
+        assert client.metric("perdure_models_held_back") == 1
         blob.parent.mkdir(exist_ok=True)
         blob.write_bytes(whole)
-        client.wait_for_generation(generation)
+        ready = client.wait_until(lambda ready: not ready["held_back"])
         assert client.predict(trip()).first["version"] == other.id
-        assert client.get("/readyz").json["last_error"] is None
+        assert (ready["generation"], client.get("/readyz").json["last_error"]) == (generation, None)
+        assert client.metric("perdure_models_held_back") == 0
 
 
 def test_a_kept_table_whose_blob_is_damaged_is_not_served(champion):
@@ -322,20 +330,107 @@ def test_a_version_of_another_contract_is_not_put_in_force(champion):
         assert "contract" in ready.json["last_error"]["message"]
 
 
-def test_an_unloadable_release_of_one_model_leaves_the_whole_table_as_it_is(champion):
-    world, version = champion
-    (one, other) = world.found(0, 1)
-    broken = replace(other, id="air_time@bbbbbbbbbbbb", artifacts={**other.artifacts, "onnx": "cd" * 32})
+def broken(world: World, version: Version) -> Version:
+    """A registered version whose model is nowhere."""
+    name = f"{version.asset}@bbbbbbbbbbbb"
+    made = replace(version, id=name, artifacts={**version.artifacts, "onnx": "cd" * 32})
     ledger = SqliteLedger(world.ledger_path, project="test")
     with ledger.transaction(actor="test", at=scoring_world.SERVED_AT) as session:
-        session.registry.put_version(broken)
+        session.registry.put_version(made)
     ledger.close()
+    return made
+
+
+def test_an_unloadable_shadow_holds_back_the_release_of_its_model(champion):
+    world, version = champion
+    (one, other) = world.found(0, 1)
+    lost = broken(world, other)
     with world.serving() as client:
-        world.point(Pointer("air_time", "shadow", broken.id))
-        client.wait_until(lambda ready: ready["last_error"] is not None)
-        generation = world.point(Pointer("air_time", "shadow", other.id))
-        client.wait_for_generation(generation)
-        assert client.predict(trip()).first["version"] == version == one.id
+        world.point(Pointer("air_time", "champion", other.id), Pointer("air_time", "shadow", lost.id))
+        ready = client.wait_until(lambda ready: ready["held_back"])
+        assert ready["models"]["air_time"] == {"champion": version}
+        generation = world.point(Pointer("air_time", "shadow", one.id))
+        ready = client.wait_until(lambda ready: ready["generation"] == generation and not ready["held_back"])
+        assert ready["models"]["air_time"] == {"champion": other.id, "shadow": version}
+        assert client.predict(trip()).first["version"] == other.id
+
+
+BOTH = {"air_time": AirTime, "fares": Fares}
+
+
+def test_an_unloadable_release_of_one_model_holds_back_no_other_also_over_a_restart_without_the_ledger(world):
+    one, other = world.found(0, 1)
+    fares, dearer = world.found(0, 1, model=Fares)
+    lost = broken(world, other)
+    world.point(Pointer("air_time", "champion", one.id), Pointer("fares", "champion", fares.id))
+    with world.serving(models=BOTH) as client:
+        world.point(Pointer("air_time", "champion", lost.id))
+        client.wait_until(lambda ready: list(ready["held_back"]) == ["air_time"])
+        generation = world.point(Pointer("fares", "champion", dearer.id))
+        ready = client.wait_for_generation(generation)
+        assert (ready["ready"], list(ready["held_back"]), ready["left_out"]) == (True, ["air_time"], {})
+        assert client.predict(trip()).first["version"] == one.id
+        assert client.predict(trip(), model="fares").first["version"] == dearer.id
+        swaps = client.metric("perdure_swaps_total")
+        client.wait_until(lambda _: client.metric("perdure_swap_errors_total") >= 3)
+        assert client.metric("perdure_swaps_total") == swaps, "trying again swaps nothing"
+    remove_ledger(world)
+    with world.serving(models=BOTH) as client:
+        assert client.predict(trip()).first["version"] == one.id
+        assert client.predict(trip(), model="fares").first["version"] == dearer.id
+
+
+def test_a_model_whose_only_release_cannot_be_loaded_is_left_out_alone(world):
+    (other,), (fares,) = world.found(1), world.found(0, model=Fares)
+    lost = broken(world, other)
+    world.point(Pointer("air_time", "champion", lost.id), Pointer("fares", "champion", fares.id))
+    with world.serving(models=BOTH) as client:
+        ready = client.get("/readyz")
+        assert (ready.status, ready.json["without_champion"], ready.json["held_back"]) == (503, ["air_time"], {})
+        assert ready.json["left_out"]["air_time"]["code"] == "not_found"
+        assert client.metric("perdure_models_left_out") == 1
+        assert client.predict(trip(), model="fares").status == 200
+        answer = client.predict(trip())
+        assert (answer.status, "cd" * 32 in answer.error["message"]) == (503, True)
+
+
+def test_a_blob_that_is_damaged_for_a_while_does_not_drop_its_model_from_the_table_on_disk(champion):
+    world, version = champion
+    with world.serving():
+        pass
+    (other,) = world.found(1)
+    world.point(Pointer("air_time", "champion", other.id))
+    hidden = world.root / "hidden"
+    (world.root / "blobs").rename(hidden)
+    with world.serving() as client:
+        assert list(client.get("/readyz").json["left_out"]) == ["air_time"]
+    shutil.rmtree(world.root / "blobs", ignore_errors=True)
+    hidden.rename(world.root / "blobs")
+    remove_ledger(world)
+    with world.serving() as client:
+        assert client.predict(trip()).first["version"] == version
+
+
+def test_a_version_that_only_the_table_on_disk_knows_does_not_stand_in_for_one_of_the_ledger(champion):
+    """Held back, a model answers by versions that the ledger knows, as the ledger has them."""
+    world, version = champion
+    other, third = world.found(1, 2)
+    with world.serving() as client:
+        before = client.predict(trip()).first["value"]
+    world.point(Pointer("air_time", "champion", broken(world, third).id))
+    forge(world, lambda version: version.update(artifacts=dict(other.artifacts)))
+    with world.serving() as client:
+        found = client.predict(trip()).first
+        assert (found["version"], found["value"]) == (version, before)
+    kept = json.loads(world.table_path.read_text())
+    forged = kept["table"]["versions"][version] | {"id": "air_time@cccccccccccc"}
+    kept["table"]["versions"] = {"air_time@cccccccccccc": forged}
+    kept["table"]["pointers"][0]["version"] = "air_time@cccccccccccc"
+    kept["digest"] = content_hash(kept["table"])
+    world.table_path.write_text(json.dumps(kept))
+    with world.serving() as client:
+        assert list(client.get("/readyz").json["left_out"]) == ["air_time"]
+        assert client.predict(trip()).status == 503
 
 
 def serve_in_a_process(world: World) -> tuple[subprocess.Popen[bytes], Client]:

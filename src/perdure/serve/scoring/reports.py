@@ -40,6 +40,7 @@ class Reports:
             "source": status.source,
             "models": {name: _versions(routes[name]) if name in routes else None for name in self._models},
             "without_champion": missing,
+            "held_back": status.held_back,
             "left_out": status.left_out,
             "ledger_reachable": status.ledger_reachable,
             "last_error": status.last_error,
@@ -72,6 +73,8 @@ class Reports:
             Reading("perdure_swaps", "Routing tables put in force.", status.n_swaps, grows=True),
             Reading("perdure_swap_errors", "Looks at the ledger that failed.", status.n_errors, grows=True),
             Reading("perdure_generation", "Generation of the routing table in force.", self._live.generation),
+            Reading("perdure_models_held_back", "Models answered by older arms.", len(status.held_back)),
+            Reading("perdure_models_left_out", "Released models that cannot be served.", len(status.left_out)),
             Reading("perdure_ledger_reachable", "1 when the ledger can be read.", float(status.ledger_reachable)),
         ]
         return Reply(200, render(self._counters, readings), _METRICS_TYPE)
