@@ -14,9 +14,9 @@ from perdure.core.errors import NotFound
 from perdure.core.settings import ProjectSettings, Settings
 from perdure.core.units import hours, minutes
 from perdure.engines.features import FeaturePlan
-from perdure.loop.intake import known_until
 from perdure.loop.work.feed import Feeds
 from perdure.loop.work.skew import SkewSignal, histories
+from perdure.loop.work.taken import known_until
 from perdure.stores.lake.protocols import AppTransaction
 from perdure.surface.sdk import Perdure
 from perdure.testing.world import START, World

@@ -8,21 +8,22 @@ the lake: what was known is not forgotten.
 
 `Materialiser` takes rows from the source up to now, and those of the past only as the lake has them:
 online and offline agree on when a late row became known. It keeps no durable cursor: writing an
-online row again has no effect, and after a restart the newest row of each key is found anew.
+online row again has no effect, and after a restart the newest row of each key is found anew. Rows in
+quarantine are left out at every call; what they had become online is replaced by the last good row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import polars as pl
 
 from perdure.assets.source import Source
 from perdure.core.canonical import plain
-from perdure.core.clock import machine_now, parse_at
+from perdure.core.clock import machine_now
 from perdure.core.errors import NotFound
 from perdure.loop.failures import Failures
 from perdure.loop.protocols import Workplace
@@ -36,11 +37,11 @@ from perdure.loop.work.feed import (
     known_span,
 )
 from perdure.loop.work.kept import KeptRows
+from perdure.loop.work.ranges import Ranges, all_ranges, outside, record_applied
+from perdure.loop.work.taken import CURSOR, Begun, Taken, known_until, read_taken
 from perdure.stores.lake.protocols import AppTransaction, Lake
-from perdure.stores.ledger.protocols import Lease, Ledger
+from perdure.stores.ledger.protocols import Lease
 from perdure.stores.online.protocols import OnlineRow
-
-_CURSOR = "intake/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,44 +67,6 @@ class Ingested:
 def table_of(source: str) -> str:
     """The lake table of a source's rows."""
     return f"sources/{source}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Intent:
-    """A batch that was begun: everything until `until`, under the number `batch`."""
-
-    until: datetime
-    batch: int
-    seen: str
-    """Fingerprint of the source's rows until `until` when the batch was begun. What the source shows
-    afterwards differs from it, and is compared with the lake by content the next time."""
-    late: bool
-    """Rows of the past are to be compared with the lake by content."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Cursor:
-    """How far a source was taken in."""
-
-    until: datetime | None = None
-    batch: int = 0
-    seen: str = ""
-    n_late: int = 0
-    """Batches that brought late rows."""
-    intent: _Intent | None = None
-
-    @classmethod
-    def from_json(cls, value: Any | None) -> Self:
-        if value is None:
-            return cls()
-        intent = value["intent"]
-        return cls(
-            parse_at(value["until"]) if value["until"] else None,
-            value["batch"],
-            value["seen"],
-            value["n_late"],
-            _Intent(**{**intent, "until": parse_at(intent["until"])}) if intent else None,
-        )
 
 
 class Intake:
@@ -148,8 +111,8 @@ class Intake:
     def late_batches(self) -> dict[str, int]:
         """How many batches of each source brought late rows; one look at the ledger."""
         with self._place.stores.ledger.read() as session:
-            cursors = session.cursors.list(_CURSOR)
-        return {name.removeprefix(_CURSOR): cursor["n_late"] for name, cursor in cursors.items()}
+            cursors = session.cursors.list(CURSOR)
+        return {name.removeprefix(CURSOR): cursor["n_late"] for name, cursor in cursors.items()}
 
     def ingest(self, source: Source, now: datetime, lease: Lease | None = None) -> Ingested:
         """Take in what became available until `now` (domain time); nothing twice, nothing for a `now` of the past.
@@ -170,7 +133,7 @@ class Intake:
         self._put_cursor(source, replace(cursor, intent=intent), now, lease)
         return before.plus(self._take(source, rows, cursor, intent, lease)[1])
 
-    def _intend(self, source: Source, rows: JudgedRows, cursor: _Cursor, now: datetime) -> _Intent:
+    def _intend(self, source: Source, rows: JudgedRows, cursor: Taken, now: datetime) -> Begun:
         """The next batch; its number is the last one's when nothing is new."""
         batch, lake = cursor.batch, self._place.stores.lake
         if cursor.until is None:
@@ -180,11 +143,11 @@ class Intake:
             late = rows.fingerprint_until(cursor.until) != cursor.seen
         if late or rows.between(cursor.until, now).n_rows:
             batch = 1 + max(batch, *(lake.last_transaction(table, app) or 0 for table, app in _appends(source)))
-        return _Intent(now, batch, rows.fingerprint_until(now), late)
+        return Begun(now, batch, rows.fingerprint_until(now), late)
 
     def _take(
-        self, source: Source, rows: JudgedRows, cursor: _Cursor, intent: _Intent, lease: Lease | None
-    ) -> tuple[_Cursor, Ingested]:
+        self, source: Source, rows: JudgedRows, cursor: Taken, intent: Begun, lease: Lease | None
+    ) -> tuple[Taken, Ingested]:
         """Do what the recorded intent says, and mark it done."""
         late = JudgedRows(pl.DataFrame(), pl.DataFrame())
         fresh = rows.between(cursor.until, intent.until)
@@ -196,11 +159,11 @@ class Intake:
         n_late = late.n_rows + _n_found_late(source, fresh.good)
         good, bad = (pl.concat(part, how="diagonal") for part in ((fresh.good, late.good), (fresh.bad, late.bad)))
         self._append(source, intent, good, bad)
-        done = _Cursor(intent.until, intent.batch, intent.seen, cursor.n_late + int(n_late > 0))
+        done = Taken(intent.until, intent.batch, intent.seen, cursor.n_late + int(n_late > 0))
         self._put_cursor(source, done, intent.until, lease)
         return done, Ingested(source.name, good.height, bad.height, n_late)
 
-    def _append(self, source: Source, intent: _Intent, good: pl.DataFrame, bad: pl.DataFrame) -> None:
+    def _append(self, source: Source, intent: Begun, good: pl.DataFrame, bad: pl.DataFrame) -> None:
         (table, app), (quarantine, quarantine_app) = _appends(source)
         lake = self._place.stores.lake
         if good.height:
@@ -221,23 +184,13 @@ class Intake:
             bad = bad.join(known.filter(pl.col("origin") == _origin(source)), on="row", how="anti")
         return JudgedRows(good, bad)
 
-    def _cursor(self, source: Source) -> _Cursor:
-        return _read_cursor(self._place.stores.ledger, source.name)
+    def _cursor(self, source: Source) -> Taken:
+        return read_taken(self._place.stores.ledger, source.name)
 
-    def _put_cursor(self, source: Source, cursor: _Cursor, at: datetime, lease: Lease | None) -> None:
+    def _put_cursor(self, source: Source, cursor: Taken, at: datetime, lease: Lease | None) -> None:
         ledger = self._place.stores.ledger
         with ledger.transaction(actor=self._place.actor, at=at, reason="intake", lease=lease) as session:
-            session.cursors.put(_CURSOR + source.name, plain(cursor))
-
-
-def known_until(ledger: Ledger, source: str) -> datetime | None:
-    """The instant up to which the lake has a source's rows; None before the first time."""
-    return _read_cursor(ledger, source).until
-
-
-def _read_cursor(ledger: Ledger, source: str) -> _Cursor:
-    with ledger.read() as session:
-        return _Cursor.from_json(session.cursors.get(_CURSOR + source))
+            session.cursors.put(CURSOR + source.name, plain(cursor))
 
 
 def kept_rows(lake: Lake, source: Source, like: pl.DataFrame) -> KeptRows | None:
@@ -321,7 +274,7 @@ class LostView:
 
 
 class Materialiser:
-    """Keeps the online rows of every stored view as new as what is known at an instant."""
+    """Keeps the online rows of every stored view as new as what is known at an instant, without quarantined rows."""
 
     def __init__(self, place: Workplace, feeds: Feeds, intake: Intake) -> None:
         self._place = place
@@ -329,23 +282,39 @@ class Materialiser:
         self._intake = intake
         self._done: dict[str, datetime] = {}
         self._late: dict[str, int] = {}
+        self._followed: dict[str, int] = {}
+        """The revision of its source's quarantine that each view follows."""
 
-    def run(self, views: Iterable[OnlineView | LostView], now: datetime, *, failures: Failures | None = None) -> int:
+    def run(
+        self,
+        views: Iterable[OnlineView | LostView],
+        now: datetime,
+        *,
+        failures: Failures | None = None,
+        lease: Lease | None = None,
+    ) -> int:
         """Write what became available until `now`; returns the number of rows written.
 
-        A view that cannot be computed, or has lost its source, stops no other. Cost: the rows that are new since the last
-        call; after a restart, one pass over each source's table.
+        A view that cannot be computed, or has lost its source, stops no other. Where a source's quarantine has
+        changed, each key gets its newest usable row, or none, and then the ledger notes that the online
+        rows follow: a crash between the two is healed by the next call. Cost: the rows that are new since the last
+        call; after a restart or such a change, one pass over each source's table.
 
         Raises:
             Exception: the first failure, once every other view is done; kept instead where
                 `failures` are given.
         """
         kept, n_rows = Failures() if failures is None else failures, 0
+        quarantine, behind = all_ranges(self._place.stores.ledger), set[str]()
         for view in views:
+            name = view.source if isinstance(view, LostView) else view.source.name
+            behind.add(name)
             with kept.kept():
                 if isinstance(view, LostView):
                     raise view.error()
-                n_rows += self._bring(view, now)
+                n_rows += self._bring(view, now, quarantine.get(name, Ranges()), lease)
+                behind.discard(name)
+        self._note(quarantine, behind, now, lease)
         if failures is None:
             kept.raise_first()
         return n_rows
@@ -358,15 +327,33 @@ class Materialiser:
                 self._done.pop(view.id, None)
         self._late = late
 
-    def _bring(self, view: OnlineView, now: datetime) -> int:
-        done, feed, n_rows = self._done.get(view.id), self._feeds.rows(view.source, now), 0
+    def _bring(self, view: OnlineView, now: datetime, quarantine: Ranges, lease: Lease | None) -> int:
+        follows = self._followed.get(view.id, quarantine.applied) == quarantine.revision
+        done, feed, n_rows = self._done.get(view.id) if follows else None, self._feeds.rows(view.source, now), 0
+        known = self._intake.known_until(view.source) if done is None else done
+        known = known if known is None or done is not None else min(known, now)
+        fresh = feed.between(known, now).good
         if done is None:
-            n_rows += self._put(view, self._kept_rows(view.source, feed, now))
-            known = self._intake.known_until(view.source)
-            done = known if known is None else min(known, now)
-        n_rows += self._put(view, feed.between(done, now).good)
-        self._done[view.id] = now if done is None else max(done, now)
+            kept = outside(self._kept_rows(view.source, feed, now), quarantine.ranges)
+            if not follows:
+                kept = pl.concat([kept, outside(fresh, quarantine.ranges)], how="diagonal_relaxed")
+                n_rows += self._replace(view, kept, lease)
+            else:
+                n_rows += self._put(view, kept)
+        if follows:
+            n_rows += self._put(view, outside(fresh, quarantine.ranges))
+        self._done[view.id] = now if known is None else max(known, now)
+        self._followed[view.id] = quarantine.revision
         return n_rows
+
+    def _note(
+        self, quarantine: Mapping[str, Ranges], behind: Collection[str], now: datetime, lease: Lease | None
+    ) -> None:
+        """Tell the ledger which sources' online rows follow their quarantine now."""
+        place = self._place if lease is None else self._place.under(lease)
+        for name, ranges in quarantine.items():
+            if ranges.applied != ranges.revision and name not in behind:
+                record_applied(place, name, ranges.revision, now)
 
     def _kept_rows(self, source: Source, feed: JudgedRows, now: datetime) -> pl.DataFrame:
         """What the lake knows of the source at `now`, in the columns of its contract."""
@@ -377,8 +364,13 @@ class Materialiser:
         return pl.concat([like, kept.select(n for n in like.columns if n in kept.columns)], how="diagonal_relaxed")
 
     def _put(self, view: OnlineView, rows: pl.DataFrame) -> int:
-        if not rows.height:
-            return 0
-        computed = view.compute(rows.sort(EVENT_AT, AVAILABLE_AT, maintain_order=True))
-        online = [OnlineRow(row.key, row.values, row.event_us, row.available_us) for row in computed]
-        return self._place.stores.online.put(view.id, online)
+        return self._place.stores.online.put(view.id, _computed(view, rows)) if rows.height else 0
+
+    def _replace(self, view: OnlineView, rows: pl.DataFrame, lease: Lease | None) -> int:
+        computed = _computed(view, rows) if rows.height else []
+        return self._place.stores.online.replace(view.id, computed, epoch=0 if lease is None else lease.epoch)
+
+
+def _computed(view: OnlineView, rows: pl.DataFrame) -> list[OnlineRow]:
+    computed = view.compute(rows.sort(EVENT_AT, AVAILABLE_AT, maintain_order=True))
+    return [OnlineRow(row.key, row.values, row.event_us, row.available_us) for row in computed]

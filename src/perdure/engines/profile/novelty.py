@@ -80,7 +80,8 @@ class Known:
         at = np.searchsorted(self.values, values)
         padded = np.concatenate([[0], self.counts, [0]])
         dense = np.minimum(padded[at], padded[np.minimum(at + 1, len(padded) - 1)]) >= _OFTEN
-        return (self.new(values) & dense) | self._far(values)
+        strange: NDArray[np.bool_] = (self.new(values) & dense) | self._far(values)
+        return strange
 
     def _far(self, values: NDArray[Any]) -> NDArray[np.bool_]:
         if not self.numeric or not len(self.values):

@@ -12,10 +12,11 @@ from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
 from perdure.core.errors import TooFewRows
 from perdure.core.stats import proportion_interval, quantile_interval
-from perdure.loop.intake import known_until, table_of
+from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, INSTANT, known_span
 from perdure.loop.work.outcomes import read_captures
+from perdure.loop.work.taken import known_until
 
 
 def _reading(asset: Watched, spec: SignalSpec, now: datetime, **measured: Any) -> Reading:

@@ -18,10 +18,11 @@ from perdure.assets.objective import SignalSpec
 from perdure.core.stats import proportion_interval
 from perdure.engines.contracts import compile_contract
 from perdure.engines.features import FeaturePlan, SkewReport, compare_vectors
-from perdure.loop.intake import known_until, table_of
+from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, known_span
 from perdure.loop.work.outcomes import feature_matrix, read_captures
+from perdure.loop.work.taken import known_until
 from perdure.loop.work.versions import get_version, plan_of
 from perdure.stores.lake.protocols import Lake
 
