@@ -23,6 +23,8 @@ from perdure.assets.version import CHALLENGER, CHAMPION, Pointer
 from perdure.core.canonical import content_hash
 from perdure.core.errors import DeclarationError, NotFound, Refused
 from perdure.stores.ledger.protocols import AuditEntry, Ledger, LedgerSession
+from perdure.testing.conformance.approvals import ApprovalsConformance, a_question, an_answer
+from perdure.testing.conformance.jobs import JobsConformance, a_job, a_step
 from perdure.testing.conformance.ledger_records import (
     AT,
     CursorsConformance,
@@ -104,6 +106,54 @@ class PointersConformance(LedgerFixture):
         put_versions(ledger, 1, 2)
         with pytest.raises(DeclarationError):
             _set(ledger, Pointer("air_time", CHAMPION, version_id(1)), Pointer("air_time", CHAMPION, version_id(2)))
+
+    def test_pointers_are_set_and_taken_away_as_one_move(self, ledger: Ledger) -> None:
+        """One sequence number, one reason, the same evidence: a challenger becomes the champion in one step."""
+        put_versions(ledger, 1, 2)
+        _set(ledger, Pointer("air_time", CHAMPION, version_id(1)), Pointer("air_time", CHALLENGER, version_id(2), 0.2))
+        promoted, facts = Pointer("air_time", CHAMPION, version_id(2)), {"job": "job_1", "stage": "all"}
+        before = ledger.sequence()
+        with ledger.transaction(actor="bo", at=AT, reason="better") as session:
+            generation = session.pointers.set([promoted], remove=[("air_time", CHALLENGER)], facts=facts)
+        assert generation == ledger.sequence() == before + 1
+        with ledger.read() as session:
+            assert session.pointers.list() == [promoted]
+            moves = [move for move in session.pointers.history("air_time") if move.sequence == generation]
+        assert [(move.name, move.version, move.share) for move in moves] == [
+            (CHALLENGER, None, 0.0),
+            (CHAMPION, version_id(2), 1.0),
+        ]
+        assert all((move.actor, move.reason, move.facts) == ("bo", "better", facts) for move in moves)
+        assert ledger.verify().intact
+
+    def test_taking_away_what_is_gone_changes_nothing(self, ledger: Ledger) -> None:
+        """A step that is done twice moves once; taking away alone is a move, too."""
+        put_versions(ledger, 1)
+        generation = _set(ledger, Pointer("air_time", CHAMPION, version_id(1)))
+        for _ in range(2):
+            with ledger.transaction(actor="ana", at=AT) as session:
+                gone = session.pointers.set(
+                    [Pointer("air_time", CHAMPION, version_id(1))],
+                    remove=[("air_time", CHALLENGER), ("fares", CHAMPION)],
+                )
+            assert gone == generation
+        assert ledger.sequence() == generation
+        for _ in range(2):
+            with ledger.transaction(actor="ana", at=AT) as session:
+                assert session.pointers.set([], remove=[("air_time", CHAMPION)]) == generation + 1
+        with ledger.read() as session:
+            assert session.pointers.list() == []
+
+    def test_one_move_cannot_set_a_pointer_and_take_it_away(self, ledger: Ledger) -> None:
+        """Nor take it away twice; and nothing of it moves."""
+        put_versions(ledger, 1)
+        champion = Pointer("air_time", CHAMPION, version_id(1))
+        generation = _set(ledger, champion)
+        key = ("air_time", CHAMPION)
+        for pointers, remove in (([champion], [key]), ([], [key, key])):
+            with pytest.raises(DeclarationError), ledger.transaction(actor="ana", at=AT) as session:
+                session.pointers.set(pointers, remove=remove)
+        assert ledger.sequence() == generation
 
     def test_removing_an_unknown_pointer_names_the_nearest(self, ledger: Ledger) -> None:
         """The error helps."""
@@ -209,6 +259,8 @@ class TransactionConformance(LedgerFixture):
             assert session.pointers.history("air_time") == []
             assert session.incidents.list() == []
             assert session.runs.list() == []
+            assert session.jobs.list() == []
+            assert session.approvals.list() == []
             assert session.cursors.list("") == {}
         assert ledger.verify().intact
 
@@ -240,8 +292,15 @@ class TransactionConformance(LedgerFixture):
                 lambda: session.pointers.set([]),
                 lambda: session.pointers.remove("air_time", CHAMPION),
                 lambda: session.incidents.open("air_time", "loss", "", {}),
+                lambda: session.incidents.update("inc_0", facts={}),
                 lambda: session.incidents.close("inc_0", ""),
                 lambda: session.runs.put(a_run(1)),
+                lambda: session.jobs.put(a_job(1)),
+                lambda: session.jobs.put_step(a_step(1)),
+                lambda: session.jobs.prune(AT),
+                lambda: session.approvals.ask(a_question(1)),
+                lambda: session.approvals.answer("apr_0001", an_answer("ann")),
+                lambda: session.approvals.withdraw("apr_0001"),
                 lambda: session.cursors.put("a", 1),
                 lambda: session.audit.append("note", "air_time", {}),
             ]
@@ -277,6 +336,8 @@ class LedgerConformance(
     PointersConformance,
     IncidentsConformance,
     RunsConformance,
+    JobsConformance,
+    ApprovalsConformance,
     CursorsConformance,
     AuditConformance,
     TransactionConformance,
@@ -295,6 +356,9 @@ def _do_everything_and_fail(session: LedgerSession) -> None:
     session.pointers.set([Pointer("air_time", CHAMPION, version_id(1))])
     session.incidents.open("air_time", "capture_loss", "disk full", {})
     session.runs.put(a_run(1))
+    session.jobs.put(a_job(1))
+    session.jobs.put_step(a_step(0))
+    session.approvals.ask(a_question(1))
     session.cursors.put("a", 1)
     session.audit.append("note", "air_time", {})
     raise RuntimeError("half-way")

@@ -189,6 +189,38 @@ class IncidentsConformance(LedgerFixture):
                 [closed, second], key=lambda each: each.id
             )
 
+    def test_an_open_incident_is_told_further(self, ledger: Ledger) -> None:
+        """Facts are merged by name, the summary is replaced where one is given; the rest stays."""
+        first = _open_incident(ledger)
+        with ledger.transaction(actor="bo", at=AT + timedelta(hours=1)) as session:
+            told = session.incidents.update(first.id, facts={"n_lost": 40, "jobs": ["job_1"]})
+            assert told == replace(first, facts={"n_lost": 40, "jobs": ["job_1"]})
+        with ledger.transaction(actor="bo", at=AT + timedelta(hours=2)) as session:
+            again = session.incidents.update(first.id, summary="disk still full", facts={"jobs": ["job_1", "job_2"]})
+        assert again == replace(first, summary="disk still full", facts={"n_lost": 40, "jobs": ["job_1", "job_2"]})
+        with ledger.read() as session:
+            assert session.incidents.list() == [again]
+        assert ledger.verify().intact
+
+    def test_telling_the_same_of_an_incident_changes_nothing(self, ledger: Ledger) -> None:
+        """A round that finds what it found before writes nothing."""
+        first = _open_incident(ledger)
+        before = ledger.sequence()
+        with ledger.transaction(actor="bo", at=AT) as session:
+            assert session.incidents.update(first.id, summary=first.summary, facts={"n_lost": 12}) == first
+            assert session.incidents.update(first.id, facts={}) == first
+        assert ledger.sequence() == before
+
+    def test_a_closed_or_unknown_incident_is_told_no_further(self, ledger: Ledger) -> None:
+        """Its end is its last word."""
+        incident = _open_incident(ledger)
+        with ledger.transaction(actor="bo", at=AT) as session:
+            session.incidents.close(incident.id, "disk freed")
+        with pytest.raises(Refused, match="closed"), ledger.transaction(actor="bo", at=AT) as session:
+            session.incidents.update(incident.id, facts={"n_lost": 13})
+        with pytest.raises(NotFound), ledger.transaction(actor="bo", at=AT) as session:
+            session.incidents.update("inc_0", facts={})
+
     def test_closing_twice_changes_nothing(self, ledger: Ledger) -> None:
         """The first end stands."""
         incident = _open_incident(ledger)

@@ -8,11 +8,12 @@ class TestSqlite(OnlineConformance):
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from perdure.core.errors import Refused
+from perdure.core.errors import LostLease, Refused
 from perdure.stores.online.protocols import Online, OnlineRow
 
 
@@ -120,10 +121,66 @@ class OnlineConformance(ABC):
         with pytest.raises(Refused):
             reader.put("v", [row("a", 2)])
         with pytest.raises(Refused):
+            reader.replace("v", [row("a", 2)])
+        with pytest.raises(Refused):
             reader.drop("v")
         assert writer.get("v", ["a"]) == {"a": row("a", 1)}
         reader.close()
         writer.close()
+
+    def test_replaced_rows_are_the_only_ones(self, tmp_path: Path) -> None:
+        """Older ones take the place of newer ones; other views are not touched."""
+        store = self.open(tmp_path)
+        store.put("v", [row("a", 9), row("b", 9), row("c", 9)])
+        store.put("w", [row("a", 9)])
+        assert store.replace("v", [row("a", 1, 0, 1.0), row("a", 2, 0, 2.0), row("d", 1)]) == 2
+        assert store.get("v", ["a", "b", "c", "d"]) == {"a": row("a", 2, 0, 2.0), "d": row("d", 1)}
+        assert (store.count("v"), store.count("w")) == (2, 1)
+        assert store.replace("v", []) == 0
+        assert store.views() == ["w"]
+        store.close()
+
+    def test_a_replacing_that_fails_leaves_the_old_rows(self, tmp_path: Path) -> None:
+        """It is atomic."""
+        store = self.open(tmp_path)
+        store.put("v", [row("a", 1)])
+        with pytest.raises((OverflowError, TypeError, OSError)):
+            store.replace("v", [row("b", 1), row("c", 2**70)])
+        assert store.get("v", ["a", "b"]) == {"a": row("a", 1)}
+        store.close()
+
+    def test_a_lower_epoch_than_the_highest_seen_writes_nothing(self, tmp_path: Path) -> None:
+        """Whichever way it writes, in this process or after opening again; its rows would be newer."""
+        store = self.open(tmp_path)
+        store.put("v", [row("a", 1)], epoch=3)
+        stale: list[Callable[[Online], object]] = [
+            lambda late: late.put("v", [row("a", 9)], epoch=2),
+            lambda late: late.replace("v", [row("a", 9)], epoch=2),
+            lambda late: late.drop("v", epoch=2),
+        ]
+        for _ in range(2):
+            for write in stale:
+                with pytest.raises(LostLease):
+                    write(store)
+            assert store.get("v", ["a"]) == {"a": row("a", 1)}
+            store.close()
+            store = self.open(tmp_path)
+        assert store.put("v", [row("a", 2)], epoch=3) == 1
+        assert store.replace("v", [row("a", 3)], epoch=4) == 1
+        with pytest.raises(LostLease):
+            store.put("w", [row("a", 1)], epoch=3)
+        assert store.views() == ["v"]
+        store.close()
+
+    def test_an_epoch_is_seen_only_with_what_it_wrote(self, tmp_path: Path) -> None:
+        """A write that fails raises no fence; without an epoch there is none, and none is raised."""
+        store = self.open(tmp_path)
+        with pytest.raises((OverflowError, TypeError, OSError)):
+            store.put("v", [row("a", 2**70)], epoch=9)
+        assert store.put("v", [row("a", 1)], epoch=2) == 1
+        assert store.put("v", [row("a", 2)]) == 1
+        assert store.put("v", [row("a", 3)], epoch=2) == 1
+        store.close()
 
     def test_what_was_put_is_there_after_opening_again(self, tmp_path: Path) -> None:
         """And a closed store can be closed again."""

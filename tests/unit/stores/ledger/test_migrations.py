@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from perdure.assets.version import CHAMPION, Pointer
+from perdure.core.errors import StoreError
+from perdure.stores.ledger.database import SqliteFile, create
 from perdure.stores.ledger.migrate import FOLDER
 from perdure.stores.ledger.schema import CHAINED, REVISION, metadata
+from perdure.stores.ledger.scope import Author, Scope
+from perdure.stores.ledger.session import SqlSession
 from perdure.stores.ledger.sqlite import SqliteLedger
+from perdure.testing.conformance.jobs import a_job
+from perdure.testing.conformance.ledger_records import AT, a_run, a_version
 
 
 @pytest.fixture
@@ -41,6 +50,54 @@ def test_a_failed_migration_leaves_nothing_behind(tmp_path, monkeypatch):
     ledger = SqliteLedger(path, project="flights")
     assert ledger.verify().intact
     ledger.close()
+
+
+@pytest.fixture
+def first_revision(tmp_path):
+    """A ledger as the first revision made it, with records of every role that it had."""
+    path = tmp_path / "old" / "ledger.sqlite"
+    create(path, 1.0)
+    file = SqliteFile(path, "rw", 1.0)
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER))
+    config.set_main_option("path_separator", "os")
+    with file.writing() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+    with file.writing() as connection:
+        session = SqlSession(Scope(connection, "flights", Author("ana", AT, AT, "before")))
+        session.registry.put_asset("model", "air_time", {"label": "air_time_min"})
+        session.registry.put_version(a_version(1))
+        session.pointers.set([Pointer("air_time", CHAMPION, a_version(1).id)])
+        session.incidents.open("air_time", "capture_loss", "disk full", {})
+        session.runs.put(a_run(1))
+        session.cursors.put("a", 1)
+    file.close()
+    return path
+
+
+def test_a_ledger_of_the_first_revision_migrates_with_its_records_and_verifies(first_revision):
+    ledger = SqliteLedger(first_revision, project="flights")
+    report = ledger.verify()
+    assert (report.intact, report.n_entries) == (True, 5), report.text
+    with ledger.transaction(actor="ana", at=AT) as session:
+        session.jobs.put(a_job(1))
+        session.pointers.set([], remove=[("air_time", CHAMPION)])
+    with ledger.read() as session:
+        assert session.runs.list() == [a_run(1)]
+        assert session.registry.list_versions("air_time") == [a_version(1)]
+        assert session.jobs.list() == [a_job(1)]
+    assert ledger.verify().intact
+    with ledger._file.reading() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+    ledger.close()
+
+
+def test_a_reader_waits_for_the_control_plane_to_migrate(first_revision):
+    with pytest.raises(StoreError, match="0001"):
+        SqliteLedger.open_read_only(first_revision, project="flights")
+    SqliteLedger(first_revision, project="flights").close()
+    SqliteLedger.open_read_only(first_revision, project="flights").close()
 
 
 def test_every_record_carries_project_and_actor():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 
 import pytest
 
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.stores.ledger.sqlite import SqliteLedger
+from perdure.testing.conformance.approvals import a_question
+from perdure.testing.conformance.jobs import a_job, a_step
 from perdure.testing.conformance.ledger_records import AT, a_version, put_versions
 
 OTHERS = "at_us, recorded_us, project, actor, action, subject, reason, facts, hash, hash"
@@ -64,6 +67,35 @@ def test_what_was_done_by_hand_is_found(ledger, path, statement, broken_at, said
     assert report.broken_at == broken_at, report.text
     assert said in report.text
     assert report.head == ""
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("UPDATE jobs SET status = 'done'", "The row of jobs that entry 6 wrote was altered"),
+        ("UPDATE job_steps SET result = '{}'", "The row of job_steps that entry 7 wrote was altered"),
+        ("DELETE FROM job_steps", "The row of job_steps that entry 7 wrote is missing"),
+        ("UPDATE approvals SET status = 'approved'", "The row of approvals that entry 8 wrote was altered"),
+    ],
+)
+def test_what_was_done_by_hand_to_durable_work_is_found(ledger, path, statement, said):
+    with ledger.transaction(actor="ana", at=AT) as session:
+        session.jobs.put(a_job(1))
+        session.jobs.put_step(a_step(0))
+        session.approvals.ask(a_question(1))
+    by_hand(path, statement)
+    assert said in ledger.verify().text
+
+
+def test_a_pruned_row_that_is_put_back_by_hand_is_found(ledger, path):
+    with ledger.transaction(actor="ana", at=AT) as session:
+        session.jobs.put(a_job(1, status="done", ended_at=AT))
+    by_hand(path, "CREATE TABLE aside AS SELECT * FROM jobs")
+    with ledger.transaction(actor="ana", at=AT) as session:
+        assert session.jobs.prune(AT + timedelta(days=1)) == 1
+    assert ledger.verify().intact
+    by_hand(path, "INSERT INTO jobs SELECT * FROM aside")
+    assert "A row of jobs was slipped in" in ledger.verify().text
 
 
 def test_the_first_of_several_breaks_is_named(ledger, path):
