@@ -31,6 +31,7 @@ from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.source import Source
 from perdure.core.errors import BadModel, nearest
+from perdure.core.units import days
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +40,17 @@ if TYPE_CHECKING:
     Float1D = NDArray[np.float64]
     Float2D = NDArray[np.float32]
 Task = Literal["regression", "classification"]
+
+REMEDIES = (
+    "retrain_full",
+    "retrain_recent",
+    "warm_start",
+    "past_version",
+    "recalibrate",
+    "rollback",
+    "fallback_default",
+)
+"""What can be done for a model: the names that `Model.remedies` may list."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
@@ -106,8 +118,7 @@ class TrainingData:
 class Model:
     """Subclass it to declare a model. See the module for an example.
 
-    Class attributes: `contract`, `features`, `rows`, `label` are required; `purpose`, `owner`,
-    `healthy`, `policy`, `task`, `params`, `seed`, `slices`, `name` have defaults.
+    Class attributes: `contract`, `features`, `rows`, `label` are required; all others have defaults.
     """
 
     contract: ClassVar[type[Contract]]
@@ -127,7 +138,18 @@ class Model:
     """Handed to `fit` as `data.params`."""
     seed: ClassVar[int] = 0
     slices: ClassVar[Sequence[str]] = ()
-    """Fields of the contract by which metrics are told apart at training."""
+    """Fields of the contract by which metrics are told apart; no value of one may get worse by a release."""
+    fair: ClassVar[Sequence[str]] = ()
+    """Fields of the contract whose groups are treated alike: the gap in error between the best and the worst
+    served group may not widen by a release."""
+    recent: ClassVar[Sequence[timedelta]] = (days(60), days(30))
+    """Windows for retraining on recent rows; a candidate each."""
+    holdout: ClassVar[timedelta] = days(3)
+    """The newest labelled rows that a repair keeps from fitting: on them candidates compete with what runs."""
+    gate_confidence: ClassVar[float] = 0.9
+    """How sure a candidate must be better, 0.5 to 1; of all candidates of one repair together."""
+    remedies: ClassVar[Sequence[str]] = ()
+    """Names of the remedies that may be used, of `REMEDIES`; none named: all."""
     name: ClassVar[str] = ""
     """By default the class's name in lower case with underscores."""
 
@@ -186,6 +208,7 @@ def _check_model(cls: type[Model]) -> None:
             f"{_where(cls)}Model {cls.__name__} has the task {cls.task!r}.", hint=f"Known: {', '.join(get_args(Task))}."
         )
     _check_views(cls)
+    _check_repairs(cls)
     _check_fields(cls)
 
 
@@ -211,7 +234,7 @@ def _check_views(cls: type[Model]) -> None:
 
 def _check_fields(cls: type[Model]) -> None:
     fields = cls.contract.model_fields
-    needed = [cls.label.key, *cls.slices]
+    needed = [cls.label.key, *cls.slices, *cls.fair]
     for view in cls.features:
         needed += [*view.key] if view.source is not None else list(view.contract.model_fields)
     needed += [objective.spec.by for objective in cls.healthy if objective.spec.by]
@@ -222,3 +245,41 @@ def _check_fields(cls: type[Model]) -> None:
                 f"{_where(cls)}Model {cls.__name__} needs the field {named!r}, which {cls.contract.__name__} lacks.",
                 hint=f"Did you mean {near!r}?" if near else f"Add it to {cls.contract.__name__}.",
             )
+
+
+def _check_repairs(cls: type[Model]) -> None:
+    """The attributes that say how the model is repaired and judged."""
+    for attribute in ("remedies", "slices", "fair"):
+        if isinstance(getattr(cls, attribute), str):
+            raise BadModel(
+                f"{_where(cls)}Model {cls.__name__} has {attribute} = {getattr(cls, attribute)!r}, which is one text.",
+                hint=f"Write a list: {attribute} = [{getattr(cls, attribute)!r}]",
+            )
+    for name in cls.remedies:
+        if name not in REMEDIES:
+            near = nearest(name, REMEDIES)
+            raise BadModel(
+                f"{_where(cls)}Model {cls.__name__} lists the remedy {name!r}, which there is not.",
+                hint=f"Did you mean {near!r}?" if near else f"Known: {', '.join(REMEDIES)}.",
+            )
+    if not _is_span(cls.holdout):
+        raise BadModel(
+            f"{_where(cls)}Model {cls.__name__} has holdout = {cls.holdout!r}, which is no stretch of time.",
+            hint="Write holdout = days(3).",
+        )
+    for window in cls.recent:
+        if not _is_span(window) or window <= cls.holdout:
+            raise BadModel(
+                f"{_where(cls)}Model {cls.__name__} has the recent window {window!r}, of which the holdout "
+                f"of {cls.holdout} leaves nothing to fit on.",
+                hint="Write recent = [days(60), days(30)], each longer than holdout; recent = [] for none.",
+            )
+    if not 0.5 < cls.gate_confidence < 1.0:
+        raise BadModel(
+            f"{_where(cls)}Model {cls.__name__} has gate_confidence = {cls.gate_confidence!r}, which means nothing.",
+            hint="Use 0.5 to 1, exclusive, such as 0.9.",
+        )
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, timedelta) and value > timedelta(0)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from perdure.assets.model import Task
 from perdure.core.errors import BadModel, Corrupt, Refused, UntrustedArtifact
+from perdure.engines.training.calibration import Calibration
 from perdure.engines.training.fitted import predict as predict_native
 from perdure.engines.training.lightgbm_text import check_text
 
@@ -74,7 +75,16 @@ class OnnxRuntime:
 class Predictor:
     """Answers encoded rows. Make one by `load_predictor`. Safe to share between threads."""
 
-    __slots__ = ("_accepts_missing", "_explainer", "_load_native", "_loaded", "_n_features", "_run", "task")
+    __slots__ = (
+        "_accepts_missing",
+        "_calibration",
+        "_explainer",
+        "_load_native",
+        "_loaded",
+        "_n_features",
+        "_run",
+        "task",
+    )
 
     def __init__(
         self,
@@ -89,6 +99,7 @@ class Predictor:
         self._explainer = explainer
         self._n_features = int(definition["n_features"])
         self._accepts_missing = bool(definition["accepts_missing"])
+        self._calibration = Calibration.of(definition)
         self.task: Task = definition["task"]
 
     def predict(self, x: Float2D) -> Float1D:
@@ -123,12 +134,23 @@ class Predictor:
     def native(self) -> Any:
         """The model in its library's own form, for explaining and warm starts; loaded once, when first asked for.
 
+        A version's calibration is not in it: `native_predict` answers with it.
+
         Raises:
             UntrustedArtifact: it is a pickle, and the predictor was not loaded as trusted.
         """
         if self._loaded is None:
             self._loaded = self._load_native()
         return self._loaded
+
+    def native_predict(self, x: Float2D) -> Float1D:
+        """What the native model answers, calibrated as the version is: the other side of the parity gate.
+
+        Raises:
+            UntrustedArtifact: as `native`.
+        """
+        answer = predict_native(self.native(), x, self.task, n_threads=1)
+        return answer if self._calibration is None else self._calibration.apply(answer)
 
     def explain(self, x: Float2D) -> tuple[Float64Matrix, Float1D]:
         """Contributions of shape (n, d) and base of shape (n,); a row's sum is its raw prediction.
@@ -142,7 +164,12 @@ class Predictor:
                 "This predictor was loaded without an explainer.",
                 hint="load_predictor(..., explainer=perdure.engines.explain.contributions.contributions)",
             )
-        return self._explainer(self.native(), x)
+        values, base = self._explainer(self.native(), x)
+        if self._calibration is None:
+            return values, base
+        if not np.allclose(values.sum(axis=1) + base, predict_native(self.native(), x, self.task), rtol=1e-4):
+            raise Refused("A calibrated model whose contributions do not sum to its prediction has none.")
+        return values * self._calibration.slope, self._calibration.apply(base)
 
 
 def load_predictor(
@@ -155,7 +182,7 @@ def load_predictor(
     """The predictor of a version.
 
     Args:
-        definition: holds the keys of `Compiled.definition()`.
+        definition: holds the keys of `Compiled.definition()`, and `calibration` where it has one.
         artifacts: bytes by role: `onnx`, `native`.
         trusted: whether the ledger knows the digests of the artifacts. A pickle is only opened then;
             ONNX and LightGBM's text run no code of theirs.
@@ -176,8 +203,13 @@ def load_predictor(
 
     if definition["runtime"] == "onnx":
         return Predictor(OnnxRuntime(artifacts["onnx"]).predict, load, definition, explainer)
-    native = load()
-    return Predictor(lambda x: predict_native(native, x, task, n_threads=1), lambda: native, definition, explainer)
+    native, calibration = load(), Calibration.of(definition)
+
+    def run(x: Float2D) -> Float1D:
+        answer = predict_native(native, x, task, n_threads=1)
+        return answer if calibration is None else calibration.apply(answer)
+
+    return Predictor(run, lambda: native, definition, explainer)
 
 
 def load_native(native_format: str, data: bytes, *, trusted: bool) -> Any:

@@ -17,7 +17,7 @@ from perdure.assets.model import Model, Task, TrainingData
 from perdure.core.clock import cpu_s, monotonic_s
 from perdure.core.errors import BadModel
 from perdure.engines.training.code import UserCode
-from perdure.engines.training.fitted import check_fitted, predict
+from perdure.engines.training.fitted import booster_of, check_fitted, predict
 from perdure.engines.training.importance import feature_importance
 from perdure.engines.training.metrics import metrics_by_slice, metrics_of
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from perdure.assets.model import Float1D
 
 _CURVES = ("loss_curve_", "validation_scores_", "validation_score_", "train_score_")
+_LEAN_ROWS = 5_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +55,7 @@ def train(
     *,
     warm_start: Any = None,
     slices: Mapping[str, Sequence[str | None]] | None = None,
+    lean: bool = False,
 ) -> Trained:
     """Fit a declared model and measure it on the rows it saw and on the newest ones it did not.
 
@@ -62,6 +64,8 @@ def train(
         data: see `TrainingData`.
         warm_start: a fitted model to go on from, handed to `fit` as it is.
         slices: column → its value in each validation row, for metrics by slice.
+        lean: for one of many candidates: training metrics are of 5,000 rows at most, spread over time, and
+            importance is counted only where the library knows it already.
 
     Raises:
         BadModel: data that cannot be trained on, an error inside `fit` (with file and line), or an
@@ -69,25 +73,49 @@ def train(
     """
     check_data(data, model.task)
     fitted, seconds, cpu = _fit(model, data, warm_start)
+    return measured(model, data, fitted, slices=slices, lean=lean, took=(seconds, cpu))
+
+
+def measured(
+    model: type[Model],
+    data: TrainingData,
+    fitted: Any,
+    *,
+    slices: Mapping[str, Sequence[str | None]] | None = None,
+    lean: bool = False,
+    took: tuple[float, float] = (0.0, 0.0),
+) -> Trained:
+    """What `train` measures, of a model that was fitted already; `took` is how long, by the clock and in CPU seconds.
+
+    Raises:
+        BadModel: an answer that cannot be served.
+    """
     check_fitted(fitted, model.task)
+    seen = _spread(len(data.x)) if lean else slice(None)
     with UserCode(model, "fit", f"predict of what {model.__name__}.fit returned"):
-        on_train = predict(fitted, data.x, model.task)
+        on_train = predict(fitted, data.x[seen], model.task)
         on_valid = predict(fitted, data.x_valid, model.task)
     for part, predicted in (("training", on_train), ("validation", on_valid)):
         _check_predictions(model, part, predicted)
+    weighed = not lean or booster_of(fitted) is not None
     return Trained(
         fitted,
         metrics={
-            **_named("train", metrics_of(data.y, on_train, model.task)),
+            **_named("train", metrics_of(data.y[seen], on_train, model.task)),
             **_named("valid", metrics_of(data.y_valid, on_valid, model.task)),
         },
         curves=_curves(fitted),
         best_iteration=_best_iteration(fitted),
         slices=metrics_by_slice(data.y_valid, on_valid, model.task, slices or {}),
-        importance=feature_importance(fitted, data, model.task),
-        seconds=seconds,
-        cpu_s=cpu,
+        importance=feature_importance(fitted, data, model.task) if weighed else {},
+        seconds=took[0],
+        cpu_s=took[1],
     )
+
+
+def _spread(n: int) -> slice:
+    """At most `_LEAN_ROWS` rows, at equal distances."""
+    return slice(None, None, max(1, -(-n // _LEAN_ROWS)))
 
 
 def _fit(model: type[Model], data: TrainingData, warm_start: Any) -> tuple[Any, float, float]:

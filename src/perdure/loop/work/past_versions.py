@@ -1,0 +1,140 @@
+"""Remedies that make nothing new: a version that ran before is the better one again, or the way back.
+
+Only versions that were the champion once are looked at: what a gate refused then was worse than its
+champion, and looking at every candidate ever made would cost more with every repair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.assets.health import Cause
+from perdure.assets.model import Model
+from perdure.assets.repair import SCHEDULE, Action
+from perdure.assets.version import Version
+from perdure.core.errors import PerdureError, Permanent
+from perdure.engines.performance import MIN_ROWS
+from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.candidates import (
+    CONCEPT_DRIFT,
+    DATA_DRIFT,
+    OPERATIONAL,
+    champions,
+    fits_contract,
+    is_allowed,
+    version_before,
+)
+from perdure.loop.work.scoring import Scoreboard, is_whole, newest_scoreboard
+from perdure.loop.work.versions import find_champion, get_version
+
+BEST = 3
+"""Past versions that compete: more would only ask for more proof of each."""
+_COST_S = 0.05
+"""Of loading one version and scoring the newest rows."""
+
+
+class PastVersion:
+    """The best few versions that ran before, by their error on the newest labelled rows: for concepts that recur."""
+
+    name = "past_version"
+    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
+
+    def propose(
+        self,
+        place: Workplace,
+        asset: Watched,
+        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
+        now: datetime,  # noqa: ARG002 - the Protocol's
+    ) -> Sequence[Action]:
+        """One action, where another version ran before that is whole and of the declared contract."""
+        if not is_allowed(asset, self.name):
+            return []
+        past = _past(place, asset, find_champion(place.stores.ledger, asset.name))
+        if not past:
+            return []
+        text = f"the best of {len(past)} version{'s' * (len(past) > 1)} that ran before"
+        return [Action(self.name, text, cost_s=_COST_S * len(past))]
+
+    def repair(
+        self,
+        place: Workplace,
+        asset: Watched,
+        action: Action,  # noqa: ARG002 - the Protocol's
+        step: str,  # noqa: ARG002 - nothing is made, so nothing is made twice
+        now: datetime,
+    ) -> Sequence[str]:
+        """At most three, the best first; those that are no better than the champion on these rows are left out.
+
+        None where there are too few labelled rows to tell.
+        """
+        board = newest_scoreboard(place, asset.declaration, now)
+        if board.rows.height < MIN_ROWS:
+            return []
+        champion = find_champion(place.stores.ledger, asset.name)
+        bound = None if champion is None else _losses(board, champion)
+        ranked = []
+        for version in _past(place, asset, champion):
+            losses = _losses(board, version)
+            if losses is not None and (bound is None or losses.mean() < bound.mean()):
+                ranked.append((float(losses.mean()), version.id))
+        return [version for _, version in sorted(ranked)[:BEST]]
+
+
+def _losses(board: Scoreboard, version: Version) -> NDArray[np.float64] | None:
+    """One a row; None of a version that cannot be loaded, or has no answer to some row."""
+    try:
+        losses = board.losses(version)
+    except PerdureError as error:
+        if isinstance(error, Permanent):
+            return None
+        raise
+    return losses if np.isfinite(losses).all() else None
+
+
+def _past(place: Workplace, asset: Watched, champion: Version | None) -> list[Version]:
+    model: type[Model] = asset.declaration
+    present = None if champion is None else champion.id
+    return [
+        version
+        for version in champions(place, asset.name)
+        if version.id != present and fits_contract(model, version) and is_whole(place, version)
+    ]
+
+
+class Rollback:
+    """Goes back to what the champion's pointer named before, where the release that replaced it went wrong."""
+
+    name = "rollback"
+    answers: Sequence[str] = (OPERATIONAL,)
+
+    def propose(
+        self,
+        place: Workplace,
+        asset: Watched,
+        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
+        now: datetime,  # noqa: ARG002 - the Protocol's
+    ) -> Sequence[Action]:
+        """One action, where there is such a version, whole and of the declared contract."""
+        before = version_before(place, asset.name) if is_allowed(asset, self.name) else None
+        if before is None or not is_whole(place, before) or not fits_contract(asset.declaration, before):
+            return []
+        return [Action(self.name, f"go back to {before.id}", params={"version": before.id})]
+
+    def repair(
+        self,
+        place: Workplace,
+        asset: Watched,  # noqa: ARG002 - the Protocol's
+        action: Action,
+        step: str,  # noqa: ARG002 - nothing is made, so nothing is made twice
+        now: datetime,  # noqa: ARG002 - the Protocol's
+    ) -> Sequence[str]:
+        """The version to go back to.
+
+        Raises:
+            NotFound: the ledger does not know it.
+        """
+        return [get_version(place.stores.ledger, action.params["version"]).id]
