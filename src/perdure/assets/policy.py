@@ -104,9 +104,9 @@ class Policy:
     training: Training = "stateless"
     """`stateful`: candidates go on from the champion's checkpoint, and each row is used once."""
     retrains: Rate = per_month(4)
-    """Budget of repairs that make candidates."""
+    """Budget of repairs that make new candidates; versions that are there already may compete beyond it."""
     every: timedelta | None = None
-    """Period of a scheduled trigger."""
+    """Period of a scheduled trigger; beside the trigger `evidence`, of a routine competition while nothing is broken."""
     approve_by: str | None = None
     """Role that must say yes before a release; None: nobody."""
     four_eyes: bool = False

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-Effect = Literal["candidate", "state", "question"]
+Effect = Literal["candidate", "known", "state", "question"]
 Stage = Literal["verify", "shadow", "canary", "watch", "rollback"]
 
 SCHEDULE = "schedule"
@@ -24,7 +24,8 @@ class Action:
     text: str
     """In words, such as `fit on the newest 60 days`."""
     effect: Effect = "candidate"
-    """`candidate`: it makes versions, which gates judge; `state`: it mends what is under a version, such as a
+    """`candidate`: it makes versions, which gates judge, and counts against the budget; `known`: versions that are
+    there already compete, which costs no retraining; `state`: it mends what is under a version, such as a
     source's quarantine, and nothing is released; `question`: a person is asked."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """JSON-compatible; with the remedy's name they say exactly what is done."""

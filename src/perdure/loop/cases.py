@@ -71,7 +71,7 @@ class Cases:
     def schedule_due(self, asset: Watched, now: datetime, marks: Mapping[str, Any]) -> bool:
         """Whether the policy's schedule calls for a repair; `marks` are the cursors of decisions."""
         policy = asset.policy
-        if policy.trigger != "schedule" or policy.every is None:
+        if policy.every is None or policy.trigger == "manual":
             return False
         mark = marks.get(_CURSOR + asset.name, {}).get("scheduled_at")
         return mark is not None and now - parse_at(mark) >= policy.every
@@ -86,7 +86,7 @@ class Cases:
         unmarked = [
             asset
             for asset in assets
-            if asset.policy.trigger == "schedule" and "scheduled_at" not in marks.get(_CURSOR + asset.name, {})
+            if asset.policy.every is not None and "scheduled_at" not in marks.get(_CURSOR + asset.name, {})
         ]
         if unmarked:
             with self._place.transaction(now, "start schedules") as session:
@@ -243,7 +243,7 @@ def _upstream(session: LedgerSession, asset: Watched) -> tuple[str, ...]:
 def _past(session: LedgerSession, asset: Watched, incident: Incident | None, now: datetime) -> Past:
     """What earlier jobs came to, the newest first until one bore fruit."""
     jobs = [job for job in session.jobs.list(subject=asset.name) if job.workflow == REPAIR]
-    making = [job for job in jobs if _makes_candidates(job)]
+    making = [job for job in jobs if _has(job, "candidate") or _has(job, "known")]
     since = now - max(asset.policy.retrains.per, asset.policy.cool_down, timedelta(0))
     fruitless: list[Job] = []
     for job in making:
@@ -255,11 +255,14 @@ def _past(session: LedgerSession, asset: Watched, incident: Incident | None, now
     ended = [job.ended_at or job.started_at for job in fruitless]
     return Past(
         repairs_at=tuple(iso(job.started_at) for job in reversed(making) if job.started_at > since),
+        retrains_at=tuple(
+            iso(job.started_at) for job in reversed(making) if job.started_at > since and _has(job, "candidate")
+        ),
         n_fruitless=len(fruitless),
         fruitless_at=iso(max(ended)) if ended else "",
         mended=tuple(incident.facts.get("mended", ())) if incident is not None else (),
     )
 
 
-def _makes_candidates(job: Job) -> bool:
-    return any(action["effect"] == "candidate" for action in job.input["decision"]["actions"])
+def _has(job: Job, effect: str) -> bool:
+    return any(action["effect"] == effect for action in job.input["decision"]["actions"])

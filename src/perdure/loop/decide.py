@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from perdure.assets.health import Cause
 from perdure.assets.repair import ANY, SCHEDULE, Action
@@ -51,7 +51,7 @@ class _Deciding:
             return self._put_off("wait", why, fitting)
         if not fitting:
             return self._asked(self._nothing_helps(), fitting)
-        return self._rationed(fitting) or self._planned(fitting, fitting)
+        return self._rationed(fitting) or self._planned(self._affordable(fitting), fitting)
 
     @property
     def _cause_name(self) -> str:
@@ -101,7 +101,7 @@ class _Deciding:
         """Why no candidate is made now although one might help: breaker, cool-down, budget. None when one is."""
         if self.situation.trigger == "manual":
             return None
-        return self._breaker(actions) or self._cool_down(actions) or self._budget(actions)
+        return self._breaker(actions) or self._cool_down(actions) or self._over_budget(actions)
 
     def _breaker(self, actions: Sequence[Action]) -> Decision | None:
         rules, past = self.situation.rules, self.situation.past
@@ -124,15 +124,31 @@ class _Deciding:
         why = f"The last repair began {duration_text(now - last)} ago; the cool-down is {_span(rules.cool_down_s)}."
         return self._put_off("wait", why, actions, again_at=iso(until))
 
-    def _budget(self, actions: Sequence[Action]) -> Decision | None:
-        rules, now = self.situation.rules, parse_at(self.situation.now)
-        per = timedelta(seconds=rules.per_s)
-        inside = [at for at in map(parse_at, self.situation.past.repairs_at) if at > now - per]
-        if len(inside) < rules.n_repairs:
+    def _affordable(self, actions: Sequence[Action]) -> list[Action]:
+        """The actions that the budget leaves: of a spent one those that make nothing new."""
+        if self.situation.trigger == "manual" or self._budget_left():
+            return list(actions)
+        return [action for action in actions if action.effect == "known"]
+
+    def _budget_left(self) -> bool:
+        return len(self._retrains()) < self.situation.rules.n_retrains
+
+    def _retrains(self) -> list[datetime]:
+        """When new candidates were made within the budget's stretch up to now."""
+        since = parse_at(self.situation.now) - timedelta(seconds=self.situation.rules.per_s)
+        return [at for at in map(parse_at, self.situation.past.retrains_at) if at > since]
+
+    def _over_budget(self, actions: Sequence[Action]) -> Decision | None:
+        if self._affordable(actions):
             return None
-        why = f"The budget is spent: {len(inside)} repairs in {_span(rules.per_s)}, {rules.n_repairs} allowed."
-        again_at = iso(inside[-rules.n_repairs] + per) if rules.n_repairs else ""
-        return self._put_off("wait", why, actions, again_at=again_at)
+        rules, inside = self.situation.rules, self._retrains()
+        why = f"{self._spent()} Nothing that is there already answers it."
+        again = inside[-rules.n_retrains] + timedelta(seconds=rules.per_s) if rules.n_retrains else None
+        return self._put_off("wait", why, actions, again_at=iso(again) if again else "")
+
+    def _spent(self) -> str:
+        rules, n = self.situation.rules, len(self._retrains())
+        return f"The budget is spent: {n} retrained in {_span(rules.per_s)}, {rules.n_retrains} allowed."
 
     def _planned(self, actions: Sequence[Action], fitting: Sequence[Action]) -> Decision:
         ordered = tuple(sorted(actions, key=lambda action: (action.cost_s, action.key)))
@@ -145,10 +161,13 @@ class _Deciding:
             choice="repair",
             reasons=(self._because(), answers, then),
             actions=ordered,
-            weighed=self._weighed(ordered, fitting, "What is wrong below is mended first."),
+            weighed=self._weighed(ordered, fitting, self._why_left(ordered)),
             cause=self._cause_name or SCHEDULE,
             approve_by=rules.approve_by or ("reviewer" if rules.autonomy == "propose" else None),
         )
+
+    def _why_left(self, chosen: Sequence[Action]) -> str:
+        return "What is wrong below is mended first." if chosen[0].effect == "state" else self._spent()
 
     def _because(self) -> str:
         if self.cause is not None:

@@ -1,5 +1,7 @@
 """One round of the loop: what is due is driven one step nearer to its declared health.
 
+    intake → observe → (diagnose → decide) → (repair → verify → release) → recovered?
+
 `tick(now)` is the whole control plane: it is called by `perdure up` on the machine's clock and by a
 replay with the replay's. A round runs under one lease, so of two control planes one works and the
 other waits; the lease's epoch fences every ledger write. Domain time never goes back: a round at an
@@ -19,16 +21,22 @@ from functools import partial
 from perdure.assets.health import Finding, State
 from perdure.assets.source import Source
 from perdure.core.clock import iso, parse_at
-from perdure.core.errors import NotReady
+from perdure.core.errors import NotReady, not_found
+from perdure.durable.engine import Durable
+from perdure.loop.cases import Cases, Planned, Trigger
 from perdure.loop.damage import report_blobs
+from perdure.loop.diagnose import broken
 from perdure.loop.drain import Drain, DrainReport
 from perdure.loop.failures import Failures
+from perdure.loop.incidents import LOOP, recovered
 from perdure.loop.intake import Ingested, Intake, LostView, Materialiser, OnlineView, kept_rows
-from perdure.loop.observe import Observer
+from perdure.loop.observe import Observer, newest_findings
 from perdure.loop.protocols import Kind, Watched, Workplace
+from perdure.loop.release import end_trial
+from perdure.loop.repair import CODE, Repairs
 from perdure.loop.upkeep import Upkeep
 from perdure.loop.work.feed import Feeds
-from perdure.stores.ledger.protocols import Incident, Lease
+from perdure.stores.ledger.protocols import Incident, Job, Lease
 
 _ROUND = "round"
 """The ledger's cursor with the newest round's instant."""
@@ -44,7 +52,12 @@ class RoundReport:
     n_materialised: int
     findings: Sequence[Finding] = field(default_factory=tuple)
     opened: Sequence[Incident] = field(default_factory=tuple)
-    """Incidents of losses and damage that were opened in this round."""
+    """Incidents that were opened in this round."""
+    closed: Sequence[Incident] = field(default_factory=tuple)
+    decided: Sequence[Planned] = field(default_factory=tuple)
+    """Cases that were considered, with what was decided."""
+    jobs: Sequence[Job] = field(default_factory=tuple)
+    """Durable work that went on, as it stands now."""
 
     @property
     def broken(self) -> list[Finding]:
@@ -64,6 +77,7 @@ class Loop:
         views: Callable[[], Sequence[OnlineView | LostView]],
     ) -> None:
         self._place = place
+        self._kinds = kinds
         self._sources = sources
         self._watched = watched
         self._views = views
@@ -73,6 +87,8 @@ class Loop:
         self._observer = Observer(place, kinds)
         self._upkeep = Upkeep(place)
         self._drain = Drain(place.stores.capture, place.stores.lake, place.stores.ledger)
+        repairs = Repairs(place, kinds, watched)
+        self.durable = Durable(place.stores.ledger, [repairs.workflow], actor=place.actor)
 
     def materialise(self, now: datetime) -> int:
         """Bring the online rows up to `now`; returns how many were written. Safe without the lease: newest wins."""
@@ -84,20 +100,106 @@ class Loop:
         Raises:
             NotReady: a round at a later instant has been; nothing was changed.
             LostLease: another worker took over; what it had not yet written stays unwritten.
-            Exception: the first failure of a source, view or objective, when all others are done.
+            Exception: the first failure of a source, view, objective or case, when all others are done.
         """
         self._begin(now, lease)
-        failures = Failures()
+        failures, place = Failures(), self._place.under(lease)
         views = self._views()
         ingested = self._ingest(views, now, lease, failures)
-        drained = self._drain.run(now=now, actor=self._place.actor, lease=lease)
+        drained = self._drain.run(now=now, actor=place.actor, lease=lease)
         self._upkeep.run(now, lease, failures)
         self._materialiser.take_late(views)
         n_materialised = self._materialiser.run(views, now, failures=failures)
-        findings = self._observer.run(self._watched, now, lease, failures=failures).findings
-        opened = [*drained.opened, *report_blobs(self._place, now, lease)]
+        observed = self._observer.run(self._watched, now, lease, failures=failures)
+        opened = [*drained.opened, *report_blobs(place, now, lease)]
+        known = self._open_incidents()
+        closed = self._close(place, now, known, failures)
+        decided = self._take_up(place, now, observed.broken, failures)
+        jobs = self.durable.drive(now, lease)
+        self._clear_up(place, now, jobs)
+        opened += [each for each in self._open_incidents() if each.id not in {one.id for one in (*known, *opened)}]
         failures.raise_first()
-        return RoundReport(now, ingested, drained, n_materialised, findings, opened)
+        return RoundReport(now, ingested, drained, n_materialised, observed.findings, opened, closed, decided, jobs)
+
+    def plan(self, now: datetime) -> list[Planned]:
+        """What the next round would do about every asset that is broken or due, and why; nothing is written."""
+        cases = Cases(self._place, self._kinds)
+        return [cases.consider(asset, now, trigger) for asset, trigger in self._due(cases, now, self._all_broken(now))]
+
+    def repair(self, name: str, now: datetime, lease: Lease) -> tuple[Planned, Sequence[Job]]:
+        """Repair one asset because a person asks: no cool-down, budget or breaker holds it back; gates judge as ever.
+
+        Raises:
+            NotFound: no such asset.
+            NotReady: a repair of it is on its way.
+        """
+        asset = next((each for each in self._watched if each.name == name), None)
+        if asset is None:
+            raise not_found("asset", name, [each.name for each in self._watched])
+        if self._busy() & {name}:
+            raise NotReady(f"A repair of {name} is on its way.", hint="See perdure jobs; cancel it there, or wait.")
+        place = self._place.under(lease)
+        cases = Cases(place, self._kinds)
+        planned = cases.consider(asset, now, "manual")
+        cases.take_up(asset, planned, now, code=CODE)
+        return planned, self.durable.drive(now, lease)
+
+    def _all_broken(self, now: datetime) -> set[str]:
+        return {asset.name for asset in self._watched if broken(newest_findings(self._place, asset, now))}
+
+    def _due(self, cases: Cases, now: datetime, sick: set[str]) -> list[tuple[Watched, Trigger]]:
+        """Assets whose case is to be considered, in the order of declaration, with why."""
+        marks, busy = cases.marks(), self._busy()
+        due: list[tuple[Watched, Trigger]] = []
+        for asset in self._watched:
+            if asset.name in busy:
+                continue
+            if cases.schedule_due(asset, now, marks):
+                due.append((asset, "schedule"))
+            elif asset.name in sick and not cases.settled(asset, now, marks):
+                due.append((asset, "evidence"))
+        return due
+
+    def _busy(self) -> set[str]:
+        with self._place.stores.ledger.read() as session:
+            return {job.subject for job in session.jobs.list(open_only=True, limit=100_000)}
+
+    def _open_incidents(self) -> list[Incident]:
+        with self._place.stores.ledger.read() as session:
+            return session.incidents.list(open_only=True)
+
+    def _take_up(self, place: Workplace, now: datetime, sick: set[str], failures: Failures) -> list[Planned]:
+        cases, decided = Cases(place, self._kinds), []
+        cases.start_schedules(self._watched, cases.marks(), now)
+        for asset, trigger in self._due(cases, now, sick):
+            with failures.kept():
+                planned = cases.consider(asset, now, trigger)
+                if planned.decision.choice != "nothing":
+                    cases.take_up(asset, planned, now, code=CODE)
+                decided.append(planned)
+        return decided
+
+    def _clear_up(self, place: Workplace, now: datetime, jobs: Sequence[Job]) -> None:
+        """A job that ended before it could clear up leaves no trial behind."""
+        for job in jobs:
+            if job.status in ("failed", "stopped"):
+                with place.transaction(now, f"repair {job.status}") as session:
+                    end_trial(session, job.subject, {"job": job.id, "stage": "end of trial", "why": job.error})
+
+    def _close(self, place: Workplace, now: datetime, known: Sequence[Incident], failures: Failures) -> list[Incident]:
+        """Close the incidents of assets that are healthy again, unless a repair of theirs is still on its way."""
+        closed, busy = [], self._busy()
+        assets = {asset.name: asset for asset in self._watched}
+        for incident in known:
+            asset = assets.get(incident.asset)
+            if asset is None or incident.asset in busy or not incident.facts.get(LOOP):
+                continue
+            with failures.kept():
+                how = recovered(asset, incident, newest_findings(place, asset, now), now)
+                if how is not None:
+                    with place.transaction(now, "recovered") as session:
+                        closed.append(session.incidents.close(incident.id, how))
+        return closed
 
     def _begin(self, now: datetime, lease: Lease) -> None:
         """Record the round's instant, unless a later one was recorded before."""

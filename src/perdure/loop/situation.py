@@ -74,8 +74,8 @@ class Rules:
     autonomy: Autonomy
     trigger: Trigger
     training: Training
-    n_repairs: int
-    """Budget of repairs that make candidates in any stretch of `per_s`."""
+    n_retrains: int
+    """Budget of repairs that make new candidates in any stretch of `per_s`."""
     per_s: float
     cool_down_s: float
     breaker: int
@@ -89,7 +89,7 @@ class Rules:
             autonomy=autonomy,
             trigger=policy.trigger,
             training=policy.training,
-            n_repairs=policy.retrains.times,
+            n_retrains=policy.retrains.times,
             per_s=policy.retrains.per.total_seconds(),
             cool_down_s=policy.cool_down.total_seconds(),
             breaker=policy.breaker,
@@ -103,7 +103,9 @@ class Past:
     """What was done before for this asset."""
 
     repairs_at: tuple[str, ...] = ()
-    """When repairs that made candidates began, within the budget's stretch and the cool-down, oldest first."""
+    """When repairs began, within the budget's stretch and the cool-down, oldest first."""
+    retrains_at: tuple[str, ...] = ()
+    """When those of them began that made new candidates."""
     n_fruitless: int = 0
     """Repairs in a row, up to now, whose candidates were all rejected, or rolled back."""
     fruitless_at: str = ""
