@@ -5,7 +5,7 @@ from __future__ import annotations
 from flights.contracts import Flight
 from flights.features import aircraft, calendar, route, weather_now
 from flights.sources import flights, landings
-from perdure import Label, Model, Policy, days, drift, hours, latency_ms, mae, skew
+from perdure import Label, Model, Policy, days, drift, hours, latency_ms, mae, per_month, skew
 
 
 class AirTime(Model):
@@ -25,7 +25,7 @@ class AirTime(Model):
         (skew(over=days(1)) <= 0.0).owed_to("ML platform"),
         (latency_ms(quantile=0.99, over=days(1)) <= 50.0).owed_to("dispatch"),
     ]
-    policy = Policy.observe()
+    policy = Policy.act(retrains=per_month(10), cool_down=days(3), watch=days(2))
     params = {"n_estimators": 100, "num_leaves": 31, "learning_rate": 0.1}
 
     def fit(self, data, warm_start=None):

@@ -33,7 +33,7 @@ weather = Source(
     event_at="observed_at",
     available_at=hours(1),  # an observation is published within the hour after it
     key=("origin", "observed_at"),
-    every=days(1),
+    every=hours(6),
     owner="met-office",
     healthy=[
         (freshness_h(over=days(1)) <= 6).owed_to("dispatch"),

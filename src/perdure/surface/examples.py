@@ -39,7 +39,7 @@ def find_example(name: str) -> Path:
 
 
 def run_demo(
-    name: str = "flights", *, days: int | None = None, out: Path | None = None, quiet: bool = False
+    name: str = "flights", *, days: int | None = None, out: Path | None = None, quiet: bool = False, **options: Any
 ) -> dict[str, Any]:
     """Run an example whole and give its summary.
 
@@ -48,6 +48,7 @@ def run_demo(
         days: replay only so many days.
         out: folder of what it writes; the default is `out` in the example of a checkout.
         quiet: print nothing.
+        options: what else the example's demo takes, such as another `fault` of the flights.
 
     Raises:
         NotFound: there is no such example; the message names the nearest.
@@ -60,6 +61,8 @@ def run_demo(
     if spec is None or spec.loader is None:
         raise BadProject(f"The example {name!r} in {folder} cannot be loaded.")
     module = importlib.util.module_from_spec(spec)
+    # A module's dataclasses look their annotations up in it by its name.
+    sys.modules[spec.name] = module
     spec.loader.exec_module(module)
     run: Callable[..., dict[str, Any]] = module.run
-    return run(days=days, out=out or _default_out(name), quiet=quiet)
+    return run(days=days, out=out or _default_out(name), quiet=quiet, **options)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -52,6 +52,27 @@ class Traffic:
     barrier: timedelta = days(1)
     rows_per_request: int = 256
 
+    def last_barrier(self, at: datetime) -> datetime:
+        """The last barrier not after `at`: where a replay can be cut in two that come to the same."""
+        return self.start + (at - self.start) // self.barrier * self.barrier
+
+    def part(self, start: datetime, until: datetime) -> Traffic:
+        """What is sent in `[start, until)`, both of them barriers; where `until` is the end, the end is in it.
+
+        Parts replayed one after the other, by other processes too, come to the same as the whole.
+        """
+        return replace(
+            self,
+            requests=self._sent(self.requests, AT, start, until),
+            labels=self._sent(self.labels, "known_at", start, until),
+            start=start,
+            end=until,
+        )
+
+    def _sent(self, frame: pl.DataFrame, column: str, start: datetime, until: datetime) -> pl.DataFrame:
+        inside = pl.col(column) >= start
+        return frame.filter(inside if until >= self.end else inside & (pl.col(column) < until))
+
 
 @dataclass(slots=True)
 class Progress:
@@ -91,7 +112,7 @@ class Replay:
         barrier = traffic.start + traffic.barrier
         loop = self._perdure.loop
         with self._perdure.hold_lease(wait_s=30.0) as held:
-            now = traffic.start
+            now, waiting = traffic.start, True
             while now <= traffic.end:
                 if now >= barrier:
                     barrier += traffic.barrier
@@ -99,15 +120,19 @@ class Replay:
                     progress.last_round = loop.tick(now, held.lease)
                     self._await_generation()
                     on_barrier(progress)
+                    waiting = False
                 loop.materialise(now)
                 if now in requests:
                     self._send(requests[now], now, progress)
                 if now in labels:
                     self._send_labels(labels[now], now + traffic.step, progress)
+                waiting = waiting or now in requests or now in labels
                 now += traffic.step
-            progress.last_round = loop.tick(traffic.end, held.lease)
-            progress.now, progress.seconds = traffic.end, monotonic_s() - began
-            on_barrier(progress)
+            if waiting:
+                # What was sent after the last barrier is still to be taken in.
+                progress.last_round = loop.tick(traffic.end, held.lease)
+                progress.now, progress.seconds = traffic.end, monotonic_s() - began
+                on_barrier(progress)
         self._client.close()
         return progress
 

@@ -1,61 +1,86 @@
-"""What a person watches while a replay runs: a bar, the newest error with its history, what is broken.
+"""What a person watches while deployments are replayed: how far each is, its error so far, what is open, what is done.
 
-On a terminal it is drawn in place; elsewhere one line is printed as each month ends.
+On a terminal it is drawn in place; elsewhere one line is printed as each month of each deployment ends.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.text import Text
 
-from perdure.assets.health import Finding, State
-from perdure.surface.replay import Progress as ReplayProgress
-from perdure.surface.replay import Traffic
+from perdure.surface.cli.printing import table
+from perdure.surface.deployments import Heard
 
 _BARS = "▁▂▃▄▅▆▇█"
+_WEEKS = 24
+"""Weeks of error that a row shows."""
+_SHOWN = 2
+"""Open incidents told of each deployment."""
 
 
-def sparkline(values: list[float]) -> str:
-    """Values as a line of bars, from zero to the largest.
+def sparkline(values: Sequence[float], top: float | None = None) -> str:
+    """Values as a line of bars, from zero to the largest, or to `top`.
 
     >>> sparkline([0.0, 5.0, 10.0])
     '▁▅█'
     """
-    top = max(values, default=0.0)
-    return "".join(_BARS[min(7, int(8 * value / top))] if top > 0 else _BARS[0] for value in values)
+    highest = max(values, default=0.0) if top is None else top
+    return "".join(_BARS[min(7, int(8 * value / highest))] if highest > 0 else _BARS[0] for value in values)
+
+
+@dataclass(slots=True)
+class _Row:
+    """One deployment."""
+
+    name: str
+    start: datetime
+    heard: Heard | None = None
+    weeks: list[float] = field(default_factory=list)
+    last_week: datetime | None = None
+    month: str = ""
 
 
 class ReplayView:
-    """Use it as a context manager; `update` is the replay's listener."""
+    """Use it as a context manager; `update` is the listener of `side_by_side`.
 
-    def __init__(self, console: Console, traffic: Traffic, *, quiet: bool = False) -> None:
+    Args:
+        console: where it is drawn.
+        spans: each deployment's first and last instant, in the order of the rows.
+        unit: of the error.
+        quiet: nothing is printed.
+    """
+
+    def __init__(
+        self, console: Console, spans: Sequence[tuple[str, datetime, datetime]], unit: str, *, quiet: bool = False
+    ) -> None:
         self._console = console
-        self._traffic = traffic
         self._quiet = quiet
-        self._live = Live(console=console, refresh_per_second=8) if console.is_terminal and not quiet else None
+        self._unit = unit
+        self._rows = {name: _Row(name, start) for name, start, _ in spans}
+        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal and not quiet else None
         self._bar = Progress(
-            TextColumn("[bold]{task.fields[month]}"),
+            TextColumn("[bold]replay[/]"),
             BarColumn(bar_width=40),
             TaskProgressColumn(),
-            TextColumn("{task.completed:,.0f} rows"),
             TimeElapsedColumn(),
             TextColumn("[dim]left"),
-            TimeRemainingColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
         )
-        self._task = self._bar.add_task("replay", total=traffic.requests.height, month="")
-        self._weeks: list[float] = []
-        self._last_week: datetime | None = None
-        self._month = ""
+        total = sum(((end - start) for _, start, end in spans), timedelta(0))
+        self._task = self._bar.add_task("replay", total=total.total_seconds())
 
     def __enter__(self) -> Self:
         if self._live is not None:
             self._live.__enter__()
+            self._live.update(self._drawn())
         return self
 
     def __exit__(
@@ -64,49 +89,52 @@ class ReplayView:
         if self._live is not None:
             self._live.__exit__(kind, error, trace)
 
-    def update(self, progress: ReplayProgress) -> None:
-        """Take in the state at a barrier."""
-        findings = list(progress.last_round.findings) if progress.last_round else []
-        self._remember(progress, findings)
-        month = f"{progress.now:%B %Y}"
+    def update(self, heard: Heard) -> None:
+        """Take in what a deployment told at a barrier."""
+        row = self._rows[heard.deployment]
+        before, row.heard = row.heard, heard
+        if heard.error is not None and (row.last_week is None or heard.now - row.last_week >= timedelta(days=7)):
+            row.weeks.append(heard.error)
+            row.last_week = heard.now
+        month = f"{heard.now:%B %Y}"
         if self._live is not None:
-            self._bar.update(self._task, completed=progress.n_rows, month=month)
-            self._live.update(self._drawn(progress, findings))
-        elif not self._quiet and self._month not in ("", month):
-            self._console.print(self._line(progress, self._month), soft_wrap=True)
-        self._month = month
+            done = sum(((each.heard.now - each.start) for each in self._rows.values() if each.heard), timedelta(0))
+            self._bar.update(self._task, completed=done.total_seconds())
+            self._live.update(self._drawn())
+        elif not self._quiet and before is not None and row.month != month:
+            self._console.print(self._line(row.name, before, row), soft_wrap=True)
+        row.month = month
 
-    def _remember(self, progress: ReplayProgress, findings: list[Finding]) -> None:
-        for finding in findings:
-            reading = finding.reading
-            if reading.signal != "mae" or reading.slice or reading.value is None:
+    def _line(self, name: str, heard: Heard, row: _Row) -> str:
+        opened = "; ".join(heard.incidents) or "nothing is open"
+        doing = f"  {heard.doing}" if heard.doing else ""
+        return escape(
+            f"  {name:22} {heard.now:%B %Y}  error {_error(heard):>5} {self._unit}  {sparkline(row.weeks)}  {opened}{doing}"
+        )
+
+    def _drawn(self) -> RenderableType:
+        shown = table(
+            "deployment", "until", f"error of 7 days, {self._unit}", "", right=["error of 7 days, " + self._unit]
+        )
+        top = max((value for row in self._rows.values() for value in row.weeks), default=0.0)
+        told: list[str] = []
+        for row in self._rows.values():
+            if row.heard is None:
+                shown.add_row(row.name, "[dim]waits[/]", "", "")
                 continue
-            if self._last_week is None or (progress.now - self._last_week).days >= 7:
-                self._weeks.append(reading.value)
-                self._last_week = progress.now
+            colour = "green" if row.name.startswith("managed") else "cyan"
+            line = f"[{colour}]{sparkline(row.weeks[-_WEEKS:], top)}[/]"
+            shown.add_row(f"[bold]{row.name}[/]", f"{row.heard.now:%d %b %Y}", _error(row.heard), line)
+            told += _told(row.name, row.heard)
+        return Group(self._bar, "", shown, *(told or ["[green]every objective holds[/]"]))
 
-    def _error(self) -> str:
-        return f"{self._weeks[-1]:.1f}" if self._weeks else "–"
 
-    def _line(self, progress: ReplayProgress, month: str) -> Text:
-        share = progress.n_rows / max(progress.n_rows_total, 1)
-        return Text(
-            f"  {month:15} {share:4.0%}  {progress.n_rows:>9,} rows  {progress.n_labels:>9,} labels  "
-            f"error {self._error():>5}  {sparkline(self._weeks)}  {progress.seconds:,.0f} s"
-        )
+def _told(name: str, heard: Heard) -> list[str]:
+    lines = [f"[red]open[/]  [dim]{name}[/]  {escape(each)}" for each in heard.incidents[:_SHOWN]]
+    if heard.doing:
+        lines.append(f"[green]does[/]  [dim]{name}[/]  {escape(heard.doing)}")
+    return lines
 
-    def _drawn(self, progress: ReplayProgress, findings: list[Finding]) -> Group:
-        error = Text.assemble(
-            ("mean absolute error  ", "dim"), (f"{self._error():>5}", "bold"), "  ", (sparkline(self._weeks), "cyan")
-        )
-        counts = Text(f"{progress.n_requests:,} requests   {progress.n_labels:,} labels", "dim")
-        broken = [finding for finding in findings if finding.state is State.BROKEN]
-        told = [
-            Text.assemble(
-                ("broken  ", "bold red"),
-                f"{finding.asset}  {finding.objective}  {finding.reading.slice}  ",
-                ("" if finding.reading.value is None else f"{finding.reading.value:.3g}", "bold"),
-            )
-            for finding in broken[:5]
-        ]
-        return Group(self._bar, error, counts, *(told or [Text("every objective holds", "green")]))
+
+def _error(heard: Heard) -> str:
+    return "–" if heard.error is None else f"{heard.error:.1f}"

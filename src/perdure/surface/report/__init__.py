@@ -1,5 +1,5 @@
-"""The HTML report of a replay: one file, no network, plots as SVG."""
+"""The HTML report of deployments after the same traffic: one file, no network, plots as SVG."""
 
-from perdure.surface.report.page import ReportData, write_report
+from perdure.surface.report.page import ComparisonData, write_comparison
 
-__all__ = ["ReportData", "write_report"]
+__all__ = ["ComparisonData", "write_comparison"]

@@ -1,4 +1,4 @@
-"""The page around the charts: gathers what the stores hold of a replay and writes one HTML file."""
+"""The page of two deployments after the same traffic: both errors with what happened, and every deed with its evidence."""
 
 from __future__ import annotations
 
@@ -13,31 +13,41 @@ import jinja2
 from perdure.assets.health import Reading
 from perdure.assets.model import Model
 from perdure.loop.protocols import Stores
+from perdure.surface.comparison import Pair, incident_text, release_text
+from perdure.surface.repairs import Release
 from perdure.surface.report.chart import Chart, Line, Point, svg
+from perdure.surface.report.timeline import Curve, Mark, Timeline, draw
 from perdure.surface.sdk import Perdure
-from perdure.surface.summary import Outcome, weekly
+from perdure.surface.summary import Outcome, moving_error, weekly
 
 N_FEATURES = 5
 """Features whose drift is drawn: the ones that moved most, by their largest value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class ReportData:
-    """What the report tells."""
+class ComparisonData:
+    """What the page tells.
 
-    perdure: Perdure
+    Args:
+        managed: the managed deployment, for its health at the end.
+        model: whose error it is.
+        pairs: the first is told whole; of the others the plot and the months.
+        figures: shown as they are.
+        start: of the traffic.
+        end: of the traffic.
+    """
+
+    managed: Perdure
     model: type[Model]
-    version: str
-    outcome: Outcome
+    pairs: Sequence[Pair]
     figures: Mapping[str, Any]
-    """The summary's counts, shown as they are."""
     start: datetime
     end: datetime
 
 
-def write_report(data: ReportData, path: Path) -> None:
-    """Write the report to `path`: a self-contained page."""
-    stores = data.perdure.place.stores
+def write_comparison(data: ComparisonData, path: Path) -> None:
+    """Write the page to `path`: self-contained, one file."""
+    stores = data.managed.place.stores
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("perdure.surface.report", "templates"),
         autoescape=True,
@@ -45,16 +55,63 @@ def write_report(data: ReportData, path: Path) -> None:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    charts = [(chart.title, svg(chart)) for chart in _charts(stores, data.model)]
-    page = environment.get_template("replay.html").render(
+    page = environment.get_template("comparison.html").render(
         data=data,
-        charts=charts,
-        label_delay=_label_delay(stores, data.model.name),
-        status=data.perdure.status(at=data.end),
+        plots=[(pair, draw(timeline(pair, data))) for pair in data.pairs],
+        charts=[(chart.title, svg(chart)) for chart in _charts(stores, data.model)],
+        status=data.managed.status(at=data.end),
         features=_newest_drift(stores, data.model.name),
+        label_delay=_label_delay(stores, data.model.name),
+        incident_text=incident_text,
+        release_text=release_text,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, "utf-8")
+
+
+def timeline(pair: Pair, data: ComparisonData) -> Timeline:
+    """The plot of a pair."""
+    whole = [each for each in data.model.healthy if each.spec.signal == "mae" and each.spec.by is None]
+    done = pair.repairs
+    return Timeline(
+        title=f"Mean absolute error {pair.title}",
+        unit=f"{data.model.label.column}, mean absolute error of 7 days",
+        curves=[_curve("frozen", pair.frozen), _curve("managed", pair.managed)],
+        faults=[
+            Mark(
+                f"injected: {each.text}, {each.start:%d %b %H:%M} to {each.end:%d %b %H:%M} UTC",
+                "fault",
+                each.start,
+                each.end,
+            )
+            for each in pair.faults
+        ],
+        incidents=[
+            Mark(
+                f"{each.opened:%d %b %Y} {each.asset}: {incident_text(each)}",
+                "model" if each.asset == data.model.name else "source",
+                each.opened,
+                each.closed,
+            )
+            for each in done.incidents
+        ],
+        moves=[mark for release in done.releases for mark in _moves(release)],
+        bound=whole[0].bound if whole else None,
+        bound_name=whole[0].text() if whole else "",
+        end=data.end,
+    )
+
+
+def _curve(name: str, outcome: Outcome) -> Curve:
+    return Curve(name, name, moving_error(outcome.days))
+
+
+def _moves(release: Release) -> list[Mark]:
+    made = Mark(f"{release.at:%d %b %Y}: {release_text(release)}", "release", release.at)
+    if release.rolled_back is None:
+        return [made]
+    back = f"{release.rolled_back:%d %b %Y}: back to {release.replaced}"
+    return [made, Mark(back, "back", release.rolled_back)]
 
 
 def _charts(stores: Stores, model: type[Model]) -> list[Chart]:
