@@ -15,13 +15,12 @@ from perdure.core.errors import Refused, not_found
 from perdure.surface.governance.approvals import ask_release, find_release_question
 from perdure.surface.governance.roles import People, reason_of
 from perdure.surface.opened import Opened, When, instant_of
-from perdure.surface.records import Change, Plan
+from perdure.surface.records import Change, Plan, Repairing
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.policy import Policy
-    from perdure.loop.round import RoundReport
     from perdure.stores.ledger.protocols import LedgerSession
 
 MADE_BY_LOOP = "remedy"
@@ -53,19 +52,21 @@ class Applying(Opened):
         now = instant_of(at)
         return Plan(now, self.apply(at=now, dry_run=True), self.loop.plan(now))
 
-    def repair(self, asset: str, *, reason: str, at: When = None, wait_s: float = 5.0) -> RoundReport:
-        """Begin a repair by hand, whatever its policy's trigger, cool-down and budget say; its gates still judge.
+    def repair(self, asset: str, *, reason: str, at: When = None, wait_s: float = 5.0) -> Repairing:
+        """Begin a repair by hand: no cool-down, budget or breaker holds it back; its gates judge as ever.
 
         Raises:
             DeclarationError: no reason.
             NotFound: no such asset.
+            NotReady: a repair of it is on its way.
             LeaseHeld: another control plane is at work.
         """
-        why = reason_of(reason, "A repair by hand")
-        if asset not in self.project.models:
-            self.project.source(asset) if asset in self.project.sources else self.project.model(asset)
+        why, now = reason_of(reason, "A repair by hand"), instant_of(at)
         with self.hold_lease(wait_s=wait_s) as held:
-            return self.loop.repair(asset, instant_of(at), held.lease, why)
+            planned, jobs = self.loop.repair(asset, now, held.lease)
+            with self._ledger.transaction(actor=self.actor, at=now, reason=why, lease=held.lease) as session:
+                session.audit.append("loop.repair", asset, {"choice": planned.decision.choice, "reason": why})
+        return Repairing(planned, [job for job in jobs if job.subject == asset])
 
     def apply(
         self, *, at: When = None, release: Mapping[str, str] | None = None, dry_run: bool = False, reason: str = ""

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
@@ -20,12 +20,10 @@ from perdure.assets.project import Project
 from perdure.assets.source import CallableReader, Source
 from perdure.assets.version import dataset_name
 from perdure.core.errors import BadContract, nearest
-from perdure.core.units import duration_text
+from perdure.core.settings import Settings
+from perdure.surface.check_policies import Level, Said, doubtful_rules, model_policy, source_policy
 
-Level = Literal["error", "warning", "note"]
 _LEVELS: Sequence[Level] = ("error", "warning", "note")
-_Said = Iterator[tuple[Level, str, str]]
-"""Level, what is said of the asset, hint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +36,24 @@ class CheckNote:
     hint: str = ""
 
 
-def check_project(project: Project, signals: Mapping[str, Iterable[str]]) -> list[CheckNote]:
+def check_project(
+    project: Project, signals: Mapping[str, Iterable[str]], settings: Settings | None = None
+) -> list[CheckNote]:
     """Everything doubtful about a project, errors first.
 
     Args:
         project: loaded, or made by hand in a notebook.
         signals: names of the signals that each kind of asset has, such as `{"model": ["mae"]}`.
+        settings: with them its policies are held against its roles and its loop; None: the defaults.
     """
+    settings = settings or Settings()
     found: list[CheckNote] = []
     for kind, name, asset in _assets(project):
         where = _where(project, kind, name, asset)
         label = f"{kind[0].upper()}{kind[1:]} {name!r}"
-        for level, text, hint in (*_home(asset), *_CHECKS[kind](asset), *_objectives(asset, kind, signals)):
+        said = (*_home(asset), *_CHECKS[kind](asset), *_objectives(asset, kind, signals))
+        rules = doubtful_rules(asset.policy, settings) if kind in ("source", "model") else ()
+        for level, text, hint in (*said, *rules):
             found.append(CheckNote(level, where, f"{label} {text}", hint))
     found += _shared_names(project)
     if not project.models:
@@ -102,7 +106,7 @@ def _code_of(asset: Any) -> Any:
     return asset if isinstance(asset, type) else None
 
 
-def _home(asset: Any) -> _Said:
+def _home(asset: Any) -> Said:
     if getattr(_code_of(asset), "__module__", "") == "__main__":
         yield (
             "error",
@@ -111,7 +115,7 @@ def _home(asset: Any) -> _Said:
         )
 
 
-def _contract(contract: type[Contract]) -> _Said:
+def _contract(contract: type[Contract]) -> Said:
     from perdure.engines.contracts import compile_contract
 
     try:
@@ -127,7 +131,7 @@ def _contract(contract: type[Contract]) -> _Said:
         )
 
 
-def _source(source: Source) -> _Said:
+def _source(source: Source) -> Said:
     if not source.healthy:
         yield (
             "warning",
@@ -136,47 +140,24 @@ def _source(source: Source) -> _Said:
         )
     if not source.owner:
         yield "note", "has no owner.", 'Write: owner="data-platform"'
+    yield from source_policy(source)
 
 
-def _view(view: FeatureView) -> _Said:
+def _view(view: FeatureView) -> Said:
     if view.source is not None and view.ttl is None:
         yield "note", "has no ttl: a row of any age is served.", "Write: ttl=hours(3)"
 
 
-def _model(model: type[Model]) -> _Said:
+def _model(model: type[Model]) -> Said:
     for attribute, example in (("purpose", "Crew planning: minutes in the air"), ("owner", "flight-ops")):
         if not getattr(model, attribute):
             yield "warning", f"has no {attribute}.", f'Write: {attribute} = "{example}"'
     if not model.healthy:
         yield "warning", "has no objectives: it can decay unseen.", "Write: healthy = [mae(over=days(7)) <= 9.0]"
-    yield from _policy(model)
+    yield from model_policy(model)
 
 
-def _policy(model: type[Model]) -> _Said:
-    policy = model.policy
-    if policy.trigger == "evidence" and not model.healthy:
-        yield "error", "acts on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
-    if policy.autonomy == "observe" and policy.trigger != "manual":
-        yield (
-            "warning",
-            f"has the trigger {policy.trigger!r} and a policy that only observes: nothing will be done.",
-            "Use Policy.propose or Policy.act.",
-        )
-    if policy.autonomy != "observe" and policy.watch < model.label.delay:
-        yield (
-            "warning",
-            f"watches a release for {duration_text(policy.watch)}: its labels come only after that.",
-            "Give the policy a longer watch.",
-        )
-    if policy.training == "stateful" and "warm_start" not in inspect.signature(model.fit).parameters:
-        yield (
-            "error",
-            "trains on from a checkpoint, but fit takes no warm_start.",
-            "Write: def fit(self, data, warm_start=None)",
-        )
-
-
-def _objectives(asset: Any, kind: str, signals: Mapping[str, Iterable[str]]) -> _Said:
+def _objectives(asset: Any, kind: str, signals: Mapping[str, Iterable[str]]) -> Said:
     objectives: Sequence[Objective] = getattr(asset, "healthy", ())
     known = sorted(signals.get(kind, ()))
     for objective in objectives:
@@ -193,7 +174,7 @@ def _objectives(asset: Any, kind: str, signals: Mapping[str, Iterable[str]]) -> 
             )
 
 
-_CHECKS: Mapping[str, Callable[[Any], _Said]] = {
+_CHECKS: Mapping[str, Callable[[Any], Said]] = {
     "contract": _contract,
     "source": _source,
     "feature view": _view,

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from perdure.assets.health import Reading
     from perdure.assets.version import Pointer
     from perdure.loop.cases import Planned
-    from perdure.stores.ledger.protocols import Approval, Incident
+    from perdure.stores.ledger.protocols import Approval, Incident, Job
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,16 @@ class Plan:
     at: datetime
     changes: Sequence[Change]
     repairs: Sequence[Planned]
+
+
+@dataclass(frozen=True, slots=True)
+class Repairing:
+    """A repair that a person began."""
+
+    planned: Planned
+    """What was decided, and why."""
+    jobs: Sequence[Job]
+    """The asset's work, as far as it came at once; the rounds go on with it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,9 @@ from perdure.loop.intake import Ingested
 from perdure.loop.round import RoundReport
 from perdure.stores.ledger.protocols import Incident
 from perdure.surface.cli import printing, show_health
-from perdure.surface.cli.printing import Column, Fitted, number, put
+from perdure.surface.cli.printing import Column, Fitted, put
 from perdure.surface.records import AssetStatus, Health, Status
+from perdure.surface.words import number
 
 NOW = datetime(2025, 3, 1, 8, tzinfo=UTC)
 LOST = Incident("inc_1", "shop", "capture_loss", "3 events were lost [disk full]", NOW)

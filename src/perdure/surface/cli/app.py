@@ -10,7 +10,7 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from typer.exceptions import TyperException
@@ -18,31 +18,19 @@ from typer.main import get_command
 
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import DeclarationError, PerdureError, StoreError
-from perdure.surface.cli import printing, show, show_health
+from perdure.surface.cli import govern, printing, show, show_health, show_story
+from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Port, Reason, opened
 from perdure.surface.cli.usage import Command, Group, mistake
-
-if TYPE_CHECKING:
-    from perdure.surface.sdk import Perdure
 
 app = typer.Typer(
     name="perdure",
     cls=Group,
-    help="Models decay. Systems perdure: declare, train, serve, measure.",
+    help="Models decay. Systems perdure: declare, train, serve, measure, repair.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
 )
 ledger = typer.Typer(name="ledger", cls=Group, help="The record of who did what, when and why.", no_args_is_help=True)
-
-Folder = Annotated[
-    Path, typer.Option("--project", "-p", metavar="FOLDER", help="Folder of perdure.toml, or one below it.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON value instead of text.")]
-At = Annotated[
-    str | None, typer.Option("--at", metavar="INSTANT", help="Instant in domain time, ISO 8601. Default: now.")
-]
-Port = Annotated[int | None, typer.Option(metavar="PORT", help="Port to serve on; 0 takes a free one.")]
-HERE = Path()
 
 
 def run() -> None:
@@ -59,12 +47,6 @@ def run() -> None:
 def _told(error: PerdureError) -> int:
     printing.error(error, as_json="--json" in sys.argv)
     return error.exit_code
-
-
-def _open(folder: Path) -> Perdure:
-    from perdure.surface.sdk import open_project
-
-    return open_project(folder)
 
 
 @app.command(cls=Command, rich_help_panel="Declare")
@@ -86,9 +68,9 @@ def init(
 @app.command(cls=Command, rich_help_panel="Declare")
 def check(project: Folder = HERE, json: Json = False) -> None:
     """Load every declaration and tell what is wrong or doubtful, with file, line and what to write."""
-    opened = _open(project)
-    notes = opened.check()
-    show.notes(opened.project, notes, as_json=json)
+    found = opened(project)
+    notes = found.check()
+    show.notes(found.project, notes, as_json=json)
     if any(note.level == "error" for note in notes):
         raise typer.Exit(DeclarationError.exit_code)
 
@@ -101,15 +83,16 @@ def train(
     tune: Annotated[
         int, typer.Option("--tune", metavar="N", help="Search parameters in N trials first.", show_default=False)
     ] = 0,
+    actor: Actor = None,
     json: Json = False,
 ) -> None:
     """Fit a model on what was known at an instant and register the candidate version."""
-    opened, tuned = _open(project), None
+    found, tuned = opened(project, actor), None
     if tune:
         with show.trials(tune, quiet=json) as progress:
-            tuned = opened.tune(model, n_trials=tune, at=at, progress=progress)
+            tuned = found.tune(model, n_trials=tune, at=at, progress=progress)
     with printing.working(f"training {model}", quiet=json):
-        trained = opened.train(model, at=at, params=dict(tuned.best_params) if tuned else None)
+        trained = found.train(model, at=at, params=dict(tuned.best_params) if tuned else None)
     show.trained(trained, tuned, as_json=json)
 
 
@@ -121,23 +104,30 @@ def runs(
     json: Json = False,
 ) -> None:
     """List runs side by side: metrics, durations, the parameters that differ."""
-    show.runs(_open(project).runs(asset, limit=limit), as_json=json)
+    show.runs(opened(project).runs(asset, limit=limit), as_json=json)
 
 
 @app.command(cls=Command, rich_help_panel="Run")
-def apply(
+def apply(  # noqa: PLR0913 - a command takes what may be said with it
     project: Folder = HERE,
     at: At = None,
     release: Annotated[
-        list[str] | None, typer.Option(metavar="MODEL=VERSION", help="Release this version, not the newest.")
+        list[str] | None, typer.Option(metavar="MODEL=VERSION", help="Release this version, whoever made it.")
     ] = None,
+    repair: Annotated[str | None, typer.Option(metavar="ASSET", help="Begin a repair of this asset instead.")] = None,
+    reason: Reason = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change; change nothing.")] = False,
+    actor: Actor = None,
     json: Json = False,
 ) -> None:
-    """Register what is declared and release the newest trained version of each model."""
-    chosen = dict(_pair(text) for text in release or [])
-    changes = _open(project).apply(at=at, release=chosen, dry_run=dry_run)
-    show.changes(changes, dry_run=dry_run, as_json=json)
+    """Register what is declared and release what was trained by hand since the last release."""
+    found, chosen = opened(project, actor), dict(_pair(text) for text in release or [])
+    if repair is None:
+        changes = found.apply(at=at, release=chosen, dry_run=dry_run, reason=reason)
+        return show.changes(changes, dry_run=dry_run, as_json=json)
+    if chosen or dry_run:
+        raise DeclarationError("--repair goes with neither --release nor --dry-run.", hint="perdure plan tells, first.")
+    return show_story.repairing(found.repair(repair, reason=reason, at=at), as_json=json)
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -156,13 +146,13 @@ def up(
     """Serve and run the loop, everything in this process, until interrupted."""
     from perdure.surface.serving import Listener
 
-    opened = _open(project)
+    found = opened(project)
     listener = Listener(
-        ready=lambda url: show_health.serving(url, opened.project, as_json=json),
+        ready=lambda url: show_health.serving(url, found.project, as_json=json),
         round=lambda report: show_health.round_line(report, as_json=json),
         error=lambda problem: printing.error(problem, as_json=json),
     )
-    opened.up(port=port, stop=_until_signalled(), listener=listener)
+    found.up(port=port, stop=_until_signalled(), listener=listener)
 
 
 @app.command(cls=Command, rich_help_panel="Run")
@@ -174,11 +164,11 @@ def serve(
     json: Json = False,
 ) -> None:
     """Serve only: the data plane without the loop."""
-    opened = _open(project)
-    server = opened.server(host=host, port=port, replay=replay or None)
+    found = opened(project)
+    server = found.server(host=host, port=port, replay=replay or None)
     stopping = _until_signalled()
     url = server.start()
-    show_health.serving(url, opened.project, as_json=json)
+    show_health.serving(url, found.project, as_json=json)
     try:
         while not stopping():
             sleep_s(0.1)
@@ -197,23 +187,26 @@ def _until_signalled() -> Callable[[], bool]:
 def tick(project: Folder = HERE, at: At = None, json: Json = False) -> None:
     """Run one round of the loop: take in sources and captures, measure what is due."""
     began = monotonic_s()
-    report = _open(project).tick(at=at)
+    report = opened(project).tick(at=at)
     show_health.round_report(report, monotonic_s() - began, as_json=json)
 
 
 @app.command(cls=Command, rich_help_panel="Look")
 def status(project: Folder = HERE, at: At = None, json: Json = False) -> None:
     """What runs, how healthy it is, what is open."""
-    show_health.status(_open(project).status(at=at), as_json=json)
+    show_health.status(opened(project).status(at=at), as_json=json)
 
 
 app.add_typer(ledger, rich_help_panel="Look")
+for panel, commands in govern.COMMANDS.items():
+    for command in commands:
+        app.command(cls=Command, rich_help_panel=panel)(command)
 
 
 @ledger.command(cls=Command)
 def verify(project: Folder = HERE, json: Json = False) -> None:
     """Recompute the hash chain; exit code 6 when it is broken."""
-    report = _open(project).verify_ledger()
+    report = opened(project).verify_ledger()
     show.chain(report, as_json=json)
     if not report.intact:
         raise typer.Exit(StoreError.exit_code)
@@ -227,7 +220,7 @@ def list_entries(
     json: Json = False,
 ) -> None:
     """Print entries of the chain, oldest first."""
-    show.entries(_open(project).audit(after=after, limit=limit), as_json=json)
+    show.entries(opened(project).audit(after=after, limit=limit), as_json=json)
 
 
 @app.command(cls=Command, rich_help_panel="Look")

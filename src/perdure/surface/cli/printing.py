@@ -11,7 +11,6 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console, ConsoleDimensions, RenderableType
@@ -19,8 +18,8 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from perdure.core.clock import iso
 from perdure.core.errors import PerdureError
+from perdure.surface.words import counted as counted  # noqa: PLC0414 - whoever prints counts
 
 if TYPE_CHECKING:
     from rich.console import ConsoleOptions
@@ -161,35 +160,3 @@ def _fitting(columns: Sequence[Column], width: int) -> list[Column]:
 def of_rows(headings: Mapping[str, Column], rows: Sequence[Mapping[str, str]]) -> list[Column]:
     """The columns with the cells of `rows`, each a mapping from a column's key; a missing cell is empty."""
     return [replace(column, cells=[row.get(key, "") for row in rows]) for key, column in headings.items()]
-
-
-def number(value: float | None) -> str:
-    """Four significant digits; a dash where there is no value.
-
-    >>> number(1.18), number(0.0), number(12345.6), number(-7.444e-09), number(None)
-    ('1.180', '0', '12,346', '-7.4e-09', '–')
-    """
-    if value is None:
-        return "–"
-    if not value or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:#.4g}"
-
-
-def instant(at: datetime) -> str:
-    """An instant to the second, for reading.
-
-    >>> from datetime import UTC
-    >>> instant(datetime(2013, 3, 1, 6, tzinfo=UTC))
-    '2013-03-01 06:00:00'
-    """
-    return iso(at)[:19].replace("T", " ")
-
-
-def counted(n: int, one: str, many: str = "") -> str:
-    """A number with its noun.
-
-    >>> counted(1, "row"), counted(2500, "row"), counted(2, "entry", "entries")
-    ('1 row', '2,500 rows', '2 entries')
-    """
-    return f"{n:,} {one if n == 1 else many or f'{one}s'}"

@@ -14,15 +14,13 @@ from perdure.surface.cli.printing import (
     Column,
     Fitted,
     console,
-    counted,
     hanging,
-    instant,
-    number,
     of_rows,
     print_json,
     put,
     table,
 )
+from perdure.surface.words import counted, instant, number
 
 if TYPE_CHECKING:
     from perdure.assets.project import Project
@@ -208,10 +206,11 @@ def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
 
 def _change(change: Change) -> dict[str, str]:
     before = f"{change.before} [dim]→[/] " if change.before else ""
+    asked = "  a person must say yes: perdure approvals" if change.what == "asked" else ""
     return {
-        "what": f"[green]{change.what}[/]",
+        "what": f"[{'yellow' if asked else 'green'}]{change.what}[/]",
         "asset": f"{change.kind.replace('_', ' ')} [bold]{change.asset}[/]",
-        "how": f"{before}{change.after}" if change.before or change.what == "released" else "",
+        "how": f"{before}{change.after}{asked}" if change.before or change.what in ("released", "asked") else "",
     }
 
 

@@ -11,21 +11,21 @@ from rich.text import Text
 from perdure.surface.cli.printing import (
     Column,
     Fitted,
-    counted,
     hanging,
-    instant,
-    number,
     of_rows,
     print_json,
     put,
 )
+from perdure.surface.governance.doing import job_text
+from perdure.surface.words import counted, instant, number
 
 if TYPE_CHECKING:
     from perdure.assets.health import Finding, Reading
     from perdure.assets.project import Project
+    from perdure.loop.cases import Planned
     from perdure.loop.intake import Ingested
     from perdure.loop.round import RoundReport
-    from perdure.stores.ledger.protocols import Incident
+    from perdure.stores.ledger.protocols import Incident, Job
     from perdure.surface.records import AssetStatus, Status
 
 _STATE = {"healthy": "green", "broken": "bold red", "unsure": "yellow", "stale": "yellow", "not measured": "dim"}
@@ -72,6 +72,9 @@ def round_line(report: RoundReport, *, as_json: bool) -> None:
         counted(len(report.findings), "objective measured", "objectives measured") if report.findings else "",
         *(f"[bold red]broken[/] {escape(each.asset)}: {escape(each.objective)}" for each in report.broken),
         *(f"[bold red]opened[/] {escape(each.summary)}" for each in report.opened),
+        *(f"{escape(each.asset)}: {_decided(each)}" for each in report.decided),
+        *(f"{escape(job.subject)}: {_job(job)}" for job in report.jobs),
+        *(f"[green]closed[/] {escape(each.asset)}: {escape(each.closing)}" for each in report.closed),
     ]
     told = ", ".join(part for part in parts if part)
     if told:
@@ -87,7 +90,34 @@ def _round(report: RoundReport) -> dict[str, Any]:
         "n_materialised": report.n_materialised,
         "findings": [_finding(finding) for finding in report.findings],
         "opened": report.opened,
+        "closed": report.closed,
+        "decided": [
+            {
+                "asset": each.asset,
+                "incident": each.situation.incident,
+                "choice": each.decision.choice,
+                "reasons": each.decision.reasons,
+                "actions": [action.key for action in each.decision.actions],
+            }
+            for each in report.decided
+        ],
+        "jobs": [
+            {"id": job.id, "asset": job.subject, "status": job.status, "waits_for": job.waits_for, "output": job.output}
+            for job in report.jobs
+        ],
     }
+
+
+def _decided(each: Planned) -> str:
+    decision = each.decision
+    what = ", ".join(action.text for action in decision.actions) or " ".join(decision.reasons)
+    return f"{decision.choice} [dim]({escape(what)})[/]"
+
+
+def _job(job: Job) -> str:
+    outcome = str(job.output.get("outcome", job.status)).replace("_", " ")
+    why = str(job.output.get("why", "")) if job.ended_at else job_text(job)
+    return f"{outcome} [dim]({escape(why)})[/]"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
@@ -121,6 +151,12 @@ def round_report(report: RoundReport, seconds: float, *, as_json: bool) -> None:
     if drained.n_lost:
         put(f"  [red]lost[/]      {counted(drained.n_lost, 'event')} that could not be captured")
     _incidents(report.opened, "opened", indent=2)
+    for each in report.decided:
+        put(hanging("[cyan]decided[/]", Text.from_markup(f"{escape(each.asset)}: {_decided(each)}"), indent=2))
+    for job in report.jobs:
+        put(hanging("[cyan]work[/]   ", Text.from_markup(f"{escape(job.subject)}: {_job(job)}"), indent=2))
+    for incident in report.closed:
+        put(hanging(Text("closed ", "green"), Text(f"{incident.asset}: {incident.closing}"), indent=2))
     rows = [
         {"asset": escape(finding.asset), **_judged(finding.objective, finding.state.value, finding.reading)}
         for finding in report.findings
@@ -162,16 +198,30 @@ def status(found: Status, *, as_json: bool) -> None:
     for asset in found.assets:
         _asset(asset)
     _quarantine(found.quarantined)
-    if found.incidents:
+    if found.incidents or found.approvals or found.paused:
         put("")
-    _incidents(found.incidents, "open", indent=0)
+    _incidents(found.incidents, "open", indent=0, doing=found.doing)
+    for name, why in found.paused.items():
+        put(hanging(Text("paused", "yellow"), Text(f"{name}: {why}")))
+    for each in found.approvals:
+        told = f"{each.asset}, since {instant(each.asked_at)}: {each.text}, by a {each.role}  ({each.id})"
+        put(hanging(Text("asked", "yellow"), Text(told)))
     return None
 
 
-def _incidents(found: Sequence[Incident], word: str, *, indent: int) -> None:
+def _incidents(found: Sequence[Incident], word: str, *, indent: int, doing: Mapping[str, str] | None = None) -> None:
     for incident in found:
         told = f"{incident.asset}, since {instant(incident.opened_at)}: {incident.summary}  ({incident.id})"
         put(hanging(Text(word, "bold red"), Text(told), indent=indent))
+        for line in (_causes(incident), (doing or {}).get(incident.id, "")):
+            if line:
+                put(hanging(Text(" " * len(word)), Text(line, "dim"), indent=indent))
+
+
+def _causes(incident: Incident) -> str:
+    """The ranked causes with their weights; empty where none is known."""
+    causes = incident.facts.get("causes", ())
+    return ", ".join(f"{each['name'].replace('_', ' ')} {each['weight']:.0%}" for each in causes)
 
 
 def _asset(asset: AssetStatus) -> None:
