@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
+import polars as pl
 import pytest
-from scoring_world import SERVED_AT, AirTime, Client, World, made_version, shape, trip, weather, weather_now
+from scoring_world import (
+    SERVED_AT,
+    AirTime,
+    Client,
+    World,
+    landings,
+    made_version,
+    shape,
+    trip,
+    trips,
+    weather,
+    weather_now,
+)
 
 from perdure import days, feature_view, hours, last_good
+from perdure.assets.project import Project
 from perdure.assets.version import Pointer
 from perdure.core.clock import iso, machine_us, to_us
+from perdure.core.settings import ProjectSettings, Settings, StoreSettings
 from perdure.stores.capture.events import Predictions
+from perdure.surface.sdk import Perdure
+from perdure.surface.summary import gaps
 
 HOUR_US = 3_600_000_000
 
@@ -104,3 +123,29 @@ def test_a_feed_that_is_back_answers_fresh_again_and_a_feed_away_too_long_is_exp
         found = client.predict(trip(), model="kept", perdure_now=iso(SERVED_AT + days(3))).first
         assert found["value"] == value_of(Kept, 3.0, 1.0, trip())
         assert "status" not in found
+
+
+def test_the_summary_of_a_stretch_counts_what_each_fallback_answered(tmp_path):
+    world = World(tmp_path)
+    for name, model in MODELS.items():
+        [version] = world.found(0, model=model)
+        world.point(Pointer(name, "champion", version.id))
+        world.put_weather("JFK", 12.5, at_us=to_us(SERVED_AT), view=VIEWS[name])
+    with world.serving(models=MODELS, replay=True) as client:
+        for name in MODELS:
+            client.predict(trip(1), trip(2), trip(3, origin="LGA"), model=name, perdure_now=iso(SERVED_AT + hours(5)))
+    settings = Settings(project=ProjectSettings(name="test"), stores=StoreSettings(root=str(world.root)))
+    silent = {
+        source.name: replace(source, read=partial(pl.DataFrame, schema=list(source.contract.model_fields)))
+        for source in (weather, trips, landings)
+    }
+    perdure = Perdure(world.root, settings, project=Project("test", sources=silent, models=MODELS))
+    perdure.tick(at=SERVED_AT + hours(6))
+
+    def counted(model):
+        found = gaps(perdure.place.stores, model, SERVED_AT, SERVED_AT + hours(6))
+        return {word: n for word, n in found.views[VIEWS[model.name].name].items() if n}, found.features["wind_mph"]
+
+    assert counted(AirTime) == ({"missing": 1, "expired": 2}, 3)
+    assert counted(Kept) == ({"missing": 1, "last good": 2}, 1)
+    assert counted(Usual) == ({"default": 3}, 0)
