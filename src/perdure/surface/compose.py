@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.assets.feature_view import FeatureView
-from perdure.assets.policy import Policy
+from perdure.assets.model import Model
 from perdure.assets.project import Project
 from perdure.assets.version import Version
 from perdure.core.settings import Settings
@@ -112,19 +112,34 @@ SIGNALS: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
 
 def kinds() -> Mapping[str, Kind]:
     """The kinds of asset that perdure knows, each with its recipes."""
-    return {kind: Kind(kind, {name: make() for name, make in signals.items()}) for kind, signals in SIGNALS.items()}
+    from perdure.loop.work.causes import model_causes
+    from perdure.loop.work.gates import model_gates
+    from perdure.loop.work.remedies import model_remedies
+
+    made = {kind: {name: make() for name, make in signals.items()} for kind, signals in SIGNALS.items()}
+    return {
+        "source": Kind("source", made["source"]),
+        "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
+    }
 
 
 def watched_assets(project: Project) -> list[Watched]:
     """What the loop keeps healthy, sources first: a broken feed explains a broken model."""
     sources = [
-        Watched(source.name, "source", tuple(source.healthy), Policy.observe(), source)
+        Watched(source.name, "source", tuple(source.healthy), source.policy, source)
         for source in project.sources.values()
     ]
     models = [
-        Watched(model.name, "model", tuple(model.healthy), model.policy, model) for model in project.models.values()
+        Watched(model.name, "model", tuple(model.healthy), model.policy, model, _rests_on(model))
+        for model in project.models.values()
     ]
     return sources + models
+
+
+def _rests_on(model: type[Model]) -> tuple[str, ...]:
+    """The sources that a model learns from and answers with."""
+    views = [view.source.name for view in model.features if view.source is not None]
+    return tuple(dict.fromkeys([*views, model.rows.name, model.label.source.name]))
 
 
 def open_place(folder: Path, settings: Settings, actor: str, ledger: SqliteLedger) -> Workplace:
