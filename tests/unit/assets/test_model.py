@@ -111,3 +111,28 @@ def test_categorical_features_are_known_by_their_position():
     x, y = np.zeros((1, 3), np.float32), np.zeros(1)
     data = TrainingData(x, y, x, y, ["a", "b", "c"], {"c": ["u"], "a": ["v"]})
     assert data.categorical == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"remedies": ["retrain_ful"]}, "Did you mean 'retrain_full'"),
+        ({"remedies": "retrain_full"}, r"remedies = \['retrain_full'\]"),
+        ({"fair": ["zonne"]}, "Did you mean 'zone'"),
+        ({"fair": "zone"}, r"fair = \['zone'\]"),
+        ({"holdout": days(0)}, "holdout = days"),
+        ({"holdout": 3}, "holdout = days"),
+        ({"recent": [days(3)]}, "leaves nothing to fit on"),
+        ({"recent": [60]}, "recent = "),
+        ({"gate_confidence": 0.5}, "0.5 to 1"),
+        ({"gate_confidence": 1.0}, "0.5 to 1"),
+    ],
+)
+def test_what_cannot_repair_a_model_is_told_with_what_to_write(changes, told):
+    with pytest.raises(BadModel, match=told):
+        declare(**changes)
+
+
+def test_a_model_may_say_how_it_is_repaired_and_judged():
+    model = declare(remedies=["warm_start"], fair=["zone"], recent=[], holdout=hours(12), gate_confidence=0.95)
+    assert (model.recent, model.holdout) == ([], hours(12))

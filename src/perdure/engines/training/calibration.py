@@ -38,8 +38,9 @@ class Calibration:
         return None if found is None else cls(float(found["intercept"]), float(found["slope"]))
 
     def apply(self, prediction: Float1D) -> Float1D:
-        """Predictions put on the line, shape (n,)."""
-        return self.intercept + self.slope * prediction
+        """Predictions put on the line, shape (n,); infinite where they leave the numbers."""
+        with np.errstate(over="ignore"):
+            return self.intercept + self.slope * prediction
 
     def after(self, first: Calibration | None) -> Calibration:
         """This line over predictions that were put on `first` already, as one line.
