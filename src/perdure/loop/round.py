@@ -144,6 +144,12 @@ class Loop:
         cases.take_up(asset, planned, now, code=CODE)
         return planned, self.durable.drive(now, lease)
 
+    def next_due(self) -> datetime | None:
+        """Domain time from which a job goes on that waits for it, such as a stage of a release; None without one."""
+        with self._place.stores.ledger.read() as session:
+            parked = session.jobs.list(open_only=True, limit=100_000)
+        return min((job.due_at for job in parked if job.due_at is not None), default=None)
+
     def _all_broken(self, now: datetime) -> set[str]:
         return {asset.name for asset in self._watched if broken(newest_findings(self._place, asset, now))}
 

@@ -112,14 +112,16 @@ class Replay:
         barrier = traffic.start + traffic.barrier
         loop = self._perdure.loop
         with self._perdure.hold_lease(wait_s=30.0) as held:
-            now, waiting = traffic.start, True
+            now, waiting, due = traffic.start, True, loop.next_due()
             while now <= traffic.end:
-                if now >= barrier:
-                    barrier += traffic.barrier
+                if now >= barrier or (due is not None and now >= due):
                     progress.now, progress.seconds = now, monotonic_s() - began
                     progress.last_round = loop.tick(now, held.lease)
                     self._await_generation()
-                    on_barrier(progress)
+                    due = loop.next_due()
+                    if now >= barrier:
+                        barrier += traffic.barrier
+                        on_barrier(progress)
                     waiting = False
                 loop.materialise(now)
                 if now in requests:
@@ -178,7 +180,7 @@ class Replay:
         deadline = monotonic_s() + timeout_s
         while True:
             status, answer = self._client.get("/readyz")
-            if status == 200 and answer["generation"] >= wanted:
+            if status == 200 and answer["generation"] >= wanted and not answer["held_back"]:
                 return
             if monotonic_s() > deadline:
                 raise NotReady(f"The server did not load generation {wanted} within {timeout_s:g} s: {answer!r}.")
