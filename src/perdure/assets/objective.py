@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from perdure.assets.health import Finding, Reading, State
 from perdure.core.errors import BadObjective
-from perdure.core.units import duration_text
+from perdure.core.units import days, duration_text
 
 USUAL_CONFIDENCE = 0.95
 Operator = Literal["<=", ">=", "unharmful"]
@@ -187,3 +187,20 @@ def volume(*, over: timedelta) -> SignalSpec:
 def violations_ratio(*, over: timedelta) -> SignalSpec:
     """Share of a source's rows that broke their contract in the window, 0 to 1."""
     return SignalSpec("violations_ratio", over)
+
+
+def off_profile(*, over: timedelta = days(1), reference: timedelta = days(60)) -> SignalSpec:
+    """The largest share, over a source's columns, of values that its healthy past never had, 0 to 1.
+
+    Args:
+        over: the newest rows, by when they could be known.
+        reference: the past before them that they are compared with; without quarantined rows.
+
+    `off_profile() <= 0.05` breaks only when no healthy past explains the new values, such as after a change of unit.
+    """
+    if reference < 2 * over:
+        raise BadObjective(
+            f"A reference of {reference} is too short for windows of {over}.", hint="Use two windows at least."
+        )
+    params = MappingProxyType({"reference": duration_text(reference)})
+    return SignalSpec("off_profile", over, None, params, "off_profile")

@@ -339,9 +339,9 @@ class Materialiser:
                 kept = pl.concat([kept, outside(fresh, quarantine.ranges)], how="diagonal_relaxed")
                 n_rows += self._replace(view, kept, lease)
             else:
-                n_rows += self._put(view, kept)
+                n_rows += self._put(view, kept, lease)
         if follows:
-            n_rows += self._put(view, outside(fresh, quarantine.ranges))
+            n_rows += self._put(view, outside(fresh, quarantine.ranges), lease)
         self._done[view.id] = now if known is None else max(known, now)
         self._followed[view.id] = quarantine.revision
         return n_rows
@@ -363,14 +363,20 @@ class Materialiser:
         kept = lake.read(table_of(source.name), span=known_span(AVAILABLE_AT, None, now))
         return pl.concat([like, kept.select(n for n in like.columns if n in kept.columns)], how="diagonal_relaxed")
 
-    def _put(self, view: OnlineView, rows: pl.DataFrame) -> int:
-        return self._place.stores.online.put(view.id, _computed(view, rows)) if rows.height else 0
+    def _put(self, view: OnlineView, rows: pl.DataFrame, lease: Lease | None) -> int:
+        if not rows.height:
+            return 0
+        return self._place.stores.online.put(view.id, _computed(view, rows), epoch=_epoch(lease))
 
     def _replace(self, view: OnlineView, rows: pl.DataFrame, lease: Lease | None) -> int:
         computed = _computed(view, rows) if rows.height else []
-        return self._place.stores.online.replace(view.id, computed, epoch=0 if lease is None else lease.epoch)
+        return self._place.stores.online.replace(view.id, computed, epoch=_epoch(lease))
 
 
 def _computed(view: OnlineView, rows: pl.DataFrame) -> list[OnlineRow]:
     computed = view.compute(rows.sort(EVENT_AT, AVAILABLE_AT, maintain_order=True))
     return [OnlineRow(row.key, row.values, row.event_us, row.available_us) for row in computed]
+
+
+def _epoch(lease: Lease | None) -> int:
+    return 0 if lease is None else lease.epoch

@@ -14,6 +14,7 @@ from perdure.engines.drift import FeatureDrift, alarming, drift_by_feature
 from perdure.engines.profile import build_profile
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import feature_matrix, read_captures
+from perdure.loop.work.ranges import untainted_by
 from perdure.loop.work.versions import get_version, plan_of, profile_of
 
 _ERROR_SIGNALS = ("mae", "rmse", "accuracy")
@@ -33,16 +34,26 @@ class DriftSignal:
     name = "drift"
 
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-        """One reading a version that served in the window."""
+        """One reading a version that served in the window; rows served with quarantined data are left out.
+
+        `facts["n_tainted"]` counts those.
+        """
         start = now - spec.over
         served = read_captures(place.stores.lake, asset.name, start, now, ["version", "features"])
         if served.is_empty():
             return []
         harm = _harm_low(place, asset, now)
         readings = []
-        for (version_id,), rows in served.group_by("version", maintain_order=True):
+        for (version_id,), drawn in served.group_by("version", maintain_order=True):
+            plan = plan_of(get_version(place.stores.ledger, str(version_id)))
+            rows = untainted_by(place, plan.sources, drawn, "served_at")
+            if rows.is_empty():
+                continue
             ranked = _ranked(place, str(version_id), rows, spec)
-            facts: dict[str, Any] = {"features": [_fact(feature) for feature in ranked]}
+            facts: dict[str, Any] = {
+                "features": [_fact(feature) for feature in ranked],
+                "n_tainted": drawn.height - rows.height,
+            }
             if harm is not None and alarming(
                 ranked, bound=MOVED[spec.params["measure"]], measure=spec.params["measure"]
             ):

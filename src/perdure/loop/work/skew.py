@@ -22,6 +22,7 @@ from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, known_span
 from perdure.loop.work.outcomes import feature_matrix, read_captures
+from perdure.loop.work.ranges import recomputable, usable_rows
 from perdure.loop.work.taken import known_until
 from perdure.loop.work.versions import get_version, plan_of
 from perdure.stores.lake.protocols import Lake
@@ -38,7 +39,8 @@ class SkewSignal:
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
         """One reading a version that served in the window; the sample is drawn by the rows' keys.
 
-        `facts["n_outdated"]` counts sampled rows of an older contract, which cannot be recomputed.
+        `facts["n_outdated"]` counts sampled rows of an older contract, `facts["n_tainted"]` those that were served
+        with rows in quarantine since, or without rows that are usable again: neither can be recomputed.
         """
         start, end = self._window(place, asset, spec, now)
         served = read_captures(place.stores.lake, asset.name, start, end, ["key", "version", "row", "features"])
@@ -50,6 +52,8 @@ class SkewSignal:
             plan = plan_of(get_version(place.stores.ledger, str(version_id)))
             known = _known_until(place, plan, now)
             rows = drawn.filter(pl.col("served_at") < known)
+            explained = recomputable(place, plan.sources, rows, "served_at")
+            n_tainted, rows = rows.height - explained.height, explained
             requests, read = request_rows(asset, rows)
             if read.is_empty():
                 continue
@@ -58,6 +62,7 @@ class SkewSignal:
             facts = {
                 "n_mismatched": report.n_mismatched_rows,
                 "n_outdated": rows.height - read.height,
+                "n_tainted": n_tainted,
                 "by_feature": dict(report.by_feature),
                 "population_high": proportion_interval(report.n_mismatched_rows, report.n_rows).high,
             }
@@ -102,7 +107,8 @@ def _compare(
     place: Workplace, plan: FeaturePlan, requests: pl.DataFrame, rows: pl.DataFrame, now: datetime
 ) -> SkewReport:
     """Served vectors of one version against their recomputation as of the moment of serving."""
-    history = histories(place.stores.lake, plan, until=now)
+    known = histories(place.stores.lake, plan, until=now)
+    history = {source: usable_rows(place, source, read) for source, read in known.items()}
     recomputed = plan.encode(plan.offline(requests.with_columns(_as_of=rows["served_at"]), "_as_of", history).frame)
     names = [feature.name for feature in plan.features]
     return compare_vectors(feature_matrix(rows["features"]), recomputed, names)
