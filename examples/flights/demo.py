@@ -29,7 +29,7 @@ from perdure.surface.cli import show
 from perdure.surface.cli.replay_view import ReplayView
 from perdure.surface.cli.show_comparison import comparison
 from perdure.surface.comparison import Pair, Stretch
-from perdure.surface.deployments import Deployment, Heard, Part, Task, copy_stores, side_by_side
+from perdure.surface.deployments import Deployment, Heard, Part, Task, close_stores, copy_stores, side_by_side
 from perdure.surface.repairs import Repairs, repairs
 from perdure.surface.replay import Traffic
 from perdure.surface.report import ComparisonData, write_comparison
@@ -99,6 +99,7 @@ def run(
     console.print("\n[bold]perdure[/] [dim]models decay, systems perdure[/]   flights from New York, 2013\n")
     project = runs.frozen.open()
     _prepare(project, console, quiet)
+    close_stores(project)
     copy_stores(runs.frozen, runs.managed)
     _replay(runs, console, quiet)
     (out / "fault.json").write_text(json.dumps(inject(data.true_weather(), runs.fault)[1], indent=1) + "\n", "utf-8")
@@ -260,11 +261,12 @@ class Story:
         shown, record = inject(data.true_weather(), self._runs.fault)
         opened, injected = self._opened[self._runs.managed.name], injected_keys(record)
         made = [version for version in opened.versions(MODEL) if version.created_at >= since]
-        total = 0
+        origins, total = data.all_flights().select("flight_id", "origin"), 0
         for dataset in sorted({str(version.lineage["dataset"]) for version in made}):
             name, _, digest = dataset.partition("@")
-            rows = opened.place.stores.lake.read(f"datasets/{name}/{digest}", columns=["row.origin", "_as_of"])
-            total += n_rows_touched(rows.select(origin="row.origin", as_of="_as_of"), shown, injected)
+            rows = opened.place.stores.lake.read(f"datasets/{name}/{digest}", columns=["_key", "_as_of"])
+            asked = rows.select(flight_id="_key", as_of="_as_of").join(origins, on="flight_id")
+            total += n_rows_touched(asked, shown, injected)
         return total
 
     def _quiet_weeks(self) -> dict[str, int]:

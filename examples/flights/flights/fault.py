@@ -114,6 +114,8 @@ def n_rows_touched(rows: pl.DataFrame, weather: pl.DataFrame, injected: pl.DataF
         .join(keys, on=KEY, how="left")
         .with_columns(known=pl.col("observed_at") + pl.duration(hours=1))
     )
-    joined = rows.sort("as_of").join_asof(seen.sort("known"), left_on="as_of", right_on="known", by="origin")
+    joined = rows.sort("as_of").join_asof(
+        seen.sort("known"), left_on="as_of", right_on="known", by="origin", check_sortedness=False
+    )
     fresh = pl.col("as_of") - pl.col("observed_at") <= pl.duration(hours=3)
     return joined.filter(fresh & pl.col("injected")).height

@@ -68,8 +68,18 @@ class Deployment:
         return Perdure(self.folder, load_settings(text, self.environment), project=project)
 
 
+def close_stores(perdure: Perdure) -> None:
+    """Close the databases of an opened project; it is not to be used any more, but for what it declares."""
+    stores = perdure.place.stores
+    for store in (stores.ledger, stores.online, stores.readings):
+        store.close()
+
+
 def copy_stores(source: Deployment, target: Deployment) -> None:
-    """Copy everything that one deployment remembers; neither may be running.
+    """Copy everything that one deployment remembers; nobody may have it open, this process included.
+
+    What surprised us: a process that closes any handle of a SQLite file drops its own locks on it, a
+    connection's too. So copying a database that is open here damages it when another process writes.
 
     Raises:
         FileExistsError: the target has stores already.
