@@ -99,7 +99,23 @@ class TestText:
         cli(f"perdure train shop {AT} --tune 1", project)
         new = json.loads(cli("perdure runs --json", project).out)[0]["version"]
         assert f"released  model shop  {old} → {new}\n" in cli("perdure apply", project).out
-        assert f"{new} → {old}" in cli(f"perdure apply --release shop={old}", project).out
+        assert f"{new} → {old}" in cli(f"perdure apply --release shop={old} --reason slower", project).out
+
+    def test_apply_leaves_a_release_alone_that_is_newer_than_what_was_trained(self, cli, project):
+        """By the order of the ledger: the version is trained as of an instant before the release."""
+        old = json.loads(cli("perdure runs --json", project).out)[0]["version"]
+        cli(f"perdure train shop {AT} --tune 1", project)
+        cli("perdure apply", project)
+        cli(f"perdure apply --release shop={old} --reason slower", project)
+        assert cli("perdure apply", project).out == "6 declarations unchanged\n"
+
+    def test_a_way_back_is_proven_and_stands_in_the_history(self, cli, project):
+        old = json.loads(cli("perdure runs --json", project).out)[0]["version"]
+        cli(f"perdure train shop {AT} --tune 1", project)
+        cli("perdure apply", project)
+        assert f"→ {old}" in cli('perdure rollback shop --reason "it is slower" --as ann', project).out
+        last = cli("perdure history shop", project).out.splitlines()[-1]
+        assert last.split()[-4:] == ["ann", "it", "is", "slower"]
 
     def test_tick_tells_what_came_in_and_what_it_measured(self, cli, project):
         told = cli("perdure tick --at 2025-02-16", project).out
@@ -147,7 +163,11 @@ class TestText:
 class TestJson:
     @pytest.mark.parametrize(
         "command",
-        ["check", "runs", "apply --dry-run", "status", "ledger verify", "ledger list", "tick --at 2025-02-15"],
+        [
+            *("check", "runs", "apply --dry-run", "status", "ledger verify", "ledger list", "tick --at 2025-02-15"),
+            *("plan --at 2025-02-15", "explain", "explain --replay", "history shop", "incidents --all", "maturity"),
+            *("card shop", "approvals --all", "jobs --all", "pause shop --reason x", "pause shop --resume --reason x"),
+        ],
     )
     def test_every_command_prints_one_json_value_on_one_line(self, cli, project, command):
         [line] = cli(f"perdure {command} --json", project).out.splitlines()
@@ -185,7 +205,7 @@ class TestMistakes:
             ("runs --limt 3", 2, "No such option: --limt", "perdure runs --help"),
             ("ledger verfy", 2, "No such command 'verfy'.", "Did you mean 'verify'?"),
             ("apply --release shop", 2, "--release 'shop' names no version.", "MODEL=VERSION"),
-            ("apply --release shop=shop@123", 3, "There is no version 'shop@123'.", ""),
+            ("apply --release shop=shop@123 --reason x", 3, "There is no version 'shop@123'.", ""),
             ("apply --release shp=shop@123", 3, "There is no model 'shp'.", "Did you mean 'shop'?"),
             ("demo flight", 3, "There is no example 'flight'.", "Did you mean 'flights'?"),
             ("status --project shpo", 3, "There is no folder ", "perdure.toml"),
@@ -230,8 +250,10 @@ class TestHelp:
         assert found == {
             "Declare": ["init", "check"],
             "Train": ["train", "runs"],
-            "Run": ["apply", "up", "serve", "tick"],
+            "Run": ["apply", "up", "serve", "tick", "plan"],
             "Look": ["status", "demo", "ledger"],
+            "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence"],
+            "Decide": ["approvals", "approve", "reject", "rollback", "pause", "jobs"],
             "Options": ["--help"],
         }
 

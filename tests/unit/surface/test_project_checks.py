@@ -12,7 +12,10 @@ from pydantic import AfterValidator, field_validator, model_validator
 
 from perdure import Contract, Label, Model, Policy, Source, csv, days, feature_view, freshness_h, hours, mae, minutes
 from perdure.assets.objective import SignalSpec
+from perdure.assets.policy import Ramp
 from perdure.assets.project import Project
+from perdure.core.settings import Settings
+from perdure.core.units import per_month, seconds
 from perdure.surface.checks import CheckNote, check_project
 from perdure.surface.project import LoadedProject
 
@@ -210,6 +213,45 @@ def test_a_source_whose_reader_is_a_notebook_s_function_is_an_error() -> None:
 )
 def test_a_policy_that_does_not_fit_its_model_is_told(attributes: dict[str, Any], level: str, part: str) -> None:
     assert told(part, model=model(**attributes)).level == level
+
+
+QUICK = Ramp(shadow=seconds(2), canary=hours(0))
+
+
+@pytest.mark.parametrize(
+    ("policy", "part"),
+    [
+        (Policy.act(approve_by="reviewr"), "is released by a 'reviewr', and nobody has that role"),
+        (
+            Policy.act(approve_by="owner", four_eyes=True),
+            "by two people of the role 'owner' beside who asked; there are 1",
+        ),
+        (Policy.act(ramp=QUICK), "has a shadow of 2s, shorter than a round of the loop (10s)"),
+        (Policy.act(trigger="schedule", every=days(1)), "is repaired every 1d, but cools down for 3d"),
+        (Policy.act(retrains=per_month(0)), "may never be repaired: its budget is 0"),
+    ],
+)
+def test_a_policy_that_fits_neither_the_project_nor_itself_is_a_warning(policy: Policy, part: str) -> None:
+    settings = Settings(roles={"reviewer": ("ann", "bob"), "owner": ("local", "eve")})
+
+    for assets in ({"model": model(policy=policy)}, {"source": replace(trips, policy=policy)}):
+        [note] = [each for each in check_project(project(**assets), SIGNALS, settings) if part in each.text]
+        assert note.level == "warning"
+
+
+def test_policies_that_fit_are_not_told() -> None:
+    settings = Settings(roles={"reviewer": ("ann", "bob")})
+    fitting = Policy.act(approve_by="reviewer", four_eyes=True, ramp=Ramp(shadow=hours(0), canary=hours(0)))
+
+    assert check_project(project(model=model(policy=fitting)), SIGNALS, settings) == []
+    assert check_project(project(model=model(policy=Policy.act(approve_by="reviewer"))), SIGNALS) == []
+
+
+def test_a_source_that_acts_without_an_objective_on_what_it_brings_is_a_warning() -> None:
+    acting = replace(trips, policy=Policy.act(), healthy=(SignalSpec("latency_ms", days(7)) <= 0.1,))
+
+    assert told("acts alone, but none of its objectives", source=acting).level == "warning"
+    assert check_project(project(source=replace(trips, policy=Policy.act())), SIGNALS) == []
 
 
 def test_a_project_without_a_model_is_a_warning() -> None:
