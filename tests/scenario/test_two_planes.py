@@ -13,8 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 import planes
 
 from perdure.core.errors import LeaseHeld
+from perdure.loop.damage import BLOB_MISSING, CAPTURE_CORRUPT, CAPTURE_LOSS
 from perdure.testing.world import START
 
+_LOSSES = {CAPTURE_LOSS, CAPTURE_CORRUPT, BLOB_MISSING}
 _PROGRAM = Path(__file__).parent / "planes.py"
 
 
@@ -37,7 +39,8 @@ def test_planes_that_are_killed_at_random_instants_lose_and_double_nothing(tmp_p
     assert sorted(lake.read("captures/minutes")["prediction_id"]) == ids
     assert stores.capture.segments() == []
     with stores.ledger.read() as session:
-        assert session.incidents.list() == []
+        # The world's data ends days before the last round, so its objectives may be broken: nothing was lost or damaged.
+        assert {incident.kind for incident in session.incidents.list()}.isdisjoint(_LOSSES)
         assert session.cursors.get("drain")["intent"] == []
         assert [cursor["intent"] for cursor in session.cursors.list("intake/").values()] == [None] * 3
     [view] = stores.online.views()

@@ -9,6 +9,7 @@ import pytest
 
 from perdure.assets.health import State
 from perdure.assets.objective import SignalSpec
+from perdure.assets.repair import Trial
 from perdure.assets.version import Pointer
 from perdure.core.errors import BadObjective, LostLease
 from perdure.core.units import days, hours
@@ -31,24 +32,24 @@ def values(findings):
 
 def test_an_objective_is_due_at_once_and_then_each_seventh_of_its_window(observer):
     asset = watch(GAUGE, level(over=days(7)) <= 30.0)
-    measured = [hour for hour in range(0, 24 * 4, 3) if observer.run([asset], T0 + hours(hour))]
+    measured = [hour for hour in range(0, 24 * 4, 3) if observer.run([asset], T0 + hours(hour)).findings]
     assert measured == [0, 24, 48, 72]
 
 
 def test_a_short_window_is_measured_once_a_window_and_never_more_than_hourly(observer):
     asset = watch(GAUGE, level(over=hours(1)) <= 30.0)
     minutes = range(0, 200, 10)
-    assert [at for at in minutes if observer.run([asset], T0 + timedelta(minutes=at))] == [0, 60, 120, 180]
+    assert [at for at in minutes if observer.run([asset], T0 + timedelta(minutes=at)).findings] == [0, 60, 120, 180]
 
 
 def test_objectives_of_one_asset_are_due_each_on_its_own(observer):
     asset = watch(GAUGE, level(over=days(7)) <= 30.0, level(over=days(1)) <= 30.0)
-    found = {hour: len(observer.run([asset], T0 + hours(hour))) for hour in (0, 4, 8, 24)}
+    found = {hour: len(observer.run([asset], T0 + hours(hour)).findings) for hour in (0, 4, 8, 24)}
     assert found == {0: 2, 4: 1, 8: 1, 24: 2}
 
 
 def test_a_finding_is_kept_as_a_reading_with_its_window_interval_and_size(observer, place):
-    [finding] = observer.run([watch(GAUGE, level(over=days(1)) <= 30.0)], T0 + days(2))
+    [finding] = observer.run([watch(GAUGE, level(over=days(1)) <= 30.0)], T0 + days(2)).findings
     [kept] = place.stores.readings.list("boiler")
     assert kept == finding.reading
     assert (kept.window_start, kept.window_end, kept.n) == (T0 + days(1), T0 + days(2), 24)
@@ -62,41 +63,55 @@ def test_a_finding_is_kept_as_a_reading_with_its_window_interval_and_size(observ
 )
 def test_a_reading_is_judged_by_its_whole_interval(observer, bound, state):
     """The gauge shows 24.8 ± 0.5."""
-    [finding] = observer.run([watch(GAUGE, level(over=days(1)) <= bound)], T0 + days(2))
+    [finding] = observer.run([watch(GAUGE, level(over=days(1)) <= bound)], T0 + days(2)).findings
     assert finding.state is state
 
 
 def test_nothing_to_measure_is_no_finding_and_is_not_asked_again_before_it_is_due(observer, place):
     asset = watch(Gauge("boiler", {}), level(over=days(7)) <= 30.0)
-    assert observer.run([asset], T0) == []
+    assert observer.run([asset], T0).findings == []
     assert place.stores.readings.list("boiler") == []
     late = watch(GAUGE, level(over=days(7)) <= 30.0)
-    assert observer.run([late], T0 + hours(23)) == []
-    assert len(observer.run([late], T0 + hours(24))) == 1
+    assert observer.run([late], T0 + hours(23)).findings == []
+    assert len(observer.run([late], T0 + hours(24)).findings) == 1
 
 
 def test_twice_at_one_instant_is_once(observer, place):
     asset = watch(GAUGE, level(over=days(1)) <= 30.0)
-    assert len(observer.run([asset], T0 + days(1))) == 1
-    assert observer.run([asset], T0 + days(1)) == []
+    assert len(observer.run([asset], T0 + days(1)).findings) == 1
+    assert observer.run([asset], T0 + days(1)).findings == []
     assert len(place.stores.readings.list("boiler")) == 1
 
 
 def test_an_earlier_instant_measures_nothing_again(observer, place):
     asset = watch(GAUGE, level(over=days(1)) <= 30.0)
     observer.run([asset], T0 + days(5))
-    assert observer.run([asset], T0 + days(2)) == []
-    assert observer.run([asset], T0 + days(5)) == []
+    assert observer.run([asset], T0 + days(2)).findings == []
+    assert observer.run([asset], T0 + days(5)).findings == []
     assert len(place.stores.readings.list("boiler")) == 1
+
+
+def test_an_asset_stays_broken_until_it_is_measured_again_also_over_a_restart(observer, reopen):
+    """So a round knows who is ill without reading anything but what each objective last said."""
+    asset = watch(GAUGE, level(over=days(7)) <= 24.0)
+    seen = {day: observer.run([asset], T0 + days(day)).broken for day in (1, 3)}
+    assert seen == {1: set(), 3: {"boiler"}}
+    again = Observer(reopen(), {TOY: toy_kind()}).run([asset], T0 + days(3) + hours(1))
+    assert (again.findings, again.broken) == ([], {"boiler"})
+
+
+def test_an_objective_that_is_not_declared_any_more_breaks_nothing(observer):
+    observer.run([watch(GAUGE, level(over=days(7)) <= 24.0)], T0 + days(3))
+    assert observer.run([watch(GAUGE, level(over=days(7)) <= 99.0)], T0 + days(3)).broken == set()
 
 
 def test_two_observers_of_equal_stores_find_the_same(tmp_path, place, reopen):
     """Deterministic in the stores' content and the instants, whoever observes."""
     asset = watch(GAUGE, level(over=days(7)) <= 21.0, level(over=hours(2)) >= 20.5)
     instants = [T0 + hours(hour) for hour in range(0, 60, 2)]
-    one = [finding for at in instants for finding in Observer(place, {TOY: toy_kind()}).run([asset], at)]
+    one = [finding for at in instants for finding in Observer(place, {TOY: toy_kind()}).run([asset], at).findings]
     twin = replace(asset, name="twin")
-    two = [finding for at in instants for finding in Observer(reopen(), {TOY: toy_kind()}).run([twin], at)]
+    two = [finding for at in instants for finding in Observer(reopen(), {TOY: toy_kind()}).run([twin], at).findings]
     assert len(one) == 33
     assert [replace(each, asset="boiler", reading=replace(each.reading, asset="boiler")) for each in two] == one
 
@@ -104,20 +119,20 @@ def test_two_observers_of_equal_stores_find_the_same(tmp_path, place, reopen):
 def test_an_objective_that_is_added_later_is_measured_at_once(observer):
     observer.run([watch(GAUGE, level(over=days(7)) <= 30.0)], T0)
     both = watch(GAUGE, level(over=days(7)) <= 30.0, level(over=days(3)) <= 30.0)
-    assert [finding.objective for finding in observer.run([both], T0 + hours(1))] == ["level over 3d <= 30"]
+    assert [finding.objective for finding in observer.run([both], T0 + hours(1)).findings] == ["level over 3d <= 30"]
 
 
 def test_a_bound_that_is_changed_is_judged_at_once(observer):
     observer.run([watch(GAUGE, level(over=days(7)) <= 30.0)], T0)
-    assert len(observer.run([watch(GAUGE, level(over=days(7)) <= 29.0)], T0 + hours(1))) == 1
+    assert len(observer.run([watch(GAUGE, level(over=days(7)) <= 29.0)], T0 + hours(1)).findings) == 1
 
 
 def test_what_was_measured_is_remembered_over_a_restart(observer, reopen):
     asset = watch(GAUGE, level(over=days(7)) <= 30.0)
-    assert len(observer.run([asset], T0)) == 1
+    assert len(observer.run([asset], T0).findings) == 1
     again = Observer(reopen(), {TOY: toy_kind()})
-    assert again.run([asset], T0 + hours(23)) == []
-    assert len(again.run([asset], T0 + hours(24))) == 1
+    assert again.run([asset], T0 + hours(23)).findings == []
+    assert len(again.run([asset], T0 + hours(24)).findings) == 1
 
 
 def test_a_kill_between_reading_and_cursor_measures_again_and_keeps_one_reading(place, reopen, lease):
@@ -126,7 +141,7 @@ def test_a_kill_between_reading_and_cursor_measures_again_and_keeps_one_reading(
     place.stores.leases.release(lease)
     with pytest.raises(LostLease):
         Observer(place, {TOY: toy_kind()}).run([asset], T0, lease)
-    assert len(Observer(reopen(), {TOY: toy_kind()}).run([asset], T0)) == 1
+    assert len(Observer(reopen(), {TOY: toy_kind()}).run([asset], T0).findings) == 1
     assert len(place.stores.readings.list("boiler")) == 1
 
 
@@ -154,17 +169,18 @@ def test_a_release_is_what_is_measured_from_then_on(observer, place):
     """The whole way of repair by hand: the candidate's offset brings the gauge back to its target."""
     kind, now = toy_kind(), T0 + days(3)
     asset = watch(GAUGE, level(over=days(1)) <= 23.0)
-    [finding] = observer.run([asset], now)
+    [finding] = observer.run([asset], now).findings
     assert finding.state is State.BROKEN
     [cause] = [each.weigh(place, asset, [finding], now) for each in kind.causes]
     [remedy] = kind.remedies
     assert cause is not None
     assert cause.name in remedy.answers
-    [candidate] = remedy.repair(place, asset, "step", now)
-    [verdict] = [gate.judge(place, asset, candidate, None, now) for gate in kind.gates]
-    assert verdict.passed
+    [action] = remedy.propose(place, asset, [cause], now)
+    [candidate] = remedy.repair(place, asset, action, "step", now)
+    verdicts = [gate.judge(place, asset, Trial(candidate, None), now) for gate in kind.gates]
+    assert [verdict.passed for verdict in verdicts] == [True, True]
     with place.stores.ledger.transaction(actor="test", at=now) as session:
         session.pointers.set([Pointer("boiler", "champion", candidate)])
-    [healed] = observer.run([asset], now + hours(4))
+    [healed] = observer.run([asset], now + hours(4)).findings
     assert healed.state is State.HEALTHY
     assert healed.reading.version == candidate
