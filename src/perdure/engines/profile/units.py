@@ -122,7 +122,7 @@ class UnitFit:
     """`no change`, a known one such as `km/h instead of mph`, or empty: a factor that nobody is known to use."""
     changed: bool
     on_grid_before: float | None
-    """Share of the new values that the past had; None where it had many different ones."""
+    """Share of the new values, zeros left out, that the past had; None where it had many different ones."""
     on_grid_after: float | None
     """The same after undoing the change."""
     distance_before: float
@@ -208,12 +208,17 @@ class _Judge:
         self._old = old
         self._new = new
         self._grid = grid
+        # No rain is no rain in any unit.
+        self._telling = new[new != 0.0] if (new != 0.0).sum() >= _MIN_VALUES else new
+        self._rounding = _rounding(new)
         self._chance = _KS_LEVEL * math.sqrt((len(old) + len(new)) / (len(old) * len(new)))
         self.as_it_is = self.fit(1.0, 0.0)
 
     def fit(self, scale: float, offset: float) -> _Fit:
         undone = np.sort((self._new - offset) / scale)
-        on_grid = None if self._grid is None else _on_grid(self._grid, undone, _rounding(self._new) / abs(scale))
+        on_grid = None
+        if self._grid is not None:
+            on_grid = _on_grid(self._grid, (self._telling - offset) / scale, self._rounding / abs(scale))
         return _Fit(scale, offset, on_grid, _ks(self._old, undone))
 
     def explains(self, fit: _Fit, *, known: bool) -> bool:

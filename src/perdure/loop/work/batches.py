@@ -34,6 +34,8 @@ from perdure.loop.work.ranges import outside, read_ranges
 
 _QUARANTINE = "quarantine"
 ORIGIN = "source:"
+_ENOUGH = 1.0 / 3.0
+"""Of the reference that the past must cover: in its first two weeks half of what real weather brings is new."""
 _GUARD = 7
 """Windows before the judged one that may be bad already: the onset is looked for there."""
 
@@ -48,6 +50,10 @@ class Newest:
     over: timedelta
     past_end: datetime
     """The past holds what could be known before."""
+    between: pl.DataFrame
+    """Rows after the past and before the window: those of an open range."""
+    enough: bool
+    """Whether the past is long enough to judge by."""
 
     @property
     def columns(self) -> list[str]:
@@ -73,6 +79,8 @@ class Newest:
             window: rows to judge instead of the newest ones.
             confidence: of the bounds.
         """
+        if not self.enough:
+            return {}
         rows, looks = self.window if window is None else window, self._looks()
         found = {
             name: column_novelty(
@@ -97,7 +105,9 @@ def read_newest(place: Workplace, source: str, spec: SignalSpec, now: datetime) 
     usable = outside(rows, closed)
     before = pl.col(AVAILABLE_AT) < past_end if kept.open is not None else pl.col(AVAILABLE_AT) <= past_end
     past, window = usable.filter(before), usable.filter(pl.col(AVAILABLE_AT) > start)
-    return Newest(source, past, window, spec.over, past_end)
+    between = usable.filter(~before & (pl.col(AVAILABLE_AT) <= start))
+    enough = past.height > 0 and past_end - past[AVAILABLE_AT][0] >= reference * _ENOUGH
+    return Newest(source, past, window, spec.over, past_end, between, enough)
 
 
 def spec_of(asset: Watched) -> SignalSpec:
@@ -196,10 +206,10 @@ def suspected(place: Workplace, source: str, spec: SignalSpec, now: datetime) ->
     cut = newest.past_end - _GUARD * spec.over
     past = newest.past.filter(pl.col(AVAILABLE_AT) <= cut)
     if past.height < newest.past.height // 2:
-        return newest
+        past, cut = newest.past, newest.past_end
     recent = newest.past.filter(pl.col(AVAILABLE_AT) > cut)
-    window = pl.concat([recent, newest.window.filter(pl.col(AVAILABLE_AT) > newest.past_end)])
-    return Newest(source, past, window, spec.over, cut)
+    window = pl.concat([recent, newest.between, newest.window])
+    return Newest(source, past, window, spec.over, cut, newest.between.clear(), newest.enough)
 
 
 def violations(place: Workplace, source: str, start: datetime, now: datetime) -> pl.DataFrame:
