@@ -70,7 +70,7 @@ def inches_for_millimetres(world: World, day: float = CHANGED) -> World:
 
 
 def serve(perdure: Perdure, world: World, start_day: float = TRAINED, end_day: float = NOW) -> pl.DataFrame:
-    """Append what the champion would have captured; returns the captures."""
+    """What the champion would have captured, not yet in the lake."""
     place = perdure.place
     champion = find_champion(place.stores.ledger, "minutes")
     assert champion is not None
@@ -78,7 +78,7 @@ def serve(perdure: Perdure, world: World, start_day: float = TRAINED, end_day: f
     rows = world.requests(start_day, end_day)
     offline = plan.offline(rows, "_at", histories(place.stores.lake, plan, until=at(end_day)))
     x = plan.encode(offline.frame)
-    captures = pl.DataFrame(
+    return pl.DataFrame(
         {
             "prediction_id": ["p" + key for key in rows["order_id"]],
             "request_id": rows["order_id"],
@@ -97,7 +97,6 @@ def serve(perdure: Perdure, world: World, start_day: float = TRAINED, end_day: f
         },
         schema_overrides={"latency_us": pl.Int64, "generation": pl.Int64, "batch": pl.Int64},
     )
-    return captures
 
 
 def lived(folder: Path, world: World, *, served: pl.DataFrame | None = None) -> Perdure:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -44,13 +45,12 @@ def side_scores(
     """
     # Loaded on the first use: it takes three CPU seconds, mostly scipy's.
     from sklearn.ensemble import HistGradientBoostingClassifier
-    from threadpoolctl import threadpool_limits
 
     n = len(inputs[0])
     x, y = np.concatenate(inputs), np.repeat([0, 1], [n, len(inputs[1])])
     folds = np.concatenate([_folds(len(each), groups, seed) for each, groups in zip(inputs, clusters, strict=True)])
     scores = np.empty(len(x))
-    with threadpool_limits(limits=1):  # more would burn both cores waiting, and sum in another order
+    with _one_thread():
         for fold in range(N_FOLDS):
             fit, rest = folds != fold, folds == fold
             trees = HistGradientBoostingClassifier(**_TREES, min_samples_leaf=_leaf(fit), random_state=seed)
@@ -72,12 +72,11 @@ def usual_losses(
     Returns: shape (n,) and (m,); of current rows the mean over the folds' regressions.
     """
     from sklearn.ensemble import HistGradientBoostingRegressor
-    from threadpoolctl import threadpool_limits
 
     healthy, current = inputs
     folds = _folds(len(healthy), clusters, seed)
     own, others = np.empty(len(healthy)), np.zeros(len(current))
-    with threadpool_limits(limits=1):
+    with _one_thread():
         for fold in range(N_FOLDS):
             fit, rest = folds != fold, folds == fold
             trees = HistGradientBoostingRegressor(**_TREES, min_samples_leaf=_leaf(fit), random_state=seed)
@@ -85,6 +84,14 @@ def usual_losses(
             own[rest] = trees.predict(healthy[rest])
             others += trees.predict(current) / N_FOLDS
     return own, others
+
+
+def _one_thread() -> AbstractContextManager[Any]:
+    """Threads of scikit-learn's loops would burn both cores waiting for each other, and sum in another order."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # scikit-learn brings it, without types
+
+    limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
+    return limits
 
 
 def _leaf(fit: NDArray[np.bool_]) -> int:

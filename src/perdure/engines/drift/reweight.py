@@ -38,6 +38,8 @@ _KNOWN_ROWS = 5
 """Healthy rows of a stratum below which it counts as a place where the healthy rows have not been."""
 _MAX_WEIGHT = 20.0
 """One healthy row never stands for more than so many."""
+_COMMON = 0.1
+"""A stratum is common ground where the rarer side has so much of it (R. Crump et al., Biometrika 96, 2009)."""
 _ENOUGH_EFFECTIVE, _ENOUGH_COVERED = 50.0, 0.8
 
 
@@ -60,7 +62,7 @@ class Weights:
     ratio: Float1D
     """Density ratio current / healthy at each healthy row, mean 1 where all is covered."""
     overlap_reference: Float1D
-    """Weights of the healthy rows for what both sides have in common."""
+    """Weights of the healthy rows for what both sides have in common; all 0 where that is nothing."""
     overlap_current: Float1D
     separability: float
     """How well inputs alone tell the sides apart: 0.5 not at all, 1 entirely (area under the ROC curve)."""
@@ -223,7 +225,7 @@ class _Bounds:
         """The difference of two means of different rows (B. L. Welch, Biometrika 34, 1947)."""
         one, other = first.variance, second.variance
         spread = one * one / first.freedom + other * other / second.freedom
-        freedom = (one + other) ** 2 / spread if spread > 0.0 else 1.0
+        freedom = (one + other) ** 2 / spread if 0.0 < spread < math.inf else 1.0
         return self._around(first.value - second.value, one + other, max(1, int(freedom)), first.n)
 
     def _around(self, value: float, variance: float, freedom: int, n: int) -> Interval:
@@ -253,7 +255,8 @@ def _by_cluster(residuals: Float1D, rows: LossRows) -> Float1D:
         return residuals[_canonical(rows)]
     order = np.lexsort((residuals, rows.clusters))
     _, member = np.unique(rows.clusters[order], return_inverse=True)
-    return np.bincount(member, weights=residuals[order])
+    sums: Float1D = np.bincount(member, weights=residuals[order]).astype(np.float64)
+    return sums
 
 
 def _by_stratum(reference: Float1D, current: Float1D) -> tuple[list[Float1D], list[Float1D], float]:
@@ -266,7 +269,8 @@ def _by_stratum(reference: Float1D, current: Float1D) -> tuple[list[Float1D], li
     known = p >= _KNOWN_ROWS
     ratio = np.where(known, np.minimum((q / m) / np.maximum(p / n, 1e-300), _MAX_WEIGHT), 0.0)
     share = (q / m) / np.maximum(q / m + p / n, 1e-300)
-    overlap = [np.where(known, share, 0.0)[places[0]], np.where(known, 1.0 - share, 0.0)[places[1]]]
+    both = known & (share >= _COMMON) & (share <= 1.0 - _COMMON)
+    overlap = [np.where(both, share, 0.0)[places[0]], np.where(both, 1.0 - share, 0.0)[places[1]]]
     return [ratio[at] for at in places], overlap, float(q[known].sum() / m)
 
 

@@ -32,6 +32,8 @@ HEAVIEST = 0.8
 """Weight that drift never passes: a fault that was found comes first."""
 _UNSURE, _WEAK = 0.4, 0.5
 """The most that is given while the split is not sure, and while inputs moved out of what is known."""
+_NOTHING_COMMON = 0.25
+"""The relation's share while nothing can be compared: that the inputs moved is all that is known."""
 _MIN_DAYS = 3
 """Fewer days on a side are no clusters: rows count for themselves."""
 _SHOWN = 5
@@ -100,6 +102,8 @@ def _shares(split: RiseSplit) -> tuple[float, bool, bool]:
         share = float(np.clip(split.by_relation.value / rise, 0.0, 1.0))
         return share, split.by_relation.low > 0.0, split.by_inputs.low > 0.0
     # The inputs went where no healthy row has been: only where both have been can like be compared with like.
+    if not np.isfinite(split.like_for_like.low):
+        return _NOTHING_COMMON, False, False
     share = float(np.clip(split.like_for_like.value / rise, 0.0, 1.0))
     return share, split.like_for_like.low > 0.0, split.like_for_like.low <= 0.0
 

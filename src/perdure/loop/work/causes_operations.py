@@ -20,7 +20,7 @@ from perdure.assets.health import Finding, State
 from perdure.assets.version import CHAMPION
 from perdure.core.clock import iso
 from perdure.core.stats import proportion_interval
-from perdure.core.units import hours
+from perdure.core.units import days, hours
 from perdure.loop.damage import CAPTURE
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.healthy import healthy_outcomes
@@ -102,8 +102,11 @@ def _valueless(recent: Recent) -> Iterator[Trouble]:
 
 
 def _alike(recent: Recent) -> Iterator[Trouble]:
-    """Nearly all of the newest answers are one number, as they never were on healthy rows."""
-    newest = recent.own.tail(200)["prediction"].drop_nulls().to_numpy()
+    """Nearly all answers of the newest day are one number, as they never were on healthy rows."""
+    last = recent.own["served_at"].max() if recent.own.height else None
+    if not isinstance(last, datetime):
+        return
+    newest = recent.own.filter(pl.col("served_at") > last - days(1))["prediction"].drop_nulls().to_numpy()
     if len(newest) < _ENOUGH_ROWS:
         return
     distinct, counts = np.unique(newest, return_counts=True)
