@@ -35,6 +35,7 @@ from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import Conflict, DeclarationError, StoreError, StoreFull, not_found
 from perdure.stores.lake.protocols import AppTransaction, Span
 
+_LOG = "_delta_log"
 _CHECKPOINT_COMMITS = 25
 _CONFIGURATION = {
     "delta.checkpointInterval": str(_CHECKPOINT_COMMITS),
@@ -144,7 +145,7 @@ class DeltaLake:
         """Names that begin with `prefix`, sorted."""
         found = []
         for folder, folders, _ in os.walk(self._root):
-            if "_delta_log" in folders:
+            if _LOG in folders:
                 folders.clear()
                 found.append(Path(folder).relative_to(self._root).as_posix())
         return sorted(name for name in found if name.startswith(prefix))
@@ -185,7 +186,9 @@ class DeltaLake:
             handle = self._handles.get(table)
             if handle is None:
                 return self._load(table) if DeltaTable.is_deltatable(path) else None
-            handle.table.update_incremental()
+            # A look at the file system takes microseconds, an update a thousand times as long.
+            if (path / _LOG / f"{handle.version + 1:020}.json").exists():
+                handle.table.update_incremental()
             if handle.version - handle.loaded_at >= _CHECKPOINT_COMMITS:
                 return self._load(table)
             return handle
