@@ -206,7 +206,7 @@ class Slices:
         if not is_whole(place, incumbent) or _why_unable(board, incumbent):
             return Verdict(self.name, _UNSURE, True, "What runs cannot answer: there is nothing to compare with.")
         pairs = pairs_of(board, get_version(ledger, trial.candidate), incumbent)
-        parts = [part for name in fields for part in _parts(pairs.rows, name)]
+        parts = [part for name in fields for part in parts_of(pairs.rows, name)]
         confidence = surely(model.gate_confidence, len(parts))
         found = {name: difference(pairs, chosen, confidence) for name, chosen in parts}
         return self._verdict({name: each for name, each in found.items() if each is not None}, confidence, pairs.unit)
@@ -226,7 +226,7 @@ class Slices:
         return Verdict(self.name, _BETTER if better else _UNSURE, True, told, evidence)
 
 
-def _parts(rows: pl.DataFrame, name: str) -> list[tuple[str, NDArray[np.bool_]]]:
+def parts_of(rows: pl.DataFrame, name: str) -> list[tuple[str, NDArray[np.bool_]]]:
     """The slices of a field that have enough rows, the largest 50, by name: `shop=north` and which rows."""
     values = rows[name].cast(pl.String)
     counted = values.drop_nulls().value_counts().filter(pl.col("count") >= MIN_ROWS)
