@@ -12,6 +12,7 @@ import pytest
 
 from perdure.assets.health import State
 from perdure.core.settings import LoopSettings, ProjectSettings, ServeSettings, Settings
+from perdure.surface.deployments import Deployment, close_stores, copy_stores
 from perdure.surface.replay import Progress, Replay, Traffic
 from perdure.surface.sdk import Perdure
 from perdure.surface.summary import outcome
@@ -123,3 +124,40 @@ def test_training_twice_makes_the_same_version_only_on_the_same_inputs(tmp_path:
     second = perdure.train("minutes", at=at if again else at + timedelta(days=1))
     assert (first.version.id == second.version.id) is again
     assert [row.status for row in perdure.runs("minutes")] == ["done", "done"]
+
+
+def test_a_replay_cut_in_two_goes_on_in_a_copy_as_the_whole_would(tmp_path: Path) -> None:
+    """The stores are copied at a barrier, other processes' objects go on, and every reading comes out the same."""
+    world, whole = World(seed=7, n_days=28), Deployment("whole", tmp_path, tmp_path / "whole" / ".perdure")
+    first, second = (Deployment(name, tmp_path, tmp_path / name / ".perdure") for name in ("first", "second"))
+    start, cut, end = (START + timedelta(days=day) for day in (TRAINED_DAY, 24, 27))
+    requests = world.requests(TRAINED_DAY, 26)
+    labels = world.labels().join(requests.select(key="order_id"), on="key", how="semi")
+    traffic = Traffic("minutes", requests, labels, start, end, barrier=timedelta(hours=12))
+
+    def part(deployment: Deployment, traffic: Traffic) -> Progress:
+        perdure = Perdure(deployment.root.parent, SETTINGS, project=world.project())
+        if perdure.versions("minutes") == []:
+            perdure.train("minutes", at=start)
+            perdure.apply(at=start)
+        server = perdure.server()
+        url = server.start()
+        try:
+            return Replay(perdure, traffic, url).run(lambda _progress: None)
+        finally:
+            server.stop()
+            close_stores(perdure)
+
+    def readings(deployment: Deployment) -> list[Any]:
+        perdure = Perdure(deployment.root.parent, SETTINGS, project=world.project())
+        rows = [row for row in perdure.place.stores.readings.list() if not row.signal.startswith("latency_ms")]
+        return [(row.asset, row.signal, row.slice, row.at, row.value, row.low, row.high, row.n) for row in rows]
+
+    total = part(whole, traffic)
+    parts = [part(first, traffic.part(start, cut))]
+    copy_stores(first, second)
+    parts.append(part(second, traffic.part(cut, end)))
+    assert sum(each.n_rows for each in parts) == total.n_rows
+    assert sum(each.n_labels for each in parts) == total.n_labels
+    assert readings(second) == readings(whole)
+    assert len(readings(second)) > len(readings(first)) > 10

@@ -22,7 +22,7 @@ class AirTime(Model):
         (mae(over=days(7)) <= 10.0).owed_to("crew planning"),
         (mae(over=days(7), by="origin") <= 12.0).owed_to("airports"),
         drift(against="training", over=days(7)).unharmful().owed_to("data science"),
-        (skew(over=days(1)) <= 0.0).owed_to("ML platform"),
+        (skew(over=hours(12)) <= 0.0).owed_to("ML platform"),
         (latency_ms(quantile=0.99, over=days(1)) <= 50.0).owed_to("dispatch"),
     ]
     policy = Policy.act(retrains=per_month(10), cool_down=days(3), watch=days(2))

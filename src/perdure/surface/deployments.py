@@ -31,12 +31,14 @@ from perdure.assets.project import Project
 from perdure.core.canonical import plain
 from perdure.core.errors import UpstreamError
 from perdure.core.settings import load_settings
+from perdure.loop.incidents import UNKNOWN
 from perdure.stores.ledger.protocols import LedgerSession
 from perdure.surface.project import SETTINGS_FILE
 from perdure.surface.repairs import doing
 from perdure.surface.replay import Progress, Replay, Traffic
 from perdure.surface.sdk import Perdure
 from perdure.surface.serving import server_process
+from perdure.surface.words import words
 
 _LOG_LINES = 4
 
@@ -166,7 +168,10 @@ def _heard(perdure: Perdure, name: str, progress: Progress, model: str) -> Heard
 
 
 def _open_incidents(session: LedgerSession) -> tuple[str, ...]:
-    return tuple(f"{each.asset}: {each.summary}" for each in session.incidents.list(open_only=True))
+    return tuple(
+        f"{each.asset}: {each.summary if each.kind == UNKNOWN else words(each.kind)}"
+        for each in session.incidents.list(open_only=True)
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from perdure.core.canonical import canonical_json
 from perdure.loop.decide import decide
 from perdure.loop.situation import situation_from, to_bytes
 from perdure.stores.ledger.protocols import Incident, Job, Ledger, LedgerSession
-from perdure.surface.governance.doing import job_text
 from perdure.surface.governance.entries import entries
+from perdure.surface.words import words
 
 _DECIDED, _VERIFIED = "loop.decide", "loop.verify"
 _MARK = "decided/"
@@ -189,16 +189,20 @@ def doing(session: LedgerSession) -> str:
     """What the loop is doing now, and why: its open repairs, else what it decided of what is broken, else nothing."""
     jobs = session.jobs.list(open_only=True)
     if jobs:
-        return "; ".join(f"{job.subject}: {job_text(job)}{_why(job)}" for job in reversed(jobs))
+        return "; ".join(_job_text(job) for job in reversed(jobs))
     broken = {incident.asset for incident in session.incidents.list(open_only=True)}
     decided = session.cursors.list(_MARK)
     marks = [(asset, decided[_MARK + asset]) for asset in sorted(broken) if _MARK + asset in decided]
     return "; ".join(_mark_text(asset, mark) for asset, mark in marks if mark.get("choice") in _CHOSEN)
 
 
-def _why(job: Job) -> str:
-    reasons = job.input.get("decision", {}).get("reasons", ())
-    return f" ({reasons[0]})" if reasons else ""
+def _job_text(job: Job) -> str:
+    decision = job.input.get("decision", {})
+    actions = decision.get("actions", ())
+    what = str(actions[0]["text"]) if len(actions) == 1 else f"{len(actions)} remedies compete"
+    cause = f" {words(str(decision['cause']))}" if decision.get("cause") else ""
+    waits = f"; waits for {job.waits_for}" if job.waits_for else ""
+    return f"{words(job.workflow)} of {job.subject}:{cause}, {what}{waits}"
 
 
 def _mark_text(asset: str, mark: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
-from perdure.surface.cli.printing import hanging, table
+from perdure.surface.cli.printing import hanging, put, table
 from perdure.surface.comparison import MonthPair, Pair, incident_text, release_text
 from perdure.surface.words import counted
 
@@ -15,9 +15,8 @@ _WIDTH = 26
 
 def comparison(pair: Pair, console: Console, *, unit: str) -> None:
     """The months of both, then what the loop did, an incident and a release a line."""
-    console.print(f"\n[bold]{escape(pair.title)}[/]  mean absolute error, {escape(unit)}\n")
-    console.print(_months(pair.months()))
-    console.print(_deeds(pair))
+    head = f"\n[bold]{escape(pair.title)}[/]  mean absolute error, {escape(unit)}\n"
+    put(head, _months(pair.months()), _deeds(pair), screen=console)
 
 
 def _months(rows: list[MonthPair]) -> RenderableType:

@@ -14,7 +14,7 @@ from html import escape
 from perdure.surface.report.chart import ticks
 
 WIDTH = 960
-_LEFT, _RIGHT, _TOP, _PLOT = 52, 16, 34, 270
+_LEFT, _RIGHT, _TOP, _PLOT = 66, 16, 34, 270
 _LANE = 22
 _AXIS = 26
 
