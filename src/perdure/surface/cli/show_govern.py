@@ -13,7 +13,7 @@ from perdure.surface.cli.printing import Column, Fitted, hanging, of_rows, print
 from perdure.surface.cli.show_story import lines
 from perdure.surface.governance.cards import card_markdown
 from perdure.surface.governance.doing import job_text
-from perdure.surface.governance.telling import approval_lines, evidence_lines
+from perdure.surface.governance.telling import Line, approval_lines, evidence_lines
 from perdure.surface.words import counted, instant, words
 
 if TYPE_CHECKING:
@@ -42,12 +42,6 @@ _INCIDENTS = {
     "closed": Column("closed", ()),
     "remedy": Column("remedy", (), spare=2),
     "summary": Column("what", (), spare=1),
-}
-_MATURITY = {
-    "asset": Column("asset", ()),
-    "stage": Column("stage", ()),
-    "repairs": Column("repairs", (), right=True, spare=2),
-    "missing": Column("the next stage lacks", (), spare=1),
 }
 _JOBS = {
     "id": Column("job", ()),
@@ -109,16 +103,10 @@ def maturity(found: Sequence[Maturity], *, as_json: bool) -> None:
     """The stage of each asset."""
     if as_json:
         return print_json(found)
-    cells = [
-        {
-            "asset": f"{each.kind} [bold]{escape(each.asset)}[/]",
-            "stage": f"{each.stage} {each.name}",
-            "repairs": f"{each.n_repairs:,}",
-            "missing": escape("; ".join(each.missing)),
-        }
-        for each in found
-    ]
-    put(Fitted(of_rows(_MATURITY, cells)) if cells else "The project declares no asset.")
+    for each in found:
+        repairs = f"[dim], {counted(each.n_repairs, 'repair')}[/]" if each.n_repairs else ""
+        put(f"{each.kind} [bold]{escape(each.asset)}[/]  {each.stage} {each.name}{repairs}")
+        lines(Line("lacks", text) for text in each.missing)
     return None
 
 

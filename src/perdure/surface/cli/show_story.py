@@ -52,7 +52,7 @@ def replayed(found: Replayed, *, as_json: bool) -> None:
     """How many decisions came out the same."""
     if as_json:
         return print_json(found)
-    put(Text.assemble(("equal", "green"), f"  {found.text}"))
+    put(Text.assemble(("equal", "green"), f"  {found.text}") if found.n else "There is no decision to make again.")
     return None
 
 

@@ -34,8 +34,6 @@ class Replayed:
     @property
     def text(self) -> str:
         """In words."""
-        if not self.n:
-            return "no decision to make again"
         return f"{self.n} decision{'' if self.n == 1 else 's'}, every one equal"
 
 

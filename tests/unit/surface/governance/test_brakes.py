@@ -136,5 +136,6 @@ class TestMaturity:
 
     def test_it_is_listed_with_how_often_the_loop_repaired(self, cli, told):
         lines = cli("perdure maturity", told).out.splitlines()
-        assert lines[-1].startswith("model eta      2 automated, stateless        1  training that goes on from")
+        assert lines[-2] == "model eta  2 automated, stateless, 1 repair"
+        assert lines[-1].startswith("  lacks training that goes on from the champion's checkpoint")
         assert json.loads(cli("perdure maturity --json", told).out)[1]["stage"] == 2

@@ -85,6 +85,9 @@ class TestReplay:
         with pytest.raises(Refused, match=r'comes out otherwise: then ….*"wait".*… now ….*"repair"'):
             open_project(repaired).replay()
 
+    def test_where_nothing_was_decided_nothing_is_made_again(self, cli, project):
+        assert cli("perdure explain --replay", project).out == "There is no decision to make again.\n"
+
     def test_a_situation_that_cannot_be_read_is_told(self, repaired):
         tamper(repaired, '"trigger":"evidence","upstream"', '"trigger":"moon","upstream"', rehash=True)
         with pytest.raises(Refused, match="rests on a situation that this version cannot read"):
