@@ -30,10 +30,10 @@ if TYPE_CHECKING:
         violations_ratio,
         volume,
     )
-    from perdure.assets.policy import Policy
+    from perdure.assets.policy import Hours, Policy, Ramp
     from perdure.assets.project import Project
     from perdure.assets.source import Source, csv, parquet
-    from perdure.core.units import days, hours, minutes, per_day, per_month, per_week, weeks
+    from perdure.core.units import Rate, days, hours, minutes, per_day, per_month, per_week, weeks
     from perdure.surface.examples import run_demo
     from perdure.surface.sdk import Perdure, init_project, open_project
 
@@ -46,7 +46,10 @@ _HOME = {
     "Model": "perdure.assets.model",
     "Objective": "perdure.assets.objective",
     "Perdure": "perdure.surface.sdk",
+    "Hours": "perdure.assets.policy",
     "Policy": "perdure.assets.policy",
+    "Ramp": "perdure.assets.policy",
+    "Rate": "perdure.core.units",
     "Project": "perdure.assets.project",
     "Source": "perdure.assets.source",
     "TrainingData": "perdure.assets.model",
@@ -81,12 +84,15 @@ _HOME = {
 __all__ = [
     "Contract",
     "FeatureView",
+    "Hours",
     "Label",
     "Model",
     "Objective",
     "Perdure",
     "Policy",
     "Project",
+    "Ramp",
+    "Rate",
     "Source",
     "TrainingData",
     "__version__",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from flights.contracts import Flight
 from flights.sources import planes, weather
-from perdure import feature_view, hours
+from perdure import days, feature_view, hours, last_good
 
 
-@feature_view(key="origin", source=weather, ttl=hours(3))
+@feature_view(key="origin", source=weather, ttl=hours(3), fallback=last_good(within=days(30)))
 def weather_now(w):
     """Weather at the origin as it was known when the flight was planned."""
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flights.contracts import Flight
 from flights.features import aircraft, calendar, route, weather_now
 from flights.sources import flights, landings
-from perdure import Label, Model, Policy, days, drift, hours, latency_ms, mae, per_month, skew
+from perdure import Label, Model, Policy, Ramp, Rate, days, drift, hours, latency_ms, mae, skew
 
 
 class AirTime(Model):
@@ -25,7 +25,15 @@ class AirTime(Model):
         (skew(over=hours(12)) <= 0.0).owed_to("ML platform"),
         (latency_ms(quantile=0.99, over=days(1)) <= 50.0).owed_to("dispatch"),
     ]
-    policy = Policy.act(retrains=per_month(10), cool_down=days(3), watch=days(2))
+    policy = Policy.act(
+        every=days(1),  # known versions compete daily on the newest labels, whether anything is broken or not
+        cool_down=days(1),
+        retrains=Rate(1, per=days(6)),  # new ones are made once in six days at most
+        ramp=Ramp(shadow=hours(6), canary=hours(6), share=0.5),
+        watch=hours(12),
+        breaker=30,
+    )
+    holdout = days(1)
     params = {"n_estimators": 100, "num_leaves": 31, "learning_rate": 0.1}
 
     def fit(self, data, warm_start=None):

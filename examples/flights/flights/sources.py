@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flights import data
 from flights.contracts import Landing, Plane, PlannedFlight, Weather
-from perdure import Source, days, freshness_h, hours, violations_ratio, volume
+from perdure import Policy, Source, days, freshness_h, hours, off_profile, violations_ratio, volume
 
 flights = Source(
     "flights",
@@ -39,7 +39,9 @@ weather = Source(
         (freshness_h(over=days(1)) <= 6).owed_to("dispatch"),
         (volume(over=days(1)) >= 48).owed_to("dispatch"),
         (violations_ratio(over=days(7)) <= 0.02).owed_to("data platform"),
+        (off_profile(over=days(1)) <= 0.05).owed_to("data platform"),
     ],
+    policy=Policy.act(),  # bad batches are set aside without asking, and serving falls back
 )
 
 planes = Source(

@@ -32,6 +32,7 @@ from perdure.loop.incidents import LOOP, recovered
 from perdure.loop.intake import Ingested, Intake, LostView, Materialiser, OnlineView, kept_rows
 from perdure.loop.observe import Observer, newest_findings
 from perdure.loop.protocols import Kind, Watched, Workplace
+from perdure.loop.quarantine import review
 from perdure.loop.release import end_trial
 from perdure.loop.repair import CODE, Repairs
 from perdure.loop.upkeep import Upkeep
@@ -108,18 +109,21 @@ class Loop:
         ingested = self._ingest(views, now, lease, failures)
         drained = self._drain.run(now=now, actor=place.actor, lease=lease)
         self._upkeep.run(now, lease, failures)
+        with failures.kept():
+            review(place, self._sources, now)
         self._materialiser.take_late(views)
         n_materialised = self._materialiser.run(views, now, failures=failures)
         observed = self._observer.run(self._watched, now, lease, failures=failures)
         opened = [*drained.opened, *report_blobs(place, now, lease)]
         known = self._open_incidents()
+        # What is on its way goes on first: an asset whose repair ends now may be considered at once.
+        jobs = self._drive(place, now, lease)
         closed = self._close(place, now, known, failures)
         decided = self._take_up(place, now, observed.broken, failures)
-        jobs = self.durable.drive(now, lease)
-        self._clear_up(place, now, jobs)
+        jobs = {**jobs, **self._drive(place, now, lease)}
         opened += [each for each in self._open_incidents() if each.id not in {one.id for one in (*known, *opened)}]
         failures.raise_first()
-        return RoundReport(now, ingested, drained, n_materialised, observed.findings, opened, closed, decided, jobs)
+        return RoundReport(now, ingested, drained, n_materialised, observed.findings, opened, closed, decided, list(jobs.values()))
 
     def plan(self, now: datetime) -> list[Planned]:
         """What the next round would do about every asset that is broken or due, and why; nothing is written."""
@@ -185,12 +189,14 @@ class Loop:
                 decided.append(planned)
         return decided
 
-    def _clear_up(self, place: Workplace, now: datetime, jobs: Sequence[Job]) -> None:
-        """A job that ended before it could clear up leaves no trial behind."""
+    def _drive(self, place: Workplace, now: datetime, lease: Lease) -> dict[str, Job]:
+        """Every due job by id; one that ended before it could clear up leaves no trial behind."""
+        jobs = self.durable.drive(now, lease)
         for job in jobs:
             if job.status in ("failed", "stopped"):
                 with place.transaction(now, f"repair {job.status}") as session:
                     end_trial(session, job.subject, {"job": job.id, "stage": "end of trial", "why": job.error})
+        return {job.id: job for job in jobs}
 
     def _close(self, place: Workplace, now: datetime, known: Sequence[Incident], failures: Failures) -> list[Incident]:
         """Close the incidents of assets that are healthy again, unless a repair of theirs is still on its way."""

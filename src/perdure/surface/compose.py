@@ -94,6 +94,12 @@ def _operational(signal: str) -> Signal:
     return made
 
 
+def _off_profile() -> Signal:
+    from perdure.loop.work.batches import OffProfileSignal
+
+    return OffProfileSignal()
+
+
 SIGNALS: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
     "model": {
         **{metric: partial(_error, metric) for metric in ("mae", "rmse", "bias", "accuracy")},
@@ -105,6 +111,7 @@ SIGNALS: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
         "freshness_h": partial(_operational, "FreshnessSignal"),
         "volume": partial(_operational, "VolumeSignal"),
         "violations_ratio": partial(_operational, "ViolationsSignal"),
+        "off_profile": _off_profile,
     },
 }
 """Kind of asset → name of each signal → what makes it: names are known without loading a recipe."""
@@ -113,12 +120,14 @@ SIGNALS: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
 def kinds() -> Mapping[str, Kind]:
     """The kinds of asset that perdure knows, each with its recipes."""
     from perdure.loop.work.causes import model_causes
+    from perdure.loop.work.feed_causes import source_causes
+    from perdure.loop.work.feed_remedies import source_remedies
     from perdure.loop.work.gates import model_gates
     from perdure.loop.work.remedies import model_remedies
 
     made = {kind: {name: make() for name, make in signals.items()} for kind, signals in SIGNALS.items()}
     return {
-        "source": Kind("source", made["source"]),
+        "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
     }
 
