@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import DeclarationError, PerdureError, StoreError
-from perdure.surface.cli import govern, printing, show, show_health, show_story
+from perdure.surface.cli import backtesting, govern, printing, show, show_health, show_story
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Port, Reason, opened
 from perdure.surface.cli.usage import Command, Group, mistake
 
@@ -201,6 +201,7 @@ app.add_typer(ledger, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():
     for command in commands:
         app.command(cls=Command, rich_help_panel=panel)(command)
+app.command(cls=Command, rich_help_panel="Train")(backtesting.backtest)
 
 
 @ledger.command(cls=Command)
