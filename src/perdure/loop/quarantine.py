@@ -89,8 +89,9 @@ def _good_again(place: Workplace, source: Source, kept: QuarantinedRange, now: d
         return None
     rows = _rows_since(place, newest, kept.start, now)
     backwards = rows.sort(AVAILABLE_AT, descending=True, maintain_order=True)
-    looks = {name: newest.looks(name) for name in newest.columns}
-    strange, usual = off_rows(looks, backwards, newest.columns)
+    off_profile = [name for name, each in newest.judged(rows).items() if each.sure]
+    looks = {name: newest.looks(name) for name in off_profile}
+    strange, usual = off_rows(looks, backwards, off_profile)
     off = strange | backwards["_bad"].to_numpy()
     n_good = onset(off, usual)
     if n_good is None or n_good < SETTLE_ROWS:

@@ -32,6 +32,8 @@ _REPEATED = 10
 """Few values means: each seen so often on average, as for the grids of profiles."""
 _OFTEN = 5
 """So often both neighbours of a strange value were seen."""
+_RARE = 0.1
+"""So many other values, at most, lay between those neighbours, as a share of the rarer one."""
 _MARGIN = 0.5
 """How far outside is far, in ranges of the past."""
 _BURST = 2.0
@@ -72,15 +74,25 @@ class Known:
         return new
 
     def strange(self, values: NDArray[Any]) -> NDArray[np.bool_]:
-        """Which values the past never had, where a healthy source would hardly get one, shape (n,)."""
+        """Which values a healthy source would hardly get, although it had some near by, shape (n,).
+
+        Of few different values: those between two that the past had often, where it had hardly any other. A bad
+        hour that was not found is such past too, and must not make the next one healthy.
+        """
         if not self.discrete:
             return self._far(values)
         if not self.numeric:
             return self.new(values)
-        at = np.searchsorted(self.values, values)
-        padded = np.concatenate([[0], self.counts, [0]])
-        dense = np.minimum(padded[at], padded[np.minimum(at + 1, len(padded) - 1)]) >= _OFTEN
-        strange: NDArray[np.bool_] = (self.new(values) & dense) | self._far(values)
+        often = self.counts >= _OFTEN
+        known, counts = self.values[often], self.counts[often]
+        if not len(known):
+            return self._far(values)
+        rare = np.bincount(np.searchsorted(known, self.values[~often]), self.counts[~often], minlength=len(known) + 1)
+        at = np.searchsorted(known, values)
+        beside = np.concatenate([[0], counts, [0]])
+        dense = rare[at] <= _RARE * np.minimum(beside[at], beside[at + 1])
+        inside = (at > 0) & (at < len(known)) & (known[np.minimum(at, len(known) - 1)] != values)
+        strange: NDArray[np.bool_] = (inside & dense) | self._far(values)
         return strange
 
     def _far(self, values: NDArray[Any]) -> NDArray[np.bool_]:
@@ -153,7 +165,8 @@ def column_novelty(
     known = known_values(np.concatenate(looks)) if looks else None
     if known is None or known.n < MIN_REFERENCE or not len(values) or not (known.discrete or known.numeric):
         return None
-    strange, new = known.strange(values), known.new(values)
+    strange = known.strange(values)
+    new = strange | known.new(values)
     n_strange = int(strange.sum())
     p_value = _tail(n_strange, past_bursts(looks, known))
     if p_value * n_columns * _LOOKS_A_YEAR >= _ALARMS_A_YEAR:
@@ -185,7 +198,7 @@ def past_bursts(looks: Sequence[NDArray[Any]], known: Known) -> list[int]:
             continue
         own = np.bincount(positions, minlength=len(known.values))
         others = known.counts - own
-        if (others[positions] == 0).any():
+        if (others[positions] < _OFTEN).any():
             had = others > 0
             strange = Known(known.values[had], others[had], True).strange(look)
             bursts.append(int(strange.sum()))

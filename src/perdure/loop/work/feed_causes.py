@@ -6,9 +6,10 @@ All are ways of a broken feed, which no retraining mends. The evidence of each h
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -33,6 +34,7 @@ PROFILE_SHIFT = "profile_shift"
 FEED_CAUSES = (UNIT_CHANGE, STALE_FEED, VOLUME_DROP, CONTRACT_BROKEN, PROFILE_SHIFT)
 """All ways of a broken feed: set it aside or wait for it, and never learn from it."""
 _USUAL_WINDOWS = 30
+_HOUR_US = 3_600_000_000
 
 
 def source_causes() -> tuple[Cause, ...]:
@@ -189,14 +191,24 @@ class VolumeDrop:
         since = start - _USUAL_WINDOWS * over
         table = table_of(asset.name)
         rows = place.stores.lake.read(table, columns=[AVAILABLE_AT], span=known_span(AVAILABLE_AT, since, now))
-        by_hour = rows.group_by(pl.col(AVAILABLE_AT).dt.truncate("1h").alias("hour")).len()
         usual = float(rows.filter(pl.col(AVAILABLE_AT) <= start).height) / _USUAL_WINDOWS
-        hours_in = over.total_seconds() / 3600.0
-        full = by_hour.filter(pl.col("len") * 2.0 >= usual / hours_in)["hour"].max()
-        first = max(full, start) if isinstance(full, datetime) else start
+        first = start + timedelta(hours=_fewer_from(rows.filter(pl.col(AVAILABLE_AT) > start), start, over, usual))
         evidence = {"onset": iso(first), "n_rows": thin.reading.n, "usual": round(usual, 1)}
         text = f"{thin.reading.n} rows of {asset.name} came where {usual:.0f} are usual."
         return RankedCause(self.name, 0.7, evidence, text)
+
+
+def _fewer_from(rows: pl.DataFrame, start: datetime, over: timedelta, usual: float) -> int:
+    """Hours from the window's start until fewer rows came, to stay: the most likely change of a Poisson rate."""
+    n_hours = max(1, math.ceil(over / timedelta(hours=1)))
+    since = (rows[AVAILABLE_AT] - start).dt.total_microseconds().to_numpy() - 1
+    counts = np.bincount(np.minimum(since // _HOUR_US, n_hours - 1), minlength=n_hours)
+    n_after = np.arange(n_hours, 0, -1)
+    after = np.cumsum(counts[::-1])[::-1].astype(np.float64)
+    before = max(usual / n_hours, 1e-9)
+    ratio = after / (n_after * before)
+    gain = after * np.log(np.maximum(ratio, 1e-12)) - n_after * before * (ratio - 1.0)
+    return int(np.argmax(np.where(ratio < 1.0, gain, -np.inf)))
 
 
 class ContractBroken:
