@@ -57,8 +57,8 @@ class History:
     as_of: Int1D
     known: Int1D
     """When both the row and its label were known."""
-    _encoded: OrderedDict[str, Float2D] = field(default_factory=OrderedDict)
-    _windows: dict[datetime, tuple[datetime, datetime]] = field(default_factory=dict)
+    _encoded: OrderedDict[str, Float2D] = field(init=False, default_factory=OrderedDict)
+    _windows: dict[datetime, tuple[datetime, datetime]] = field(init=False, default_factory=dict)
 
     def row_at(self, at: datetime) -> int:
         """The first row at or after an instant."""
