@@ -34,6 +34,9 @@ REPAIR = "repair"
 DECIDED = "loop.decide"
 """Action of the audit entries that hold a situation and its decision."""
 _CURSOR = "decided/"
+_FRUITLESS = ("rejected", "refused", "rolled_back", "failed")
+"""Outcomes of repairs that open the breaker."""
+_ALL = 1_000_000
 _REVIEW = days(7)
 """A case in which nothing may be done is diagnosed again after so long, or when something else breaks."""
 
@@ -97,11 +100,18 @@ class Cases:
     def settled(self, asset: Watched, now: datetime, marks: Mapping[str, Any]) -> bool:
         """Whether the last decision still stands, so that weighing everything again would only say so again."""
         mark = marks.get(_CURSOR + asset.name, {})
-        if "choice" not in mark or mark["broken"] != _broken_names(newest_findings(self._place, asset, now)):
+        if "choice" not in mark:
+            return False
+        if mark["at"] == iso(now):
+            return True
+        if mark["broken"] != _broken_names(newest_findings(self._place, asset, now)):
             return False
         with self._place.stores.ledger.read() as session:
-            if mark["upstream"] != _upstream(session, asset) or mark["paused"] != paused(session, asset.name, now):
-                return False
+            known = {"upstream": list(_upstream(session, asset)), "paused": paused(session, asset.name, now)}
+        if {**known, "rules": _rules_digest(self._rules(asset))} != {
+            name: mark.get(name) for name in (*known, "rules")
+        }:
+            return False
         if mark["again_at"]:
             return now < parse_at(mark["again_at"])
         return mark["choice"] != "repair" and now - parse_at(mark["at"]) < _REVIEW
@@ -122,13 +132,12 @@ class Cases:
             pause = paused(session, asset.name, now)
         # What is broken further up explains it: nothing is weighed here until that is mended.
         causes = () if upstream or not broken(findings) else diagnose(place, kind, asset, findings, now)
-        autonomy: Autonomy = least(asset.policy.autonomy, _cap(place))
         situation = Situation(
             asset=asset.name,
             kind=asset.kind,
             now=iso(now),
             trigger=trigger,
-            rules=Rules.of(asset.policy, autonomy),
+            rules=self._rules(asset),
             past=past,
             symptoms=tuple(Symptom.of(finding) for finding in findings),
             causes=causes,
@@ -138,6 +147,10 @@ class Cases:
             paused=pause,
         )
         return Planned(asset.name, asset.kind, incident, situation, decide(situation))
+
+    def _rules(self, asset: Watched) -> Rules:
+        autonomy: Autonomy = least(asset.policy.autonomy, _cap(self._place))
+        return Rules.of(asset.policy, autonomy)
 
     def _options(self, asset: Watched, kind: Kind, causes: tuple[Cause, ...], now: datetime) -> tuple[Option, ...]:
         wanted = {ANY, SCHEDULE} | {cause.name for cause in causes}
@@ -162,7 +175,7 @@ class Cases:
         """
         situation, decision = planned.situation, planned.decision
         with self._place.transaction(now, f"decide: {decision.choice}") as session:
-            incident = self._incident(session, asset, situation, now)
+            incident = self._incident(session, asset, situation)
             situation = replace(situation, incident=incident.id if incident else "")
             self._record(session, asset, situation, decision)
             self._mark(session, asset, situation, decision)
@@ -173,26 +186,34 @@ class Cases:
             job = Job(
                 id=new_id("job"),
                 workflow=REPAIR,
-                key=f"{asset.name}/{situation.now}",
+                # A person may ask at the very instant at which the loop's own repair came to nothing.
+                key=f"{asset.name}/{situation.now}/{situation.trigger}",
                 subject=asset.name,
                 status="running",
                 code=code,
                 started_at=now,
-                input=plain({"decision": decision, "incident": situation.incident, "kind": asset.kind}),
+                input=plain(
+                    {
+                        "decision": decision,
+                        "incident": situation.incident,
+                        "kind": asset.kind,
+                        "asked_by": self._place.actor,
+                    }
+                ),
             )
             begun = session.jobs.put(job)
             if incident is not None:
                 note(session, incident.id, {"jobs": [begun.id]})
             return begun
 
-    def _incident(self, session: LedgerSession, asset: Watched, situation: Situation, now: datetime) -> Incident | None:
+    def _incident(self, session: LedgerSession, asset: Watched, situation: Situation) -> Incident | None:
         sick = [symptom for symptom in situation.symptoms if symptom.state == "broken"]
         if situation.upstream:
             above = next((each for name in asset.rests_on if (each := find_incident(session, name))), None)
             if above is not None and sick:
                 note(session, above.id, {"affects": [asset.name]})
             return above
-        return open_incident(session, asset, sick, situation.causes, now) if sick else None
+        return open_incident(session, asset, sick, situation.causes) if sick else None
 
     def _record(self, session: LedgerSession, asset: Watched, situation: Situation, decision: Decision) -> None:
         facts = {
@@ -215,6 +236,7 @@ class Cases:
             "broken": _names(situation.symptoms),
             "upstream": list(situation.upstream),
             "paused": situation.paused,
+            "rules": _rules_digest(situation.rules),
         }
         if situation.trigger == "schedule":
             mark["scheduled_at"] = situation.now
@@ -227,6 +249,11 @@ def _names(symptoms: Sequence[Symptom]) -> str:
 
 def _broken_names(findings: Sequence[Any]) -> str:
     return content_hash(sorted({finding.objective for finding in broken(findings)}))[:12]
+
+
+def _rules_digest(rules: Rules) -> str:
+    """Another one when a policy, or how decisions are made, was changed: then what was decided by the old one is moot."""
+    return content_hash({"rules": rules, "code": DECIDED_BY})[:12]
 
 
 def _cap(place: Workplace) -> Autonomy:
@@ -242,15 +269,15 @@ def _upstream(session: LedgerSession, asset: Watched) -> tuple[str, ...]:
 
 def _past(session: LedgerSession, asset: Watched, incident: Incident | None, now: datetime) -> Past:
     """What earlier jobs came to, the newest first until one bore fruit."""
-    jobs = [job for job in session.jobs.list(subject=asset.name) if job.workflow == REPAIR]
+    jobs = [job for job in session.jobs.list(subject=asset.name, limit=_ALL) if job.workflow == REPAIR]
     making = [job for job in jobs if _has(job, "candidate") or _has(job, "known")]
     since = now - max(asset.policy.retrains.per, asset.policy.cool_down, timedelta(0))
     fruitless: list[Job] = []
-    for job in making:
+    for job in jobs:
         outcome = job.output.get("outcome", job.status)
-        if outcome == "released":
+        if outcome in ("released", "mended"):
             break
-        if outcome in ("rejected", "rolled_back", "failed"):
+        if outcome in _FRUITLESS:
             fruitless.append(job)
     ended = [job.ended_at or job.started_at for job in fruitless]
     return Past(

@@ -45,12 +45,12 @@ class _Deciding:
         mending = [action for action in fitting if action.effect == "state"]
         if mending:
             # What is wrong below is mended first; whether a candidate is needed shows when it is.
-            return self._planned(mending, fitting)
+            return self._tried_in_vain(mending) or self._planned(mending, fitting)
         if self._cause_name in self.situation.past.mended:
             why = f"What answers {_words(self._cause_name)} was done: it heals when that ends."
             return self._put_off("wait", why, fitting)
         if not fitting:
-            return self._asked(self._nothing_helps(), fitting)
+            return self._nothing_to_do() or self._asked(self._nothing_helps(), fitting)
         return self._rationed(fitting) or self._planned(self._affordable(fitting), fitting)
 
     @property
@@ -67,7 +67,7 @@ class _Deciding:
             return self._put_off(
                 "hold", f"It rests on what is broken itself ({what}): that is mended first, and nothing learns from it."
             )
-        if situation.rules.autonomy == "observe":
+        if situation.rules.autonomy == "observe" and situation.trigger != "manual":
             return self._put_off("hold", "Its policy is to observe: a person decides.")
         return None
 
@@ -92,6 +92,12 @@ class _Deciding:
             return self.cause.name in option.answers
         return self.situation.trigger != "evidence" and SCHEDULE in option.answers
 
+    def _nothing_to_do(self) -> Decision | None:
+        """Where nothing is broken, a schedule that comes to nothing is no question to a person."""
+        if self.situation.trigger != "schedule" or any(each.state == "broken" for each in self.situation.symptoms):
+            return None
+        return self._put_off("wait", "The schedule is due, and there is nothing that could be done as routine.", ())
+
     def _nothing_helps(self) -> str:
         if self.cause is None:
             return "Nothing speaks for any known cause."
@@ -101,11 +107,12 @@ class _Deciding:
         """Why no candidate is made now although one might help: breaker, cool-down, budget. None when one is."""
         if self.situation.trigger == "manual":
             return None
-        return self._breaker(actions) or self._cool_down(actions) or self._over_budget(actions)
+        return self._tried_in_vain(actions) or self._cool_down(actions) or self._over_budget(actions)
 
-    def _breaker(self, actions: Sequence[Action]) -> Decision | None:
+    def _tried_in_vain(self, actions: Sequence[Action]) -> Decision | None:
+        """The breaker."""
         rules, past = self.situation.rules, self.situation.past
-        if past.n_fruitless < rules.breaker:
+        if self.situation.trigger == "manual" or past.n_fruitless < rules.breaker:
             return None
         until = parse_at(past.fruitless_at) + timedelta(seconds=rules.rest_s)
         if parse_at(self.situation.now) >= until:
@@ -151,7 +158,8 @@ class _Deciding:
         return f"The budget is spent: {n} retrained in {_span(rules.per_s)}, {rules.n_retrains} allowed."
 
     def _planned(self, actions: Sequence[Action], fitting: Sequence[Action]) -> Decision:
-        ordered = tuple(sorted(actions, key=lambda action: (action.cost_s, action.key)))
+        unique = {action.key: action for action in sorted(actions, key=_rank, reverse=True)}
+        ordered = tuple(sorted(unique.values(), key=_rank))
         rules, many = self.situation.rules, len(ordered) > 1
         then = f"{'They compete and are' if many else 'It is'} judged against what runs."
         if ordered[0].effect == "state":
@@ -190,13 +198,18 @@ class _Deciding:
     def _weighed(self, chosen: Sequence[Action], fitting: Sequence[Action], why_not: str) -> tuple[Weighed, ...]:
         """Every option with why it is in the plan or not, in the order in which they were proposed."""
         against = f"Does not answer {_words(self._cause_name)}." if self.cause else "Answers nothing that was found."
-        weighed = []
+        weighed, keys = [], {action.key for action in chosen}
         for action in (option.action for option in self.situation.options):
-            if action in chosen:
+            if action.key in keys:
                 weighed.append(Weighed(action.key, chosen=True, why=f"Answers {_words(self._cause_name or SCHEDULE)}."))
             else:
                 weighed.append(Weighed(action.key, chosen=False, why=why_not if action in fitting else against))
         return tuple(weighed)
+
+
+def _rank(action: Action) -> tuple[float, str, str]:
+    """The cheaper first; of equals by name, so that the order in which they were proposed changes nothing."""
+    return action.cost_s, action.key, action.text
 
 
 def _words(name: str) -> str:

@@ -8,13 +8,12 @@ opens none of its own: it is written down there as affected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from perdure.assets.health import Cause, Finding, State
 from perdure.core.canonical import plain
-from perdure.core.clock import iso, parse_at
 from perdure.core.units import duration_text
 from perdure.loop.protocols import Watched
 from perdure.loop.situation import Symptom
@@ -35,12 +34,12 @@ def find_incident(session: LedgerSession, asset: str) -> Incident | None:
 
 
 def open_incident(
-    session: LedgerSession, asset: Watched, broken: Sequence[Symptom], causes: Sequence[Cause], now: datetime
+    session: LedgerSession, asset: Watched, broken: Sequence[Symptom], causes: Sequence[Cause]
 ) -> Incident:
     """Open the asset's incident, or bring the open one up to date with what broke and why."""
     present = find_incident(session, asset.name)
     summary = _summary(broken, causes)
-    facts = _facts(asset, broken, causes, now)
+    facts = _facts(asset, broken, causes)
     if present is None:
         return session.incidents.open(asset.name, causes[0].name if causes else UNKNOWN, summary, facts)
     return session.incidents.update(present.id, summary=summary, facts=facts)
@@ -61,15 +60,30 @@ def _merged(present: Any, value: Any) -> Any:
     return value
 
 
-def recovered(asset: Watched, incident: Incident, findings: Sequence[Finding], now: datetime) -> str | None:
-    """How an incident ended, in words; None while it lasts."""
+def recovered(
+    asset: Watched,
+    incident: Incident,
+    findings: Sequence[Finding],
+    now: datetime,
+    *,
+    lately: Callable[[datetime], bool],
+) -> str | None:
+    """How an incident ended, in words; None while it lasts.
+
+    Args:
+        asset: that has at least one objective.
+        incident: its open one.
+        findings: the newest of every objective.
+        now: domain time.
+        lately: whether an objective was broken after an instant.
+    """
     if not findings or any(finding.state is State.BROKEN for finding in findings):
         return None
     lasted = duration_text(timedelta(seconds=round((now - incident.opened_at).total_seconds())))
     if all(finding.state is State.HEALTHY for finding in findings):
         return f"Every objective is healthy again, after {lasted}."
     longest = max(objective.spec.over for objective in asset.healthy)
-    if now - parse_at(incident.facts["broken_at"]) >= longest:
+    if now - incident.opened_at >= longest and not lately(now - longest):
         return f"No objective was broken for {duration_text(longest)}; it lasted {lasted}."
     return None
 
@@ -86,11 +100,10 @@ def _told(symptom: Symptom) -> str:
     return f"{symptom.objective} is broken{where}: {value}"
 
 
-def _facts(asset: Watched, broken: Sequence[Symptom], causes: Sequence[Cause], now: datetime) -> dict[str, Any]:
+def _facts(asset: Watched, broken: Sequence[Symptom], causes: Sequence[Cause]) -> dict[str, Any]:
     return {
         LOOP: True,
         "asset_kind": asset.kind,
-        "broken_at": iso(now),
         "causes": plain(list(causes)),
         "symptoms": plain(list(broken)),
     }

@@ -131,6 +131,16 @@ def newest_findings(place: Workplace, asset: Watched, now: datetime) -> list[Fin
     return found
 
 
+def broken_since(place: Workplace, asset: Watched, since: datetime, now: datetime) -> bool:
+    """Whether a reading after an instant broke an objective for sure."""
+    return any(
+        objective.measured_by(reading) and objective.judge(reading).state is State.BROKEN
+        for reading in place.stores.readings.list(asset.name, since=since)
+        if since < reading.at <= now
+        for objective in asset.healthy
+    )
+
+
 def _due(objective: Objective, last: Mapping[str, Any], now: datetime) -> bool:
     seen = last.get(objective.text())
     return seen is None or now - parse_at(_instant(seen)) >= cadence(objective.spec)

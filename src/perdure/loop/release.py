@@ -8,7 +8,7 @@ gone back to is loaded and asked before the pointer moves.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -59,6 +59,28 @@ def to_all(session: LedgerSession, asset: str, version: str, facts: Mapping[str,
 def end_trial(session: LedgerSession, asset: str, facts: Mapping[str, Any]) -> int:
     """The champion answers everything, as before."""
     return session.pointers.set([], remove=[(asset, name) for name in _TRIAL_POINTERS], facts=facts)
+
+
+def champion_since(session: LedgerSession, asset: str) -> datetime | None:
+    """When the version that answers became champion for the last time; None without one."""
+    moves = [move for move in session.pointers.history(asset) if move.name == CHAMPION and move.version is not None]
+    return moves[-1].at if moves else None
+
+
+def abandoned_trials(session: LedgerSession, busy: Collection[str]) -> dict[str, str]:
+    """Trials that a job began which is over: the job's id by asset. A trial that a person set up is left alone.
+
+    Args:
+        session: where to look.
+        busy: assets that have an open job.
+    """
+    found = {}
+    for pointer in session.pointers.list():
+        if pointer.name in _TRIAL_POINTERS and pointer.asset not in busy:
+            last = [move for move in session.pointers.history(pointer.asset) if move.name == pointer.name][-1]
+            if "job" in last.facts:
+                found[pointer.asset] = str(last.facts["job"])
+    return found
 
 
 def next_opening(windows: Sequence[Hours], at: datetime) -> datetime:

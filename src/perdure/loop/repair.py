@@ -18,13 +18,14 @@ import msgspec
 
 from perdure.assets.repair import Action, Stage, Trial
 from perdure.core.clock import iso, parse_at
-from perdure.core.errors import Cancelled, DeclarationError, StepFailed
+from perdure.core.errors import Cancelled, DeclarationError, StepFailed, not_found
 from perdure.core.ids import new_id
 from perdure.durable.workflow import Retry, Steps, Workflow
 from perdure.loop import release
 from perdure.loop.cases import REPAIR
 from perdure.loop.incidents import find_incident, note
-from perdure.loop.protocols import Kind, Watched, Workplace
+from perdure.loop.pausing import paused
+from perdure.loop.protocols import Kind, Remedy, Watched, Workplace
 from perdure.loop.situation import Decision
 from perdure.loop.verify import Judged, judge, winner
 from perdure.stores.ledger.protocols import Approval, LedgerSession
@@ -35,7 +36,7 @@ N_WATCHES = 2
 """How often a new champion is compared while it is watched, at equal distances."""
 
 
-CODE = "1"
+CODE = "2"
 """Version of the workflow: another one when it takes other steps, so that a job never goes on half by one, half by another."""
 
 
@@ -57,7 +58,8 @@ class Repairs:
             )
         place = self._place if steps.lease is None else self._place.under(steps.lease)
         decision = msgspec.convert(given["decision"], Decision)
-        return _Repair(steps, place, self._kinds[asset.kind], asset, decision, str(given["incident"])).run()
+        asked_by = str(given.get("asked_by", place.actor))
+        return _Repair(steps, place, self._kinds[asset.kind], asset, decision, str(given["incident"]), asked_by).run()
 
 
 class _Ended(Exception):
@@ -80,6 +82,8 @@ class _Repair:
     asset: Watched
     decision: Decision
     incident: str
+    asked_by: str
+    """Who asked for the repair: the loop, or a person; not one of the people who may approve it by four eyes."""
 
     def run(self) -> dict[str, Any]:
         """The outcome.
@@ -132,12 +136,11 @@ class _Repair:
 
     def _do(self, action: Action) -> list[str]:
         """Version ids that an action made. One that fails for good makes none; the others still compete."""
-        remedy = next(each for each in self.kind.remedies if each.name == action.remedy)
         # The instant at which the repair began: done again later, an action makes the same.
         began = self.steps.job.started_at
 
         def work(key: str) -> list[str]:
-            return list(remedy.repair(self.place, self.asset, action, key, began))
+            return list(self._remedy(action).repair(self.place, self.asset, action, key, began))
 
         try:
             return list(self.steps.do(f"do {action.key}", work, retry=Retry(tries=2)))
@@ -145,6 +148,12 @@ class _Repair:
             if action.effect == "state":
                 raise
             return []
+
+    def _remedy(self, action: Action) -> Remedy:
+        found = next((each for each in self.kind.remedies if each.name == action.remedy), None)
+        if found is None:
+            raise not_found("remedy", action.remedy, [each.name for each in self.kind.remedies])
+        return found
 
     def _verify(self, candidates: Sequence[str], incumbent: str | None) -> list[dict[str, Any]]:
         """Every candidate under every gate; the winner has the fact `won`. Judged once, at one instant."""
@@ -178,7 +187,7 @@ class _Repair:
             text=text,
             role=role,
             n_needed=2 if self.asset.policy.four_eyes else 1,
-            asked_by=self.place.actor,
+            asked_by=self.asked_by,
             asked_at=self.steps.now,
             status="open",
             facts={**self._facts(name), "reasons": list(self.decision.reasons), **facts},
@@ -199,28 +208,39 @@ class _Repair:
     def _ramp(self, candidate: str, incumbent: str | None) -> None:
         ramp, name = self.asset.policy.ramp, self.asset.name
         if incumbent is not None and ramp.shadow:
-            self._sound("shadow")
+            self._sound("shadow", incumbent)
             self._move("shadow", lambda session, facts: release.to_shadow(session, name, candidate, facts))
             self._stage("shadow", candidate, incumbent, self.steps.at("shadow") + ramp.shadow)
         if incumbent is not None and ramp.canary:
-            self._sound("canary")
+            self._sound("canary", incumbent)
             share = ramp.share
             self._move("canary", lambda session, facts: release.to_canary(session, name, candidate, share, facts))
             self._stage("canary", candidate, incumbent, self.steps.at("canary") + ramp.canary)
-        self._sound("all")
+        self._sound("all", incumbent)
         self._move("all", lambda session, facts: release.to_all(session, name, candidate, facts))
 
-    def _sound(self, stage: str) -> None:
-        """A trial ends when what the asset rests on broke meanwhile: what it learned from may be wrong."""
+    def _sound(self, stage: str, incumbent: str | None) -> None:
+        """A trial ends when its ground went away meanwhile.
 
-        def work(_key: str) -> list[str]:
+        What the asset rests on broke, so that what it learned from may be wrong; a person paused the asset, or
+        moved the champion that the candidate was compared with.
+        """
+
+        def work(_key: str) -> str:
             with self.place.stores.ledger.read() as session:
-                return [name for name in self.asset.rests_on if find_incident(session, name)]
+                broke = [name for name in self.asset.rests_on if find_incident(session, name)]
+                pause = paused(session, self.asset.name, self.steps.now)
+                champion = release.find_champion(session, self.asset.name)
+            if broke:
+                return f"{', '.join(broke)} broke before {stage}."
+            if champion != incumbent:
+                return f"The champion was moved to {champion} before {stage}."
+            return f"Paused before {stage}: {pause}" if pause else ""
 
         unsound = self.steps.do(f"sound before {stage}", work)
         if unsound:
             self._end_trial()
-            raise _Ended("withdrawn", f"{', '.join(unsound)} broke before {stage}.")
+            raise _Ended("withdrawn", unsound)
 
     def _stage(self, stage: Stage, candidate: str, incumbent: str, until: datetime) -> None:
         """Wait for a stage's end and judge it; a candidate that fails ends there."""
@@ -249,6 +269,9 @@ class _Repair:
             if incumbent is None:
                 break
             self.steps.wait_until(f"watch {turn}", began + length * turn / N_WATCHES)
+            present = self.steps.do(f"champion at watch {turn}", lambda _key: self._champion())
+            if present != candidate:
+                return self._over("overtaken", f"The champion was moved to {present} in its watch.", judged, candidate)
             found = self._judged(f"watch {turn}", "watch", Trial(candidate, incumbent, "watch", began))
             if not found["passed"]:
                 return self._back(candidate, incumbent, found)

@@ -30,10 +30,10 @@ from perdure.loop.drain import Drain, DrainReport
 from perdure.loop.failures import Failures
 from perdure.loop.incidents import LOOP, recovered
 from perdure.loop.intake import Ingested, Intake, LostView, Materialiser, OnlineView, kept_rows
-from perdure.loop.observe import Observer, newest_findings
+from perdure.loop.observe import Observer, broken_since, newest_findings
 from perdure.loop.protocols import Kind, Watched, Workplace
 from perdure.loop.quarantine import review
-from perdure.loop.release import end_trial
+from perdure.loop.release import abandoned_trials, champion_since, end_trial
 from perdure.loop.repair import CODE, Repairs
 from perdure.loop.upkeep import Upkeep
 from perdure.loop.work.feed import Feeds
@@ -123,7 +123,9 @@ class Loop:
         jobs = {**jobs, **self._drive(place, now, lease)}
         opened += [each for each in self._open_incidents() if each.id not in {one.id for one in (*known, *opened)}]
         failures.raise_first()
-        return RoundReport(now, ingested, drained, n_materialised, observed.findings, opened, closed, decided, list(jobs.values()))
+        return RoundReport(
+            now, ingested, drained, n_materialised, observed.findings, opened, closed, decided, list(jobs.values())
+        )
 
     def plan(self, now: datetime) -> list[Planned]:
         """What the next round would do about every asset that is broken or due, and why; nothing is written."""
@@ -190,12 +192,13 @@ class Loop:
         return decided
 
     def _drive(self, place: Workplace, now: datetime, lease: Lease) -> dict[str, Job]:
-        """Every due job by id; one that ended before it could clear up leaves no trial behind."""
+        """Every due job by id. One that ended before it could clear up, here or in a killed process, leaves no trial."""
         jobs = self.durable.drive(now, lease)
-        for job in jobs:
-            if job.status in ("failed", "stopped"):
-                with place.transaction(now, f"repair {job.status}") as session:
-                    end_trial(session, job.subject, {"job": job.id, "stage": "end of trial", "why": job.error})
+        with place.stores.ledger.read() as session:
+            left = abandoned_trials(session, self._busy())
+        for asset, job in left.items():
+            with place.transaction(now, "end of trial") as session:
+                end_trial(session, asset, {"job": job, "stage": "end of trial"})
         return {job.id: job for job in jobs}
 
     def _close(self, place: Workplace, now: datetime, known: Sequence[Incident], failures: Failures) -> list[Incident]:
@@ -203,15 +206,27 @@ class Loop:
         closed, busy = [], self._busy()
         assets = {asset.name: asset for asset in self._watched}
         for incident in known:
-            asset = assets.get(incident.asset)
-            if asset is None or incident.asset in busy or not incident.facts.get(LOOP):
+            if incident.asset in busy or not incident.facts.get(LOOP):
                 continue
             with failures.kept():
-                how = recovered(asset, incident, newest_findings(place, asset, now), now)
+                how = self._ended(place, assets.get(incident.asset), incident, now)
                 if how is not None:
                     with place.transaction(now, "recovered") as session:
                         closed.append(session.incidents.close(incident.id, how))
         return closed
+
+    def _ended(self, place: Workplace, asset: Watched | None, incident: Incident, now: datetime) -> str | None:
+        """How an incident ended, in words; None while it lasts."""
+        if asset is None:
+            return f"{incident.asset} is not declared any more."
+        if not asset.healthy:
+            return f"No objective of {incident.asset} is declared any more."
+        findings = newest_findings(place, asset, now)
+        with place.stores.ledger.read() as session:
+            moved_at = champion_since(session, asset.name)
+        if moved_at is not None and any(finding.reading.at <= moved_at for finding in findings):
+            return None  # it speaks of the version that answered before
+        return recovered(asset, incident, findings, now, lately=lambda since: broken_since(place, asset, since, now))
 
     def _begin(self, now: datetime, lease: Lease) -> None:
         """Record the round's instant, unless a later one was recorded before."""

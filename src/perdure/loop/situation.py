@@ -107,7 +107,7 @@ class Past:
     retrains_at: tuple[str, ...] = ()
     """When those of them began that made new candidates."""
     n_fruitless: int = 0
-    """Repairs in a row, up to now, whose candidates were all rejected, or rolled back."""
+    """Repairs in a row, up to now, that failed, or whose candidates were all rejected, refused by a person, or rolled back."""
     fruitless_at: str = ""
     """When the newest of them ended."""
     mended: tuple[str, ...] = ()

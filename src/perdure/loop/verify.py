@@ -6,7 +6,7 @@ candidate was refused wants every reason, not the first.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -27,7 +27,9 @@ class Judged:
 
     @property
     def passed(self) -> bool:
-        """Whether every gate let it through."""
+        """Whether every gate let it through. What no gate verified is not proven to be better."""
+        if self.trial.stage == "verify" and not self.verdicts:
+            return False
         return all(verdict.passed for verdict in self.verdicts)
 
     @property
@@ -77,8 +79,3 @@ def winner(judged: Sequence[Judged]) -> Judged | None:
     """Of those that passed the one with the largest gain; of equals the first by id. None when none passed."""
     passed = [each for each in judged if each.passed]
     return min(passed, key=lambda each: (-each.gain, each.trial.candidate), default=None)
-
-
-def passed(facts: Mapping[str, Any]) -> bool:
-    """Whether recorded facts of a trial let it through."""
-    return bool(facts["passed"])
