@@ -1,7 +1,7 @@
 """The same year of flights meets two deployments: one frozen, one that the loop alone keeps healthy.
 
 Run it by `perdure demo` (or `make demo`). Both answer every flight from March on through real servers. In
-November a fault is injected into the weather feed; up to there the runs with and without it are the same,
+October a fault is injected into the weather feed; up to there the runs with and without it are the same,
 so they are replayed once, the stores are copied, and four deployments go on. It uses nothing but what
 perdure gives to everybody.
 """
@@ -90,7 +90,7 @@ def run(
         days: replay only so many days.
         out: folder of what is written.
         quiet: print nothing.
-        fault: another one than November's.
+        fault: another one than October's.
     """
     began, console = monotonic_s(), Console(highlight=False, quiet=quiet)
     out = (out or HERE / "out").resolve()

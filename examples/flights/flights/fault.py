@@ -25,7 +25,7 @@ KEY = ("origin", "observed_at")
 class Fault:
     """When the feed is wrong, and when it is silent; by the instant of the observation."""
 
-    onset: datetime = datetime(2013, 11, 4, 5, tzinfo=UTC)
+    onset: datetime = datetime(2013, 10, 7, 4, tzinfo=UTC)
     """Midnight in New York. The one place where the date stands."""
     wrong_for: timedelta = timedelta(days=14)
     stop_after: timedelta = timedelta(days=18)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from flights import data
-from perdure import hours
+from perdure import days
 
 if TYPE_CHECKING:
     from perdure.surface.replay import Traffic
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 MODEL = "air_time"
 LAST = datetime(2014, 1, 2, 5, tzinfo=UTC)
 """Midnight in New York after every flight of the year has landed."""
-BARRIER = hours(12)
-"""How often the loop ticks."""
+BARRIER = days(1)
+"""How often the loop ticks, beside the instants at which a stage of a release ends."""
 
 
 def flights_asked(end: datetime) -> pl.DataFrame:
