@@ -25,8 +25,8 @@ KEY = ("origin", "observed_at")
 class Fault:
     """When the feed is wrong, and when it is silent; by the instant of the observation."""
 
-    onset: datetime = datetime(2013, 10, 7, 4, tzinfo=UTC)
-    """Midnight in New York. The one place where the date stands."""
+    onset: datetime = datetime(2013, 10, 7, 5, tzinfo=UTC)
+    """An hour past midnight in New York. The one place where the date stands."""
     wrong_for: timedelta = timedelta(days=14)
     stop_after: timedelta = timedelta(days=18)
     """From the onset to the stop of the feed."""
