@@ -31,7 +31,6 @@ class AirTime(Model):
         retrains=Rate(1, per=days(6)),  # new ones are made once in six days at most
         ramp=Ramp(shadow=hours(6), canary=hours(6), share=0.5),
         watch=hours(12),
-        breaker=30,
     )
     holdout = days(1)
     params = {"n_estimators": 100, "num_leaves": 31, "learning_rate": 0.1}

@@ -117,7 +117,8 @@ class Policy:
     cool_down: timedelta = days(3)
     """Least time from one repair to the next of the same asset."""
     breaker: int = 5
-    """After so many repairs in a row that were rejected or rolled back, a person is asked instead."""
+    """After so many repairs in a row that were rejected or rolled back, a person is asked instead. A routine
+    competition that nobody won does not count."""
     rest: timedelta = days(14)
     """After so long the breaker lets one more repair try."""
     windows: tuple[Hours, ...] = ()

@@ -277,7 +277,9 @@ def _past(session: LedgerSession, asset: Watched, incident: Incident | None, now
         outcome = job.output.get("outcome", job.status)
         if outcome in ("released", "mended"):
             break
-        if outcome in _FRUITLESS:
+        # A routine competition that nobody won says that what runs is good, not that repairs are in vain.
+        routine = job.input["decision"]["cause"] == SCHEDULE and outcome == "rejected"
+        if outcome in _FRUITLESS and not routine:
             fruitless.append(job)
     ended = [job.ended_at or job.started_at for job in fruitless]
     return Past(
