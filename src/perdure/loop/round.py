@@ -22,7 +22,9 @@ from perdure.assets.health import Finding, State
 from perdure.assets.source import Source
 from perdure.core.clock import iso, parse_at
 from perdure.core.errors import NotReady, not_found
+from perdure.core.units import days
 from perdure.durable.engine import Durable
+from perdure.durable.schedules import fire
 from perdure.loop.cases import Cases, Planned, Trigger
 from perdure.loop.damage import report_blobs
 from perdure.loop.diagnose import broken
@@ -36,9 +38,13 @@ from perdure.loop.quarantine import review
 from perdure.loop.release import abandoned_trials, champion_since, end_trial
 from perdure.loop.repair import CODE, Repairs
 from perdure.loop.upkeep import Upkeep
+from perdure.loop.upstream import upstream_first
 from perdure.loop.work.feed import Feeds
 from perdure.stores.ledger.protocols import Incident, Job, Lease
 
+KEPT_JOBS = days(400)
+"""Jobs that ended are kept so long: longer than any budget of repairs looks back."""
+_PRUNED_EVERY = days(30)
 _ROUND = "round"
 """The ledger's cursor with the newest round's instant."""
 
@@ -80,7 +86,7 @@ class Loop:
         self._place = place
         self._kinds = kinds
         self._sources = sources
-        self._watched = watched
+        self._watched = upstream_first(watched)
         self._views = views
         feeds = Feeds(partial(kept_rows, place.stores.lake))
         self.intake = Intake(place, feeds)
@@ -88,7 +94,7 @@ class Loop:
         self._observer = Observer(place, kinds)
         self._upkeep = Upkeep(place)
         self._drain = Drain(place.stores.capture, place.stores.lake, place.stores.ledger)
-        repairs = Repairs(place, kinds, watched)
+        repairs = Repairs(place, kinds, self._watched)
         self.durable = Durable(place.stores.ledger, [repairs.workflow], actor=place.actor)
 
     def materialise(self, now: datetime) -> int:
@@ -109,6 +115,7 @@ class Loop:
         ingested = self._ingest(views, now, lease, failures)
         drained = self._drain.run(now=now, actor=place.actor, lease=lease)
         self._upkeep.run(now, lease, failures)
+        self._prune(now, lease)
         with failures.kept():
             review(place, self._sources, now)
         self._materialiser.take_late(views)
@@ -132,8 +139,16 @@ class Loop:
         cases = Cases(self._place, self._kinds)
         return [cases.consider(asset, now, trigger) for asset, trigger in self._due(cases, now, self._all_broken(now))]
 
-    def repair(self, name: str, now: datetime, lease: Lease) -> tuple[Planned, Sequence[Job]]:
+    def repair(self, name: str, now: datetime, lease: Lease, *, reason: str = "") -> tuple[Planned, Sequence[Job]]:
         """Repair one asset because a person asks: no cool-down, budget or breaker holds it back; gates judge as ever.
+
+        Who asks is the actor of this loop's place; with four eyes somebody else must say yes to what comes of it.
+
+        Args:
+            name: of the asset.
+            now: domain time.
+            lease: held by who asks.
+            reason: why, in the words of who asks; written beside the decision and on the job.
 
         Raises:
             NotFound: no such asset.
@@ -147,7 +162,7 @@ class Loop:
         place = self._place.under(lease)
         cases = Cases(place, self._kinds)
         planned = cases.consider(asset, now, "manual")
-        cases.take_up(asset, planned, now, code=CODE)
+        cases.take_up(asset, planned, now, code=CODE, reason=reason)
         return planned, self.durable.drive(now, lease)
 
     def next_due(self) -> datetime | None:
@@ -160,7 +175,7 @@ class Loop:
         return {asset.name for asset in self._watched if broken(newest_findings(self._place, asset, now))}
 
     def _due(self, cases: Cases, now: datetime, sick: set[str]) -> list[tuple[Watched, Trigger]]:
-        """Assets whose case is to be considered, in the order of declaration, with why."""
+        """Assets whose case is to be considered, what others rest on first, with why."""
         marks, busy = cases.marks(), self._busy()
         due: list[tuple[Watched, Trigger]] = []
         for asset in self._watched:
@@ -190,6 +205,11 @@ class Loop:
                     cases.take_up(asset, planned, now, code=CODE)
                 decided.append(planned)
         return decided
+
+    def _prune(self, now: datetime, lease: Lease) -> None:
+        """Forget jobs that ended long ago; what they did stays in the audit."""
+        if fire(self._place.stores.ledger, "prune jobs", _PRUNED_EVERY, now, actor=self._place.actor, lease=lease):
+            self.durable.prune(now - KEPT_JOBS, lease)
 
     def _drive(self, place: Workplace, now: datetime, lease: Lease) -> dict[str, Job]:
         """Every due job by id. One that ended before it could clear up, here or in a killed process, leaves no trial."""
