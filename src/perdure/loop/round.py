@@ -119,7 +119,7 @@ class Loop:
         with failures.kept():
             review(place, self._sources, now)
         self._materialiser.take_late(views)
-        n_materialised = self._materialiser.run(views, now, failures=failures)
+        n_materialised = self._materialiser.run(views, now, failures=failures, lease=lease)
         observed = self._observer.run(self._watched, now, lease, failures=failures)
         opened = [*drained.opened, *report_blobs(place, now, lease)]
         known = self._open_incidents()
@@ -128,6 +128,8 @@ class Loop:
         closed = self._close(place, now, known, failures)
         decided = self._take_up(place, now, observed.broken, failures)
         jobs = {**jobs, **self._drive(place, now, lease)}
+        # A release may need other views online, and a quarantine the last good rows.
+        n_materialised += self._materialiser.run(self._views(), now, failures=failures, lease=lease)
         opened += [each for each in self._open_incidents() if each.id not in {one.id for one in (*known, *opened)}]
         failures.raise_first()
         return RoundReport(

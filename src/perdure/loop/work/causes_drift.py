@@ -123,7 +123,7 @@ def _bias(healthy: Outcomes, now: Outcomes) -> Mapping[str, float]:
 def _by_slice(recent: Recent, healthy: Outcomes, now: Outcomes) -> list[Mapping[str, Any]]:
     """Where the error rose most, among the model's slices."""
     before, after = recent.loss(healthy.y, healthy.prediction), recent.loss(now.y, now.prediction)
-    rises = []
+    rises: list[Mapping[str, Any]] = []
     for field in sorted(set(healthy.slices) & set(now.slices)):
         for value in sorted(set(now.slices[field].tolist())):
             was, is_now = healthy.slices[field] == value, now.slices[field] == value

@@ -204,7 +204,7 @@ def _touched(faults: Sequence[Fault], recent: Recent) -> Mapping[str, Any]:
 def _weight(touched: Mapping[str, Any]) -> float:
     """A small and harmless fault is noted; one that is large or costs error is the cause."""
     if touched["ratio"] >= _LARGE or touched["error_ratio"] >= _HARMFUL:
-        return round(0.9 + 0.08 * min(1.0, max(touched["ratio"], touched["error_ratio"])), 4)
+        return round(0.9 + 0.08 * min(1.0, max(float(touched["ratio"]), float(touched["error_ratio"]))), 4)
     return round(min(0.35, 0.1 + float(touched["ratio"])), 4)
 
 
