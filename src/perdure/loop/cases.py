@@ -161,7 +161,7 @@ class Cases:
             for action in remedy.propose(self._place, asset, causes, now)
         )
 
-    def take_up(self, asset: Watched, planned: Planned, now: datetime, *, code: str) -> Job | None:
+    def take_up(self, asset: Watched, planned: Planned, now: datetime, *, code: str, reason: str = "") -> Job | None:
         """Write the case down and begin the job of its plan; returns the job, if there is one to do.
 
         Args:
@@ -169,12 +169,13 @@ class Cases:
             planned: as considered at `now`.
             now: domain time.
             code: version of the workflow that will do the job.
+            reason: of a person who asks for it.
 
         Raises:
             LostLease: another worker took over; nothing was written.
         """
         situation, decision = planned.situation, planned.decision
-        with self._place.transaction(now, f"decide: {decision.choice}") as session:
+        with self._place.transaction(now, reason or f"decide: {decision.choice}") as session:
             incident = self._incident(session, asset, situation)
             situation = replace(situation, incident=incident.id if incident else "")
             self._record(session, asset, situation, decision)
@@ -198,6 +199,7 @@ class Cases:
                         "incident": situation.incident,
                         "kind": asset.kind,
                         "asked_by": self._place.actor,
+                        "reason": reason,
                     }
                 ),
             )

@@ -190,12 +190,17 @@ class _Repair:
             asked_by=self.asked_by,
             asked_at=self.steps.now,
             status="open",
-            facts={**self._facts(name), "reasons": list(self.decision.reasons), **facts},
+            facts={**self._facts(name), "reasons": self._reasons(), **facts},
         )
         answered = self.steps.ask(f"approve {name}", question)
         if answered.status != "approved":
             no = next((answer for answer in answered.answers if not answer.approves), None)
             raise _Ended("refused", f"{no.actor} said no: {no.reason}" if no else "The question was withdrawn.")
+
+    def _reasons(self) -> list[str]:
+        """Why there is a repair: in the words of the person who asked for it, if one did, and of the decision."""
+        asked = self.steps.job.input.get("reason")
+        return [*([f"{self.asked_by} asked: {asked}"] if asked else []), *self.decision.reasons]
 
     def _open_window(self) -> None:
         opens = self.steps.do(

@@ -63,9 +63,7 @@ class Applying(Opened):
         """
         why, now = reason_of(reason, "A repair by hand"), instant_of(at)
         with self.hold_lease(wait_s=wait_s) as held:
-            planned, jobs = self.loop.repair(asset, now, held.lease)
-            with self._ledger.transaction(actor=self.actor, at=now, reason=why, lease=held.lease) as session:
-                session.audit.append("loop.repair", asset, {"choice": planned.decision.choice, "reason": why})
+            planned, jobs = self.loop.repair(asset, now, held.lease, reason=why)
         return Repairing(planned, [job for job in jobs if job.subject == asset])
 
     def apply(
