@@ -57,12 +57,12 @@ class Says:
     def __init__(self, *stages: Stage, passes: bool = False, after: datetime = T0, name: str = "says") -> None:
         self.name = name
         self.stages: Sequence[Stage] = stages
-        self._passes = passes
+        self.passes = passes
         self._after = after
 
     def judge(self, place: Any, asset: Watched, trial: Trial, now: datetime) -> Verdict:
         """Its one word, from an instant on."""
-        passed = self._passes or now < self._after
+        passed = self.passes or now < self._after
         comparison = Comparison.BETTER if passed else Comparison.WORSE
         return Verdict(self.name, comparison, passed, "so it is", {"stage": trial.stage})
 
