@@ -32,8 +32,9 @@ Float1D = NDArray[np.float64]
 
 MIN_UNITS = 5
 """Stretches of time from which they, not rows, are the units of a comparison."""
-WATCH_CONFIDENCE = 0.95
-"""At least so sure before a release is taken back: a watch looks more than once."""
+LATER_CONFIDENCE = 0.99
+"""At least so sure before a trial ends or a release is taken back: later stages look more than once, at few
+hours, and the errors of neighbouring hours move together."""
 _UNITS_H = (24, 12, 6, 3, 1)
 _MOST_SLICES = 50
 _BETTER, _WORSE, _UNSURE = Comparison.BETTER, Comparison.WORSE, Comparison.NOT_ENOUGH_EVIDENCE
@@ -134,8 +135,7 @@ class PairedError:
 
     def _compared(self, pairs: Pairs, model: type[Model], trial: Trial) -> Verdict:
         later = trial.stage != "verify"
-        confidence = max(model.gate_confidence, WATCH_CONFIDENCE) if trial.stage == "watch" else model.gate_confidence
-        confidence = surely(confidence, trial.n_rivals)
+        confidence = surely(confidence_in(model, trial.stage), trial.n_rivals)
         found = difference(pairs, None, confidence)
         comparison = compared(found)
         passed = comparison is not _WORSE if later else comparison is _BETTER
@@ -150,6 +150,11 @@ class PairedError:
         }
         gain = 0.0 if found is None else -found.value
         return Verdict(self.name, comparison, passed, _told(pairs, found), evidence, gain)
+
+
+def confidence_in(model: type[Model], stage: str) -> float:
+    """How sure a comparison is in a stage of a release."""
+    return model.gate_confidence if stage == "verify" else max(model.gate_confidence, LATER_CONFIDENCE)
 
 
 def _why_unable(board: Scoreboard, version: Version) -> str:
@@ -207,7 +212,7 @@ class Slices:
             return Verdict(self.name, _UNSURE, True, "What runs cannot answer: there is nothing to compare with.")
         pairs = pairs_of(board, get_version(ledger, trial.candidate), incumbent)
         parts = [part for name in fields for part in parts_of(pairs.rows, name)]
-        confidence = surely(model.gate_confidence, len(parts))
+        confidence = surely(confidence_in(model, trial.stage), len(parts))
         found = {name: difference(pairs, chosen, confidence) for name, chosen in parts}
         return self._verdict({name: each for name, each in found.items() if each is not None}, confidence, pairs.unit)
 

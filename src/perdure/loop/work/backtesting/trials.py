@@ -15,7 +15,7 @@ from perdure.assets.model import Model
 from perdure.assets.repair import Stage
 from perdure.loop.work.backtesting.fits import Candidate
 from perdure.loop.work.backtesting.history import History, Int1D, fields_of
-from perdure.loop.work.comparing import WATCH_CONFIDENCE, Pairs, compared, difference, parts_of, surely
+from perdure.loop.work.comparing import Pairs, compared, confidence_in, difference, parts_of, surely
 
 _SLICED: tuple[Stage, ...] = ("verify", "watch")
 
@@ -41,19 +41,16 @@ def judge(history: History, pair: tuple[Candidate, Candidate], rows: Int1D, stag
     first, second = pair[0].of(rows), pair[1].of(rows)
     both = np.isfinite(first) & np.isfinite(second)
     pairs = Pairs(history.rows[rows[both]], first[both], second[both], 0, "")
-    confidence = history.model.gate_confidence
-    if stage == "watch":
-        confidence = max(confidence, WATCH_CONFIDENCE)
-    found = difference(pairs, None, surely(confidence, n_rivals))
+    found = difference(pairs, None, surely(confidence_in(history.model, stage), n_rivals))
     says = compared(found)
     passed = says is Comparison.BETTER if stage == "verify" else says is not Comparison.WORSE
     if passed and stage in _SLICED:
-        passed = _no_slice_is_worse(pairs, history.model)
+        passed = _no_slice_is_worse(pairs, history.model, stage)
     return Outcome(passed, 0.0 if found is None else -found.value)
 
 
-def _no_slice_is_worse(pairs: Pairs, model: type[Model]) -> bool:
+def _no_slice_is_worse(pairs: Pairs, model: type[Model], stage: Stage) -> bool:
     parts = [part for name in fields_of(model) for part in parts_of(pairs.rows, name)]
-    confidence = surely(model.gate_confidence, len(parts))
+    confidence = surely(confidence_in(model, stage), len(parts))
     found = [difference(pairs, chosen, confidence) for _, chosen in parts]
     return all(compared(each) is not Comparison.WORSE for each in found)
