@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
+from urllib.parse import urlsplit
 
 from perdure.core.errors import BadSettings, nearest
 
@@ -24,6 +25,7 @@ ROLES = "roles"
 """The section whose keys are the project's own."""
 _ROLE = re.compile(r"[a-z][a-z0-9_]*")
 _AUTONOMY = ("observe", "propose", "act")
+_FORMATS = ("json", "slack")
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,63 @@ class LoopSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertSettings:
+    """Who is told of incidents, and how. Without `url` nobody is."""
+
+    url: str = ""
+    """Where alerts are posted, `https://…` or `http://…`. It may be a secret itself: then give it by `PERDURE_ALERTS_URL`."""
+    format: str = "json"
+    """`json`, signed and with everything that is known; or `slack`: a text, as Slack and its like read it."""
+    secret_env: str = ""
+    """Name of the environment's variable that holds the secret to sign with: no secret stands in a file. `json` needs one. Names that begin with `PERDURE_` are settings, and cannot be taken."""
+    timeout_s: float = 5.0
+    """A try that takes longer has failed; a round waits no longer for it."""
+    min_interval_s: float = 0.0
+    """Changes of one incident within so many seconds of its last alert come together in the next one."""
+    keep_h: float = 72.0
+    """Hours after which an alert that could not be delivered is given up; what is older is not told at all."""
+
+    def __post_init__(self) -> None:
+        if self.format not in _FORMATS:
+            raise BadSettings(
+                f"alerts.format is {self.format!r}, but it must be {' or '.join(_FORMATS)}.", key="alerts.format"
+            )
+        for key in ("timeout_s", "keep_h"):
+            if not 0.0 < getattr(self, key) < float("inf"):
+                raise BadSettings(
+                    f"alerts.{key} is {getattr(self, key)!r}, but it must be above 0.", key=f"alerts.{key}"
+                )
+        if not 0.0 <= self.min_interval_s < float("inf"):
+            raise BadSettings(f"alerts.min_interval_s is {self.min_interval_s!r}, but it must be 0 or more.")
+        if self.url:
+            self._check_url()
+
+    def _check_url(self) -> None:
+        # The address is never told: that of a chat is a secret.
+        try:
+            parts = urlsplit(self.url)
+            good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and self.url.isascii()
+        except ValueError:
+            good, parts = False, None
+        if not good or parts is None or any(each.isspace() for each in self.url):
+            raise BadSettings(
+                "alerts.url is no address of HTTP.", hint="Write https://HOST/PATH, or http://….", key="alerts.url"
+            )
+        if parts.username is not None or parts.fragment:
+            raise BadSettings(
+                "alerts.url has a name, a password or a fragment in it, which are not sent.",
+                hint="Leave it out: alerts are signed.",
+                key="alerts.url",
+            )
+        if self.format == "json" and not self.secret_env:
+            raise BadSettings(
+                "alerts.url is set, but nothing says with which secret alerts are signed.",
+                hint='Write secret_env = "NAME" under [alerts], and put the secret into that environment variable.',
+                key="alerts.secret_env",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, a section a part of the system."""
 
@@ -107,6 +166,7 @@ class Settings:
     serve: ServeSettings = field(default_factory=ServeSettings)
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role → the people that have it. None declared: the project's actor has every role."""
 

@@ -25,6 +25,7 @@ from perdure.core.errors import NotReady, not_found
 from perdure.core.units import days
 from perdure.durable.engine import Durable
 from perdure.durable.schedules import fire
+from perdure.loop.alerts import Alerts
 from perdure.loop.cases import Cases, Planned, Trigger
 from perdure.loop.damage import report_blobs
 from perdure.loop.diagnose import broken
@@ -82,12 +83,14 @@ class Loop:
         sources: Sequence[Source],
         watched: Sequence[Watched],
         views: Callable[[], Sequence[OnlineView | LostView]],
+        alerts: Alerts | None = None,
     ) -> None:
         self._place = place
         self._kinds = kinds
         self._sources = sources
         self._watched = upstream_first(watched)
         self._views = views
+        self._alerts = alerts
         feeds = Feeds(partial(kept_rows, place.stores.lake))
         self.intake = Intake(place, feeds)
         self._materialiser = Materialiser(place, feeds, self.intake)
@@ -131,6 +134,9 @@ class Loop:
         # A release may need other views online, and a quarantine the last good rows.
         n_materialised += self._materialiser.run(self._views(), now, failures=failures, lease=lease)
         opened += [each for each in self._open_incidents() if each.id not in {one.id for one in (*known, *opened)}]
+        if self._alerts is not None:
+            with failures.kept():
+                self._alerts.run(place, now)
         failures.raise_first()
         return RoundReport(
             now, ingested, drained, n_materialised, observed.findings, opened, closed, decided, list(jobs.values())

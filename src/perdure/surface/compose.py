@@ -21,6 +21,7 @@ from perdure.core.settings import Settings
 from perdure.loop.protocols import Kind, Signal, Stores, Watched, Workplace
 
 if TYPE_CHECKING:
+    from perdure.loop.alerts import Alerts, Sender
     from perdure.loop.intake import LostView, OnlineView
     from perdure.loop.round import Loop
     from perdure.serve.server import Server
@@ -161,6 +162,26 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(2)}"
 
 
+def make_sender(settings: Settings) -> Sender | None:
+    """What takes alerts out; None where no address is set."""
+    if not settings.alerts.url:
+        return None
+    from perdure.surface.webhook import Webhook
+
+    return Webhook(settings.alerts, os.environ)
+
+
+def make_alerts(settings: Settings) -> Alerts | None:
+    """Who tells of incidents; None where no address is set."""
+    sender = make_sender(settings)
+    if sender is None:
+        return None
+    from perdure.loop.alerts import Alerts
+    from perdure.surface.governance.doing import doing_about
+
+    return Alerts(settings.alerts, sender, doing_about)
+
+
 def make_loop(place: Workplace, project: Project) -> Loop:
     """The control plane of a project."""
     from perdure.loop.round import Loop
@@ -171,6 +192,7 @@ def make_loop(place: Workplace, project: Project) -> Loop:
         list(project.sources.values()),
         watched_assets(project),
         online_views(place, project),
+        make_alerts(place.settings),
     )
 
 

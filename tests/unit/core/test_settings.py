@@ -35,6 +35,15 @@ def test_a_whole_number_is_good_where_seconds_are_asked() -> None:
         ("[serve]\nport = true", "serve.port in perdure.toml is True, but it must be of type int"),
         ("[serve\n", "not valid TOML"),
         ("[loop]\nautonomy = 'prpose'", "it must be observe, propose or act. Did you mean 'propose'?"),
+        ("[alerts]\nformat = 'xml'", "alerts.format is 'xml', but it must be json or slack"),
+        ("[alerts]\ntimeout_s = 0", "alerts.timeout_s is 0.0, but it must be above 0"),
+        ("[alerts]\nmin_interval_s = -1", "alerts.min_interval_s is -1.0, but it must be 0 or more"),
+        ("[alerts]\nurl = 'ftp://x/y'", "alerts.url is no address of HTTP"),
+        ("[alerts]\nurl = 'https:///y'", "alerts.url is no address of HTTP"),
+        ("[alerts]\nurl = 'http://x:99999/'", "alerts.url is no address of HTTP"),
+        ("[alerts]\nurl = 'http://x/a b'", "alerts.url is no address of HTTP"),
+        ("[alerts]\nurl = 'https://ann:pw@x/'", "has a name, a password or a fragment in it"),
+        ("[alerts]\nurl = 'https://x/'", 'Write secret_env = "NAME" under [alerts]'),
         ("[roles]\nreviewer = 'ann'", "must be a list of names. Write: reviewer = "),
         ("[roles]\nreviewer = ['']", "must be a list of names."),
         ("[roles]\nOn-Call = ['ann']", "the role 'On-Call', which is no legal name"),
@@ -71,7 +80,7 @@ def test_truth_is_spelled_as_people_do(text: str, truth: bool) -> None:
 
 def test_every_key_can_be_set_in_the_environment() -> None:
     env = {f"PERDURE_{key.replace('.', '_').upper()}": "1" for key in setting_keys()}
-    env["PERDURE_LOOP_AUTONOMY"] = "propose"
+    env |= {"PERDURE_LOOP_AUTONOMY": "propose", "PERDURE_ALERTS_URL": "http://x", "PERDURE_ALERTS_FORMAT": "slack"}
 
     found = load_settings("", env)
 
@@ -94,3 +103,10 @@ def test_who_acts_in_one_process_is_no_setting() -> None:
 def test_the_file_that_was_read_is_named() -> None:
     with pytest.raises(BadSettings, match=r"deploy/perdure\.toml has the unknown key"):
         load_settings("[serve]\nprot = 1", {}, origin="deploy/perdure.toml")
+
+
+def test_a_wrong_address_of_alerts_is_not_told_for_it_may_be_a_secret() -> None:
+    with pytest.raises(BadSettings) as caught:
+        load_settings("", {"PERDURE_ALERTS_URL": "htps://hooks.example/T0KEN"})
+
+    assert "T0KEN" not in str(caught.value) + repr(caught.value.facts)
