@@ -18,13 +18,17 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 from flights import data
-from flights.fault import VARIABLE, Fault, inject, injected_keys, n_rows_touched
+from flights.fault import VARIABLE, WEATHER, Fault, inject, injected_keys, n_rows_touched
+from flights.telling import counts, headline, report_figures
 from flights.traffic import LAST, MODEL, flights_asked, traffic
 from rich.console import Console
 
 from perdure.core.canonical import plain
 from perdure.core.clock import monotonic_s
+from perdure.loop.work.outcomes import feature_matrix, read_captures
+from perdure.loop.work.versions import get_version, plan_of
 from perdure.surface.cli import show
 from perdure.surface.cli.replay_view import ReplayView
 from perdure.surface.cli.show_comparison import comparison
@@ -34,7 +38,7 @@ from perdure.surface.repairs import Repairs, repairs
 from perdure.surface.replay import Traffic
 from perdure.surface.report import ComparisonData, write_comparison
 from perdure.surface.sdk import Perdure
-from perdure.surface.summary import Gaps, Outcome, gaps, outcome
+from perdure.surface.summary import Outcome, gaps, outcome
 
 HERE = Path(__file__).resolve().parent
 ZONE = "America/New_York"
@@ -252,22 +256,37 @@ class Story:
         }
 
     def _detected(self, start: datetime, end: datetime) -> datetime | None:
-        incidents = self.with_fault.repairs.incidents
-        opened = [each.opened for each in incidents if each.asset == "weather" and start <= each.opened <= end]
-        return min(opened, default=None)
+        """When an incident of the feed opened, or an open one was given another cause than before."""
+        done = self.with_fault.repairs
+        opened = [each.opened for each in done.incidents if each.asset == "weather" and start <= each.opened <= end]
+        told = [each for each in done.diagnoses if each.asset == "weather" and each.cause]
+        before = next((each.cause for each in reversed(told) if each.at < start), "")
+        named = [each.at for each in told if start <= each.at <= end and each.cause != before]
+        return min([*opened, *named], default=None)
 
     def _retrained_on(self, since: datetime) -> int:
         """Rows fitted from `since` on whose weather was injected, by the injector's record and nothing of the loop's."""
         shown, record = inject(data.true_weather(), self._runs.fault)
         opened, injected = self._opened[self._runs.managed.name], injected_keys(record)
         made = [version for version in opened.versions(MODEL) if version.created_at >= since]
-        origins, total = data.all_flights().select("flight_id", "origin"), 0
+        served, total = self._served_weather(opened), 0
         for dataset in sorted({str(version.lineage["dataset"]) for version in made}):
             name, _, digest = dataset.partition("@")
             rows = opened.place.stores.lake.read(f"datasets/{name}/{digest}", columns=["_key", "_as_of"])
-            asked = rows.select(flight_id="_key", as_of="_as_of").join(origins, on="flight_id")
+            asked = rows.select(flight_id="_key", as_of="_as_of").join(served, on=["flight_id", "as_of"])
             total += n_rows_touched(asked, shown, injected)
         return total
+
+    def _served_weather(self, opened: Perdure) -> pl.DataFrame:
+        """The weather that each flight was answered with from the onset on: flight_id, as_of, origin, features."""
+        stores, parts = opened.place.stores, []
+        columns = ["key", "version", "features"]
+        captures = read_captures(stores.lake, MODEL, self._runs.fault.onset, self._runs.end, columns)
+        for (version,), rows in captures.group_by("version", maintain_order=True):
+            names = [feature.name for feature in plan_of(get_version(stores.ledger, str(version))).features]
+            values = pl.DataFrame(feature_matrix(rows["features"]), schema=names, orient="row").select(WEATHER)
+            parts.append(rows.select(flight_id="key", as_of="served_at").hstack(values.fill_nan(None)))
+        return pl.concat(parts).join(data.all_flights().select("flight_id", "origin"), on="flight_id")
 
     def _quiet_weeks(self) -> dict[str, int]:
         """Weeks without any fault, and those of them in which a source's incident opened although its feed was well."""
@@ -288,7 +307,7 @@ class Story:
             self._opened[self._runs.managed.name],
             self._model,
             pairs,
-            _report_figures(summary),
+            report_figures(summary),
             data.TRAINED_AT,
             self._runs.end,
         )
@@ -299,7 +318,7 @@ class Story:
         frozen = self.with_fault.frozen
         place = self._opened[self._runs.frozen.name].place
         missing = gaps(place.stores, self._model, data.TRAINED_AT, self._runs.end)
-        for line in [*_headline(summary, self._runs.faulty), *_counts(summary, frozen, missing)]:
+        for line in [*headline(summary, self._runs.faulty), *counts(summary, frozen, missing)]:
             console.print(line, soft_wrap=True)
         written = [_short(out / name) for name in ("report.html", "summary.json", "fault.json")]
         console.print(f"written  {written[0]}\n" + "\n".join(f"         {path}" for path in written[1:]))
@@ -342,69 +361,6 @@ def _incidents(done: Repairs) -> list[dict[str, Any]]:
         }
         for each in done.incidents
     ]
-
-
-def _headline(summary: dict[str, Any], faulty: bool) -> list[str]:
-    """What it came to, in a few lines."""
-    lines = [""]
-    gained = summary["improvement_june_to_september"]
-    if gained is not None:
-        lines.append(
-            f"[bold green]{gained:.2f} times[/] less error than frozen over all flights from June to September"
-        )
-    if faulty:
-        after = summary["fault_detected_after_h"]
-        found = "was [bold red]not found[/]" if after is None else f"was found [bold]{after:g} h[/] after its first row"
-        n = summary["retrained_on_injected_rows"]
-        lines.append(f"The injected unit change {found}; {n:,} injected rows were trained on afterwards")
-    return lines
-
-
-def _counts(summary: dict[str, Any], frozen: Outcome, missing: Gaps) -> list[str]:
-    origins = ", ".join(f"{n:,} row of {origin}" for origin, n in frozen.quarantined_by_origin.items()) or "none"
-    matched = "every one equal" if not summary["skew_mismatches"] else f"{summary['skew_mismatches']:,} DIFFER"
-    weather, aircraft = missing.views["weather_now"], missing.views["aircraft"]
-    return [
-        "",
-        (
-            f"served   {summary['rows']:,} rows in {summary['requests']:,} requests, {summary['rows_captured']:,} captured, "
-            "to each deployment"
-        ),
-        (
-            f"labels   {summary['labels']:,} arrived, {summary['labels_joined']:,} joined, "
-            f"{summary['labels_orphaned']:,} without a row"
-        ),
-        f"skew     {summary['skew_checked']:,} served vectors recomputed offline, {matched}",
-        f"dirt     quarantined {origins}",
-        (
-            f"         {weather['missing'] + weather['expired']:,} rows without fresh weather, "
-            f"{missing.features['pressure_mb']:,} without a pressure,"
-        ),
-        (
-            f"         {aircraft['missing']:,} of an aircraft not in the register, "
-            f"{missing.features['dest']:,} to an airport never seen in training"
-        ),
-        f"cost     {summary['cpu_seconds']:,} CPU s, {summary['seconds']:,} s",
-    ]
-
-
-def _report_figures(summary: dict[str, Any]) -> dict[str, str]:
-    gained, after = summary["improvement_june_to_september"], summary["fault_detected_after_h"]
-    return {
-        "times less error, June to September": "–" if gained is None else f"{gained:.2f}",
-        "releases": f"{summary['releases']:,}",
-        "retrainings": f"{summary['retrains']:,}",
-        "candidates refused by a gate": f"{summary['rejected_candidates']:,}",
-        "rollbacks": f"{summary['rollbacks']:,}",
-        "decisions replayed, equal": f"{summary['decisions_equal']:,} of {summary['decisions_replayed']:,}",
-        "hours until the fault was found": "–" if after is None else f"{after:g}",
-        "injected rows trained on after that": f"{summary['retrained_on_injected_rows']:,}",
-        "false alarms of sources in quiet weeks": f"{summary['false_incidents_quiet_weeks']} of {summary['quiet_weeks']}",
-        "rows answered, each": f"{summary['rows']:,}",
-        "labels, each": f"{summary['labels']:,}",
-        "vectors recomputed, different": f"{summary['skew_mismatches']:,} of {summary['skew_checked']:,}",
-        "CPU seconds": f"{summary['cpu_seconds']:,}",
-    }
 
 
 def _short(path: Path) -> Path:

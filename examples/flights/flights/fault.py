@@ -19,6 +19,8 @@ VARIABLE = "FLIGHTS_FAULT"
 COLUMNS = ("wind_mph", "gust_mph")
 KM_H_IN_A_MPH = 1.609344
 KEY = ("origin", "observed_at")
+WEATHER = ("temperature_f", "humidity", "wind_mph", "pressure_mb")
+"""Features that are an observation's values as they are; together they tell one observation from another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +103,18 @@ def injected_keys(record: list[dict[str, Any]]) -> pl.DataFrame:
 
 
 def n_rows_touched(rows: pl.DataFrame, weather: pl.DataFrame, injected: pl.DataFrame) -> int:
-    """Rows whose newest observation, as of the row and no older than the view's three hours, is an injected one.
+    """Rows that were answered with an injected observation: of their airport, known by then, and equal in value.
+
+    Values tell it, not the time alone: once the feed is set aside, a flight of those days is answered with the last
+    good observation, and is as good to learn from as any.
 
     Args:
-        rows: `origin` and `as_of`.
+        rows: `origin`, `as_of`, and the features of `WEATHER` as they were served, float32, null where missing.
         weather: the observations as the feed showed them; each could be known an hour later.
         injected: keys of the injected ones.
     """
-    keys = injected.with_columns(injected=pl.lit(value=True))
-    seen = (
-        weather.select(KEY)
-        .join(keys, on=KEY, how="left")
-        .with_columns(known=pl.col("observed_at") + pl.duration(hours=1))
+    wrong = weather.join(injected, on=KEY, how="semi").select(
+        "origin", pl.col(WEATHER).cast(pl.Float32), known=pl.col("observed_at") + pl.duration(hours=1)
     )
-    joined = rows.sort("as_of").join_asof(
-        seen.sort("known"), left_on="as_of", right_on="known", by="origin", check_sortedness=False
-    )
-    fresh = pl.col("as_of") - pl.col("observed_at") <= pl.duration(hours=3)
-    return joined.filter(fresh & pl.col("injected")).height
+    met = rows.with_row_index("row").join(wrong, on=["origin", *WEATHER], how="inner", nulls_equal=True)
+    return met.filter(pl.col("known") <= pl.col("as_of"))["row"].n_unique()

@@ -17,7 +17,7 @@ from perdure.assets.version import CHAMPION, PointerMove
 from perdure.core.canonical import canonical_json
 from perdure.loop.decide import decide
 from perdure.loop.situation import situation_from, to_bytes
-from perdure.stores.ledger.protocols import Incident, Job, Ledger, LedgerSession
+from perdure.stores.ledger.protocols import AuditEntry, Incident, Job, Ledger, LedgerSession
 from perdure.surface.governance.entries import entries
 from perdure.surface.words import words
 
@@ -63,6 +63,15 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What the loop took for the leading cause of an asset's ill health at one instant."""
+
+    asset: str
+    cause: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Repairs:
     """Everything that the loop did in a ledger's time."""
 
@@ -75,6 +84,8 @@ class Repairs:
     n_decisions: int = 0
     n_equal: int = 0
     """Decisions that come out the same, byte for byte, from their recorded situations."""
+    diagnoses: Sequence[Diagnosis] = ()
+    """One a decision, in order of time."""
 
     @property
     def n_rollbacks(self) -> int:
@@ -96,14 +107,15 @@ def repairs(ledger: Ledger, assets: Sequence[str]) -> Repairs:
         moves = [move for asset in assets for move in session.pointers.history(asset)]
         made = {version.id: version.created_at for asset in assets for version in session.registry.list_versions(asset)}
     trials = [(entry.facts, trial) for entry in told if entry.action == _VERIFIED for trial in entry.facts["trials"]]
-    equal = [_equal(entry.facts) for entry in told if entry.action == _DECIDED]
+    decided = [entry for entry in told if entry.action == _DECIDED]
     return Repairs(
         incidents=[_told(each) for each in sorted(incidents, key=lambda each: (each.opened_at, each.asset, each.kind))],
         releases=_releases(moves, trials, {incident.id: incident for incident in incidents}),
         n_retrains=sum(_fitted(job, made) for job in jobs),
         n_rejected=len({_trial_of(facts, trial) for facts, trial in trials if _refused(facts, trial)}),
-        n_decisions=len(equal),
-        n_equal=sum(equal),
+        n_decisions=len(decided),
+        n_equal=sum(_equal(entry.facts) for entry in decided),
+        diagnoses=[_diagnosis(entry) for entry in decided],
     )
 
 
@@ -113,6 +125,11 @@ def _equal(facts: Mapping[str, Any]) -> bool:
     except msgspec.ValidationError:
         return False
     return to_bytes(again) == canonical_json(facts["decision"])
+
+
+def _diagnosis(entry: AuditEntry) -> Diagnosis:
+    causes = entry.facts["situation"].get("causes") or [{"name": ""}]
+    return Diagnosis(entry.subject, str(causes[0]["name"]), entry.at)
 
 
 def _told(incident: Incident) -> Told:

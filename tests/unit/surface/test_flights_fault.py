@@ -52,18 +52,25 @@ def test_a_fault_survives_its_way_through_the_environment(fault: ModuleType) -> 
     assert fault.Fault.from_json(made.as_json()) == made
 
 
-def test_a_row_touches_the_fault_when_its_newest_known_observation_is_injected(
+def test_a_row_meets_the_fault_when_it_was_answered_with_an_injected_observation(
     fault: ModuleType, weather: pl.DataFrame
 ) -> None:
-    shown, record = fault.inject(weather, fault.Fault(ONSET))
-    injected = fault.injected_keys(record)
+    """Of the same hours, one answered with a good observation of before is as good as any."""
+    hours = pl.col("observed_at").dt.epoch("s") // 3600
+    told = weather.with_columns(temperature_f=(hours % 90).cast(pl.Float64), humidity=50.0, pressure_mb=None)
+    told = told.with_columns(pl.col("pressure_mb").cast(pl.Float64))
+    shown, record = fault.inject(told, fault.Fault(ONSET))
+    injected, hour = fault.injected_keys(record), timedelta(hours=1)
 
-    def touched(*at: datetime) -> int:
-        rows = pl.DataFrame({"origin": ["JFK"] * len(at), "as_of": list(at)})
-        return int(fault.n_rows_touched(rows, shown, injected))
+    def met(observed: datetime, as_of: datetime, origin: str = "JFK") -> int:
+        row = shown.filter((pl.col("observed_at") == observed) & (pl.col("origin") == origin))
+        values = row.select("origin", pl.col(fault.WEATHER).cast(pl.Float32)).with_columns(
+            as_of=pl.lit(as_of).cast(pl.Datetime("us", "UTC"))
+        )
+        return int(fault.n_rows_touched(values, shown, injected))
 
-    hour, minute = timedelta(hours=1), timedelta(minutes=1)
-    assert touched(ONSET + hour - minute) == 0, "the first wrong row is known an hour after it"
-    assert touched(ONSET + hour, ONSET + 5 * hour) == 2
-    assert touched(ONSET + timedelta(days=14) + minute) == 1, "the last wrong row is still the newest"
-    assert touched(ONSET + timedelta(days=14) + hour) == 0
+    assert met(ONSET, ONSET + hour) == 1
+    assert met(ONSET, ONSET + hour - timedelta(minutes=1)) == 0, "it could not be known yet"
+    assert met(ONSET - hour, ONSET + 5 * hour) == 0, "the last good observation"
+    last = ONSET + timedelta(days=14)
+    assert (met(last - hour, last + hour), met(last, last + hour)) == (1, 0)

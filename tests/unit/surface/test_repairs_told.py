@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from perdure.assets.health import Cause
 from perdure.assets.policy import Policy
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.canonical import plain
@@ -15,8 +16,9 @@ from perdure.loop.decide import decide
 from perdure.loop.situation import Past, Rules, Situation
 from perdure.stores.ledger.protocols import Job, LedgerSession
 from perdure.stores.ledger.sqlite import SqliteLedger
-from perdure.surface.repairs import Repairs, doing, repairs
+from perdure.surface.repairs import Diagnosis, Repairs, doing, repairs
 
+WORSE = Cause("concept_drift", 0.9, {}, "It is worse.")
 AT = datetime(2025, 1, 1, tzinfo=UTC)
 OLD, GOOD, BAD = ("m@000000000000", "m@111111111111", "m@222222222222")
 
@@ -31,7 +33,9 @@ def _trial(candidate: str, *, passed: bool) -> dict[str, Any]:
 
 
 def _decision(session: LedgerSession, *, changed: bool) -> None:
-    situation = Situation("m", "model", "2025-01-02T00:00:00Z", "manual", Rules.of(Policy.act(), "act"), Past())
+    situation = Situation(
+        "m", "model", "2025-01-02T00:00:00Z", "manual", Rules.of(Policy.act(), "act"), Past(), causes=(WORSE,)
+    )
     decision: dict[str, Any] = plain(decide(situation))
     if changed:
         decision["reasons"] = ["another reason"]
@@ -81,6 +85,7 @@ def test_counts_come_from_the_records(ledger: SqliteLedger) -> None:
     assert found.n_rejected == 1, "what fails in its watch was released: that is a rollback"
     assert found.n_rollbacks == 1
     assert (found.n_decisions, found.n_equal) == (2, 1), "the second decision was changed"
+    assert found.diagnoses == [Diagnosis("m", "concept_drift", AT)] * 2
 
 
 def test_an_incident_is_told_without_its_id(ledger: SqliteLedger) -> None:
@@ -94,7 +99,7 @@ def test_an_incident_is_told_without_its_id(ledger: SqliteLedger) -> None:
 
 
 def test_nothing_done_is_nothing_told(tmp_path: Path) -> None:
-    assert repairs(SqliteLedger(tmp_path / "ledger.db", project="p"), ["m"]) == Repairs([], [])
+    assert repairs(SqliteLedger(tmp_path / "ledger.db", project="p"), ["m"]) == Repairs([], [], diagnoses=[])
 
 
 def test_what_the_loop_is_doing_is_its_open_repair_with_its_cause(ledger: SqliteLedger) -> None:
