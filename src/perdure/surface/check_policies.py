@@ -6,11 +6,13 @@ it is declared with: labels, objectives, the project's roles, the pace of its lo
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
+from perdure.core.errors import MissingExtra
 from perdure.core.units import duration_text
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ _SEES_A_BAD_FEED = ("freshness", "profile")
 
 
 def model_policy(model: type[Model]) -> Said:
-    """A model's policy against its objectives, its labels and its fit."""
+    """A model's policy against its objectives, its labels and its fit; its gates against what is installed."""
     policy = model.policy
     if policy.trigger == "evidence" and not model.healthy:
         yield "error", "acts on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
@@ -43,6 +45,9 @@ def model_policy(model: type[Model]) -> Said:
             "trains on from a checkpoint, but fit takes no warm_start.",
             "Write: def fit(self, data, warm_start=None)",
         )
+    if model.fair and importlib.util.find_spec("fairlearn") is None:
+        lacks = MissingExtra("fairness", needed_for="Comparing groups")
+        yield "warning", f"declares `fair`, and no repair of it can be judged here. {lacks.message}", lacks.hint
 
 
 def source_policy(source: Source) -> Said:

@@ -1,17 +1,27 @@
-"""Declared assets as canonical data: what the ledger registers and hashes, so that a change is seen."""
+"""Declared assets as canonical data: what the ledger registers and hashes, so that a change is seen.
+
+Called by `apply` and by `check --ci`. Records are described field by field as they are declared, so a
+field that is added to a policy, an objective, a source or a model is a part of the definition at once.
+What differs between two machines is none: no folder of a file is written down, only its name.
+"""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+from perdure.assets.core_schema import code_digest
 from perdure.assets.fields import contract_definition
-from perdure.assets.model import Model
+from perdure.assets.model import Label, Model
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.project import Project
-from perdure.assets.source import Source
+from perdure.assets.source import CallableReader, Reader, Source
 from perdure.core.canonical import plain
-from perdure.core.units import duration_text
+from perdure.core.units import Rate, duration_text
 
 
 def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
@@ -29,61 +39,85 @@ def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def source_definition(source: Source) -> dict[str, Any]:
-    """A source as canonical data; what its reader is, not what it reads."""
-    delay = source.available_at
+    """A source as canonical data; how its reader reads, not what it finds there."""
     return {
-        "name": source.name,
+        **described(source, leave_out=("contract", "read", "healthy", "policy")),
         "contract": source.contract.__name__,
-        "event_at": source.event_at,
-        "available_at": delay if isinstance(delay, str) else duration_text(delay),
-        "key": list(source.key),
-        "every": duration_text(source.every),
-        "owner": source.owner,
+        "read": reader_definition(source.read),
         "healthy": [objective_definition(objective) for objective in source.healthy],
+        "policy": policy_definition(source.policy),
     }
+
+
+def reader_definition(read: Reader | object) -> dict[str, Any]:
+    """A reader as canonical data: the name of its file without the folder, or the code of its function."""
+    if isinstance(read, CallableReader):
+        function = read.function
+        name = getattr(function, "__qualname__", type(function).__qualname__)
+        return {"kind": "function", "name": name, "code": code_digest(function)}
+    return {"kind": type(read).__name__, **described(read)}
 
 
 def model_definition(model: type[Model]) -> dict[str, Any]:
     """A model's declaration as canonical data, without what training adds."""
-    return {
-        "name": model.name,
-        "purpose": model.purpose,
-        "owner": model.owner,
-        "task": model.task,
+    own: dict[str, Any] = {
         "contract": model.contract.__name__,
         "features": [view.version for view in model.features],
         "rows": model.rows.name,
-        "label": {
-            "source": model.label.source.name,
-            "column": model.label.column,
-            "key": model.label.key,
-            "known_at": model.label.known_at,
-            "delay": duration_text(model.label.delay),
-        },
-        "params": plain(dict(model.params)),
-        "seed": model.seed,
+        "label": label_definition(model.label),
         "healthy": [objective_definition(objective) for objective in model.healthy],
         "policy": policy_definition(model.policy),
     }
+    declared = [name for name in Model.__annotations__ if name not in own]
+    return {**{name: _told(getattr(model, name)) for name in declared}, **own, "code": _code(model)}
+
+
+def _code(model: type[Model]) -> dict[str, str]:
+    """Digest of the source of each method of the model and of the classes it builds on, up to `Model`."""
+    classes = model.__mro__[: model.__mro__.index(Model)]
+    methods = {name for cls in classes for name, value in vars(cls).items() if not name.startswith("__")
+               and callable(getattr(value, "__func__", value)) and not isinstance(value, type)}  # fmt: skip
+    return {name: code_digest(getattr(model, name)) for name in sorted(methods)}
+
+
+def label_definition(label: Label) -> dict[str, Any]:
+    """A label as canonical data."""
+    return {**described(label, leave_out=("source",)), "source": label.source.name}
 
 
 def objective_definition(objective: Objective) -> dict[str, Any]:
-    """An objective as canonical data."""
-    return {
-        "objective": objective.text(),
-        "confidence": objective.confidence,
-        "stakeholder": objective.stakeholder,
-    }
+    """An objective as canonical data: in words, and each part of it."""
+    own = described(objective, leave_out=("spec",))
+    return {"objective": objective.text(), **described(objective.spec), **own}
 
 
 def policy_definition(policy: Policy) -> dict[str, Any]:
-    """A policy as canonical data."""
-    return {
-        "autonomy": policy.autonomy,
-        "trigger": policy.trigger,
-        "training": policy.training,
-        "retrains": f"{policy.retrains.times} per {duration_text(policy.retrains.per)}",
-        "every": duration_text(policy.every) if policy.every else None,
-        "approve_by": policy.approve_by,
-        "watch": duration_text(policy.watch),
-    }
+    """A policy as canonical data, every field of it."""
+    return described(policy)
+
+
+def described(record: Any, *, leave_out: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Each field of a dataclass as canonical data, durations and rates as text.
+
+    >>> from perdure.assets.policy import Ramp
+    >>> described(Ramp())
+    {'shadow': '12h', 'canary': '12h', 'share': 0.2}
+    """
+    names = [field.name for field in dataclasses.fields(record) if field.name not in leave_out]
+    return {name: _told(getattr(record, name)) for name in names}
+
+
+def _told(value: Any) -> Any:
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, Rate):
+        return f"{value.times} per {duration_text(value.per)}"
+    if isinstance(value, Path):
+        return value.name
+    if isinstance(value, Mapping):
+        return {str(key): _told(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_told(each) for each in value]
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return described(value)
+    return plain(value)

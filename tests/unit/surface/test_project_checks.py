@@ -275,3 +275,13 @@ def test_a_class_of_a_project_made_by_hand_is_placed_by_its_source() -> None:
         far: Annotated[float, AfterValidator(abs)]
 
     assert told("judged one by one", contract=Checked).where.startswith("test_project_checks.py:")
+
+
+def test_groups_that_nothing_installed_can_compare_are_a_warning_with_the_command(monkeypatch: Any) -> None:
+    fair = model(fair=["trip_id"])
+    assert check_project(project(model=fair), SIGNALS) == []
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+
+    note = told("declares `fair`", model=fair)
+    assert (note.level, note.hint) == ("warning", "Run: pip install 'perdure[fairness]'")
