@@ -24,6 +24,7 @@ from perdure.surface.compose import open_ledger, open_place
 from perdure.testing.toy import TOY, Gauge, level, toy_kind, watch
 
 T0 = datetime(2025, 1, 1, tzinfo=UTC)
+AT_ONCE = Ramp(shadow=hours(0), canary=hours(0))
 FAST = Ramp(shadow=hours(12), canary=hours(12), share=0.2)
 
 
@@ -103,9 +104,17 @@ def kind_with(*, gates: Sequence[Any] = (), remedies: Sequence[Any] = (), causes
 class Plant:
     """The stores in a folder, and a loop over what is watched."""
 
-    def __init__(self, folder: Path, assets: Sequence[Watched], kind: Kind | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        assets: Sequence[Watched],
+        kind: Kind | None = None,
+        *,
+        actor: str = "ann",
+        **settings: Any,
+    ) -> None:
         self.settings = Settings(**settings)
-        self.place = open_place(folder, self.settings, "ann", open_ledger(folder, self.settings))
+        self.place = open_place(folder, self.settings, actor, open_ledger(folder, self.settings))
         self.loop = Loop(self.place, {TOY: kind or toy_kind()}, [], assets, list)
 
     def release(self, asset: str, offset: float = 0.0, at: datetime = T0) -> str:

@@ -10,9 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from gauges import T0, Plant, Proposes, Says, boiler, gauge, kind_with, watched, wild
+from gauges import AT_ONCE, T0, Plant, Proposes, Says, boiler, gauge, kind_with, watched, wild
 
-from perdure.assets.policy import Hours, Policy, Ramp
+from perdure.assets.policy import Hours, Policy
 from perdure.assets.version import CHAMPION, SHADOW
 from perdure.core.errors import DeclarationError
 from perdure.core.settings import LoopSettings
@@ -21,7 +21,6 @@ from perdure.loop.pausing import pause, resume
 from perdure.testing.toy import level, watch
 
 pytestmark = pytest.mark.scenario
-AT_ONCE = Ramp(hours(0), hours(0))
 NEVER = timedelta(0)
 
 

@@ -160,8 +160,9 @@ class Loop:
 
         Raises:
             NotFound: no such asset.
-            NotReady: a repair of it is on its way.
+            NotReady: a repair of it is on its way, or a round at a later instant has been.
         """
+        self._newest_round(now)
         asset = next((each for each in self._watched if each.name == name), None)
         if asset is None:
             raise not_found("asset", name, [each.name for each in self._watched])
@@ -171,7 +172,7 @@ class Loop:
         cases = Cases(place, self._kinds)
         planned = cases.consider(asset, now, "manual")
         cases.take_up(asset, planned, now, code=CODE, reason=reason)
-        return planned, self.durable.drive(now, lease)
+        return planned, self.durable.drive(now, lease, subject=name)
 
     def next_due(self) -> datetime | None:
         """Domain time from which a job goes on that waits for it, such as a stage of a release; None without one."""
@@ -258,9 +259,14 @@ class Loop:
 
     def _begin(self, now: datetime, lease: Lease) -> None:
         """Record the round's instant, unless a later one was recorded before."""
-        ledger = self._place.stores.ledger
-        with ledger.read() as session:
-            newest = session.cursors.get(_ROUND)
+        newest, ledger = self._newest_round(now), self._place.stores.ledger
+        if newest is None or now > parse_at(newest):
+            with ledger.transaction(actor=self._place.actor, at=now, reason="begin round", lease=lease) as session:
+                session.cursors.put(_ROUND, iso(now))
+
+    def _newest_round(self, now: datetime) -> str | None:
+        with self._place.stores.ledger.read() as session:
+            newest: str | None = session.cursors.get(_ROUND)
         if newest is not None and now < parse_at(newest):
             ahead_s = (parse_at(newest) - now).total_seconds()
             raise NotReady(
@@ -268,9 +274,7 @@ class Loop:
                 hint="Give a later instant, or mend the clock; a replay of the past needs stores of its own.",
                 delay_s=ahead_s,
             )
-        if newest is None or now > parse_at(newest):
-            with ledger.transaction(actor=self._place.actor, at=now, reason="begin round", lease=lease) as session:
-                session.cursors.put(_ROUND, iso(now))
+        return newest
 
     def _ingest(
         self, views: Sequence[OnlineView | LostView], now: datetime, lease: Lease, failures: Failures
