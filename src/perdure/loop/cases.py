@@ -104,9 +104,13 @@ class Cases:
             return False
         if mark["at"] == iso(now):
             return True
-        if mark["broken"] != _broken_names(newest_findings(self._place, asset, now)):
+        # What comes and goes among the broken objectives of one incident is no news; another one is.
+        sick = {finding.objective for finding in broken(newest_findings(self._place, asset, now))}
+        if not sick <= set(mark["broken"]):
             return False
         with self._place.stores.ledger.read() as session:
+            if not mark["upstream"] and find_incident(session, asset.name) is None:
+                return False
             known = {"upstream": list(_upstream(session, asset)), "paused": paused(session, asset.name, now)}
         if {**known, "rules": _rules_digest(self._rules(asset))} != {
             name: mark.get(name) for name in (*known, "rules")
@@ -235,7 +239,7 @@ class Cases:
             "at": situation.now,
             "choice": decision.choice,
             "again_at": decision.again_at,
-            "broken": _names(situation.symptoms),
+            "broken": sorted({each.objective for each in situation.symptoms if each.state == "broken"}),
             "upstream": list(situation.upstream),
             "paused": situation.paused,
             "rules": _rules_digest(situation.rules),
@@ -243,14 +247,6 @@ class Cases:
         if situation.trigger == "schedule":
             mark["scheduled_at"] = situation.now
         session.cursors.put(name, mark)
-
-
-def _names(symptoms: Sequence[Symptom]) -> str:
-    return content_hash(sorted({symptom.objective for symptom in symptoms if symptom.state == "broken"}))[:12]
-
-
-def _broken_names(findings: Sequence[Any]) -> str:
-    return content_hash(sorted({finding.objective for finding in broken(findings)}))[:12]
 
 
 def _rules_digest(rules: Rules) -> str:

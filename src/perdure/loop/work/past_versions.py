@@ -34,7 +34,7 @@ from perdure.loop.work.versions import find_champion, get_version
 
 BEST = 3
 """Past versions that compete: more would only ask for more proof of each."""
-MOST = 200
+MOST = 80
 """The newest versions that are looked at, beside every champion of before: so that a repair's cost stays bounded."""
 _COST_S = 0.05
 """Of loading one version and scoring the newest rows."""

@@ -39,7 +39,7 @@ def plan_of(version: Version) -> FeaturePlan:
     return _plan(canonical_json(version.definition))
 
 
-@lru_cache(maxsize=32)
+@lru_cache(maxsize=256)
 def _plan(definition: bytes) -> FeaturePlan:
     return FeaturePlan.from_definition(msgspec.json.decode(definition))
 
