@@ -16,6 +16,7 @@ from perdure.engines.performance import delay_summary, measure
 from perdure.engines.training.dataset import LABEL, LABEL_KNOWN_AT
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import field_of_row, read_outcomes
+from perdure.loop.work.rows import kept
 
 DECIDED_AT = 0.5
 """A classification's prediction is the probability of label 1; from here on it counts as 1."""
@@ -37,7 +38,14 @@ class ErrorSignal:
         label = asset.declaration.label
         end = now - label.delay
         start = end - spec.over
-        joined = read_outcomes(place.stores.lake, asset.name, label, (start, end), now)
+        # Every error objective of a window looks at the same outcomes.
+        joined = kept(
+            place,
+            asset.declaration,
+            now,
+            ("outcomes", start, end),
+            lambda: read_outcomes(place.stores.lake, asset.name, label, (start, end), now),
+        )
         if joined.frame.is_empty():
             return []
         served = joined.frame
