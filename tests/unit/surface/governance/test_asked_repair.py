@@ -35,7 +35,7 @@ class Gauges(Perdure):
         return Loop(self.place, {TOY: toy_kind()}, [], [asset], list)
 
 
-def killed(*_given):
+def killed(*_given, **_options):
     raise KeyboardInterrupt
 
 
