@@ -207,9 +207,9 @@ class _Deciding:
         return tuple(weighed)
 
 
-def _rank(action: Action) -> tuple[float, str, str]:
+def _rank(action: Action) -> tuple[float, str, str, str]:
     """The cheaper first; of equals by name, so that the order in which they were proposed changes nothing."""
-    return action.cost_s, action.key, action.text
+    return action.cost_s, action.key, action.effect, action.text
 
 
 def _words(name: str) -> str:
