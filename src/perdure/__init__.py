@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from perdure.assets.policy import Hours, Policy, Ramp
     from perdure.assets.project import Project
     from perdure.assets.source import Source, csv, parquet
+    from perdure.core.signature import verify_signature
     from perdure.core.units import Rate, days, hours, minutes, per_day, per_month, per_week, weeks
     from perdure.surface.examples import run_demo
     from perdure.surface.sdk import Perdure, init_project, open_project
@@ -75,6 +76,7 @@ _HOME = {
     "per_week": "perdure.core.units",
     "rmse": "perdure.assets.objective",
     "skew": "perdure.assets.objective",
+    "verify_signature": "perdure.core.signature",
     "violations_ratio": "perdure.assets.objective",
     "volume": "perdure.assets.objective",
     "weeks": "perdure.core.units",
@@ -118,6 +120,7 @@ __all__ = [
     "rmse",
     "run_demo",
     "skew",
+    "verify_signature",
     "violations_ratio",
     "volume",
     "weeks",

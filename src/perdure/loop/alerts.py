@@ -159,6 +159,7 @@ class Alerts:
         sequence = place.stores.ledger.sequence()
         if self._idle and sequence == self._read_to:
             return
+        self._idle = False
         outbox = self._collect(place, now, sequence)
         until = monotonic_s() + self._settings.timeout_s
         for _ in range(_AT_MOST):

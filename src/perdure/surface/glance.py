@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from perdure.loop.protocols import LEASE
+from perdure.surface.alerting import problem_of
 from perdure.surface.compose import watched_assets
 from perdure.surface.governance.doing import doing_about
 from perdure.surface.health import health_of
@@ -28,6 +29,7 @@ def glance(place: Workplace, project: Project, now: datetime) -> Status:
         doing = {incident.id: doing_about(session, incident) for incident in incidents}
         pauses = {asset.name: paused(session, asset.name, now) for asset in assets}
         approvals = session.approvals.list(open_only=True)
+        alerts = problem_of(place.settings.alerts, session)
     return Status(
         project=place.project,
         at=now,
@@ -48,4 +50,5 @@ def glance(place: Workplace, project: Project, now: datetime) -> Status:
         doing={incident: told for incident, told in doing.items() if told},
         paused={asset: why for asset, why in pauses.items() if why},
         approvals=approvals,
+        alerts=alerts,
     )

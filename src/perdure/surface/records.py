@@ -87,6 +87,8 @@ class Status:
     """Asset → why a person paused it, and until when."""
     approvals: Sequence[Approval] = ()
     """Questions that wait for a person."""
+    alerts: str = ""
+    """What is wrong with the delivery of alerts; empty when nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

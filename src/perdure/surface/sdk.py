@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from perdure.core.settings import ACTOR, load_settings
+from perdure.surface.alerting import Alerting
 from perdure.surface.applying import Applying
 from perdure.surface.backtest import Backtesting
+from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
 from perdure.surface.opened import Opened, When, instant_of
 from perdure.surface.records import RunRow, Status
@@ -77,7 +79,7 @@ def init_project(
     return open_project(folder)
 
 
-class Perdure(Applying, Governing, Backtesting, Opened):
+class Perdure(Applying, Governing, Alerting, Backtesting, Reviewing, Opened):
     """One project with its stores.
 
     Make one by `open_project`; in a notebook by `Perdure(folder, project=Project.of("rides", Minutes))`.

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import DeclarationError, PerdureError, StoreError
-from perdure.surface.cli import backtesting, govern, printing, show, show_health, show_story
+from perdure.surface.cli import alerting, backtesting, govern, printing, show, show_ci, show_health, show_story
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Port, Reason, opened
 from perdure.surface.cli.usage import Command, Group, mistake
 
@@ -66,9 +66,28 @@ def init(
 
 
 @app.command(cls=Command, rich_help_panel="Declare")
-def check(project: Folder = HERE, json: Json = False) -> None:
+def check(
+    project: Folder = HERE,
+    ci: Annotated[bool, typer.Option("--ci", help="Review a pull request: compare with a base, in Markdown.")] = False,
+    base: Annotated[
+        Path | None, typer.Option("--base", metavar="FOLDER|LEDGER", help="Another checkout, or a ledger.")
+    ] = None,
+    allow: Annotated[
+        str | None, typer.Option("--allow", metavar="RISK,…", help="Risks that are accepted.", show_default=False)
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write the Markdown there.")] = None,
+    json: Json = False,
+) -> None:
     """Load every declaration and tell what is wrong or doubtful, with file, line and what to write."""
     found = opened(project)
+    if ci:
+        review = found.review(base, allow=(allow or "").split(","))
+        show_ci.review(review, out, as_json=json)
+        raise typer.Exit(review.exit_code)
+    if base is not None or allow is not None or out is not None:
+        raise DeclarationError(
+            "--base, --allow and --out go with --ci.", hint="Write: perdure check --ci --base FOLDER"
+        )
     notes = found.check()
     show.notes(found.project, notes, as_json=json)
     if any(note.level == "error" for note in notes):
@@ -202,6 +221,7 @@ for panel, commands in govern.COMMANDS.items():
     for command in commands:
         app.command(cls=Command, rich_help_panel=panel)(command)
 app.command(cls=Command, rich_help_panel="Train")(backtesting.backtest)
+app.command(cls=Command, rich_help_panel="Explain")(alerting.alerts)
 
 
 @ledger.command(cls=Command)

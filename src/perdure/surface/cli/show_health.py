@@ -198,7 +198,7 @@ def status(found: Status, *, as_json: bool) -> None:
     for asset in found.assets:
         _asset(asset)
     _quarantine(found.quarantined)
-    if found.incidents or found.approvals or found.paused:
+    if found.incidents or found.approvals or found.paused or found.alerts:
         put("")
     _incidents(found.incidents, "open", indent=0, doing=found.doing)
     for name, why in found.paused.items():
@@ -206,6 +206,8 @@ def status(found: Status, *, as_json: bool) -> None:
     for each in found.approvals:
         told = f"{each.asset}, since {instant(each.asked_at)}: {each.text}, by a {each.role}  ({each.id})"
         put(hanging(Text("asked", "yellow"), Text(told)))
+    if found.alerts:
+        put(hanging(Text("alerts", "bold red"), Text(found.alerts)))
     return None
 
 
