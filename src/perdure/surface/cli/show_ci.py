@@ -1,0 +1,31 @@
+"""How `check --ci` looks: Markdown, or JSON; with --out the verdict alone."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+
+from perdure.surface.ci.markdown import review_markdown, verdict
+from perdure.surface.cli.printing import hanging, print_json, put
+
+if TYPE_CHECKING:
+    from perdure.surface.ci.records import Review
+
+_STYLE = {"fine": "green", "wrong": "bold red", "refused": "yellow"}
+
+
+def review(found: Review, out: Path | None, *, as_json: bool) -> None:
+    """What a pull request does, printed or written."""
+    if out is not None:
+        out.write_text(review_markdown(found), "utf-8")
+    if as_json:
+        return print_json({**asdict(found), "verdict": found.verdict, "refused": found.refused})
+    if out is None:
+        return put(Text(review_markdown(found)))
+    put(hanging(Text(f"{found.verdict:8}", _STYLE[found.verdict]), Text(verdict(found))))
+    put(*(hanging(Text(f"  {each.risk}", "dim" if each.allowed else "yellow"), Text(f"{each.asset} {each.text}"))
+          for each in found.risks))  # fmt: skip
+    return None
