@@ -74,7 +74,7 @@ class Cases:
     def schedule_due(self, asset: Watched, now: datetime, marks: Mapping[str, Any]) -> bool:
         """Whether the policy's schedule calls for a repair; `marks` are the cursors of decisions."""
         policy = asset.policy
-        if policy.every is None or policy.trigger == "manual":
+        if policy.every is None or policy.trigger == "manual" or self._rules(asset).autonomy == "observe":
             return False
         mark = marks.get(_CURSOR + asset.name, {}).get("scheduled_at")
         return mark is not None and now - parse_at(mark) >= policy.every
