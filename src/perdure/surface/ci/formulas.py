@@ -12,6 +12,7 @@ _INFIX: Mapping[str, str] = {
     "eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "and": "&", "or": "|",
 }  # fmt: skip
 _ATOMS = frozenset({"field", "const"})
+_SIGNED = frozenset({"neg", "not"})
 
 
 def formula(expr: Mapping[str, Any]) -> str:
@@ -29,9 +30,9 @@ def formula(expr: Mapping[str, Any]) -> str:
 
 
 def _inner(expr: Mapping[str, Any]) -> str:
-    """In parentheses where it is two things with a sign between them."""
+    """In parentheses where a sign beside it could be read as a part of it."""
     text = formula(expr)
-    return f"({text})" if expr["op"] in _INFIX else text
+    return f"({text})" if expr["op"] in _INFIX or expr["op"] in _SIGNED else text
 
 
 def _call(expr: Mapping[str, Any], args: list[Mapping[str, Any]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,8 +25,11 @@ def review(found: Review, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         return print_json({**asdict(found), "verdict": found.verdict, "refused": found.refused})
     if out is None:
-        return put(Text(review_markdown(found)))
-    put(hanging(Text(f"{found.verdict:8}", _STYLE[found.verdict]), Text(verdict(found))))
+        sys.stdout.write(review_markdown(found))  # as it is: a line that wraps is another table
+        sys.stdout.flush()
+        return None
+    told = verdict(found).replace("`", "").replace("**", "")
+    put(hanging(Text(f"{found.verdict:7}", _STYLE[found.verdict]), Text(told)))
     put(*(hanging(Text(f"  {each.risk}", "dim" if each.allowed else "yellow"), Text(f"{each.asset} {each.text}"))
           for each in found.risks))  # fmt: skip
     return None
