@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from perdure.surface.words import counted, instant, number, words
@@ -35,9 +36,7 @@ def chapters(story: Story) -> list[Chapter]:
     told = [
         Chapter("seen", [_symptom(each) for each in story.symptoms]),
         Chapter("causes", list(_causes(story))),
-        Chapter(
-            "decided", [line for each in story.decisions for line in decision_lines(each.facts["decision"], each.at)]
-        ),
+        Chapter("decided", list(_decided(story))),
         Chapter("proved", [line for each in story.verdicts for line in _verdict_lines(each.facts)]),
         Chapter("asked", [line for each in story.approvals for line in approval_lines(each)]),
         Chapter("moved", [_move(each) for each in story.moves]),
@@ -67,6 +66,19 @@ def markdown(story: Story) -> str:
         parts += [f"- **{line.lead}** {line.text}" if line.lead else f"  - {line.text}" for line in chapter.lines]
         parts.append("")
     return "\n".join(parts)
+
+
+def _decided(story: Story) -> Iterator[Line]:
+    """Every decision; those that choose again what the one before chose, for the same reasons, are counted."""
+    for _, run in groupby(story.decisions, key=lambda each: _chosen(each.facts["decision"])):
+        same = list(run)
+        yield from decision_lines(same[0].facts["decision"], same[0].at)
+        if len(same) > 1:
+            yield Line("", f"the same {counted(len(same) - 1, 'time')} more, the last at {instant(same[-1].at)}")
+
+
+def _chosen(decision: Mapping[str, Any]) -> tuple[Any, ...]:
+    return decision["choice"], decision["reasons"], decision["actions"]
 
 
 def decision_lines(decision: Mapping[str, Any], at: Any) -> Iterator[Line]:
