@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -396,6 +397,19 @@ def test_an_asset_that_is_not_declared_any_more_ends_its_job_its_trial_and_its_i
     assert "is not declared any more" in job.error
     [incident] = less.incidents()
     assert incident.closing == "boiler is not declared any more."
+
+
+def test_a_trial_is_ended_for_a_job_whose_worker_was_killed_before_it_could(tmp_path):
+    """The job's failure was written, and the process died."""
+    plant = Plant(tmp_path, [watched(boiler(3))])
+    first = plant.release("boiler")
+    plant.run(0, 3)
+    [job] = plant.jobs()
+    with plant.place.stores.ledger.transaction(actor="ann", at=T0 + days(3), reason="fails") as session:
+        session.jobs.put(replace(job, status="failed", error="why", ended_at=T0 + days(3)))
+    assert SHADOW in plant.pointers()
+    plant.tick(3.25)
+    assert plant.pointers() == {CHAMPION: first}
 
 
 def test_a_trial_that_a_person_set_up_is_left_alone(tmp_path):
