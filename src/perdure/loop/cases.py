@@ -26,6 +26,7 @@ from perdure.loop.incidents import find_incident, note, open_incident
 from perdure.loop.observe import newest_findings
 from perdure.loop.pausing import paused
 from perdure.loop.protocols import Kind, Watched, Workplace
+from perdure.loop.release import find_champion
 from perdure.loop.situation import Decision, Option, Past, Rules, Situation, Symptom, to_bytes
 from perdure.stores.ledger.protocols import Incident, Job, LedgerSession
 
@@ -77,7 +78,11 @@ class Cases:
         if policy.every is None or policy.trigger == "manual" or self._rules(asset).autonomy == "observe":
             return False
         mark = marks.get(_CURSOR + asset.name, {}).get("scheduled_at")
-        return mark is not None and now - parse_at(mark) >= policy.every
+        if mark is None or now - parse_at(mark) < policy.every:
+            return False
+        # The first release is a person's: before it there is nothing to compete with.
+        with self._place.stores.ledger.read() as session:
+            return find_champion(session, asset.name) is not None
 
     def marks(self) -> Mapping[str, Any]:
         """What was last decided of each asset: one read a round."""

@@ -89,9 +89,13 @@ def _good_again(place: Workplace, source: Source, kept: QuarantinedRange, now: d
         return None
     rows = _rows_since(place, newest, kept.start, now)
     backwards = rows.sort(AVAILABLE_AT, descending=True, maintain_order=True)
-    off_profile = [name for name, each in newest.judged(rows).items() if each.sure]
+    judged = newest.judged(rows)
+    off_profile = wrong = [name for name, each in judged.items() if each.sure]
+    if not off_profile and not rows["_bad"].any():
+        # Bad rows that lie before the range are past by now, and make those inside look less strange.
+        off_profile = list(judged)
     looks = {name: newest.looks(name) for name in off_profile}
-    strange, usual = off_rows(looks, backwards, off_profile)
+    strange, usual = off_rows(looks, backwards, off_profile, wrong)
     off = strange | backwards["_bad"].to_numpy()
     n_good = onset(off, usual)
     if n_good is None or n_good < SETTLE_ROWS:

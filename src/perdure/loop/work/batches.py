@@ -123,6 +123,8 @@ class OffProfileSignal:
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
         """One reading; without a value while the past or the window is too small; none before the first row.
 
+        While a range is open only a wrong look has a value: that the feed is right is for `quarantine.review` to say.
+
         A lower bound above zero is only given where no healthy past explains the values. `facts["columns"]` has each
         column's share, `facts["worst"]` the one that is read, `facts["since"]` where its bad stretch begins.
         """
@@ -131,6 +133,9 @@ class OffProfileSignal:
             return []
         judged = newest.judged(confidence=spec.confidence)
         worst = max(judged.values(), key=lambda each: (each.sure, each.low, each.share), default=None)
+        if worst is not None and not worst.sure and read_ranges(place.stores.ledger, asset.name).open is not None:
+            # Rows are set aside: a look that sees nothing strange, as in a storm, does not say that the feed is right.
+            worst = None
         facts: dict[str, Any] = {"columns": {name: _facts(each) for name, each in sorted(judged.items())}}
         if worst is not None:
             facts |= {"worst": worst.column, "since": iso(newest.window[AVAILABLE_AT][worst.first])}
@@ -164,7 +169,7 @@ def _facts(each: ColumnNovelty) -> dict[str, Any]:
 
 
 def off_rows(
-    past: Mapping[str, Sequence[NDArray[Any]]], rows: pl.DataFrame, columns: Sequence[str]
+    past: Mapping[str, Sequence[NDArray[Any]]], rows: pl.DataFrame, columns: Sequence[str], wrong: Sequence[str] = ()
 ) -> tuple[NDArray[np.bool_], float]:
     """Which rows have a strange value in any of the columns, shape (n,), and the share of the past that had.
 
@@ -172,6 +177,8 @@ def off_rows(
         past: healthy values by column and look.
         rows: what is asked about.
         columns: of them those that count.
+        wrong: columns that were found wrong: there any new value counts, also one past what the past had often. In
+            a storm nearly all wind in km/h lies there, and would be taken for right.
     """
     off, n_bursts, n_past = np.zeros(rows.height, dtype=np.bool_), 0, 1
     for name in columns:
@@ -181,7 +188,7 @@ def off_rows(
             continue
         values = column_values(rows[name])
         present = np.array([value is not None and value == value for value in values])  # noqa: PLR0124 - NaN
-        off[present] |= known.strange(values[present])
+        off[present] |= known.new(values[present]) if name in wrong else known.strange(values[present])
         n_bursts += sum(past_bursts(looks, known))
         n_past = max(n_past, known.n)
     return off, n_bursts / n_past
