@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from perdure.assets.version import Version
 from perdure.core.clock import from_us, iso
 from perdure.core.ids import Digest
 from perdure.loop.protocols import Workplace
@@ -104,16 +105,22 @@ def _damage_text(damages: Sequence[Damage]) -> str:
     return f"{facts['n']} stretches of captured events ({facts['n_bytes']} bytes) cannot be read: {'; '.join(parts)}."
 
 
-def report_blobs(place: Workplace, now: datetime, lease: Lease) -> list[Incident]:
+def report_blobs(place: Workplace, now: datetime, lease: Lease, seen: dict[str, Version]) -> list[Incident]:
     """Open an incident for each asset with a pointer to a version whose blobs are not all there; close what is whole.
 
     Returns the incidents that were opened. Cost: one look at the file system a blob; the ledger is
     written only when something changed.
 
+    Args:
+        place: where to look.
+        now: domain time.
+        lease: held by who looks.
+        seen: versions that pointers named when it was last called, by id; kept up to date here. They never change.
+
     Raises:
         LostLease: another worker took over.
     """
-    missing = _missing_blobs(place)
+    missing = _missing_blobs(place, seen)
     with place.stores.ledger.read() as session:
         known = {each.asset: each for each in session.incidents.list(open_only=True) if each.kind == BLOB_MISSING}
     if known.keys() == missing.keys():
@@ -127,11 +134,13 @@ def report_blobs(place: Workplace, now: datetime, lease: Lease) -> list[Incident
         ]
 
 
-def _missing_blobs(place: Workplace) -> dict[str, list[Mapping[str, str]]]:
+def _missing_blobs(place: Workplace, seen: dict[str, Version]) -> dict[str, list[Mapping[str, str]]]:
     """What is missing of the versions that a pointer names, by asset."""
     with place.stores.ledger.read() as session:
-        pointers = session.pointers.list()
-        versions = {name: session.registry.get_version(name) for name in {pointer.version for pointer in pointers}}
+        names = {pointer.version for pointer in session.pointers.list()}
+        versions = {name: seen[name] if name in seen else session.registry.get_version(name) for name in names}
+    seen.clear()
+    seen.update(versions)
     missing: dict[str, list[Mapping[str, str]]] = {}
     for name, version in sorted(versions.items()):
         for role, digest in sorted(version.artifacts.items()):

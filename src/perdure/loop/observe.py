@@ -20,7 +20,7 @@ from perdure.core.errors import BadObjective, nearest
 from perdure.core.units import hours
 from perdure.loop.failures import Failures
 from perdure.loop.protocols import Kind, Signal, Watched, Workplace
-from perdure.stores.ledger.protocols import Lease, LedgerSession
+from perdure.stores.ledger.protocols import Lease
 
 _PREFIX = "observed/"
 _STALE = 2
@@ -83,7 +83,7 @@ class Observer:
             with self._place.stores.ledger.transaction(
                 actor=self._place.actor, at=now, reason="observe", lease=lease
             ) as writing:
-                _put_all(writing, changed)
+                writing.cursors.put_all(changed)
         if failures is None:
             kept.raise_first()
         return observed
@@ -160,8 +160,3 @@ def _worst(findings: Sequence[Finding]) -> State:
     if State.BROKEN in states:
         return State.BROKEN
     return State.HEALTHY if states == {State.HEALTHY} else State.UNSURE
-
-
-def _put_all(session: LedgerSession, cursors: Mapping[str, Any]) -> None:
-    for name, value in cursors.items():
-        session.cursors.put(name, value)

@@ -20,6 +20,7 @@ from functools import partial
 
 from perdure.assets.health import Finding, State
 from perdure.assets.source import Source
+from perdure.assets.version import Version
 from perdure.core.clock import iso, parse_at
 from perdure.core.errors import NotReady, not_found
 from perdure.core.units import days
@@ -95,6 +96,7 @@ class Loop:
         self.intake = Intake(place, feeds)
         self._materialiser = Materialiser(place, feeds, self.intake)
         self._observer = Observer(place, kinds)
+        self._pointed: dict[str, Version] = {}
         self._upkeep = Upkeep(place)
         self._drain = Drain(place.stores.capture, place.stores.lake, place.stores.ledger)
         repairs = Repairs(place, kinds, self._watched)
@@ -124,7 +126,7 @@ class Loop:
         self._materialiser.take_late(views)
         n_materialised = self._materialiser.run(views, now, failures=failures, lease=lease)
         observed = self._observer.run(self._watched, now, lease, failures=failures)
-        opened = [*drained.opened, *report_blobs(place, now, lease)]
+        opened = [*drained.opened, *report_blobs(place, now, lease, self._pointed)]
         known = self._open_incidents()
         # What is on its way goes on first: an asset whose repair ends now may be considered at once.
         jobs = self._drive(place, now, lease)

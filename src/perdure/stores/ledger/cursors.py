@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from perdure.core.clock import to_us
 from perdure.stores.ledger.chain import json_text
 from perdure.stores.ledger.schema import cursors
 from perdure.stores.ledger.scope import Scope
+
+_NAMES_A_QUERY = 500
+"""SQLite takes 999 parameters in its older builds."""
 
 
 class SqlCursors:
@@ -29,15 +33,35 @@ class SqlCursors:
 
     def put(self, name: str, value: Any) -> None:
         """Keep a JSON-compatible value."""
+        self.put_all({name: value})
+
+    def put_all(self, values: Mapping[str, Any]) -> None:
+        """Keep JSON-compatible values by name. Cost: two statements, however many they are, beside a look for known names."""
         author = self._scope.writing()
-        row = {"value": json_text(value), "at_us": to_us(author.at), "actor": author.actor}
-        here = (cursors.c.project == self._scope.project, cursors.c.name == name)
-        if self._scope.connection.execute(cursors.update().where(*here), row).rowcount == 0:
-            key = {"project": self._scope.project, "name": name}
-            self._scope.connection.execute(cursors.insert(), {**key, **row})
+        written = {"at_us": to_us(author.at), "actor": author.actor}
+        rows = [{"name": name, "value": json_text(value), **written} for name, value in values.items()]
+        known = self._known(list(values))
+        changed = [{**row, "known": row["name"]} for row in rows if row["name"] in known]
+        new = [{"project": self._scope.project, **row} for row in rows if row["name"] not in known]
+        if changed:
+            here = (cursors.c.project == self._scope.project, cursors.c.name == bindparam("known"))
+            self._scope.connection.execute(cursors.update().where(*here), changed)
+        if new:
+            self._scope.connection.execute(cursors.insert(), new)
+
+    def _known(self, names: Sequence[str]) -> set[str]:
+        found: set[str] = set()
+        for first in range(0, len(names), _NAMES_A_QUERY):
+            some = names[first : first + _NAMES_A_QUERY]
+            query = select(cursors.c.name).where(cursors.c.project == self._scope.project, cursors.c.name.in_(some))
+            found.update(self._scope.connection.scalars(query))
+        return found
 
     def list(self, prefix: str) -> dict[str, Any]:
         """Values by name, of the names that begin with `prefix`."""
         query = select(cursors.c.name, cursors.c.value).where(cursors.c.project == self._scope.project)
+        if prefix:
+            # A range of the primary key: there may be as many cursors as assets.
+            query = query.where(cursors.c.name >= prefix, cursors.c.name < prefix[:-1] + chr(ord(prefix[-1]) + 1))
         rows = self._scope.connection.execute(query.order_by(cursors.c.name))
-        return {row.name: json.loads(row.value) for row in rows if row.name.startswith(prefix)}
+        return {row.name: json.loads(row.value) for row in rows}

@@ -288,6 +288,22 @@ class CursorsConformance(LedgerFixture):
             assert session.cursors.get("drain/other") is None
         assert ledger.sequence() == 0
 
+    def test_many_cursors_are_put_at_once(self, ledger: Ledger) -> None:
+        """Known ones are overwritten, new ones added, all others left; also more than a statement takes."""
+        many = {f"observed/{number}": number for number in range(1200)}
+        with ledger.transaction(actor="ann", at=AT) as session:
+            session.cursors.put("observed/1", "old")
+            session.cursors.put("other", 1)
+            session.cursors.put_all({"observed/1": "new", "observed/2": [2]})
+            session.cursors.put_all({})
+        with ledger.read() as session:
+            assert session.cursors.list("observed/") == {"observed/1": "new", "observed/2": [2]}
+        with ledger.transaction(actor="ann", at=AT) as session:
+            session.cursors.put_all(many)
+        with ledger.read() as session:
+            assert session.cursors.list("observed/") == many
+            assert session.cursors.get("other") == 1
+
     def test_cursors_are_listed_by_prefix(self, ledger: Ledger) -> None:
         """The prefix is text, not a pattern."""
         with ledger.transaction(actor="drain", at=AT) as session:
