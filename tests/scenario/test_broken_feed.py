@@ -14,6 +14,8 @@ import polars as pl
 import pytest
 
 from perdure.assets.health import State
+from perdure.assets.policy import Policy
+from perdure.assets.project import Project
 from perdure.core.clock import parse_at, to_us
 from perdure.core.units import hours
 from perdure.loop.quarantine import (
@@ -26,6 +28,8 @@ from perdure.loop.quarantine import (
     usable_rows,
 )
 from perdure.loop.work.ranges import read_ranges
+from perdure.surface.sdk import Perdure
+from perdure.testing.world import World
 
 _PROGRAM = Path(__file__).parent / "feeding.py"
 
@@ -270,3 +274,25 @@ def test_instants_of_a_range_survive_the_ledger(found: Path, tmp_path: Path) -> 
     opened = open_range(rounds.place, "sky", at(BAD), reason="by hand", at=at(BAD + 1), evidence={"n": 3})
     assert quarantined(rounds.place.stores.ledger, "sky") == (opened,)
     assert isinstance(opened.start, datetime)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_an_incident_lasts_as_long_as_rows_are_set_aside_and_both_end(tmp_path: Path, seed: int) -> None:
+    """Dry hours tell nothing of a unit, and the first bad rows were missed: neither ends it early, nor keeps it open."""
+    world = World(seed=seed, n_days=40, per_day=5, feed_policy=Policy.act(), profiled=True)
+    bad = pl.col("seen_at").is_between(at(24), at(27), closed="left")
+    world.sky = world.sky.with_columns(rain_mm=pl.when(bad).then(pl.col("rain_mm") / 2.54).otherwise("rain_mm"))
+    declared = world.project()
+    project = Project(declared.name, declared.contracts, declared.sources, declared.views)
+    perdure = Perdure(tmp_path, feeding.SETTINGS, project=project)
+    for day in [23.0, *(24 + half / 2 for half in range(14))]:
+        perdure.tick(at=at(day))
+        [kept] = quarantined(perdure.place.stores.ledger, "sky") or [None]
+        with perdure.place.stores.ledger.read() as session:
+            incidents = session.incidents.list()
+        if kept is not None and kept.closed_at is None:
+            assert [each.closed_at for each in incidents] == [None]
+    assert kept is not None
+    assert at(26) < kept.end <= kept.closed_at <= at(29)
+    [incident] = incidents
+    assert kept.closed_at <= incident.closed_at <= at(30)

@@ -36,7 +36,7 @@ from perdure.loop.incidents import LOOP, recovered
 from perdure.loop.intake import Ingested, Intake, LostView, Materialiser, OnlineView, kept_rows
 from perdure.loop.observe import Observer, broken_since, newest_findings
 from perdure.loop.protocols import Kind, Watched, Workplace
-from perdure.loop.quarantine import review
+from perdure.loop.quarantine import quarantined, review
 from perdure.loop.release import abandoned_trials, champion_since, end_trial
 from perdure.loop.repair import CODE, Repairs
 from perdure.loop.upkeep import Upkeep
@@ -252,6 +252,8 @@ class Loop:
             return f"{incident.asset} is not declared any more."
         if not asset.healthy:
             return f"No objective of {incident.asset} is declared any more."
+        if any(each.end is None for each in quarantined(place.stores.ledger, asset.name)):
+            return None  # what it brought is still set aside
         findings = newest_findings(place, asset, now)
         with place.stores.ledger.read() as session:
             moved_at = champion_since(session, asset.name)

@@ -6,7 +6,7 @@ and open its project with real stores in a folder of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -18,7 +18,8 @@ from pydantic import Field
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView, feature_view
 from perdure.assets.model import Label, Model, TrainingData
-from perdure.assets.objective import drift, freshness_h, latency_ms, mae, skew, violations_ratio, volume
+from perdure.assets.objective import drift, freshness_h, latency_ms, mae, off_profile, skew, violations_ratio, volume
+from perdure.assets.policy import Policy
 from perdure.assets.project import Project
 from perdure.assets.source import Source
 from perdure.core.units import days, hours
@@ -57,13 +58,18 @@ class World:
     """The rows of a world; change the frames before `project` to plant what a test needs.
 
     `change_at` (days from the start) is when rain begins to cost four times as much: the relation
-    moves, the inputs do not.
+    moves, the inputs do not. By default the loop only looks; `policy` and `feed_policy` let it act on the
+    model and on the weather feed, whose batches are compared with their past where `profiled`.
     """
 
     seed: int = 0
     n_days: int = 40
     per_day: int = 60
     change_at: float | None = None
+    policy: Policy = field(default_factory=Policy.observe)
+    feed_policy: Policy = field(default_factory=Policy.observe)
+    profiled: bool = False
+    recent: Sequence[timedelta] = Model.recent
     orders: pl.DataFrame = field(init=False)
     arrivals: pl.DataFrame = field(init=False)
     sky: pl.DataFrame = field(init=False)
@@ -128,10 +134,13 @@ class World:
                 freshness_h(over=days(1)) <= 6,
                 volume(over=days(1)) >= 40,
                 violations_ratio(over=days(1)) <= 0.05,
+                *([off_profile(over=days(1), reference=days(60)) <= 0.05] if self.profiled else []),
             ],
+            policy=self.feed_policy,
         )
         views = [_sky_now(sky), _order]
         model = _model(orders, arrivals, views)
+        model.policy, model.recent = self.policy, self.recent
         return Project(
             "world",
             {contract.__name__: contract for contract in (Delivery, Arrival, Sky)},
