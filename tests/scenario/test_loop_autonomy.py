@@ -195,6 +195,7 @@ def test_a_schedule_repairs_once_a_period_whether_anything_is_broken_or_not(tmp_
     silent = watched(gauge(lambda day: 20.0, "engine", n_days=0), trigger="schedule", every=days(4))
     plant = Plant(tmp_path, [asset, silent])
     plant.release("boiler")
+    plant.release("engine")
     plant.run(0, 13)
     assert repaired_on(plant) == [4.0, 8.0, 12.0]
     assert plant.decisions("engine") == [(4.0, "wait"), (8.0, "wait"), (12.0, "wait")]
@@ -227,10 +228,20 @@ def test_a_schedule_runs_on_over_restarts_and_fires_once_for_the_time_that_nobod
     def new():
         return Plant(tmp_path, [watched(boiler(30), every=days(2), cool_down=hours(0))])
 
+    new().release("boiler")
     new().run(0, 1)
     new().run(1.5, 3)
     new().run(9, 10.5)
     assert repaired_on(new()) == [2.0, 9.0]
+
+
+def test_a_schedule_waits_for_the_first_release_which_is_a_persons(tmp_path):
+    plant = Plant(tmp_path, [watched(boiler(30), every=days(2), cool_down=hours(0))])
+    plant.run(0, 5)
+    assert plant.decisions() == []
+    plant.release("boiler", at=T0 + days(5))
+    plant.run(5.5, 6)
+    assert repaired_on(plant) == [5.5]
 
 
 def test_a_yes_that_comes_when_the_champion_was_changed_releases_nothing(tmp_path):

@@ -15,7 +15,7 @@ from perdure.assets.policy import Ramp
 from perdure.assets.repair import Trial
 from perdure.assets.version import CHALLENGER, CHAMPION, SHADOW, Pointer, Version
 from perdure.core.canonical import canonical_json
-from perdure.core.errors import DeclarationError, NotFound, Refused
+from perdure.core.errors import DeclarationError, LostLease, NotFound, Refused
 from perdure.core.units import days, hours
 from perdure.loop.decide import decide
 from perdure.loop.release import roll_back
@@ -252,6 +252,7 @@ def test_a_watch_ends_without_a_way_back_when_a_person_went_there_before(tmp_pat
 def test_recorded_decisions_are_made_again_byte_for_byte(tmp_path):
     plant = Plant(tmp_path, [watched(boiler(3)), watched(boiler(5, name="kettle"), rests_on=["boiler"], every=days(2))])
     plant.release("boiler")
+    plant.release("kettle")
     plant.run(0, 12)
     decided = plant.entries("loop.decide")
     assert len(decided) >= 4
@@ -267,6 +268,58 @@ def test_a_kind_without_a_gate_proves_nothing_and_releases_nothing(tmp_path):
     plant.run(0, 5)
     assert plant.pointers() == {CHAMPION: first}
     assert plant.outcomes() == ["rejected"]
+
+
+@pytest.mark.parametrize(
+    ("stage", "moved", "keeps_first"),
+    [
+        ("verify", [], True),
+        ("shadow", ["shadow", "end of trial"], True),
+        ("canary", ["shadow", "canary", "end of trial"], True),
+        ("watch", ["shadow", "canary", "all"], False),
+    ],
+)
+def test_a_fault_in_a_gate_fails_the_repair_in_order_and_leaves_no_trial(tmp_path, stage, moved, keeps_first):
+    """What it has been compared with all the way stays champion when only its watch cannot be kept."""
+
+    class Faulty(Says):
+        def judge(self, place, asset, trial, now):
+            raise ZeroDivisionError("a fault in a recipe")
+
+    plant = Plant(tmp_path, [watched(boiler(3), cool_down=days(30))], kind_with(gates=[Faulty(stage)]))
+    first = plant.release("boiler")
+    plant.run(0, 7)
+    [job] = plant.jobs()
+    assert (job.status, job.output["outcome"]) == ("done", "failed")
+    assert "a fault in a recipe" in job.output["why"]
+    assert [name for name, _ in plant.stages()] == moved
+    assert plant.pointers().keys() == {CHAMPION}
+    assert (plant.champion() == first) is keeps_first
+
+
+def test_a_round_whose_lease_is_lost_in_a_recipe_changes_no_pointer_and_the_next_worker_goes_on(tmp_path):
+    """Another worker takes the lease while the first one's gate judges."""
+
+    class Stolen(Says):
+        rival = None
+
+        def judge(self, place, asset, trial, now):
+            if self.rival is None:
+                place.stores.leases.release(place.lease)
+                self.rival = place.stores.leases.acquire("loop", "rival", 30.0)
+            return super().judge(place, asset, trial, now)
+
+    stolen = Stolen("verify", passes=True)
+    plant = Plant(tmp_path, [watched(boiler(3))], kind_with(gates=[stolen]))
+    first = plant.release("boiler")
+    plant.run(0, 2.5)
+    with pytest.raises(LostLease):
+        plant.tick(3)
+    assert plant.pointers() == {CHAMPION: first}
+    plant.place.stores.leases.release(stolen.rival)
+    plant.run(3, 7)
+    assert plant.outcomes() == ["released"]
+    assert len(plant.jobs()) == 1
 
 
 def test_trials_know_how_many_compete(tmp_path):

@@ -16,7 +16,7 @@ from typing import Any
 from perdure.assets.health import Finding, State
 from perdure.assets.objective import Objective, SignalSpec
 from perdure.core.clock import iso, parse_at
-from perdure.core.errors import BadObjective, nearest
+from perdure.core.errors import BadObjective, nearest, not_found
 from perdure.core.units import hours
 from perdure.loop.failures import Failures
 from perdure.loop.protocols import Kind, Signal, Watched, Workplace
@@ -107,6 +107,8 @@ class Observer:
         return [objective.judge(reading) for reading in readings]
 
     def _signal(self, asset: Watched, spec: SignalSpec) -> Signal:
+        if asset.kind not in self._kinds:
+            raise not_found("kind", asset.kind, self._kinds)
         signals = self._kinds[asset.kind].signals
         if spec.signal not in signals:
             near = nearest(spec.signal, signals)
@@ -119,7 +121,8 @@ class Observer:
 
 def newest_findings(place: Workplace, asset: Watched, now: datetime) -> list[Finding]:
     """The newest finding of every objective and slice, in the order of declaration; stale ones are left out."""
-    latest = place.stores.readings.latest(asset.name)
+    longest = max((cadence(objective.spec) for objective in asset.healthy), default=timedelta(0))
+    latest = place.stores.readings.list(asset.name, since=now - _STALE * longest)
     found: list[Finding] = []
     for objective in asset.healthy:
         readings = [reading for reading in latest if objective.measured_by(reading) and reading.at <= now]

@@ -11,7 +11,7 @@ from perdure.assets.health import State
 from perdure.assets.objective import SignalSpec
 from perdure.assets.repair import Trial
 from perdure.assets.version import Pointer
-from perdure.core.errors import BadObjective, LostLease
+from perdure.core.errors import BadObjective, LostLease, NotFound
 from perdure.core.units import days, hours
 from perdure.loop.observe import Observer
 from perdure.testing.toy import TOY, Gauge, level, toy_kind, watch
@@ -154,6 +154,13 @@ def test_an_unknown_signal_is_told_with_the_nearest(observer):
 def test_a_signal_without_any_likeness_is_told_with_the_known_ones(observer):
     with pytest.raises(BadObjective, match="Known: level"):
         observer.run([watch(GAUGE, SignalSpec("mae", days(1)) <= 1.0)], T0)
+
+
+def test_an_asset_of_a_kind_that_nobody_registered_stops_no_other(observer, place):
+    ghost = replace(watch(Gauge("valve", HOURLY), level(over=days(1)) <= 30.0), kind="ghost")
+    with pytest.raises(NotFound, match=r"kind.*'ghost'"):
+        observer.run([ghost, watch(GAUGE, level(over=days(1)) <= 30.0)], T0)
+    assert len(place.stores.readings.list("boiler")) == 1
 
 
 def test_one_objective_that_cannot_be_measured_stops_no_other_and_stays_due(observer, place):

@@ -39,11 +39,8 @@ _INDEX = "CREATE INDEX IF NOT EXISTS readings_by_at ON readings (project, asset,
 _COLUMNS = "asset, signal, slice, version, window_start_us, window_end_us, at_us, value, low, high, n, unit, facts"
 _PUT = f"INSERT OR REPLACE INTO readings (project, actor, {_COLUMNS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants only
 _ORDER = "at_us {0}, asset {0}, signal {0}, slice {0}, version {0}, window_start_us {0}"
-_LIST = f"""
-SELECT {_COLUMNS} FROM readings
-WHERE project = ? AND (?2 IS NULL OR asset = ?2) AND (?3 IS NULL OR signal = ?3) AND at_us >= ?4
-ORDER BY {_ORDER.format("DESC")} LIMIT ?5
-"""  # noqa: S608 - constants only
+_LIST = f"SELECT {_COLUMNS} FROM readings WHERE project = :project"  # noqa: S608 - constants only
+_NEWEST = f" AND at_us >= :since ORDER BY {_ORDER.format('DESC')} LIMIT :limit"
 _LATEST = f"""
 SELECT {_COLUMNS} FROM (
     SELECT *, rank() OVER (PARTITION BY signal, slice, window_end_us - window_start_us ORDER BY at_us DESC) AS age
@@ -111,8 +108,11 @@ class SqliteReadings:
     ) -> list[Reading]:
         """The newest `limit` readings taken at or after `since`, oldest first."""
         since_us = _FIRST_US if since is None else to_us(since)
+        given = {"project": self._project, "asset": asset, "signal": signal, "since": since_us, "limit": limit}
+        # Said only where it is given: `asset = ? OR ? IS NULL` would read every asset's readings.
+        wanted = [f" AND {name} = :{name}" for name in ("asset", "signal") if given[name] is not None]
         with self._driver() as connection:
-            rows = connection.execute(_LIST, (self._project, asset, signal, since_us, limit)).fetchall()
+            rows = connection.execute(_LIST + "".join(wanted) + _NEWEST, given).fetchall()
         return [_reading(row) for row in reversed(rows)]
 
 
