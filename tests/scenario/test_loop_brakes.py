@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from perdure.core.errors import DeclarationError
 from perdure.core.settings import LoopSettings
 from perdure.core.units import Rate, days, hours
 from perdure.loop.pausing import pause, resume
+from perdure.stores.ledger.protocols import Job
 from perdure.testing.toy import level, watch
 
 pytestmark = pytest.mark.scenario
@@ -319,112 +319,3 @@ def test_a_roll_back_does_not_close_the_incident_by_what_the_other_version_showe
     plant.run(0, 8)
     [incident] = plant.incidents()
     assert incident.closed_at is None
-
-
-# Others
-
-
-def test_an_asset_that_cannot_be_diagnosed_stops_no_other(tmp_path):
-    class Fails:
-        name = "fails"
-
-        def weigh(self, place, asset, findings, now):
-            if asset.name == "boiler":
-                raise ZeroDivisionError("a fault in a recipe")
-
-    kind = kind_with(causes=[Fails()])
-    kind = type(kind)(kind.name, kind.signals, kind.causes[:1], kind.remedies, kind.gates)
-    both = [watched(boiler(3)), watched(boiler(3, name="engine"))]
-    plant = Plant(tmp_path, both, kind)
-    plant.run(0, 2.5)
-    with pytest.raises(ZeroDivisionError, match="a fault in a recipe"):
-        plant.tick(3)
-    assert (choices(plant), choices(plant, "engine")) == ([], ["ask"])
-
-
-def test_a_cause_that_cannot_be_weighed_is_left_out_while_another_can(tmp_path):
-    class Fails:
-        name = "fails"
-
-        def weigh(self, place, asset, findings, now):
-            raise ZeroDivisionError
-
-    plant = Plant(tmp_path, [watched(boiler(3))], kind_with(causes=[Fails()]))
-    plant.run(0, 3)
-    assert choices(plant) == ["repair"]
-
-
-def test_an_action_that_fails_leaves_the_others_to_compete(tmp_path):
-    class Fails(Proposes):
-        def repair(self, place, asset, action, step, now):
-            raise DeclarationError("It cannot be done.")
-
-    plant = Plant(tmp_path, [watched(boiler(3))], kind_with(remedies=[Fails("other", effect="candidate")]))
-    plant.release("boiler")
-    plant.run(0, 7)
-    assert plant.outcomes() == ["released"]
-
-
-def test_a_remedy_that_is_renamed_while_its_job_waits_fails_alone(tmp_path):
-    """The job's plan names it; the next code does not know it."""
-    plan = [watched(boiler(3, gains=(1.0,)))]
-    old = kind_with(remedies=[Proposes("other", effect="candidate")])
-    plant = Plant(tmp_path, plan, old)
-    plant.release("boiler")
-    plant.run(0, 2.5)
-    asset = plan[0]
-    from perdure.loop.cases import Cases
-    from perdure.loop.repair import CODE
-
-    cases = Cases(plant.place, {"toy": old})
-    now = T0 + days(3)
-    plant.loop._observer.run(plan, now)
-    cases.take_up(asset, cases.consider(asset, now, "evidence"), now, code=CODE)
-    again = Plant(tmp_path, plan)
-    again.run(3, 7)
-    assert again.outcomes() == ["released"]
-
-
-def test_an_asset_that_is_not_declared_any_more_ends_its_job_its_trial_and_its_incident(tmp_path):
-    plant = Plant(tmp_path, [watched(boiler(3)), watched(boiler(30, name="engine"))])
-    first = plant.release("boiler")
-    plant.run(0, 3)
-    assert SHADOW in plant.pointers()
-    less = Plant(tmp_path, [watched(boiler(30, name="engine"))])
-    less.run(3.5, 4.5)
-    [job] = less.jobs()
-    assert (job.status, less.pointers()) == ("failed", {CHAMPION: first})
-    assert "is not declared any more" in job.error
-    [incident] = less.incidents()
-    assert incident.closing == "boiler is not declared any more."
-
-
-def test_a_trial_is_ended_for_a_job_whose_worker_was_killed_before_it_could(tmp_path):
-    """The job's failure was written, and the process died."""
-    plant = Plant(tmp_path, [watched(boiler(3))])
-    first = plant.release("boiler")
-    plant.run(0, 3)
-    [job] = plant.jobs()
-    with plant.place.stores.ledger.transaction(actor="ann", at=T0 + days(3), reason="fails") as session:
-        session.jobs.put(replace(job, status="failed", error="why", ended_at=T0 + days(3)))
-    assert SHADOW in plant.pointers()
-    plant.tick(3.25)
-    assert plant.pointers() == {CHAMPION: first}
-
-
-def test_a_trial_that_a_person_set_up_is_left_alone(tmp_path):
-    from perdure.assets.version import Pointer
-
-    plant = Plant(tmp_path, [watched(boiler(30))])
-    first = plant.release("boiler")
-    with plant.place.stores.ledger.transaction(actor="ann", at=T0, reason="by hand") as session:
-        session.pointers.set([Pointer("boiler", SHADOW, first)])
-    plant.run(0, 2)
-    assert plant.pointers() == {CHAMPION: first, SHADOW: first}
-
-
-def test_options_that_are_proposed_twice_are_done_once(tmp_path):
-    plant = Plant(tmp_path, [watched(boiler(3, gains=(1.0, 1.0)))])
-    plant.release("boiler")
-    plant.run(0, 7)
-    assert plant.outcomes() == ["released"]

@@ -37,7 +37,8 @@ DECIDED = "loop.decide"
 _CURSOR = "decided/"
 _FRUITLESS = ("rejected", "refused", "rolled_back", "failed")
 """Outcomes of repairs that open the breaker."""
-_ALL = 1_000_000
+_NEWEST = 50
+"""Jobs that are read first; more where they do not reach back far enough."""
 _REVIEW = days(7)
 """A case in which nothing may be done is diagnosed again after so long, or when something else breaks."""
 
@@ -272,14 +273,14 @@ def _upstream(session: LedgerSession, asset: Watched) -> tuple[str, ...]:
 
 def _past(session: LedgerSession, asset: Watched, incident: Incident | None, now: datetime) -> Past:
     """What earlier jobs came to, the newest first until one bore fruit."""
-    jobs = [job for job in session.jobs.list(subject=asset.name, limit=_ALL) if job.workflow == REPAIR]
-    making = [job for job in jobs if _has(job, "candidate") or _has(job, "known")]
     since = now - max(asset.policy.retrains.per, asset.policy.cool_down, timedelta(0))
+    jobs = _repairs(session, asset.name, since)
+    making = [job for job in jobs if _has(job, "candidate") or _has(job, "known")]
     fruitless: list[Job] = []
     for job in jobs:
-        outcome = job.output.get("outcome", job.status)
-        if outcome in ("released", "mended"):
+        if _is_fruitful(job):
             break
+        outcome = job.output.get("outcome", job.status)
         # A routine competition that nobody won says that what runs is good, not that repairs are in vain.
         routine = job.input["decision"]["cause"] == SCHEDULE and outcome == "rejected"
         if outcome in _FRUITLESS and not routine:
@@ -294,6 +295,21 @@ def _past(session: LedgerSession, asset: Watched, incident: Incident | None, now
         fruitless_at=iso(max(ended)) if ended else "",
         mended=tuple(incident.facts.get("mended", ())) if incident is not None else (),
     )
+
+
+def _repairs(session: LedgerSession, asset: str, since: datetime) -> list[Job]:
+    """The asset's repairs, newest first: at least back to an instant, and to the newest that bore fruit."""
+    limit = _NEWEST
+    while True:
+        jobs = session.jobs.list(subject=asset, limit=limit)
+        repairs = [job for job in jobs if job.workflow == REPAIR]
+        if len(jobs) < limit or (jobs[-1].started_at <= since and any(_is_fruitful(job) for job in repairs)):
+            return repairs
+        limit *= 4
+
+
+def _is_fruitful(job: Job) -> bool:
+    return job.output.get("outcome", job.status) in ("released", "mended")
 
 
 def _has(job: Job, effect: str) -> bool:

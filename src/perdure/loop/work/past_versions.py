@@ -102,7 +102,7 @@ def _past(place: Workplace, asset: Watched, champion: Version | None) -> list[Ve
     model: type[Model] = asset.declaration
     present = None if champion is None else champion.id
     with place.stores.ledger.read() as session:
-        newest = session.registry.list_versions(asset.name)[-MOST:]
+        newest = session.registry.list_versions(asset.name, limit=MOST)
     known = {version.id: version for version in [*champions(place, asset.name), *newest]}
     return [
         version

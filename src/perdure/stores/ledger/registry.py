@@ -84,11 +84,11 @@ class SqlRegistry:
             raise not_found("version", version_id, self._scope.connection.scalars(known))
         return _version(row)
 
-    def list_versions(self, asset: str) -> list[Version]:
-        """The asset's versions, oldest first."""
+    def list_versions(self, asset: str, *, limit: int | None = None) -> list[Version]:
+        """The asset's versions, oldest first; with `limit` only so many of the newest."""
         query = select(versions).where(versions.c.project == self._scope.project, versions.c.asset == asset)
-        rows = self._scope.connection.execute(query.order_by(versions.c.created_us, versions.c.sequence))
-        return [_version(row) for row in rows]
+        newest_first = query.order_by(versions.c.created_us.desc(), versions.c.sequence.desc()).limit(limit)
+        return [_version(row) for row in self._scope.connection.execute(newest_first)][::-1]
 
     def find_artifact(self, digest: str) -> str | None:
         """Id of the oldest version that holds this blob digest. O(versions)."""

@@ -141,6 +141,7 @@ class RegistryConformance(LedgerFixture):
             session.registry.put_version(a_version(9, asset="fares"))
         with ledger.read() as session:
             assert session.registry.list_versions("air_time") == [a_version(1), a_version(2), a_version(3)]
+            assert session.registry.list_versions("air_time", limit=2) == [a_version(2), a_version(3)]
 
     def test_an_unknown_version_names_the_nearest(self, ledger: Ledger) -> None:
         """The error helps."""
