@@ -215,6 +215,8 @@ def _concept_text(found: Study) -> str:
             f"{_value(split.expected)} while all was healthy. {_signed(split.by_relation)} of the rise is the "
             f"relation's, {how}{_bias_text(found)}."
         )
+    if not np.isfinite(split.like_for_like.low):
+        return f"{_far(found)} Nothing tells whether the relation moved as well."
     return (
         f"{_far(found)} Where both have been, the {found.evidence['loss']} rose by {_signed(split.like_for_like)} "
         f"{unit}: that the relation moved is {'likelier' if found.relation_sure else 'the less likely reading'}."

@@ -37,8 +37,9 @@ _OFF_GRID = 0.5
 """Share of a day's values inside the known range that must be new: a change of rounding or of codes."""
 _SURE = 0.999
 """Many days and features are looked at."""
-_LARGE, _HARMFUL = 0.25, 0.1
-"""A feature's fault counts as the cause where it touches so much of the rows, or so much of the error is its own."""
+_LARGE, _HARMFUL, _FELT = 0.25, 0.1, 0.01
+"""A feature's fault counts as the cause where it touches so much of the rows and is felt, or so much of the error is
+its own. A sensor that is silent for a day while the error comes from elsewhere is no cause."""
 _SHOWN = 8
 
 Mask = NDArray[np.bool_]
@@ -194,7 +195,8 @@ def _touched(faults: Sequence[Fault], recent: Recent) -> Mapping[str, Any]:
     loss = recent.loss(labelled[LABEL].to_numpy(), labelled["prediction"].to_numpy())
     known, hit = np.isfinite(loss), labelled["touched"].to_numpy()
     theirs, others = loss[known & hit], loss[known & ~hit]
-    share = 0.0
+    # Where every row is touched, all of the error may be theirs.
+    share = 1.0 if len(theirs) and not len(others) else 0.0
     if len(theirs) and len(others) and loss[known].sum() > 0.0:
         excess = max(0.0, float(theirs.mean() - others.mean())) * len(theirs)
         share = excess / float(loss[known].sum())
@@ -202,10 +204,11 @@ def _touched(faults: Sequence[Fault], recent: Recent) -> Mapping[str, Any]:
 
 
 def _weight(touched: Mapping[str, Any]) -> float:
-    """A small and harmless fault is noted; one that is large or costs error is the cause."""
-    if touched["ratio"] >= _LARGE or touched["error_ratio"] >= _HARMFUL:
-        return round(0.9 + 0.08 * min(1.0, max(float(touched["ratio"]), float(touched["error_ratio"]))), 4)
-    return round(min(0.35, 0.1 + float(touched["ratio"])), 4)
+    """A small or harmless fault is noted; one that is large and felt, or costs error, is the cause."""
+    ratio, error_ratio = float(touched["ratio"]), float(touched["error_ratio"])
+    if error_ratio >= _HARMFUL or (ratio >= _LARGE and error_ratio >= _FELT):
+        return round(0.9 + 0.08 * min(1.0, max(ratio, error_ratio)), 4)
+    return round(min(0.15, 0.05 + ratio), 4)
 
 
 def _fact(fault: Fault, served: pl.DataFrame) -> dict[str, Any]:
