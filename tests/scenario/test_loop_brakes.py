@@ -319,3 +319,20 @@ def test_a_roll_back_does_not_close_the_incident_by_what_the_other_version_showe
     plant.run(0, 8)
     [incident] = plant.incidents()
     assert incident.closed_at is None
+
+
+def test_what_came_of_earlier_repairs_is_known_however_many_there_were(tmp_path):
+    """The newest jobs are read first; a row of fruitless ones that is longer is read to its end."""
+    plant = Plant(tmp_path, [watched(boiler(3))])
+    plant.release("boiler")
+    with plant.place.stores.ledger.transaction(actor="ann", at=T0, reason="the past") as session:
+        for number in range(300):
+            at, outcome = T0 - days(300 - number), "released" if number < 100 else "rejected"
+            given = {"decision": {"cause": "moved", "actions": []}}
+            output = {"outcome": outcome}
+            key = f"boiler/{number}"
+            job = Job(f"j{number}", "repair", key, "boiler", "done", "2", at, input=given, output=output, ended_at=at)
+            session.jobs.put(job)
+    plant.run(0, 3)
+    [decided] = plant.entries("loop.decide")
+    assert decided["situation"]["past"]["n_fruitless"] == 200
