@@ -30,11 +30,12 @@ from perdure.core.clock import iso, parse_at
 from perdure.core.errors import NotReady
 from perdure.core.units import days
 from perdure.engines.training.medians import Medians
-from perdure.loop.work.datasets import used_keys
+from perdure.loop.work.comparing import pairs_of
+from perdure.loop.work.datasets import fitted_until, used_keys
 from perdure.loop.work.ranges import open_range
 from perdure.loop.work.remedies import model_remedies
 from perdure.loop.work.rows import AS_OF, holdout_rows
-from perdure.loop.work.scoring import score_version
+from perdure.loop.work.scoring import newest_scoreboard, score_version
 from perdure.testing.world import World
 
 FITS = ("retrain_full", "retrain_recent", "warm_start", "recalibrate")
@@ -290,3 +291,24 @@ def test_a_version_is_scored_as_it_would_have_answered(perdure):
     assert content_hash(predicted.tolist()) == content_hash(
         score_version(perdure.place, model, champion(perdure), rows).tolist()
     )
+
+
+def test_a_version_that_was_fitted_on_the_rows_that_judge_is_no_fair_rival(tmp_path):
+    """A person trains on nearly everything; a longer holdout reaches back into it."""
+    perdure = released(tmp_path)
+    made = perdure.train("minutes", at=at(NOW)).version
+    learned_until = parse_at(made.lineage["rows"]["end"])
+    asset = watched(perdure, holdout=days(7), recent=(days(14),))
+    assert learned_until > at(NOW) - days(7)
+    assert made.id in repaired(perdure, watched(perdure, holdout=days(3)), "past_version")
+    assert repaired(perdure, asset, "past_version") == []
+    board = newest_scoreboard(perdure.place, asset.declaration, at(NOW))
+    pairs = pairs_of(board, made, champion(perdure))
+    assert 0 < pairs.rows.height < board.rows.height
+    assert pairs.rows["_as_of"].min() >= learned_until
+    assert len(pairs.candidate) == len(pairs.incumbent) == pairs.rows.height
+    # Who goes on from it has seen what it saw.
+    release(perdure, made.id, NOW)
+    [warm] = repaired(perdure, asset, "warm_start")
+    assert parse_at(version(perdure, warm).lineage["rows"]["end"]) < learned_until
+    assert fitted_until(version(perdure, warm), lambda each: version(perdure, each)) == learned_until

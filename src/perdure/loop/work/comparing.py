@@ -60,10 +60,11 @@ def scoreboard_of(place: Workplace, model: type[Model], trial: Trial, now: datet
 
 
 def pairs_of(board: Scoreboard, candidate: Version, incumbent: Version) -> Pairs:
-    """Both versions' losses, paired."""
+    """Both versions' losses, paired, on rows that neither was fitted on."""
+    fair = board.unseen_by(candidate, incumbent)
     first, second = board.losses(candidate), board.losses(incumbent)
-    both = np.isfinite(first) & np.isfinite(second)
-    unanswered = int((np.isfinite(second) & ~np.isfinite(first)).sum())
+    both = fair & np.isfinite(first) & np.isfinite(second)
+    unanswered = int((fair & np.isfinite(second) & ~np.isfinite(first)).sum())
     unit = board.model.label.column if board.model.task == "regression" else "nats"
     return Pairs(board.rows.filter(pl.Series(both)), first[both], second[both], unanswered, unit)
 

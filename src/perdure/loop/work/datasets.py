@@ -242,6 +242,22 @@ def used_keys(place: Workplace, version: Version, find: Callable[[str], Version]
         at = find(before)
 
 
+def fitted_until(version: Version, find: Callable[[str], Version]) -> datetime | None:
+    """The end of the rows that a version, or one that it goes on from, was fitted on; None of one that says nothing.
+
+    No row before it is fair ground: who saw it would be judged by what it learned by heart.
+    """
+    ends, at = list[datetime](), version
+    while True:
+        stretch = Stretch.of(at)
+        if stretch is not None:
+            ends.append(stretch.end)
+        before = at.lineage.get("warm_start") or at.lineage.get("calibrates")
+        if before is None:
+            return max(ends, default=None)
+        at = find(before)
+
+
 def _table_name(dataset_id: str) -> str:
     name, _, digest = dataset_id.partition("@")
     return f"datasets/{name}/{digest}"

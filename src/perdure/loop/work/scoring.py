@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -24,6 +25,7 @@ from perdure.engines.performance import get_metric
 from perdure.engines.training import Predictor, load_predictor
 from perdure.engines.training.dataset import LABEL
 from perdure.loop.protocols import Workplace
+from perdure.loop.work.datasets import fitted_until
 from perdure.loop.work.rows import AS_OF, holdout_rows, kept, labelled_rows, usable_histories
 from perdure.loop.work.versions import get_version, plan_of
 from perdure.stores.blobs.protocols import Blobs
@@ -151,6 +153,15 @@ class Scoreboard:
         if version.id not in self.sheet.predictions:
             self.sheet.predictions[version.id] = load(self.place, version).predict(self.x(version))
         return self.sheet.predictions[version.id]
+
+    def unseen_by(self, *versions: Version) -> NDArray[np.bool_]:
+        """Which rows none of the versions was fitted on, shape (n,): a person may fit on rows that a repair holds out."""
+        find = partial(get_version, self.place.stores.ledger)
+        ends = [end for version in versions if (end := fitted_until(version, find)) is not None]
+        if not ends:
+            return np.ones(self.rows.height, dtype=np.bool_)
+        unseen: NDArray[np.bool_] = (self.rows[AS_OF] >= max(ends)).to_numpy()
+        return unseen
 
     def losses(self, version: Version) -> Float1D:
         """Absolute errors in the label's unit, or log losses in nats, shape (n,); NaN where there is no answer."""
