@@ -72,18 +72,21 @@ class PastVersion:
     ) -> Sequence[str]:
         """At most three, the best first; those that are no better than the champion on these rows are left out.
 
-        None where there are too few labelled rows to tell.
+        None where there are too few labelled rows to tell, and none that was itself fitted on some of them.
         """
         board = newest_scoreboard(place, asset.declaration, now)
         if board.rows.height < MIN_ROWS:
             return []
         champion = find_champion(place.stores.ledger, asset.name)
+        fair = board.unseen_by(*([] if champion is None else [champion]))
+        if int(fair.sum()) < MIN_ROWS:
+            return []
         bound = None if champion is None else _losses(board, champion)
         ranked = []
         for version in _past(place, asset, champion):
-            losses = _losses(board, version)
-            if losses is not None and (bound is None or losses.mean() < bound.mean()):
-                ranked.append((float(losses.mean()), version.id))
+            losses = _losses(board, version) if board.unseen_by(version)[fair].all() else None
+            if losses is not None and (bound is None or losses[fair].mean() < bound[fair].mean()):
+                ranked.append((float(losses[fair].mean()), version.id))
         return [version for _, version in sorted(ranked)[:BEST]]
 
 
