@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+
 from rich.console import Console, Group, RenderableType
 from rich.markup import escape
 from rich.text import Text
 
 from perdure.surface.cli.printing import hanging, put, table
 from perdure.surface.comparison import MonthPair, Pair, incident_text, release_text
+from perdure.surface.repairs import Release
 from perdure.surface.words import counted
 
 _WIDTH = 26
+_FEW_RELEASES = 12
 
 
 def comparison(pair: Pair, console: Console, *, unit: str) -> None:
@@ -51,6 +56,18 @@ def bar(row: MonthPair, top: float) -> str:
     return f"[green]{shared}[/]{more}"
 
 
+def _releases(releases: Sequence[Release]) -> list[RenderableType]:
+    """A line each while they are few, else how many there were a month."""
+    if len(releases) <= _FEW_RELEASES:
+        return [
+            hanging(Text(f"{each.at:%d %b}  ", "green"), Text(f"{each.asset}: {release_text(each)}"))
+            for each in releases
+        ]
+    months = Counter(f"{each.at:%b}" for each in releases)
+    each_month = ", ".join(f"{month} {n}" for month, n in months.items())
+    return [hanging(Text("releases  ", "green"), Text(f"{each_month}; the report has each with its evidence"))]
+
+
 def _deeds(pair: Pair) -> RenderableType:
     done = pair.repairs
     lines: list[RenderableType] = [Text()]
@@ -65,10 +82,7 @@ def _deeds(pair: Pair) -> RenderableType:
         )
         for each in done.incidents
     ]
-    lines += [
-        hanging(Text(f"{each.at:%d %b}  ", "green"), Text(f"{each.asset}: {release_text(each)}"))
-        for each in done.releases
-    ]
+    lines += _releases(done.releases)
     told = ", ".join(
         [
             counted(len(done.incidents), "incident"),

@@ -18,6 +18,9 @@ _LEFT, _RIGHT, _TOP, _PLOT = 66, 16, 34, 270
 _LANE = 22
 _AXIS = 26
 
+_FEW_MOVES = 40
+"""So many releases have a line through the plot; of more the lane alone tells."""
+
 
 @dataclass(frozen=True, slots=True)
 class Curve:
@@ -179,13 +182,13 @@ def _curve(frame: _Frame, curve: Curve, unit: str) -> list[str]:
 def _moves(frame: _Frame, moves: Sequence[Mark]) -> list[str]:
     y = frame.moves_at
     parts = [f'<text class="lane" x="{_LEFT - 8}" y="{y + 4}">releases</text>']
+    few = len(moves) <= _FEW_MOVES
+    half = 5.5 if few else 3.0
     for move in moves:
         x, up = frame.x(move.start), 1 if move.style == "release" else -1
-        shape = f"{x - 5.5},{y + 5 * up} {x + 5.5},{y + 5 * up} {x},{y - 5 * up}"
-        parts.append(
-            f'<g><title>{escape(move.text)}</title><line class="move {move.style}" x1="{x}" x2="{x}" y1="{_TOP}" '
-            f'y2="{y - 6}"/><polygon class="{move.style}" points="{shape}"/></g>'
-        )
+        shape = f"{x - half},{y + 5 * up} {x + half},{y + 5 * up} {x},{y - 5 * up}"
+        line = f'<line class="move {move.style}" x1="{x}" x2="{x}" y1="{_TOP}" y2="{y - 6}"/>' if few else ""
+        parts.append(f'<g><title>{escape(move.text)}</title>{line}<polygon class="{move.style}" points="{shape}"/></g>')
     return parts
 
 
