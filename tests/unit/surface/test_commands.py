@@ -249,10 +249,10 @@ class TestHelp:
         found = {part.splitlines()[0]: [line.split()[0] for line in part.splitlines()[1:]] for part in sections[2:]}
         assert found == {
             "Declare": ["init", "check"],
-            "Train": ["train", "runs"],
+            "Train": ["train", "runs", "backtest"],
             "Run": ["apply", "up", "serve", "tick", "plan"],
             "Look": ["status", "demo", "ledger"],
-            "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence"],
+            "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence", "alerts"],
             "Decide": ["approvals", "approve", "reject", "rollback", "pause", "jobs"],
             "Options": ["--help"],
         }
