@@ -218,6 +218,9 @@ def test_rows_that_alone_take_longer_than_is_allowed_are_refused(perdure, made):
 
     asset = watched(perdure, healthy=(latency_ms(over=days(1)) <= 0.001,))
     assert not _judged(perdure, asset, "latency_size", Trial(made, champion(perdure).id)).passed
+    unbound = watched(perdure, healthy=(latency_ms(over=days(1)).unharmful(),))
+    verdict = _judged(perdure, unbound, "latency_size", Trial(made, champion(perdure).id))
+    assert (verdict.passed, verdict.evidence["bound_ms"]) == (True, None)
 
 
 def test_a_version_of_another_contract_is_refused(perdure, made):

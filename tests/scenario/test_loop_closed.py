@@ -336,3 +336,14 @@ def test_trials_know_how_many_compete(tmp_path):
     plant.run(0, 4)
     assert [(trial.stage, trial.n_rivals) for trial in seen] == [("verify", 2), ("verify", 2), ("shadow", 1)]
     assert seen[-1].since == T0 + days(3)
+
+
+def test_a_cause_that_was_found_stays_at_its_incident_when_nothing_speaks_for_it_any_more(tmp_path):
+    """Such as after a release that did not heal it wholly: the story keeps what was found first."""
+    plant = Plant(tmp_path, [watched(boiler(3), cool_down=days(1))], kind_with(gates=[Says("verify")]))
+    plant.release("boiler")
+    plant.run(0, 7)
+    [incident] = plant.incidents()
+    assert plant.entries("loop.decide")[-1]["situation"]["causes"] == []
+    assert [cause["name"] for cause in incident.facts["causes"]] == ["moved"]
+    assert "moved by 7" in incident.summary

@@ -40,6 +40,10 @@ def open_incident(
     present = find_incident(session, asset.name)
     summary = _summary(broken, causes)
     facts = _facts(asset, broken, causes)
+    if present is not None and not causes:
+        # What was found stays found: after a release nothing may speak for a cause, while old rows still break it.
+        del facts["causes"]
+        return session.incidents.update(present.id, facts=facts)
     if present is None:
         return session.incidents.open(asset.name, causes[0].name if causes else UNKNOWN, summary, facts)
     return session.incidents.update(present.id, summary=summary, facts=facts)

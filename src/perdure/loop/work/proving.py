@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from perdure.assets.health import Comparison, Verdict
 from perdure.assets.model import Model
-from perdure.assets.objective import Objective
 from perdure.assets.repair import Stage, Trial
 from perdure.assets.version import Version
 from perdure.core.clock import cpu_s
@@ -51,7 +50,8 @@ class LatencySize:
         candidate = get_version(place.stores.ledger, trial.candidate)
         size = _complexity(place, candidate)
         _log_timing(place, asset.declaration, candidate, now)
-        bound = min((_bound(each) for each in asset.healthy if each.spec.signal == "latency_ms"), default=None)
+        bounds = [each.bound for each in asset.healthy if each.spec.signal == "latency_ms" and each.bound is not None]
+        bound = min(bounds, default=None)
         evidence = {"n_bytes": size.n_bytes, "n_nodes": size.n_nodes, "row_ms": size.row_ms, "bound_ms": bound}
         if bound is not None and size.row_ms > bound:
             told = f"A row through its {size.n_nodes} nodes takes about {size.row_ms:.3g} ms; {bound:g} ms are allowed."
@@ -67,10 +67,6 @@ class LatencySize:
             return Verdict(self.name, _WORSE, False, told, evidence)
         smaller = size.n_bytes < other.n_bytes and size.n_nodes <= other.n_nodes
         return Verdict(self.name, _BETTER if smaller else _UNSURE, True, told, evidence)
-
-
-def _bound(objective: Objective) -> float:
-    return float("inf") if objective.bound is None else objective.bound
 
 
 def _complexity(place: Workplace, version: Version) -> Complexity:
