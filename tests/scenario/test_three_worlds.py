@@ -29,7 +29,7 @@ def test_inputs_that_move_without_harm_are_noted_and_nothing_is_done(tmp_path: P
     usual = pl.col("distance_km").is_between(2.5, 5.0)
     seldom = pl.Series(np.random.default_rng(seed).random(moved.orders.height) < 0.1)
     moved.orders = moved.orders.filter((pl.col("ordered_at") < at(CHANGED)) | usual | seldom)
-    life = Life(tmp_path, moved).live(25.0, step=1.0)
+    life = Life(tmp_path, moved).live(25.0, step=1.5)
     assert life.incidents() == []
     assert life.jobs() == []
     assert life.moves() == []
