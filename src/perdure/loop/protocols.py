@@ -119,7 +119,9 @@ class Remedy(Protocol):
     answers: Sequence[str]
     """Names of the causes it helps against; `assets.repair.SCHEDULE` for routine, `ANY` whatever the cause."""
 
-    def propose(self, place: Workplace, asset: Watched, causes: Sequence[RankedCause], now: datetime) -> Sequence[Action]:
+    def propose(
+        self, place: Workplace, asset: Watched, causes: Sequence[RankedCause], now: datetime
+    ) -> Sequence[Action]:
         """What it could do now, with what it would cost; nothing when it cannot help. Changes nothing, and is quick."""
         ...
 
