@@ -26,7 +26,7 @@ class AirTime(Model):
         (latency_ms(quantile=0.99, over=days(1)) <= 50.0).owed_to("dispatch"),
     ]
     policy = Policy.act(
-        every=days(1),  # known versions compete daily on the newest labels, whether anything is broken or not
+        every=days(2),  # known versions compete on the newest labels, whether anything is broken or not
         cool_down=days(1),
         retrains=Rate(1, per=days(6)),  # new ones are made once in six days at most
         ramp=Ramp(shadow=hours(6), canary=hours(6), share=0.5),
