@@ -127,15 +127,19 @@ def test_a_source_that_changes_between_a_crash_and_its_repair_loses_and_doubles_
 
 
 def test_a_new_ledger_over_an_old_lake_takes_in_what_is_missing_and_nothing_twice(tmp_path: Path) -> None:
-    """The ledger was lost: its cursors and batch numbers begin anew, the table's do not."""
+    """The ledger was lost: its cursors and batch numbers begin anew, the table's do not.
+
+    Its lease's epochs begin anew too, so the online rows, which are fenced by them, are to be made anew as well.
+    """
     world = World(n_days=4)
     world.sky = _with_rain(world, _is("north", 0.5), 900.0)
     perdure = _open(world, tmp_path)
     for day in (1, 1.5):
         perdure.tick(at=_at(day))
     perdure.place.stores.ledger.close()
-    for path in (tmp_path / ".perdure").glob("ledger.db*"):
-        path.unlink()
+    for name in ("ledger", "online"):
+        for path in (tmp_path / ".perdure").glob(f"{name}.db*"):
+            path.unlink()
     again = _open(world, tmp_path)
     assert _report(again, 3).n_rows == 2 * 36
     again.tick(at=_at(3.5))

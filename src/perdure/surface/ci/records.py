@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from perdure.core.errors import DeclarationError, Refused
-from perdure.surface.checks import CheckNote
+
+if TYPE_CHECKING:
+    from perdure.surface.checks import CheckNote
 
 Risk = Literal["", "breaking", "loosened", "gates", "autonomy", "approvals"]
 What = Literal["added", "removed", "changed"]

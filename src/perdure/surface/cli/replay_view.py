@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,7 +17,9 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from perdure.surface.cli.printing import table
-from perdure.surface.deployments import Heard
+
+if TYPE_CHECKING:
+    from perdure.surface.deployments import Heard
 
 _BARS = "▁▂▃▄▅▆▇█"
 _WEEKS = 24
