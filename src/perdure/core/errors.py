@@ -3,6 +3,7 @@
 PerdureError                     code, facts, hint; HTTP status and exit code by family
 ├── DeclarationError   422, 2    a declaration or an input is wrong
 │   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject, BadWorkflow
+│   ├── BadRoute, BadGuard, BadTeam, BadPrompt
 │   ├── BadRow                   rows that break their contract, with all their errors
 │   ├── TooFewRows               fewer rows than a statistic needs
 │   ├── TooLarge       413       a request over the limit
@@ -14,15 +15,22 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 │   ├── LostLease                somebody else holds the lease: this worker may change nothing
 │   └── LeaseHeld                another control plane works; wait
 ├── Refused            403, 5    allowed in principle, refused on these facts
+│   ├── Unauthorized   401       no key, or one that is not known
+│   ├── Blocked        400       a guard found what it must not pass
+│   ├── BudgetSpent    429       no money left in this window
 │   ├── UntrustedArtifact        a pickle whose digest the ledger does not know
 │   ├── ParityBroken             compiled and native model disagree
 │   ├── Cancelled                a durable job that somebody called off
 │   └── StepFailed               a durable step that failed for good
+├── LimitReached       429, 4    too much at once; temporary
 ├── StoreError         503, 6    a store failed, or holds what it should not
 │   ├── Conflict                 somebody wrote first
 │   ├── Corrupt                  bytes do not match their checksum; set aside
 │   └── StoreFull                the disk is full
 ├── UpstreamError      502, 7    a system that we call failed
+│   ├── UpstreamTimedOut 504     no answer in time
+│   ├── UpstreamCut              the connection broke before the answer was whole
+│   └── UpstreamBad              what came is no answer
 └── MissingExtra       501, 8    an optional library is needed; names the pip command
 
 Mixins `Temporary` (try again after `delay_s`) and `Permanent` are what the loop reads.
@@ -130,6 +138,30 @@ class BadWorkflow(DeclarationError):
     """A workflow does not ask for its steps as it did before, or for one of them twice."""
 
     code = "declaration.workflow"
+
+
+class BadRoute(DeclarationError):
+    """A route, a target or an upstream is declared in a way that means nothing."""
+
+    code = "declaration.route"
+
+
+class BadGuard(DeclarationError):
+    """A guard or a check is declared in a way that means nothing."""
+
+    code = "declaration.guard"
+
+
+class BadTeam(DeclarationError):
+    """A team, a budget or a limit is declared in a way that means nothing."""
+
+    code = "declaration.team"
+
+
+class BadPrompt(DeclarationError):
+    """A prompt cannot be read or rendered, or is given other variables than it has."""
+
+    code = "declaration.prompt"
 
 
 class BadRow(DeclarationError):
@@ -240,6 +272,35 @@ class StepFailed(Refused):
     code = "refused.step_failed"
 
 
+class Unauthorized(Refused):
+    """No key, or one that is not known, was revoked or is over."""
+
+    code = "unauthorized"
+    status = 401
+
+
+class Blocked(Refused):
+    """A guard found what it must not pass."""
+
+    code = "blocked"
+    status = 400
+
+
+class LimitReached(PerdureError, Temporary):
+    """Too much at once; `delay_s` says when there is room again."""
+
+    code = "limit_reached"
+    status = 429
+    exit_code = 4
+
+
+class BudgetSpent(Refused):
+    """No money left in this window; the facts say until when."""
+
+    code = "budget_spent"
+    status = 429
+
+
 class StoreError(PerdureError, OSError):
     """A store failed, or holds what it should not."""
 
@@ -272,6 +333,25 @@ class UpstreamError(PerdureError, Temporary, ConnectionError):
     code = "upstream"
     status = 502
     exit_code = 7
+
+
+class UpstreamTimedOut(UpstreamError, TimeoutError):
+    """No answer, or no further piece of it, in time."""
+
+    code = "upstream.timed_out"
+    status = 504
+
+
+class UpstreamCut(UpstreamError):
+    """The connection broke before the answer was whole."""
+
+    code = "upstream.cut"
+
+
+class UpstreamBad(UpstreamError):
+    """What came is no answer in this dialect."""
+
+    code = "upstream.bad"
 
 
 class MissingExtra(PerdureError, Permanent, ImportError):

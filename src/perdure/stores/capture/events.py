@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
+from perdure.core.usage import Usage
+
 
 class PredictionRow(msgspec.Struct, array_like=True):
     """One answered row."""
@@ -89,4 +91,106 @@ class Lost(msgspec.Struct, array_like=True, tag="x"):
     """Host and process id of the writer."""
 
 
-Event = Predictions | Labels | Rejected | Lost
+class Attempt(msgspec.Struct, array_like=True):
+    """One try of a call at one target."""
+
+    target: str
+    """`upstream/model`."""
+    status: int
+    """Of the upstream's answer; 0 where none came."""
+    began_us: int
+    """After the call's begin."""
+    first_us: int
+    """From the try's begin to the first byte of the answer's body; 0 where none came."""
+    took_us: int
+    error: str = ""
+    """Code of the error, such as `upstream.timed_out`; empty for an answer."""
+    usage: Usage | None = None
+    """What the upstream counted, where it told, or our estimate of what it will have billed."""
+    cost_pusd: int | None = None
+    """Picodollars; None: the price is not known."""
+
+
+class Guarded(msgspec.Struct, array_like=True):
+    """What one guard said of one call."""
+
+    guard: str
+    version: str
+    arm: str
+    """Pointer of the guard that judged; `shadow` never acts."""
+    side: str
+    """`input` or `output`."""
+    action: str
+    """`passed`, `blocked`, `redacted`, `warned`, `shadowed` (it would have acted), or `failed`."""
+    check: str = ""
+    kind: str = ""
+    score: float = 0.0
+    took_us: int = 0
+    text: bytes = b""
+    """What was judged, redacted, where the route keeps bodies and something was found or sampled; else empty."""
+
+
+class Call(msgspec.Struct, array_like=True, tag="c", kw_only=True):
+    """One call of the gateway, whole: recorded once, when it is over, whatever became of it."""
+
+    id: str
+    route: str
+    endpoint: str
+    """`chat`, `messages`, `responses`, `embeddings`."""
+    served_us: int
+    """Domain time at which it began."""
+    recorded_us: int
+    generation: int
+    version: str
+    """Of the route."""
+    arm: str
+    """Pointer of the route: `champion`, `challenger`, `shadow`, or `probe`."""
+    prompt: str
+    """Version of the prompt that was rendered; empty without one."""
+    key: str
+    """Id of the caller's key, never the key."""
+    team: str
+    affinity: str
+    stream: bool
+    status: int
+    """HTTP status that the client got."""
+    outcome: str
+    """`answered`, `cut` (the stream broke after its first byte), `cancelled` (by the client), `blocked`, `refused` (limits,
+    budget, a request that is not valid), `failed`."""
+    finish: str
+    """`stop`, `length`, `tool_calls`, `content_filter`; empty without an answer."""
+    latency_us: int
+    first_us: int
+    """To the first byte of the body that the client got; 0 without one."""
+    cache: str
+    """Empty (none is kept), `miss`, `exact`, `semantic`."""
+    usage: Usage
+    """Of all attempts together: what is billed."""
+    cost_pusd: int | None
+    """Picodollars of all attempts; None: the price of one of them is not known."""
+    saved_pusd: int
+    """Picodollars that the cache spared."""
+    attempts: list[Attempt]
+    guards: list[Guarded]
+    request: bytes
+    """The neutral messages as JSON, by the route's policy of bodies."""
+    answer: bytes
+    """The neutral answer's message as JSON, by the same."""
+    tags: dict[str, str]
+    """The request's own `metadata`, and for probes `probe` and `target`."""
+
+
+class Feedback(msgspec.Struct, array_like=True, tag="f"):
+    """What somebody says of a call after it: late labels, and overrides of guards."""
+
+    call_id: str
+    received_us: int
+    recorded_us: int
+    key: str
+    name: str
+    """Such as `helpful`, `resolved`; `guard:<name>` overrides a guard's verdict (1: it should have been caught)."""
+    value: float
+    text: str = ""
+
+
+Event = Predictions | Labels | Rejected | Lost | Call | Feedback

@@ -142,6 +142,26 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True)
+class Key:
+    """A caller's key of the gateway, as far as it is kept: its secret's hash, never the secret."""
+
+    id: str
+    team: str
+    digest: str
+    """SHA-256 of the secret, as hex: the secret has 256 random bits, so no slow hash is needed."""
+    label: str
+    """What a person calls it."""
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    admin: bool = False
+    """May change what others may do: needed where the server is reached from outside."""
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    """Of this key alone, beside its team's: `requests`, `tokens`, `concurrency`, `budgets`; JSON-compatible."""
+    actor: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One link of the chain: `hash` is the content hash of every other field, `previous` included.
 
@@ -348,6 +368,25 @@ class Approvals(Protocol):
         ...
 
 
+class Keys(Protocol):
+    """Callers' keys. Issuing and revoking are in the audit chain."""
+
+    def put(self, key: Key) -> Key:
+        """Insert, or replace the earlier state of that id.
+
+        :raises Refused: another key has this digest.
+        """
+        ...
+
+    def get(self, key_id: str) -> Key:
+        """:raises NotFound: no such key."""
+        ...
+
+    def list(self, *, team: str | None = None) -> list[Key]:
+        """In the order in which they were issued, revoked ones too."""
+        ...
+
+
 class Cursors(Protocol):
     """Small JSON values by name: watermarks and the drain's intents. Not part of the audit chain."""
 
@@ -392,6 +431,8 @@ class LedgerSession(Protocol):
     def jobs(self) -> Jobs: ...
     @property
     def approvals(self) -> Approvals: ...
+    @property
+    def keys(self) -> Keys: ...
     @property
     def cursors(self) -> Cursors: ...
     @property

@@ -1,0 +1,103 @@
+"""Teams: who may call, how much, and how much it may cost. Their keys are issued by `perdure key create`.
+
+support = Team(
+    "support",
+    routes=("support", "prompt:*"),
+    budgets=[Budget(200, per="month"), Budget(20, per="day", route="support-large")],
+    limits=Limits(requests=600, tokens=200_000, concurrency=50),
+)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from perdure.core.errors import BadTeam
+
+Period = Literal["day", "week", "month", "total"]
+PERIODS: tuple[Period, ...] = ("day", "week", "month", "total")
+_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What may be spent.
+
+    Args:
+        usd: US dollars.
+        per: calendar window in the team's time zone; `total`: for ever.
+        route: only of calls to this route; empty: of all.
+        each_key: each key of the team has its own; else the team shares it.
+    """
+
+    usd: float
+    per: Period = "month"
+    route: str = ""
+    each_key: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.usd > 0.0:
+            raise BadTeam(f"A budget of {self.usd!r} USD allows nothing.", hint="Give an amount above zero.")
+        if self.per not in PERIODS:
+            raise BadTeam(f"A budget per {self.per!r} means nothing.", hint=f"Use {', '.join(PERIODS)}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What may be asked for at once; None: as much as one likes.
+
+    Args:
+        requests: a minute.
+        tokens: a minute, input and output.
+        concurrency: calls under way at a time.
+    """
+
+    requests: int | None = None
+    tokens: int | None = None
+    concurrency: int | None = None
+
+    def __post_init__(self) -> None:
+        if any(each is not None and each < 1 for each in (self.requests, self.tokens, self.concurrency)):
+            raise BadTeam("A limit below one allows nothing.", hint="Leave it out, or give one or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Who shares budgets and limits.
+
+    Args:
+        name: lower case.
+        routes: what its keys may call; `*` at the end of a name stands for any ending.
+        budgets: each must have room.
+        limits: of all its keys together.
+        key_limits: of each of its keys.
+        priority: of its calls when load must be shed, the higher the later.
+        timezone: of the budgets' calendar windows, such as `Europe/Berlin`.
+        unpriced: calls whose price is not known, where a budget applies: refused, or allowed and counted as unknown.
+    """
+
+    name: str
+    routes: Sequence[str] = ("*",)
+    budgets: Sequence[Budget] = ()
+    limits: Limits = field(default_factory=Limits)
+    key_limits: Limits = field(default_factory=Limits)
+    priority: int = 0
+    timezone: str = "UTC"
+    unpriced: Literal["refuse", "allow"] = "refuse"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "routes", tuple(self.routes))
+        object.__setattr__(self, "budgets", tuple(self.budgets))
+        if not _NAME.fullmatch(self.name):
+            raise BadTeam(f"The team name {self.name!r} is not legal.", hint="Use a-z, 0-9, _ and -, a letter first.")
+
+    def may_call(self, route: str) -> bool:
+        """Whether its keys may ask for a route, or for a prompt by `prompt:name`.
+
+        >>> Team("support", routes=("support", "prompt:*")).may_call("prompt:answer")
+        True
+        """
+        return any(route == name or (name.endswith("*") and route.startswith(name[:-1])) for name in self.routes)

@@ -1,0 +1,1 @@
+"""The languages that providers speak, translated into one another. Pure: dictionaries and bytes in and out."""

@@ -1,0 +1,1 @@
+"""Clients of upstreams: HTTP on raw asyncio, a model in this process, or a library."""
