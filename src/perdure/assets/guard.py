@@ -17,11 +17,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
+from perdure.assets.core_schema import code_digest
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
+from perdure.core.canonical import plain
 from perdure.core.errors import BadGuard
 
 if TYPE_CHECKING:
@@ -207,3 +209,38 @@ class Guard:
             raise BadGuard(f"Guard {self.name!r} is on {self.on!r}.", hint='Use on=("input",), ("output",) or both.')
         if self.mode not in MODES:
             raise BadGuard(f"Guard {self.name!r} has the mode {self.mode!r}.", hint=f"Use {', '.join(MODES)}.")
+
+    def definition(self) -> dict[str, Any]:
+        """What a version of it is, but for what a learned check has learned: JSON-compatible."""
+        return {
+            "checks": [check_definition(check) for check in self.checks],
+            "on": list(self.on),
+            "mode": self.mode,
+            "fails": self.fails,
+            "wait_ms": self.wait_ms,
+            "hold_back": self.hold_back,
+        }
+
+
+_NAMES: Mapping[type, str] = {
+    Pii: "pii", PresidioPii: "presidio", Secrets: "secrets", InjectionRules: "injection_rules",
+    DefenderInjection: "defender", Learned: "learned", Topics: "topics", Names: "names", Toxicity: "toxicity",
+    FitsSchema: "fits_schema", Grounded: "grounded", CanaryLeak: "canary_leak", ToolCalls: "tool_calls",
+    Custom: "custom",
+}  # fmt: skip
+
+
+def check_definition(check: Check) -> dict[str, Any]:
+    """A check as data: its name and its settings.
+
+    >>> check_definition(Pii("email"))
+    {'check': 'pii', 'kinds': ['email'], 'restore': True}
+    """
+    name = _NAMES[type(check)]
+    if isinstance(check, Custom):
+        function = check.function
+        return {"check": name, "function": getattr(function, "__qualname__", type(function).__qualname__),
+                "code": code_digest(function)}  # fmt: skip
+    if isinstance(check, Learned):
+        return {"check": name, "max_false_block": check.max_false_block}
+    return {"check": name, **{each.name: plain(getattr(check, each.name)) for each in fields(check)}}

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -135,6 +135,13 @@ class Probes:
     every: timedelta = hours(6)
     reference: timedelta = days(14)
 
+    def suite(self) -> list[Probe]:
+        """Every question as a probe; a bare text goes by `q` and its place."""
+        return [
+            Probe(f"q{place}", ({"role": "user", "content": each},)) if isinstance(each, str) else each
+            for place, each in enumerate(self.questions, 1)
+        ]
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Route:
@@ -202,3 +209,55 @@ class Route:
             raise BadRoute(
                 f"Route {self.name!r} has no time or no attempt.", hint="Use attempts=1 and seconds(1) or more."
             )
+
+    def definition(self) -> dict[str, Any]:
+        """What a version of it is: JSON-compatible, enough to answer with it; upstreams and guards by name."""
+        return {
+            "targets": [_target(target) for target in self.targets],
+            "choose": self.choose,
+            "attempts": self.attempts,
+            "attempt_s": self.attempt.total_seconds(),
+            "total_s": self.total.total_seconds(),
+            "idle_s": self.idle.total_seconds(),
+            "retry_budget": self.retry_budget,
+            "breaker": self.breaker,
+            "rest_s": self.rest.total_seconds(),
+            "affinity": self.affinity,
+            "guards": [guard.name for guard in self.guards],
+            "cache": None if self.cache is None else _cache(self.cache),
+            "probes": None if self.probes is None else _probes(self.probes),
+            "params": dict(self.params),
+            "bodies": self.bodies,
+            "source": self.source,
+        }
+
+
+def _target(target: Target) -> dict[str, Any]:
+    return {
+        "upstream": target.upstream.name,
+        "dialect": target.upstream.dialect,
+        "model": target.model,
+        "weight": target.weight,
+        "prices": None if target.prices is None else asdict(target.prices),
+        "params": dict(target.params),
+    }
+
+
+def _cache(cache: Cache) -> dict[str, Any]:
+    own = {field.name: getattr(cache, field.name) for field in fields(cache) if field.name != "ttl"}
+    return {"ttl_s": cache.ttl.total_seconds(), **own}
+
+
+def _probes(probes: Probes) -> dict[str, Any]:
+    return {
+        "questions": [
+            {
+                "name": probe.name,
+                "messages": [dict(message) for message in probe.messages],
+                "params": dict(probe.params),
+            }
+            for probe in probes.suite()
+        ],
+        "every_s": probes.every.total_seconds(),
+        "reference_s": probes.reference.total_seconds(),
+    }
