@@ -16,6 +16,7 @@ from perdure.stores.ledger.sqlite import SqliteLedger
 from perdure.stores.ledger.verify import verify
 from perdure.testing.conformance.approvals import a_question, an_answer
 from perdure.testing.conformance.jobs import a_job, a_step
+from perdure.testing.conformance.keys import a_key
 from perdure.testing.conformance.ledger_records import AT, a_run, a_version
 
 TABLES = {table.name: table for table in (audit, audit_head, *CHAINED)}
@@ -66,6 +67,9 @@ def fill(ledger):
         session.jobs.prune(AT + timedelta(hours=1))
         session.approvals.ask(a_question(1))
         session.approvals.answer("apr_0001", an_answer("ann"))
+        session.keys.put(a_key(1))
+        session.keys.put(a_key(1, revoked_at=AT))
+        session.keys.put(a_key(2, admin=True, expires_at=None))
 
 
 @contextmanager

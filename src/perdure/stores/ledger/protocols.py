@@ -369,12 +369,15 @@ class Approvals(Protocol):
 
 
 class Keys(Protocol):
-    """Callers' keys. Issuing and revoking are in the audit chain."""
+    """Callers' keys. Issuing and revoking are in the audit chain, without the secret's digest."""
 
     def put(self, key: Key) -> Key:
-        """Insert, or replace the earlier state of that id.
+        """Insert, or replace the earlier state of that id; an equal one changes nothing.
 
-        :raises Refused: another key has this digest.
+        Team, digest, instant and actor of a key never change, and a revocation is for good.
+
+        :raises DeclarationError: the digest is not 64 hex digits in lower case.
+        :raises Refused: another key has this digest, or what would change is fixed.
         """
         ...
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0002"
+REVISION = "0003"
 """The newest migration: a file at this revision opens without loading Alembic."""
 
 metadata = MetaData()
@@ -193,6 +193,26 @@ approvals = Table(
     Index("approvals_by_status", "project", "status"),
 )
 
+keys = Table(
+    "keys",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("team", String, nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("label", Text, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("expires_us", BigInteger, nullable=True),
+    Column("revoked_us", BigInteger, nullable=True),
+    Column("admin", Integer, nullable=False),
+    Column("limits", Text, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("keys_by_digest", "project", "digest", unique=True),
+    Index("keys_by_team", "project", "team"),
+)
+"""`digest` is of the secret, and unique in a project; `admin` is 0 or 1."""
+
 cursors = Table(
     "cursors",
     metadata,
@@ -214,5 +234,5 @@ leases = Table(
 )
 """Rows are never deleted: the epoch of a released lease must not go back. `owner` is empty then."""
 
-CHAINED = (assets, versions, pointers, pointer_moves, incidents, runs, jobs, job_steps, approvals)
+CHAINED = (assets, versions, pointers, pointer_moves, incidents, runs, jobs, job_steps, approvals, keys)
 """Tables whose every row has its digest in the audit chain."""

@@ -7,6 +7,7 @@ from perdure.stores.ledger.audit import SqlAudit
 from perdure.stores.ledger.cursors import SqlCursors
 from perdure.stores.ledger.incidents import SqlIncidents
 from perdure.stores.ledger.jobs import SqlJobs
+from perdure.stores.ledger.keys import SqlKeys
 from perdure.stores.ledger.pointers import SqlPointers
 from perdure.stores.ledger.registry import SqlRegistry
 from perdure.stores.ledger.runs import SqlRuns
@@ -16,7 +17,7 @@ from perdure.stores.ledger.scope import Scope
 class SqlSession:
     """The roles as of one snapshot, or inside one transaction; not to be used after it."""
 
-    __slots__ = ("approvals", "audit", "cursors", "incidents", "jobs", "pointers", "registry", "runs")
+    __slots__ = ("approvals", "audit", "cursors", "incidents", "jobs", "keys", "pointers", "registry", "runs")
 
     def __init__(self, scope: Scope) -> None:
         self.registry = SqlRegistry(scope)
@@ -25,5 +26,6 @@ class SqlSession:
         self.runs = SqlRuns(scope)
         self.jobs = SqlJobs(scope)
         self.approvals = SqlApprovals(scope)
+        self.keys = SqlKeys(scope)
         self.cursors = SqlCursors(scope)
         self.audit = SqlAudit(scope)

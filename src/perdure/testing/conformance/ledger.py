@@ -25,6 +25,7 @@ from perdure.core.errors import DeclarationError, NotFound, Refused
 from perdure.stores.ledger.protocols import AuditEntry, Ledger, LedgerSession
 from perdure.testing.conformance.approvals import ApprovalsConformance, a_question, an_answer
 from perdure.testing.conformance.jobs import JobsConformance, a_job, a_step
+from perdure.testing.conformance.keys import KeysConformance, a_key
 from perdure.testing.conformance.ledger_records import (
     AT,
     CursorsConformance,
@@ -261,6 +262,7 @@ class TransactionConformance(LedgerFixture):
             assert session.runs.list() == []
             assert session.jobs.list() == []
             assert session.approvals.list() == []
+            assert session.keys.list() == []
             assert session.cursors.list("") == {}
         assert ledger.verify().intact
 
@@ -301,6 +303,7 @@ class TransactionConformance(LedgerFixture):
                 lambda: session.approvals.ask(a_question(1)),
                 lambda: session.approvals.answer("apr_0001", an_answer("ann")),
                 lambda: session.approvals.withdraw("apr_0001"),
+                lambda: session.keys.put(a_key(1)),
                 lambda: session.cursors.put("a", 1),
                 lambda: session.audit.append("note", "air_time", {}),
             ]
@@ -338,6 +341,7 @@ class LedgerConformance(
     RunsConformance,
     JobsConformance,
     ApprovalsConformance,
+    KeysConformance,
     CursorsConformance,
     AuditConformance,
     TransactionConformance,
@@ -359,6 +363,7 @@ def _do_everything_and_fail(session: LedgerSession) -> None:
     session.jobs.put(a_job(1))
     session.jobs.put_step(a_step(0))
     session.approvals.ask(a_question(1))
+    session.keys.put(a_key(1))
     session.cursors.put("a", 1)
     session.audit.append("note", "air_time", {})
     raise RuntimeError("half-way")

@@ -18,6 +18,7 @@ from perdure.stores.ledger.scope import Author, Scope
 from perdure.stores.ledger.session import SqlSession
 from perdure.stores.ledger.sqlite import SqliteLedger
 from perdure.testing.conformance.jobs import a_job
+from perdure.testing.conformance.keys import a_key
 from perdure.testing.conformance.ledger_records import AT, a_run, a_version
 
 
@@ -82,11 +83,13 @@ def test_a_ledger_of_the_first_revision_migrates_with_its_records_and_verifies(f
     assert (report.intact, report.n_entries) == (True, 5), report.text
     with ledger.transaction(actor="ana", at=AT) as session:
         session.jobs.put(a_job(1))
+        session.keys.put(a_key(1))
         session.pointers.set([], remove=[("air_time", CHAMPION)])
     with ledger.read() as session:
         assert session.runs.list() == [a_run(1)]
         assert session.registry.list_versions("air_time") == [a_version(1)]
         assert session.jobs.list() == [a_job(1)]
+        assert session.keys.list() == [a_key(1)]
     assert ledger.verify().intact
     with ledger._file.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
