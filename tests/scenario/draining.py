@@ -19,12 +19,12 @@ from typing import Any
 
 from perdure.core.settings import CaptureSettings
 from perdure.loop.drain import Drain
-from perdure.stores.capture.events import LabelRow, Labels, Lost, Rejected
+from perdure.stores.capture.events import Feedback, LabelRow, Labels, Lost, Rejected
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.segments import SegmentWriter
 from perdure.stores.lake.delta import DeltaLake
 from perdure.stores.ledger.sqlite import SqliteLedger
-from perdure.testing.conformance.capture import prediction
+from perdure.testing.conformance.capture import call, prediction
 
 NOW = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -102,6 +102,9 @@ def append(writer: SegmentWriter, first: int) -> None:
     writer.append(prediction(first, model="fare"))
     writer.append(Rejected("air_time", f"x_{first}", 7, 8, [b'{"a":"%d"}' % first], b'[{"row":0}]'))
     writer.append(Lost(first, 0, first, first, "host:1"))
+    if first == 300:  # in one batch only: each table more is a step more to die at
+        writer.append(call(first, attempts=2))
+        writer.append(Feedback(f"c_{first}", 5, 6, "k1", "helpful", 1.0))
 
 
 def one(root: Path, ledger: Path, steps: int) -> bool:

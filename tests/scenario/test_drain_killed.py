@@ -30,6 +30,8 @@ def test_a_drain_killed_at_any_step_loses_and_doubles_nothing(tmp_path):
         assert sorted(lake.read("captures/fare")["prediction_id"]) == ["p_100_0", "p_300_0"], steps
         assert sorted(lake.read("labels/air_time")["request_id"]) == [f"l_{number}" for number in numbers], steps
         assert sorted(lake.read("quarantine")["row"]) == ['{"a":"100"}', '{"a":"300"}'], steps
+        for table, n_rows in {"calls": 1, "attempts": 2, "guarded": 1, "feedback": 1}.items():
+            assert lake.read(table)["call_id"].to_list() == ["c_300"] * n_rows, (steps, table)
         assert SegmentLog(root / "capture").segments() == [], steps
         ledger = SqliteLedger(root / "ledger.db", project="test")
         with ledger.read() as session:

@@ -35,8 +35,16 @@ from perdure.stores.ledger.protocols import Incident, Lease, Ledger
 
 APP = "drain"
 """Name of the lake's application transactions, and of the ledger's cursor."""
-_TABLES = ("captures", "labels", "quarantine")
-"""First parts of the names of the tables it appends to, in the order of the report's counts."""
+_COUNTED = {
+    "captures": "n_rows",
+    "labels": "n_labels",
+    "quarantine": "n_rejected",
+    "calls": "n_calls",
+    "feedback": "n_feedback",
+}
+"""First part of a table's name → the report's count of its rows."""
+_TABLES = (*_COUNTED, "attempts", "guarded")
+"""First parts of the names of the tables it appends to."""
 _BATCH_BYTES = 32_000_000
 
 
@@ -48,6 +56,8 @@ class DrainReport:
     n_rows: int = 0
     n_labels: int = 0
     n_rejected: int = 0
+    n_calls: int = 0
+    n_feedback: int = 0
     batches: int = 0
     n_lost: int = 0
     """Events that writers could not write, as they told it themselves."""
@@ -62,6 +72,8 @@ class DrainReport:
             self.n_rows + other.n_rows,
             self.n_labels + other.n_labels,
             self.n_rejected + other.n_rejected,
+            self.n_calls + other.n_calls,
+            self.n_feedback + other.n_feedback,
             self.batches + other.batches,
             self.n_lost + other.n_lost,
             self.corrupt + other.corrupt,
@@ -181,15 +193,22 @@ class Drain:
         damages: list[Damage] = []
         for span in progress.intent:
             damages += self._collect(span, batch)
-        counts = dict.fromkeys(_TABLES, 0)
+        counts = dict.fromkeys(_COUNTED.values(), 0)
         for table, frame in batch.tables().items():
             self._lake.append(table, frame, transaction=AppTransaction(APP, progress.batch))
-            counts[table.partition("/")[0]] += frame.height
+            count = _COUNTED.get(table.partition("/")[0])
+            if count is not None:
+                counts[count] += frame.height
         done = progress.done()
         opened = self._record(done, authority, batch.losses, damages)
-        n_rows, n_labels, n_rejected = counts.values()
-        n_lost = sum(loss.n for loss in batch.losses)
-        report = DrainReport(batch.n_frames, n_rows, n_labels, n_rejected, 1, n_lost, tuple(damages), opened)
+        report = DrainReport(
+            n_frames=batch.n_frames,
+            batches=1,
+            n_lost=sum(loss.n for loss in batch.losses),
+            corrupt=tuple(damages),
+            opened=opened,
+            **counts,
+        )
         return done, report
 
     def _collect(self, span: SegmentRange, batch: CapturedBatch) -> list[Damage]:

@@ -14,12 +14,13 @@ from perdure.core.errors import LostLease
 from perdure.core.settings import CaptureSettings
 from perdure.loop.damage import Damage
 from perdure.loop.drain import Drain, DrainReport
-from perdure.stores.capture.events import LabelRow, Labels, Lost, PredictionRow, Predictions, Rejected
+from perdure.stores.capture.events import Feedback, LabelRow, Labels, Lost, PredictionRow, Predictions, Rejected
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.segments import SegmentWriter
 from perdure.stores.lake.delta import DeltaLake
+from perdure.stores.lake.protocols import AppTransaction
 from perdure.stores.ledger.sqlite import SqliteLedger
-from perdure.testing.conformance.capture import prediction
+from perdure.testing.conformance.capture import call, prediction
 
 _NOW = datetime(2013, 3, 1, tzinfo=UTC)
 
@@ -100,6 +101,25 @@ def test_labels_become_rows_and_an_empty_id_or_key_is_null(place):
         {"prediction_id": "p_1", "key": None, "value": 1.5, "known_at": from_us(10), **shared},
         {"prediction_id": None, "key": "UA1", "value": 2.5, "known_at": from_us(20), **shared},
     ]
+
+
+def test_calls_and_feedback_are_counted_by_their_own_tables(place):
+    place.writer.append(call(1, attempts=3))
+    place.writer.append(call(2, route="other"))
+    place.writer.append(Feedback("c_1", 5, 6, "k1", "helpful", 1.0))
+    assert place.run() == DrainReport(n_frames=3, n_calls=2, n_feedback=1, batches=1)
+    assert place.lake.tables() == ["attempts", "calls", "feedback", "guarded"]
+    assert place.lake.read("attempts").height == 4
+    assert place.run() == DrainReport()
+
+
+def test_a_lake_that_is_ahead_in_calls_alone_ignores_no_batch(place):
+    """Batch numbers go on after the greatest of any table, calls and their parts too."""
+    for table in ("calls", "attempts", "guarded", "feedback"):
+        place.lake.append(table, pl.DataFrame({"call_id": ["c_0"]}), transaction=AppTransaction("drain", 40))
+    place.writer.append(call(1))
+    place.run()
+    assert place.lake.read("calls").filter(pl.col("call_id") == "c_1")["batch"].to_list() == [41]
 
 
 def test_each_rejected_row_keeps_its_own_errors(place):

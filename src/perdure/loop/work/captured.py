@@ -1,4 +1,4 @@
-"""Captured events as the lake's tables: `captures/<model>`, `labels/<model>` and `quarantine`.
+"""Captured events as the lake's tables: `captures/<model>`, `labels/<model>` and `quarantine`; calls by `captured_calls`.
 
 The drain collects a batch of events here and appends the frames. Columns are built as whole lists,
 an event's own fields once and then repeated for its rows: 100,000 rows take about 0.2 s CPU.
@@ -15,7 +15,8 @@ import msgspec
 import numpy as np
 import polars as pl
 
-from perdure.stores.capture.events import Event, Labels, Lost, Predictions, Rejected
+from perdure.loop.work.captured_calls import FEEDBACK, call_tables, feedback_table
+from perdure.stores.capture.events import Call, Event, Feedback, Labels, Lost, Predictions, Rejected
 
 QUARANTINE = "quarantine"
 _INSTANT = pl.Datetime("us", "UTC")
@@ -63,6 +64,8 @@ class CapturedBatch:
         self._predictions: dict[str, list[Predictions]] = defaultdict(list)
         self._labels: dict[str, list[Labels]] = defaultdict(list)
         self._rejected: list[Rejected] = []
+        self._calls: list[Call] = []
+        self._feedback: list[Feedback] = []
         self.losses: list[Lost] = []
         """What writers told of events that they could not write."""
         self.n_frames = 0
@@ -76,6 +79,10 @@ class CapturedBatch:
             self._labels[event.model].append(event)
         elif isinstance(event, Rejected):
             self._rejected.append(event)
+        elif isinstance(event, Call):
+            self._calls.append(event)
+        elif isinstance(event, Feedback):
+            self._feedback.append(event)
         else:
             self.losses.append(event)
 
@@ -84,6 +91,8 @@ class CapturedBatch:
         frames = {f"captures/{model}": _captures(events) for model, events in self._predictions.items()}
         frames |= {f"labels/{model}": _label_rows(events) for model, events in self._labels.items()}
         frames[QUARANTINE] = _rejected_rows(self._rejected)
+        frames |= call_tables(self._calls)
+        frames[FEEDBACK] = feedback_table(self._feedback)
         batch = pl.lit(self._number, pl.Int64).alias("batch")
         return {name: frame.with_columns(batch) for name, frame in frames.items() if frame.height}
 

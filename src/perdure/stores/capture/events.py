@@ -82,7 +82,7 @@ class Lost(msgspec.Struct, array_like=True, tag="x"):
     n: int
     """Events, whatever their kind."""
     n_refused: int
-    """Of them label events: their senders were told, and may have sent them again."""
+    """Of them labels and feedback: their senders were told, and may have sent them again."""
     first_us: int
     """`recorded_us` of the first of them."""
     recorded_us: int

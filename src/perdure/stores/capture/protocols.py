@@ -36,7 +36,15 @@ class CaptureWriter(Protocol):
     def append(self, event: Event) -> bool:
         """Write one frame. False (and counted) when there is no room: an answer never fails for its record.
 
-        What was lost is told to the log by a `Lost` event, before the first event that can be written again.
+        What was lost is told to the log by a `Lost` event, before the first event that can be written again. A `Call`
+        is written into the reserve of free space too: it was made, and will be billed.
+        """
+        ...
+
+    def has_room(self) -> bool:
+        """Whether there is room beside the reserve: asked before a call that must not go unrecorded, at almost no cost.
+
+        True promises the place of the calls under way as long as their records fit into the reserve; never raises.
         """
         ...
 

@@ -7,6 +7,9 @@ A segment is named `<microseconds>-<pid>.seg`, so the order of names is the orde
 writer holds an exclusive `flock` on it for as long as it may append; a reader that gets a shared lock
 knows that the segment is closed, also when its writer died. A segment appears under its final name
 only once it is locked, so that nobody takes a newborn one for an abandoned one.
+
+What is billed is not let go for lack of room: the gateway asks `has_room` before it makes a call, and
+the records of calls that were under way then go into the reserve of free space that others keep off.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ import msgspec
 
 from perdure.core.clock import machine_us
 from perdure.core.settings import CaptureSettings
-from perdure.stores.capture.events import Event, Labels, Lost
+from perdure.stores.capture.events import Call, Event, Feedback, Labels, Lost
 from perdure.stores.capture.frames import frame
 
 SUFFIX = ".seg"
@@ -59,13 +62,26 @@ class SegmentWriter:
             if self._untold is not None:
                 # One write for both: neither is there without the other.
                 data = frame(self._encode(self._untold)) + data
-            written = self._try(data, checked=True)
+            written = self._try(data, checked=not isinstance(event, Call))
             if written:
                 self._untold = None
             else:
                 self.n_lost += 1
                 self._untold = _with(self._untold, event)
             return written
+
+    def has_room(self) -> bool:
+        """Whether the record of a call made now will have its place; see `CaptureWriter.has_room`.
+
+        After a loss it is proved by telling the loss: a disk can be out of more than bytes. Cost: 0.2 µs.
+        """
+        with self._lock:
+            if self._untold is None:
+                return self._open and self._try(b"", checked=True)
+            told = self._try(frame(self._encode(self._untold)), checked=True)
+            if told:
+                self._untold = None
+            return told
 
     def close(self) -> None:
         """Close the segment for good; what is appended later is counted as lost.
@@ -80,12 +96,12 @@ class SegmentWriter:
 
     def _try(self, data: bytes, *, checked: bool) -> bool:
         try:
-            return (not checked or self._has_room(len(data))) and self._write(data)
+            return (self._looked(len(data)) or not checked) and (not data or self._write(data))
         except OSError:
             self._give_up()
             return False
 
-    def _has_room(self, n_bytes: int) -> bool:
+    def _looked(self, n_bytes: int) -> bool:
         """Free space is looked at every megabyte, and at every event once there was too little."""
         self._unchecked_bytes += n_bytes
         if self._unchecked_bytes < _FREE_CHECK_BYTES:
@@ -147,7 +163,7 @@ class SegmentWriter:
 
 def _with(untold: Lost | None, event: Event) -> Lost:
     """What is to be told once this event is lost too."""
-    refused = int(isinstance(event, Labels))
+    refused = int(isinstance(event, Labels | Feedback))
     if untold is None:
         process = f"{os.uname().nodename}:{os.getpid()}"
         return Lost(1, refused, event.recorded_us, event.recorded_us, process)

@@ -13,7 +13,20 @@ from pathlib import Path
 import pytest
 
 from perdure.core.errors import Conflict, NotFound
-from perdure.stores.capture.events import Event, LabelRow, Labels, Lost, PredictionRow, Predictions, Rejected
+from perdure.core.usage import Usage
+from perdure.stores.capture.events import (
+    Attempt,
+    Call,
+    Event,
+    Feedback,
+    Guarded,
+    LabelRow,
+    Labels,
+    Lost,
+    PredictionRow,
+    Predictions,
+    Rejected,
+)
 from perdure.stores.capture.protocols import CaptureLog, CaptureWriter, SegmentRange
 
 
@@ -24,6 +37,41 @@ def prediction(number: int, *, n_rows: int = 1, model: str = "air_time") -> Pred
         for row in range(n_rows)
     ]
     return Predictions(model, f"r_{number}", 1_000_000 + number, 2_000_000 + number, 250, 7, rows)
+
+
+def call(number: int, *, route: str = "support", attempts: int = 1) -> Call:
+    """A call of the gateway, number `number`, with the id `c_<number>`: all attempts but the last failed."""
+    usage = Usage(n_input=10 + number, n_output=5, n_cached=3)
+    tried = [Attempt("openai/small", 503, 10, 0, 900, "upstream") for _ in range(attempts - 1)]
+    return Call(
+        id=f"c_{number}",
+        route=route,
+        endpoint="chat",
+        served_us=1_000_000 + number,
+        recorded_us=2_000_000 + number,
+        generation=7,
+        version=f"{route}@1",
+        arm="champion",
+        prompt="",
+        key="k1",
+        team="help",
+        affinity="user-1",
+        stream=False,
+        status=200,
+        outcome="answered",
+        finish="stop",
+        latency_us=1_500,
+        first_us=1_400,
+        cache="miss",
+        usage=usage,
+        cost_pusd=1_250_000,
+        saved_pusd=0,
+        attempts=[*tried, Attempt("claude/haiku", 200, 920, 400, 450, usage=usage, cost_pusd=1_250_000)],
+        guards=[Guarded("pii", "pii@1", "champion", "input", "redacted", "pii", "email", 1.0, 40, b"mail <email_1>")],
+        request=b'[{"role":"user","content":"Hello"}]',
+        answer=b'{"role":"assistant","content":"Hello!"}',
+        tags={"ticket": "T-1"},
+    )
 
 
 class CaptureConformance(ABC):
@@ -54,6 +102,8 @@ class CaptureConformance(ABC):
             Rejected("air_time", "r_3", 7, 8, [b'{"a":"x"}'], b'[{"row":0}]'),
             prediction(4, n_rows=0),
             Lost(3, 1, 8, 9, "host:1"),
+            call(5, attempts=2),
+            Feedback("c_5", 10, 11, "k1", "helpful", 1.0, "thanks"),
         ]
         writer = self.open_writer(tmp_path)
         assert all(writer.append(event) for event in events)
@@ -130,3 +180,14 @@ class CaptureConformance(ABC):
         assert writer.append(prediction(2)) is False
         assert writer.n_lost == 1
         assert self.read_all(self.open_log(tmp_path)) == [prediction(1)]
+
+    def test_a_writer_says_whether_there_is_room_before_a_call_is_made(self, tmp_path: Path) -> None:
+        """Yes with a disk to write to, before the first event as after it; no once it is closed."""
+        writer = self.open_writer(tmp_path)
+        assert writer.has_room()
+        assert self.read_all(self.open_log(tmp_path)) == []
+        assert writer.append(call(1))
+        assert writer.has_room()
+        writer.close()
+        assert not writer.has_room()
+        assert self.read_all(self.open_log(tmp_path)) == [call(1)]

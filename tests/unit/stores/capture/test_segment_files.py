@@ -13,12 +13,12 @@ import pytest
 
 from perdure.core.errors import Corrupt
 from perdure.core.settings import CaptureSettings
-from perdure.stores.capture.events import LabelRow, Labels, Lost
+from perdure.stores.capture.events import Feedback, LabelRow, Labels, Lost
 from perdure.stores.capture.frames import HEADER_BYTES, frame
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.protocols import SegmentRange
 from perdure.stores.capture.segments import SegmentWriter
-from perdure.testing.conformance.capture import prediction
+from perdure.testing.conformance.capture import call, prediction
 
 
 def _writer(root, **settings):
@@ -159,6 +159,54 @@ def test_a_loss_that_cannot_be_told_at_the_end_does_not_raise(tmp_path):
     writer.append(prediction(1))
     writer.close()
     assert writer.n_lost == 1
+
+
+def test_there_is_no_room_below_the_reserve_and_calls_under_way_are_recorded_in_it(tmp_path):
+    writer = _writer(tmp_path, min_free_bytes=2**62)
+    assert not writer.has_room()
+    assert writer.append(call(1))
+    assert not writer.append(prediction(2))
+    assert not writer.has_room()
+    assert writer.append(call(3))
+    found = _events(SegmentLog(tmp_path))
+    assert [found[0], found[2]] == [call(1), call(3)]
+    assert (found[1].n, writer.n_lost) == (1, 1)
+    writer.close()
+
+
+def test_after_a_failure_there_is_room_only_once_the_loss_could_be_told(tmp_path):
+    """Free bytes prove nothing where the folder is gone or a quota is full."""
+    root = tmp_path / "capture"
+    writer = _writer(root)
+    shutil.rmtree(root)
+    assert writer.append(call(1)) is False
+    assert not writer.has_room()
+    root.mkdir()
+    assert writer.has_room()
+    assert writer.append(call(2))
+    lost, kept = _events(SegmentLog(root))
+    assert (lost.n, kept) == (1, call(2))
+    writer.close()
+
+
+def test_free_space_is_not_asked_for_at_every_look(tmp_path, monkeypatch):
+    looks = []
+    real = os.statvfs
+    monkeypatch.setattr(os, "statvfs", lambda path: looks.append(path) or real(path))
+    writer = _writer(tmp_path)
+    assert all(writer.has_room() for _ in range(100))
+    assert all(writer.append(call(number)) for number in range(100))
+    assert len(looks) == 1
+    writer.close()
+
+
+def test_feedback_that_was_lost_counts_as_refused(tmp_path):
+    """Its sender was told so, as a label's is."""
+    writer = _writer(tmp_path, min_free_bytes=2**62)
+    assert not writer.append(Feedback("c_1", 5, 6, "k1", "helpful", 1.0))
+    writer.close()
+    [lost] = _events(SegmentLog(tmp_path))
+    assert (lost.n, lost.n_refused) == (1, 1)
 
 
 _LIMITED = """
