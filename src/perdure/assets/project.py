@@ -8,27 +8,64 @@ from typing import Self
 
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.guard import Guard, Learned
 from perdure.assets.model import Model
+from perdure.assets.route import Route
 from perdure.assets.source import Source
-from perdure.core.errors import not_found
+from perdure.assets.team import Team
+from perdure.assets.upstream import Upstream
+from perdure.core.errors import BadProject, not_found
+
+Declared = type[Model] | Route | Guard | Team
+"""What stands for itself in a project; the rest is reached through it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Project:
-    """The assets of one project. Made by `surface.project` from a package, or by hand in a notebook."""
+    """The assets of one project. Made by `surface.project` from a package, or by hand in a notebook.
+
+    Raises:
+        BadProject: two of models, routes and guards share a name, by which pointers go; or two upstreams do.
+    """
 
     name: str
     contracts: Mapping[str, type[Contract]] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     views: Mapping[str, FeatureView] = field(default_factory=dict)
     models: Mapping[str, type[Model]] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
+    guards: Mapping[str, Guard] = field(default_factory=dict)
+    teams: Mapping[str, Team] = field(default_factory=dict)
+    upstreams: Mapping[str, Upstream] = field(init=False)
+    """Those that the routes call."""
+
+    def __post_init__(self) -> None:
+        self._check_names()
+        object.__setattr__(self, "upstreams", _upstreams(self.routes))
+
+    def _check_names(self) -> None:
+        taken: dict[str, str] = {}
+        for kind, names in (("model", self.models), ("route", self.routes), ("guard", self.guards)):
+            for name in names:
+                other = taken.setdefault(name, kind)
+                if other != kind:
+                    raise BadProject(
+                        f"{name!r} is the name of a {other} and of a {kind}: pointers could not tell them apart.",
+                        hint="Rename one of them.",
+                        name=name,
+                    )
 
     @classmethod
-    def of(cls, name: str, *models: type[Model]) -> Self:
-        """These models with everything that they name: for a notebook, where there is no package to load."""
+    def of(cls, name: str, *declared: Declared) -> Self:
+        """These with everything that they name: for a notebook, where there is no package to load."""
+        models = [each for each in declared if isinstance(each, type)]
+        routes = [each for each in declared if isinstance(each, Route)]
+        guards = [each for each in declared if isinstance(each, Guard)]
+        guards += [guard for route in routes for guard in route.guards]
         views = [view for model in models for view in model.features]
         sources = [source for model in models for source in (model.rows, model.label.source)]
         sources += [view.source for view in views if view.source is not None]
+        sources += [source for guard in guards for source in examples_of(guard)]
         contracts = [*(model.contract for model in models), *(source.contract for source in sources)]
         return cls(
             name=name,
@@ -36,6 +73,9 @@ class Project:
             sources={source.name: source for source in sources},
             views={view.name: view for view in views},
             models={model.name: model for model in models},
+            routes={route.name: route for route in routes},
+            guards={guard.name: guard for guard in guards},
+            teams={each.name: each for each in declared if isinstance(each, Team)},
         )
 
     def model(self, name: str) -> type[Model]:
@@ -57,3 +97,44 @@ class Project:
         if name not in self.sources:
             raise not_found("source", name, self.sources)
         return self.sources[name]
+
+    def team(self, name: str) -> Team:
+        """The team of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.teams:
+            raise not_found("team", name, self.teams)
+        return self.teams[name]
+
+    def released(self, name: str) -> type[Model] | Route | Guard:
+        """The asset of that name that has versions and pointers: a model, a route or a guard.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        known: dict[str, type[Model] | Route | Guard] = {**self.models, **self.routes, **self.guards}
+        if name not in known:
+            raise not_found("asset with versions", name, known)
+        return known[name]
+
+
+def examples_of(guard: Guard) -> list[Source]:
+    """The sources of a guard's learned checks."""
+    learned = [check.examples for check in guard.checks if isinstance(check, Learned)]
+    return [examples for examples in learned if isinstance(examples, Source)]
+
+
+def _upstreams(routes: Mapping[str, Route]) -> dict[str, Upstream]:
+    found: dict[str, Upstream] = {}
+    for route in routes.values():
+        for target in route.targets:
+            known = found.setdefault(target.upstream.name, target.upstream)
+            if known != target.upstream:
+                raise BadProject(
+                    f"Route {route.name!r} calls another upstream {known.name!r} than a route before it.",
+                    hint="Declare each upstream once, or give one of them another name.",
+                    name=known.name,
+                )
+    return found

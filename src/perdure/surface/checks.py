@@ -14,6 +14,7 @@ from typing import Any
 
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.guard import Custom, Guard
 from perdure.assets.model import Model
 from perdure.assets.objective import Objective
 from perdure.assets.project import Project
@@ -21,6 +22,7 @@ from perdure.assets.source import CallableReader, Source
 from perdure.assets.version import dataset_name
 from perdure.core.errors import BadContract, nearest
 from perdure.core.settings import Settings
+from perdure.surface.check_gateway import gateway_notes, guard_notes, route_notes, team_notes
 from perdure.surface.check_policies import Level, Said, doubtful_rules, model_policy, source_policy
 
 _LEVELS: Sequence[Level] = ("error", "warning", "note")
@@ -37,7 +39,10 @@ class CheckNote:
 
 
 def check_project(
-    project: Project, signals: Mapping[str, Iterable[str]], settings: Settings | None = None
+    project: Project,
+    signals: Mapping[str, Iterable[str]],
+    settings: Settings | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> list[CheckNote]:
     """Everything doubtful about a project, errors first.
 
@@ -45,18 +50,20 @@ def check_project(
         project: loaded, or made by hand in a notebook.
         signals: names of the signals that each kind of asset has, such as `{"model": ["mae"]}`.
         settings: with them its policies are held against its roles and its loop; None: the defaults.
+        environment: where the secrets of upstreams should be; None: it is not looked for them.
     """
     settings = settings or Settings()
     found: list[CheckNote] = []
     for kind, name, asset in _assets(project):
         where = _where(project, kind, name, asset)
         label = f"{kind[0].upper()}{kind[1:]} {name!r}"
-        said = (*_home(asset), *_CHECKS[kind](asset), *_objectives(asset, kind, signals))
-        rules = doubtful_rules(asset.policy, settings) if kind in ("source", "model") else ()
+        said = (*_home(asset), *_CHECKS[kind](asset, project), *_objectives(asset, kind, signals))
+        rules = doubtful_rules(asset.policy, settings) if kind in _JUDGED else ()
         for level, text, hint in (*said, *rules):
             found.append(CheckNote(level, where, f"{label} {text}", hint))
     found += _shared_names(project)
-    if not project.models:
+    found += [CheckNote(level, project.name, text, hint) for level, text, hint in gateway_notes(project, environment)]
+    if not (project.models or project.routes or project.guards):
         found.append(CheckNote("warning", project.name, "The project declares no model.", "Subclass perdure.Model."))
     return sorted(found, key=lambda note: (_LEVELS.index(note.level), note.where, note.text))
 
@@ -67,6 +74,9 @@ def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
         ("source", project.sources),
         ("feature view", project.views),
         ("model", project.models),
+        ("route", project.routes),
+        ("guard", project.guards),
+        ("team", project.teams),
     ):
         for name, asset in assets.items():
             yield kind, name, asset
@@ -78,13 +88,16 @@ def _shared_names(project: Project) -> Iterator[CheckNote]:
 
     taken = {**dict.fromkeys(project.sources, "a source"), CAPTURE: "the captured events"}
     datasets = {dataset_name(model): f"the dataset of model {model!r}" for model in project.models}
-    for kind, names, others in (
+    kinds: Sequence[tuple[str, Mapping[str, Any], Mapping[str, str]]] = (
         ("model", project.models, taken | datasets),
         ("source", project.sources, {CAPTURE: taken[CAPTURE]} | datasets),
-    ):
-        for name in names:
+        ("route", project.routes, taken | datasets),
+        ("guard", project.guards, taken | datasets),
+    )
+    for kind, names, others in kinds:
+        for name, asset in names.items():
             if name in others:
-                where = _where(project, kind, name, project.models.get(name) or project.sources.get(name))
+                where = _where(project, kind, name, asset)
                 text = f"{kind.capitalize()} {name!r} has the name of {others[name]}: what is known of both would mix."
                 yield CheckNote("error", where, text, "Rename one of them.")
 
@@ -103,6 +116,8 @@ def _code_of(asset: Any) -> Any:
     """The class or function that an asset's own code lives in; None where it is data only."""
     if isinstance(asset, Source):
         return asset.read.function if isinstance(asset.read, CallableReader) else None
+    if isinstance(asset, Guard):
+        return next((check.function for check in asset.checks if isinstance(check, Custom)), None)
     return asset if isinstance(asset, type) else None
 
 
@@ -115,7 +130,7 @@ def _home(asset: Any) -> Said:
         )
 
 
-def _contract(contract: type[Contract]) -> Said:
+def _contract(contract: type[Contract], _: Project) -> Said:
     from perdure.engines.contracts import compile_contract
 
     try:
@@ -131,7 +146,7 @@ def _contract(contract: type[Contract]) -> Said:
         )
 
 
-def _source(source: Source) -> Said:
+def _source(source: Source, _: Project) -> Said:
     if not source.healthy:
         yield (
             "warning",
@@ -143,12 +158,12 @@ def _source(source: Source) -> Said:
     yield from source_policy(source)
 
 
-def _view(view: FeatureView) -> Said:
+def _view(view: FeatureView, _: Project) -> Said:
     if view.source is not None and view.ttl is None:
         yield "note", "has no ttl: a row of any age is served.", "Write: ttl=hours(3)"
 
 
-def _model(model: type[Model]) -> Said:
+def _model(model: type[Model], _: Project) -> Said:
     for attribute, example in (("purpose", "Crew planning: minutes in the air"), ("owner", "flight-ops")):
         if not getattr(model, attribute):
             yield "warning", f"has no {attribute}.", f'Write: {attribute} = "{example}"'
@@ -174,9 +189,14 @@ def _objectives(asset: Any, kind: str, signals: Mapping[str, Iterable[str]]) -> 
             )
 
 
-_CHECKS: Mapping[str, Callable[[Any], Said]] = {
+_CHECKS: Mapping[str, Callable[[Any, Project], Said]] = {
     "contract": _contract,
     "source": _source,
     "feature view": _view,
     "model": _model,
+    "route": route_notes,
+    "guard": guard_notes,
+    "team": team_notes,
 }
+_JUDGED = frozenset({"source", "model", "route", "guard"})
+"""Kinds that have objectives and a policy."""

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.guard import Guard
 from perdure.assets.model import Model
-from perdure.assets.project import Project
+from perdure.assets.project import Project, examples_of
 from perdure.assets.version import Version
 from perdure.core.settings import Settings
 from perdure.loop.protocols import Kind, Signal, Stores, Watched, Workplace
@@ -101,7 +102,7 @@ def _off_profile() -> Signal:
     return OffProfileSignal()
 
 
-SIGNALS: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
+_MADE: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
     "model": {
         **{metric: partial(_error, metric) for metric in ("mae", "rmse", "bias", "accuracy")},
         "drift": _drift,
@@ -115,7 +116,25 @@ SIGNALS: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
         "off_profile": _off_profile,
     },
 }
-"""Kind of asset → name of each signal → what makes it: names are known without loading a recipe."""
+"""Kind of asset → name of each signal → what makes it, when it is called: no recipe is loaded for a name."""
+_ROUTE_SIGNALS = (
+    "answer_shift",
+    "cost_usd",
+    "error_ratio",
+    "first_token_ms",
+    "latency_ms",
+    "new_intents",
+    "refusal_ratio",
+    "spend_usd",
+    "tokens_per_s",
+)
+_GUARD_SIGNALS = ("block_ratio", "false_block_ratio", "miss_ratio")
+SIGNALS: Mapping[str, Sequence[str]] = {
+    **{kind: tuple(made) for kind, made in _MADE.items()},
+    "route": _ROUTE_SIGNALS,
+    "guard": _GUARD_SIGNALS,
+}
+"""Kind of asset → what an objective of it may be about."""
 
 
 def kinds() -> Mapping[str, Kind]:
@@ -126,24 +145,38 @@ def kinds() -> Mapping[str, Kind]:
     from perdure.loop.work.gates import model_gates
     from perdure.loop.work.remedies import model_remedies
 
-    made = {kind: {name: make() for name, make in signals.items()} for kind, signals in SIGNALS.items()}
+    made = {kind: {name: make() for name, make in signals.items()} for kind, signals in _MADE.items()}
     return {
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
+        "route": Kind("route", {}),
+        "guard": Kind("guard", {}),
     }
 
 
 def watched_assets(project: Project) -> list[Watched]:
-    """What the loop keeps healthy, sources first: a broken feed explains a broken model."""
+    """What the loop keeps healthy, sources first: a broken feed explains a broken model or guard."""
     sources = [
         Watched(source.name, "source", tuple(source.healthy), source.policy, source)
         for source in project.sources.values()
+    ]
+    guards = [
+        Watched(guard.name, "guard", tuple(guard.healthy), guard.policy, guard, _learns_from(guard))
+        for guard in project.guards.values()
+    ]
+    routes = [
+        Watched(route.name, "route", tuple(route.healthy), route.policy, route) for route in project.routes.values()
     ]
     models = [
         Watched(model.name, "model", tuple(model.healthy), model.policy, model, _rests_on(model))
         for model in project.models.values()
     ]
-    return sources + models
+    return sources + guards + routes + models
+
+
+def _learns_from(guard: Guard) -> tuple[str, ...]:
+    """The sources of a guard's labelled examples."""
+    return tuple(source.name for source in examples_of(guard))
 
 
 def _rests_on(model: type[Model]) -> tuple[str, ...]:

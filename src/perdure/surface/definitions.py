@@ -15,10 +15,12 @@ from typing import Any
 
 from perdure.assets.core_schema import code_digest
 from perdure.assets.fields import contract_definition
+from perdure.assets.guard import Guard, Learned
 from perdure.assets.model import Label, Model
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.project import Project
+from perdure.assets.route import Route
 from perdure.assets.source import CallableReader, Reader, Source
 from perdure.core.canonical import plain
 from perdure.core.units import Rate, duration_text
@@ -35,6 +37,12 @@ def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
         found["feature_view", name] = view.definition()
     for name, model in project.models.items():
         found["model", name] = model_definition(model)
+    for name, route in project.routes.items():
+        found["route", name] = route_definition(route)
+    for name, guard in project.guards.items():
+        found["guard", name] = guard_definition(guard)
+    for name, team in project.teams.items():
+        found["team", name] = described(team)
     return found
 
 
@@ -78,6 +86,26 @@ def _code(model: type[Model]) -> dict[str, str]:
     methods = {name for cls in classes for name, value in vars(cls).items() if not name.startswith("__")
                and callable(getattr(value, "__func__", value)) and not isinstance(value, type)}  # fmt: skip
     return {name: code_digest(getattr(model, name)) for name in sorted(methods)}
+
+
+def route_definition(route: Route) -> dict[str, Any]:
+    """A route's declaration as canonical data: what its versions are, where its upstreams are, what healthy is."""
+    upstreams = {target.upstream.name: described(target.upstream) for target in route.targets}
+    return {**route.definition(), "upstreams": upstreams, **_judged(route)}
+
+
+def guard_definition(guard: Guard) -> dict[str, Any]:
+    """A guard's declaration as canonical data: what its versions are, what it learns from, what healthy is."""
+    learned = [check.examples for check in guard.checks if isinstance(check, Learned)]
+    examples = [each.name if isinstance(each, Source) else code_digest(each) for each in learned]
+    return {**guard.definition(), "examples": examples, **_judged(guard)}
+
+
+def _judged(asset: Route | Guard) -> dict[str, Any]:
+    return {
+        "healthy": [objective_definition(objective) for objective in asset.healthy],
+        "policy": policy_definition(asset.policy),
+    }
 
 
 def label_definition(label: Label) -> dict[str, Any]:

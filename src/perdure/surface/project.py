@@ -22,9 +22,12 @@ from typing import Any
 
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.guard import Guard
 from perdure.assets.model import Model
-from perdure.assets.project import Project
+from perdure.assets.project import Project, examples_of
+from perdure.assets.route import Route
 from perdure.assets.source import Source
+from perdure.assets.team import Team
 from perdure.core.errors import BadProject, NotFound, PerdureError, nearest
 from perdure.core.settings import Settings
 from perdure.surface.checks import CheckNote, check_project
@@ -72,7 +75,8 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
     `sys.path`, so that functions of the project can import when they run.
 
     Raises:
-        BadProject: no such package, a module that fails to import, two assets of one kind and name.
+        BadProject: no such package, a module that fails to import, two assets of one kind and name, or
+            a model, a route or a guard under the name of another of them.
         DeclarationError: a declaration is wrong; the leaf that its class raised, led by file and line.
     """
     folder = folder.resolve()
@@ -87,6 +91,9 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
         sources=collected.assets["source"],
         views=collected.assets["feature view"],
         models=collected.assets["model"],
+        routes=collected.assets["route"],
+        guards=collected.assets["guard"],
+        teams=collected.assets["team"],
         folder=folder,
         places=collected.places,
     )
@@ -163,11 +170,22 @@ def _import_tree(name: str) -> Iterator[ModuleType]:
             yield from _import_tree(f"{name}.{info.name}")
 
 
+_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team]] = {
+    "source": Source,
+    "feature view": FeatureView,
+    "route": Route,
+    "guard": Guard,
+    "team": Team,
+}
+"""Kinds whose assets are objects; models and contracts are classes."""
+_POINTED = ("model", "route", "guard")
+_KINDS = ("contract", "model", *_MADE)
+
+
 def _kind_and_name(value: Any) -> tuple[str, str] | None:
-    if isinstance(value, Source):
-        return "source", value.name
-    if isinstance(value, FeatureView):
-        return "feature view", value.name
+    for kind, made in _MADE.items():
+        if isinstance(value, made):
+            return kind, value.name
     if isinstance(value, type) and issubclass(value, Model) and value is not Model:
         return "model", value.name
     if isinstance(value, type) and issubclass(value, Contract) and value is not Contract:
@@ -181,7 +199,11 @@ def _reached(value: Any) -> list[Any]:
         return [value.contract]
     if isinstance(value, FeatureView):
         return [each for each in (value.source, value.on) if each is not None]
-    if issubclass(value, Model):
+    if isinstance(value, Route):
+        return list(value.guards)
+    if isinstance(value, Guard):
+        return list(examples_of(value))
+    if isinstance(value, type) and issubclass(value, Model):
         return [value.contract, value.rows, value.label.source, *value.features]
     return []
 
@@ -191,7 +213,7 @@ class _Collected:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.assets: dict[str, dict[str, Any]] = {"contract": {}, "source": {}, "feature view": {}, "model": {}}
+        self.assets: dict[str, dict[str, Any]] = {kind: {} for kind in _KINDS}
         self.places: dict[tuple[str, str], str] = {}
 
     def add_module(self, module: ModuleType, own: set[str]) -> None:
@@ -213,19 +235,27 @@ class _Collected:
         if identity is None:
             return
         kind, name = identity
-        known = self.assets[kind].setdefault(name, value)
-        if known is not value:
-            raise BadProject(
-                f"{place or 'The project'}: the {kind} {name!r} is declared twice"
-                f" (also {self.places.get(identity) or 'elsewhere'}).",
-                hint="Give one of them another name.",
-                kind=kind,
-                name=name,
-            )
+        self._check_name(kind, name, value, place)
+        self.assets[kind][name] = value
         if place:
             self.places.setdefault(identity, place)
         for each in _reached(value):
             self.add(each, "")
+
+    def _check_name(self, kind: str, name: str, value: Any, place: str) -> None:
+        """Pointers go by an asset's name: what has versions shares none."""
+        for other in _POINTED if kind in _POINTED else (kind,):
+            known = self.assets[other].get(name)
+            if known is None or known is value:
+                continue
+            told = "is declared twice" if other == kind else f"has the name of a {other}"
+            raise BadProject(
+                f"{place or 'The project'}: the {kind} {name!r} {told}"
+                f" (also {self.places.get((other, name)) or 'elsewhere'}).",
+                hint="Give one of them another name.",
+                kind=kind,
+                name=name,
+            )
 
     def _relative(self, module: ModuleType) -> str:
         file = Path(module.__file__ or module.__name__)

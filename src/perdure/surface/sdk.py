@@ -90,7 +90,7 @@ class Perdure(Applying, Governing, Alerting, Backtesting, Reviewing, Opened):
         from perdure.surface.checks import check_project
         from perdure.surface.compose import SIGNALS
 
-        return check_project(self.project, SIGNALS, self.settings)
+        return check_project(self.project, SIGNALS, self.settings, os.environ)
 
     def ingest(self, *, at: When = None, wait_s: float = 5.0) -> RoundReport:
         """One round of the loop; the same as `tick`, named for its first step."""

@@ -31,7 +31,7 @@ def compare(base: Snapshot, head: Snapshot, places: Mapping[tuple[str, str], str
         before, after = base.definitions.get(key), head.definitions.get(key)
         where = places.get((kind.replace("_", " "), name), "")
         if after is None:
-            found.append(AssetChange(kind, name, "removed", "", tuple(_gone(kind, before or {}))))
+            found.append(AssetChange(kind, name, "removed", "", tuple(_gone(kind, name, before or {}))))
         elif before is None:
             found.append(AssetChange(kind, name, "added", where))
         elif before != after:
@@ -42,9 +42,9 @@ def compare(base: Snapshot, head: Snapshot, places: Mapping[tuple[str, str], str
     return found
 
 
-def _gone(kind: str, before: Definition) -> Iterator[FieldChange]:
-    if kind == "model":
-        yield FieldChange("model", shown(before["name"]), "", "callers get no answer of it any more", "breaking")
+def _gone(kind: str, name: str, before: Definition) -> Iterator[FieldChange]:
+    if kind in ("model", "route"):
+        yield FieldChange(kind, shown(name), "", "callers get no answer of it any more", "breaking")
     for objective in before.get("healthy", ()):
         yield FieldChange("objective", shown(objective["objective"]), "", "removed with its asset", "loosened")
 
@@ -55,6 +55,8 @@ def _changes(kind: str, name: str, base: Snapshot, head: Snapshot) -> Iterator[F
         yield from contract_changes(before, after, served=name in served_contracts(base, head))
     elif kind == "feature_view":
         yield from view_changes(before, after)
+    elif "policy" not in after:
+        yield from _plain_changes(kind, before, after)
     else:
         if kind == "model":
             yield from _model_changes(before, after, base, head)

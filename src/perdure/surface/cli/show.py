@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -58,6 +58,7 @@ def notes(project: Project, found: Sequence[CheckNote], *, as_json: bool) -> Non
         counted(len(project.sources), "source"),
         counted(len(project.views), "feature view"),
         counted(len(project.models), "model"),
+        *(counted(len(each), kind) for kind, each in _gateway(project).items() if each),
     ]
     put(f"[bold]{escape(project.name)}[/]  {', '.join(counts)}")
     for note in found:
@@ -68,6 +69,10 @@ def notes(project: Project, found: Sequence[CheckNote], *, as_json: bool) -> Non
     if not any(note.level == "error" for note in found):
         put("[green]ok[/]      every declaration loads")
     return None
+
+
+def _gateway(project: Project) -> dict[str, Sized]:
+    return {"route": project.routes, "guard": project.guards, "team": project.teams}
 
 
 @contextmanager

@@ -1,0 +1,116 @@
+"""What `perdure check` says of routes, guards and teams: names that nothing has, secrets that are not there.
+
+Called by `checks`. A route that cannot mean anything fails when it is made; here it is held against the rest of the
+project and the environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from perdure.core.errors import nearest
+
+if TYPE_CHECKING:
+    from perdure.assets.guard import Guard
+    from perdure.assets.project import Project
+    from perdure.assets.route import Cache, Route
+    from perdure.assets.team import Team
+    from perdure.surface.check_policies import Said
+
+_PROMPT = "prompt:"
+_SETTINGS = "PERDURE_"
+
+
+def route_notes(route: Route, project: Project) -> Said:
+    """A route against the guards, sources and models that it names, its objectives and policy."""
+    for guard in route.guards:
+        if project.guards.get(guard.name) is not guard:
+            yield "error", f"passes the guard {guard.name!r}, which is not the project's.", "Name a declared guard."
+    if route.source and route.source not in project.sources:
+        hint = _hint(route.source, project.sources, "Sources")
+        yield "error", f"rests on the source {route.source!r}, which is not declared.", hint
+    if route.cache is not None and route.cache.semantic is not None:
+        yield from _semantic(route.cache, project)
+    yield from _judged(route, "error_ratio(over=hours(1)) <= 0.02")
+
+
+def guard_notes(guard: Guard, _: Project) -> Said:
+    """A guard against its objectives and policy."""
+    yield from _judged(guard, "false_block_ratio(over=days(7)) <= 0.02")
+
+
+def team_notes(team: Team, project: Project) -> Said:
+    """A team against the routes that there are, and its time zone."""
+    for name in (*team.routes, *(budget.route for budget in team.budgets if budget.route)):
+        if not _is_there(name, project.routes):
+            yield "warning", f"names the route {name!r}, which is not declared.", _hint(name, project.routes, "Routes")
+    for budget in team.budgets:
+        if budget.route and not budget.route.endswith("*") and not team.may_call(budget.route):
+            yield (
+                "warning",
+                f"has a budget for the route {budget.route!r}, which it may not call.",
+                "Add it to `routes`.",
+            )
+    try:
+        ZoneInfo(team.timezone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield "error", f"is in the time zone {team.timezone!r}, which is not known.", "Write one such as Europe/Berlin."
+
+
+def gateway_notes(project: Project, environment: Mapping[str, str] | None) -> Said:
+    """What concerns the gateway as a whole: the secrets of its upstreams, and whether anybody may call."""
+    for upstream in project.upstreams.values():
+        name = upstream.key_env
+        if name.startswith(_SETTINGS):
+            yield (
+                "error",
+                f"Upstream {upstream.name!r} has its secret in {name}, but names that begin with PERDURE_ are settings.",
+                "Choose another name.",
+            )
+        elif name and environment is not None and not environment.get(name):
+            yield (
+                "warning",
+                f"Upstream {upstream.name!r} has its secret in {name}, which is not in the environment: calls will fail.",
+                f"Set {name} where the gateway runs.",
+            )
+    if project.routes and not project.teams:
+        yield "warning", "The project declares routes, but no team: nobody can get a key.", 'Write: Team("support")'
+
+
+def _semantic(cache: Cache, project: Project) -> Said:
+    upstream, slash, model = cache.embedder.partition("/")
+    if cache.embedder in project.routes or (slash and model and upstream in project.upstreams):
+        return
+    if not cache.embedder:
+        yield "error", "caches what means the same, without an embedder.", 'Write: Cache(…, embedder="upstream/model")'
+        return
+    known = [*project.routes, *(f"{name}/…" for name in project.upstreams)]
+    yield (
+        "error",
+        f"embeds by {cache.embedder!r}, which is no route and no upstream.",
+        _hint(cache.embedder, known, "Known"),
+    )
+
+
+def _judged(asset: Route | Guard, example: str) -> Said:
+    if not asset.healthy:
+        yield "warning", "has no objectives: it can decay unseen.", f"Write: healthy=[{example}]"
+        if asset.policy.trigger == "evidence":
+            yield "error", "acts on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
+
+
+def _is_there(name: str, routes: Collection[str]) -> bool:
+    """A route of that name, any that the pattern stands for, or a prompt, which is no route."""
+    if name == "*" or name.startswith(_PROMPT):
+        return True
+    if name.endswith("*"):
+        return any(route.startswith(name[:-1]) for route in routes)
+    return name in routes
+
+
+def _hint(name: str, known: Iterable[str], what: str) -> str:
+    names = sorted(known)
+    near = nearest(name, names)
+    return f"Did you mean {near!r}?" if near else f"{what}: {', '.join(names) or 'none'}."
