@@ -178,8 +178,9 @@ class FeaturePlan:
         for at, feature in enumerate(self.features):
             column = frame.get_column(feature.name)
             if feature.name in codes:
-                column = column.replace_strict(codes[feature.name], default=None, return_dtype=pl.Float64)
-            columns[:, at] = column.cast(pl.Float64).to_numpy()
+                columns[:, at] = _coded(column, codes[feature.name])
+            else:
+                columns[:, at] = column.cast(pl.Float64).to_numpy()
         return np.ascontiguousarray(columns)
 
     def materialise(self, view_id: str, source_rows: pl.DataFrame) -> list[StoredRow]:
@@ -247,6 +248,13 @@ class FeaturePlan:
                     hint="Learn them: plan.with_categories(plan.learn_categories(features.frame)).",
                 )
         return {name: {value: code for code, value in enumerate(values)} for name, values in self.categories.items()}
+
+
+def _coded(column: pl.Series, codes: Mapping[str, int]) -> NDArray[np.float64]:
+    """The code of each value, NaN where it has none. A table of all codes is worth making for many rows only."""
+    if len(column) <= len(codes):
+        return np.array([codes.get(value, np.nan) for value in column.to_list()], np.float64)
+    return column.replace_strict(codes, default=None, return_dtype=pl.Float64).to_numpy()
 
 
 def _checked(views: tuple[PlannedView, ...]) -> FeaturePlan:

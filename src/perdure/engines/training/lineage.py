@@ -90,9 +90,11 @@ def _values(column: pl.Series) -> bytes:
     if kind.is_integer() or kind.is_temporal():
         return column.to_physical().fill_null(0).to_numpy().tobytes()
     if kind in (pl.String, pl.Categorical, pl.Enum):
-        return _texts([text.encode() for text in column.cast(pl.String).fill_null("").to_list()])
+        texts = column.cast(pl.String).fill_null("")
+        return _lengths(texts.str.len_bytes()) + (texts.str.join("").item() or "").encode()
     if kind == pl.Binary:
-        return _texts(column.fill_null(b"").to_list())
+        filled = column.fill_null(b"")
+        return _lengths(filled.bin.size()) + b"".join(filled.to_list())
     if kind == pl.Null:
         return b""
     if kind.is_nested():
@@ -100,6 +102,5 @@ def _values(column: pl.Series) -> bytes:
     raise BadSource(f"Column {column.name!r} is of type {kind}, which has no digest.", hint="Cast it first.")
 
 
-def _texts(texts: list[bytes]) -> bytes:
-    lengths = np.fromiter((len(text) for text in texts), dtype="<i8", count=len(texts))
-    return lengths.tobytes() + b"".join(texts)
+def _lengths(n_bytes: pl.Series) -> bytes:
+    return n_bytes.to_numpy().astype("<i8").tobytes()

@@ -33,8 +33,9 @@ from perdure.stores.blobs.protocols import Blobs
 Float1D = NDArray[np.float64]
 Float2D = NDArray[np.float32]
 
-_MAX_LOADED = 128
-"""More than the versions that compete in one repair: each takes some 2 MB, and 10 ms to load."""
+_MAX_LOADED = 256
+"""More than the versions that compete in one repair (one fewer, and all are loaded anew in each): each takes some 2 MB,
+and 10 ms to load."""
 _LOADED: WeakKeyDictionary[Blobs, OrderedDict[str, Predictor]] = WeakKeyDictionary()
 
 

@@ -120,16 +120,22 @@ def request_rows(asset: Watched, rows: pl.DataFrame) -> tuple[pl.DataFrame, pl.D
     A row that was served under an older contract, and that the present one cannot read, is in neither.
     """
     compiled = compile_contract(asset.declaration.contract)
-    decoder = msgspec.json.Decoder(compiled.struct)
-    decoded, read = [], []
-    for row in rows["row"]:
-        try:
-            decoded.append(msgspec.structs.asdict(decoder.decode(row)))
-        except msgspec.ValidationError:
-            read.append(False)
-        else:
-            read.append(True)
-    return pl.DataFrame(decoded, schema=compiled.schema), rows.filter(pl.Series(read, dtype=pl.Boolean))
+    try:
+        decoded = msgspec.json.decode(f"[{','.join(rows['row'])}]", type=list[compiled.struct])  # type: ignore[name-defined]
+        read = rows
+    except msgspec.ValidationError:
+        kept = [_decoded(row, compiled.struct) for row in rows["row"]]
+        decoded = [row for row in kept if row is not None]
+        read = rows.filter(pl.Series([row is not None for row in kept], dtype=pl.Boolean))
+    columns = {name: [getattr(row, name) for row in decoded] for name in compiled.schema}
+    return pl.DataFrame(columns, schema=compiled.schema), read
+
+
+def _decoded(row: str, struct: type[msgspec.Struct]) -> msgspec.Struct | None:
+    try:
+        return msgspec.json.decode(row, type=struct)
+    except msgspec.ValidationError:
+        return None
 
 
 def histories(lake: Lake, plan: FeaturePlan, *, until: datetime) -> Mapping[str, pl.DataFrame]:

@@ -7,7 +7,6 @@ no history to migrate.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from typing import Any
+
+import msgspec
 
 from perdure.assets.health import Reading
 from perdure.core.canonical import canonical_json
@@ -190,5 +191,5 @@ def _reading(row: tuple[Any, ...]) -> Reading:
         high=row[9],
         n=row[10],
         unit=row[11],
-        facts=json.loads(row[12]),
+        facts=msgspec.json.decode(row[12]),
     )
