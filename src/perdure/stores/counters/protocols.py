@@ -6,6 +6,9 @@ turned out to be, or it expires. `used` counts what was settled, `held` what is 
 used + held + amount stays within the ceiling, for every bucket of it at once or for none.
 
 The gateway takes holds for blocks of calls, not for each (`serve.gateway.allowance`), so one take may be of thousands.
+
+An answer that was lost on its way leaves in doubt whether the thing was done. So what changes a hold that goes on may carry
+a `step`, a number that grows with each change of that hold: asked for again under its step, it is done once.
 """
 
 from __future__ import annotations
@@ -13,6 +16,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+GAUGE = "now/"
+"""How names of buckets begin whose amounts are given back after use and never counted as used, such as calls under way.
+What a dead owner held of them is always given back: charged, it would be missing for ever."""
+LARGEST = 2**62
+"""Amounts and ceilings are below it, so that sums stay within 64 bits. In picodollars: 4.6 million US dollars."""
+KEPT_US = 24 * 3600 * 1_000_000
+"""How long an ended hold is remembered, so that settling it twice counts once, and a bucket after its window's end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +73,21 @@ class Expired:
 class Counters(Protocol):
     """Shared by every worker that opens the same store. What a method returned survives kill -9 of the caller.
 
-    Raises (every method): `StoreError` when the store cannot be reached; then nothing was changed, or a take may have been
-    done whose answer was lost: its hold expires.
+    Every method is atomic: others see all of it or nothing. Safe to share between threads. Instants are domain time.
+
+    Raises (every method): `StoreError` when the store cannot be reached; then nothing was changed, or it was done and its
+    answer was lost: asking again under the same `step` (`settle`: without) does it once.
     """
 
-    def take(self, hold: str, claims: Sequence[Claim], *, owner: str, now_us: int, expires_us: int) -> Granted:
-        """Hold every claim, or none. Of a hold that is there already the amounts are added to it."""
+    def take(
+        self, hold: str, claims: Sequence[Claim], *, owner: str, now_us: int, expires_us: int, step: int = 0
+    ) -> Granted:
+        """Hold every claim, or none. Of a hold that is there already the amounts are added to it, its expiry moves on.
+
+        A claim of zero asks only whether used + held of its bucket is at most the ceiling.
+
+        :raises NotFound: the hold has ended; take under a new name.
+        """
         ...
 
     def settle(self, hold: str, used: Mapping[str, int], *, now_us: int) -> None:
@@ -78,8 +98,14 @@ class Counters(Protocol):
         """
         ...
 
-    def spend(self, hold: str, used: Mapping[str, int], *, give_back: Mapping[str, int], now_us: int) -> None:
-        """Count `used` out of a hold that goes on, and give some of it back: the sync of a block in use."""
+    def spend(
+        self, hold: str, used: Mapping[str, int], *, give_back: Mapping[str, int], now_us: int, step: int = 0
+    ) -> None:
+        """Count `used` out of a hold that goes on, and give some of it back: the sync of a block in use.
+
+        Of a hold that expired and was charged, only what goes beyond it is counted, and what is given back is taken off
+        again; of one that was given back, or that is not known, all of `used` is counted.
+        """
         ...
 
     def renew(self, hold: str, *, expires_us: int) -> bool:
@@ -87,7 +113,10 @@ class Counters(Protocol):
         ...
 
     def expire(self, *, now_us: int, charge: bool) -> list[Expired]:
-        """End the holds that are over: charged as used, or given back."""
+        """End the holds that are over: charged as used, or given back. Those of a `GAUGE` are given back.
+
+        Each is ended, and returned, once, whoever asks. What ended longer ago than `KEPT_US` is forgotten.
+        """
         ...
 
     def read(self, buckets: Sequence[str]) -> list[Level]:
