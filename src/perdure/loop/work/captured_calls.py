@@ -113,7 +113,7 @@ _OF_GUARDED = ("guard", "version", "arm", "side", "action", "check", "kind", "sc
 
 
 def call_tables(calls: Sequence[Call]) -> dict[str, pl.DataFrame]:
-    """The rows of some calls by table name, in order; without the column `batch`. Cost: about 15 µs a call."""
+    """The rows of some calls by table name, in order; without the column `batch`. Cost: about 12 µs a call."""
     return {CALLS: _calls(calls), ATTEMPTS: _attempts(calls), GUARDED: _guarded(calls)}
 
 
