@@ -26,6 +26,8 @@ ROLES = "roles"
 _ROLE = re.compile(r"[a-z][a-z0-9_]*")
 _AUTONOMY = ("observe", "propose", "act")
 _FORMATS = ("json", "slack")
+_FAILS = ("open", "closed")
+_EXPIRED = ("charge", "release")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,41 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """Where callers' limits and budgets are counted, and what happens when that store is away."""
+
+    url: str = ""
+    """`redis://…`, `rediss://…` or `unix://…`, so that several hosts share them (extra `redis`); empty: a file beside the other stores, which every worker of this machine shares. It may hold a password: then give it by `PERDURE_LIMITS_URL`."""
+    fail_limits: str = "open"
+    """While the store is away and the holds are over: `open`, calls pass at the rate that this worker had leased in the last whole minute, and with the slots that it had; `closed`, they are refused."""
+    fail_budgets: str = "closed"
+    """The same for money: `open`, what this worker had leased before is spent to its end, and no more; `closed`, calls that cost are refused."""
+    expired: str = "charge"
+    """What becomes of money and tokens that a dead worker had kept aside: `charge`, they count as used; `release`, they are given back, and what it had spent in its last moments is not counted."""
+    hold_ttl_s: float = 60.0
+    """A worker that is silent so long is taken for dead."""
+
+    def __post_init__(self) -> None:
+        allowed = {"fail_limits": _FAILS, "fail_budgets": _FAILS, "expired": _EXPIRED}
+        for key, known in allowed.items():
+            if getattr(self, key) not in known:
+                raise BadSettings(
+                    f"limits.{key} is {getattr(self, key)!r}, but it must be {' or '.join(known)}.", key=f"limits.{key}"
+                )
+        if not 5.0 <= self.hold_ttl_s <= 86_400.0:
+            raise BadSettings(
+                f"limits.hold_ttl_s is {self.hold_ttl_s!r}, but it must be 5 to 86400.", key="limits.hold_ttl_s"
+            )
+        # The address is never told: it may hold a password.
+        if self.url and not self.url.startswith(("redis://", "rediss://", "unix://")):
+            raise BadSettings(
+                "limits.url is no address of Redis.",
+                hint="Write redis://HOST:PORT/0, rediss://… or unix://….",
+                key="limits.url",
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, a section a part of the system."""
 
@@ -167,6 +204,7 @@ class Settings:
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role → the people that have it. None declared: the project's actor has every role."""
 

@@ -41,7 +41,14 @@ class MemoryCounters:
         self._holds: dict[str, _Hold] = {}
 
     def take(
-        self, hold: str, claims: Sequence[Claim], *, owner: str, now_us: int, expires_us: int, step: int = 0
+        self,
+        hold: str,
+        claims: Sequence[Claim],
+        *,
+        owner: str,
+        now_us: int,  # noqa: ARG002 - asked for by the Protocol
+        expires_us: int,
+        step: int = 0,
     ) -> Granted:
         """Hold every claim, or none; see `Counters.take`."""
         with self._lock:

@@ -64,12 +64,18 @@ class RedisCounters:
         short, used, both = claims[int(float(told[1]))], int(told[2]), int(told[3])
         return Granted(hold, short, Level(used, both - used))
 
-    def settle(self, hold: str, used: Mapping[str, int], *, now_us: int) -> None:
+    def settle(self, hold: str, used: Mapping[str, int], *, now_us: int) -> None:  # noqa: ARG002 - asked for by the Protocol
         """Count and end the hold, once; see `Counters.settle`."""
         self._count(hold, ("settle", 0), used, {})
 
     def spend(
-        self, hold: str, used: Mapping[str, int], *, give_back: Mapping[str, int], now_us: int, step: int = 0
+        self,
+        hold: str,
+        used: Mapping[str, int],
+        *,
+        give_back: Mapping[str, int],
+        now_us: int,  # noqa: ARG002 - asked for by the Protocol
+        step: int = 0,
     ) -> None:
         """Count out of a hold that goes on; see `Counters.spend`."""
         self._count(hold, ("spend", step), used, give_back)
@@ -152,9 +158,10 @@ def _told(url: str) -> str:
     """Host and port of an address, or a socket's path: what may be told."""
     try:
         parts = urlsplit(url)
-        return f"{parts.hostname}:{parts.port or 6379}" if parts.hostname else parts.path
+        port = parts.port or 6379
     except ValueError as error:
         raise _bad_address() from error
+    return f"{parts.hostname}:{port}" if parts.hostname else parts.path
 
 
 def _bad_address() -> BadSettings:

@@ -260,9 +260,11 @@ def _told(counters: Counters, operation: _Operation) -> object:
         except NotFound:
             return "ended"
     if verb == "spend":
-        return counters.spend(hold, used, give_back=back, now_us=now_us, step=step)
+        counters.spend(hold, used, give_back=back, now_us=now_us, step=step)
+        return None
     if verb == "settle":
-        return counters.settle(hold, used, now_us=now_us)
+        counters.settle(hold, used, now_us=now_us)
+        return None
     if verb == "renew":
         return counters.renew(hold, expires_us=now_us + MINUTE)
     ended = counters.expire(now_us=now_us, charge=charge)
