@@ -1,0 +1,216 @@
+"""Guards around one call: what was asked passes them, then what comes back, whole or streamed.
+
+Fast checks judge at once. Slow ones judge in a thread while the upstream is called already; its first byte is held until they
+have spoken. What was found is recorded whatever the mode; a shadow arm of a guard judges beside it and never acts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Any
+
+from perdure.core.clock import monotonic_s
+from perdure.core.errors import Blocked, NotReady
+from perdure.engines.guards.conversation import rewritten_answer
+from perdure.engines.guards.masking import restored as put_back
+from perdure.engines.guards.protocols import Compiled, Filter, Verdict
+from perdure.serve.gateway.ongoing import Ongoing
+from perdure.serve.routing import ServingTable
+from perdure.stores.capture.events import Guarded
+
+Json = dict[str, Any]
+
+_ACTIONS = {"block": "blocked", "redact": "redacted", "warn": "warned", "shadow": "shadowed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Armed:
+    """A guard's version with the pointer that chose it; the arm `shadow` never acts."""
+
+    name: str
+    arm: str
+    guard: Compiled
+
+    @property
+    def acts(self) -> bool:
+        """Whether what it finds has effect."""
+        return self.arm != "shadow" and self.guard.mode != "shadow"
+
+
+def armed(names: Iterable[str], serving: ServingTable, affinity: str) -> list[Armed]:
+    """The guards of a route, each at the version that its pointers give this caller, its shadow behind it.
+
+    Raises:
+        NotReady: one of them has no champion, so that nothing could be judged.
+    """
+    found = []
+    for name in names:
+        route = serving.table.routes.get(name)
+        if route is None:
+            raise NotReady(
+                f"The guard {name!r} has no released version.",
+                hint=f"Run `perdure apply`, or `perdure train {name}` where it learns.",
+            )
+        arm = route.choose(affinity)
+        found.append(Armed(name, arm.name, serving.servables[arm.version]))
+        if route.shadow is not None and route.shadows(affinity):
+            found.append(Armed(name, "shadow", serving.servables[route.shadow.version]))
+    return found
+
+
+@dataclass(slots=True)
+class _Waiting:
+    armed: Armed
+    began_s: float
+    future: asyncio.Future[Verdict]
+
+
+@dataclass(slots=True)
+class Guarding:
+    """The guards of one call.
+
+    Args:
+        call: what is recorded.
+        guards: in order.
+        threads: where slow checks run.
+    """
+
+    call: Ongoing
+    guards: Sequence[Armed]
+    threads: Executor
+    restore: dict[str, str] = field(default_factory=dict)
+    """Mask → what it stands for, of everything that was masked in the request."""
+    warnings: list[str] = field(default_factory=list)
+    """Names of guards that warn."""
+    _messages: Sequence[Json] = ()
+    _waiting: list[_Waiting] = field(default_factory=list)
+
+    async def judge_request(self, request: Json) -> Json:
+        """The request as it may go on: masked where a guard redacts. Slow checks that do not mask are begun, not awaited.
+
+        Raises:
+            Blocked: a guard found what it must not pass.
+        """
+        messages = request.get("messages") or []
+        for each in self.guards:
+            guard = each.guard
+            if "input" not in guard.on:
+                continue
+            if guard.slow and not (each.acts and guard.mode == "redact"):
+                self._begin(each, messages, request)
+                continue
+            verdict, took_us = await self._verdict(each, messages, request)
+            self._note(each, "input", verdict, took_us)
+            if verdict.found and each.acts and guard.mode == "redact":
+                masked = guard.mask(messages)
+                messages = masked.value
+                self.restore.update(masked.restore)
+        self._messages = messages
+        return {**request, "messages": messages} if messages is not request.get("messages") else request
+
+    async def settle(self) -> None:
+        """Wait for the slow checks of the request; call it before the first byte of an answer goes out.
+
+        Raises:
+            Blocked: one of them found what it must not pass, or fails closed and was not done in time.
+        """
+        waiting, self._waiting = self._waiting, []
+        try:
+            for each in waiting:
+                left_s = each.began_s + each.armed.guard.wait_ms / 1000.0 - monotonic_s()
+                done, _ = await asyncio.wait((each.future,), timeout=max(left_s, 0.0))
+                verdict = each.future.result() if done else Verdict(found=False, failed="not done in time")
+                self._note(each.armed, "input", verdict, int((monotonic_s() - each.began_s) * 1e6))
+        finally:
+            for each in waiting:
+                each.future.cancel()
+
+    def judge_answer(self, answer: Json) -> Json:
+        """A whole neutral answer as it may go out.
+
+        Raises:
+            Blocked: a guard found what it must not pass.
+        """
+        for each in self._of_output():
+            began_s = monotonic_s()
+            verdict = each.guard.judge_answer(answer, self._messages)
+            self._note(each, "output", verdict, int((monotonic_s() - began_s) * 1e6))
+            if verdict.found and each.acts and each.guard.mode == "redact":
+                answer = each.guard.mask_answer(answer).value
+        return answer
+
+    def judges_answers(self) -> bool:
+        """Whether any guard looks at what comes back, or masks are to be put back into it."""
+        return bool(self.restore) or any("output" in each.guard.on for each in self.guards)
+
+    def filters(self) -> list[tuple[Armed, Filter]]:
+        """One filter a guard, for one choice of a streamed answer."""
+        return [(each, each.guard.filter(self._messages)) for each in self._of_output()]
+
+    def note_stream(self, each: Armed, filtered: Filter) -> None:
+        """Record what a filter found once its stream is over, or has been stopped.
+
+        Raises:
+            Blocked: it found what it must not pass.
+        """
+        self._note(each, "output", filtered.verdict, 0)
+
+    def _of_output(self) -> list[Armed]:
+        return [each for each in self.guards if "output" in each.guard.on]
+
+    async def _verdict(self, each: Armed, messages: Sequence[Json], request: Json) -> tuple[Verdict, int]:
+        began_s = monotonic_s()
+        if each.guard.slow:
+            loop = asyncio.get_running_loop()
+            work = loop.run_in_executor(self.threads, each.guard.judge, messages, request)
+            done, _ = await asyncio.wait((work,), timeout=each.guard.wait_ms / 1000.0)
+            verdict = work.result() if done else Verdict(found=False, failed="not done in time")
+        else:
+            verdict = each.guard.judge(messages, request)
+        return verdict, int((monotonic_s() - began_s) * 1e6)
+
+    def _begin(self, each: Armed, messages: Sequence[Json], request: Json) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self.threads, each.guard.judge, messages, request)
+        self._waiting.append(_Waiting(each, monotonic_s(), future))
+
+    def _note(self, each: Armed, side: str, verdict: Verdict, took_us: int) -> None:
+        """Record a verdict, and act on it.
+
+        Raises:
+            Blocked: the guard found something and blocks, or could not look and fails closed.
+        """
+        action = _action(each, verdict)
+        said = Guarded(
+            each.name, each.guard.version, each.arm, side, action, verdict.check, verdict.kind, verdict.score, took_us
+        )
+        self.call.guards.append(said)
+        if not each.acts:
+            return
+        if action == "warned":
+            self.warnings.append(each.name)
+        elif action == "blocked" or (action == "failed" and each.guard.fails == "closed"):
+            raise Blocked(
+                f"The guard {each.name!r} does not let this {'request' if side == 'input' else 'answer'} pass"
+                + (f" ({verdict.kind or verdict.check})." if action == "blocked" else ": it could not be checked."),
+                hint="Change what is asked." if action == "blocked" else "Try again later.",
+                guard=each.name,
+                side=side,
+                kind=verdict.kind,
+            )
+
+
+def _action(each: Armed, verdict: Verdict) -> str:
+    if verdict.failed:
+        return "failed"
+    if not verdict.found:
+        return "passed"
+    return _ACTIONS[each.guard.mode] if each.acts else "shadowed"
+
+
+def restored(answer: Json, restore: Mapping[str, str]) -> Json:
+    """A neutral answer with the masks of the request put back."""
+    return rewritten_answer(answer, lambda text: put_back(text, restore))
