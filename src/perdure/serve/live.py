@@ -1,6 +1,6 @@
 """What is in force: written by the watcher's thread, read by every request.
 
-Both fields are replaced whole, never changed in place, so a reader needs no lock.
+All fields are replaced whole, never changed in place, so a reader needs no lock.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from perdure.serve.servable import ServingTable
+from perdure.serve.routing import ServingTable
+from perdure.stores.ledger.protocols import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,19 +23,21 @@ class WatchStatus:
     last_error: Mapping[str, Any] | None = None
     """The newest error while it lasts, as it goes over HTTP."""
     held_back: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Models that older arms answer, because the newest cannot be loaded, with the error that tells why."""
+    """Assets that older arms answer, because the newest cannot be loaded, with the error that tells why."""
     left_out: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Models that are released but not served, because none of their arms can be loaded, with the error."""
+    """Assets that are released but not served, because none of their arms can be loaded, with the error."""
     n_swaps: int = 0
     n_errors: int = 0
 
 
 @dataclass(slots=True)
 class Live:
-    """The table in force and the state of the watch."""
+    """The table in force, the callers' keys, and the state of the watch."""
 
     serving: ServingTable | None = None
     status: WatchStatus = field(default_factory=WatchStatus)
+    keys: Mapping[str, Key] = field(default_factory=dict)
+    """Digest of the secret → key, of those that may be used; whether one has expired is seen at use."""
 
     @property
     def generation(self) -> int:

@@ -1,12 +1,11 @@
-"""Makes versions ready to answer: loads their feature plans and predictors, and tries each once.
+"""Makes versions ready to answer, each by the loader of its kind.
 
 The watcher loads every version that a new routing table names before that table is put in force, so
-a request never waits for a file and never meets a version that cannot answer. A model with a version
+a request never waits for a file and never meets a version that cannot answer. An asset with a version
 that cannot be loaded is held back alone: it keeps the arms of an older table, if those can be loaded.
 
-A pickle runs whatever code it holds, so it is opened only when the ledger told its digest. The table on
-disk has a checksum but no seal, and may name any blob: what the ledger does not vouch for is opened as
-ONNX or LightGBM's text, which hold no code, or not at all.
+An artifact may run whatever code it holds, so a kind's loader is told whether the ledger vouches for the
+version's artifacts. The table on disk has a checksum but no seal, and may name any blob.
 """
 
 from __future__ import annotations
@@ -14,23 +13,29 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
-import numpy as np
-
-from perdure.assets.fields import contract_definition
-from perdure.assets.model import Model
 from perdure.assets.version import Version
-from perdure.core.canonical import content_hash
-from perdure.core.errors import BadModel, UntrustedArtifact
-from perdure.core.ids import Digest
-from perdure.engines.explain.contributions import contributions
-from perdure.engines.features import FeaturePlan
-from perdure.engines.training import load_predictor
+from perdure.core.errors import not_found
 from perdure.serve.boundary import contained
-from perdure.serve.routing import RoutingTable, join_tables
-from perdure.serve.servable import Servable, ServingTable, unvouched
-from perdure.stores.blobs.protocols import Blobs
+from perdure.serve.routing import RoutingTable, ServingTable, join_tables
+
+
+class KindLoader(Protocol):
+    """Makes a version of one kind of asset ready to answer."""
+
+    def load(self, version: Version, *, trusted: bool) -> Any:
+        """What answers, tried once where it can be.
+
+        Args:
+            version: whatever a pointer names: its asset may be none of the kind.
+            trusted: the ledger holds the digest of every artifact of the version. If not, the version may have been
+                named by a table that somebody edited: nothing that can run code is to be opened.
+
+        Raises:
+            Exception: it cannot answer; its asset is held back.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,87 +43,75 @@ class Loaded:
     """What came of loading a table."""
 
     serving: ServingTable
-    """Of each model the newest arms that could be loaded; a model of which none could is not in it."""
+    """Of each asset the newest arms that could be loaded; an asset of which none could is not in it."""
     failures: Mapping[str, Exception]
-    """Why the newest arms of a model are not the ones in `serving`, by model."""
+    """Why the newest arms of an asset are not the ones in `serving`, by asset."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Kept:
+    version: Version
+    servable: Any
+    trusted: bool
 
 
 class Loader:
-    """Loads versions, and keeps those of the table in force so that a move loads only what is new."""
+    """Loads versions, and keeps those of the table in force so that a move loads only what is new.
 
-    def __init__(self, models: Mapping[str, type[Model]], blobs: Blobs) -> None:
-        self._contracts = {name: contract_definition(model.contract) for name, model in models.items()}
-        self._blobs = blobs
-        self._kept: dict[str, Servable] = {}
+    Args:
+        kinds: kind of a version → what loads it.
+    """
+
+    def __init__(self, kinds: Mapping[str, KindLoader]) -> None:
+        self._kinds = kinds
+        self._kept: dict[str, _Kept] = {}
 
     def load(self, table: RoutingTable, older: Sequence[RoutingTable] = (), *, known: Collection[str]) -> Loaded:
-        """Every model of `table`, ready, at the generation of `table`.
+        """Every asset of `table`, ready, at the generation of `table`.
 
         What was loaded beside a failure is kept for the next try. Never raises: whatever loading one
-        model meets is its failure, which stops no other.
+        asset meets is its failure, which stops no other.
 
         Args:
             table: what is to be served.
-            older: where the arms of a model are taken from when its versions in `table` cannot be
+            older: where the arms of an asset are taken from when its versions in `table` cannot be
                 loaded; the first in which all of them can.
-            known: digests of artifacts that the ledger holds now; a pickle of any other is not opened.
+            known: digests of artifacts that the ledger holds now.
         """
         failures: dict[str, Exception] = {}
         chosen: dict[str, RoutingTable] = {}
-        for model in table.routes:
-            for candidate in (each for each in (table, *older) if model in each.routes):
-                failure = contained(partial(self._keep_all, candidate, model, known), _as_it_is)
+        for asset in table.routes:
+            for candidate in (each for each in (table, *older) if asset in each.routes):
+                failure = contained(partial(self._keep_all, candidate, asset, known), _as_it_is)
                 if failure is None:
-                    chosen[model] = candidate
+                    chosen[asset] = candidate
                     break
-                failures.setdefault(model, failure)
+                failures.setdefault(asset, failure)
         served = join_tables(chosen, table.generation)
         named = served.versions.keys() | table.versions.keys()
-        self._kept = {name: servable for name, servable in self._kept.items() if name in named}
-        return Loaded(ServingTable(served, {name: self._kept[name] for name in served.versions}), failures)
+        self._kept = {name: kept for name, kept in self._kept.items() if name in named}
+        servables = {name: self._kept[name].servable for name in served.versions}
+        return Loaded(ServingTable(served, servables), failures)
 
-    def _keep_all(self, table: RoutingTable, model: str, known: Collection[str]) -> None:
-        """Load every version of one model.
+    def _keep_all(self, table: RoutingTable, asset: str, known: Collection[str]) -> None:
+        """Load every version of one asset.
 
         Raises:
-            BadModel: a version was trained under another contract than the code declares now.
-            NotFound, Corrupt: a blob is not there, or is not what it was.
-            UntrustedArtifact: a version runs from a pickle that the ledger does not vouch for.
-            Exception: an artifact that cannot be loaded, or does not answer.
+            Exception: one of them cannot be loaded, or does not answer.
         """
-        for arm in table.routes[model].every_arm():
+        for arm in table.routes[asset].every_arm():
             self._keep(table.versions[arm.version], known)
 
     def _keep(self, version: Version, known: Collection[str]) -> None:
         """Load a version, unless it is here already and the ledger vouched for it then or cannot now either."""
-        trusted = version.artifacts.get("native") in known
+        trusted = all(digest in known for digest in version.artifacts.values())
         kept = self._kept.get(version.id)
         if kept is None or kept.version != version or (trusted and not kept.trusted):
-            self._kept[version.id] = self._load(version, trusted=trusted)
-
-    def _load(self, version: Version, *, trusted: bool) -> Servable:
-        _check_contract(version, self._contracts[version.asset])
-        needed = {str(version.definition["runtime"]), "native"} & version.artifacts.keys()
-        artifacts = {role: self._blobs.get(Digest(version.artifacts[role])) for role in needed}
-        try:
-            predictor = load_predictor(version.definition, artifacts, trusted=trusted, explainer=contributions)
-        except UntrustedArtifact as error:
-            raise unvouched(version) from error
-        plan = FeaturePlan.from_definition(version.definition)
-        predictor.predict(np.full((1, len(plan.features)), np.nan, dtype=np.float32))
-        return Servable(version, plan, predictor, tuple(view.name for view in plan.stored_views), trusted)
+            if version.kind not in self._kinds:
+                raise not_found("kind of asset that is served", version.kind, self._kinds)
+            servable = self._kinds[version.kind].load(version, trusted=trusted)
+            self._kept[version.id] = _Kept(version, servable, trusted)
 
 
 def _as_it_is(error: Exception) -> Exception:
     return error
-
-
-def _check_contract(version: Version, declared: Mapping[str, Any]) -> None:
-    pinned, present = version.definition["contract"], content_hash(declared)
-    if pinned["hash"] != present:
-        raise BadModel(
-            f"Version {version.id} was trained under contract {pinned['name']} {pinned['hash'][:12]}, "
-            f"but the code declares {declared['name']} {present[:12]}.",
-            hint=f"Train {version.asset} under the present contract, or run the code that it was trained with.",
-            version=version.id,
-        )

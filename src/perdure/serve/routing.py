@@ -1,4 +1,4 @@
-"""Which version answers a row: an immutable table made from the ledger's pointers.
+"""Which version answers: an immutable table made from the ledger's pointers, for every asset that is served.
 
 The watcher builds a table when a pointer moved and swaps it whole; a request takes the table once
 and works with that one to its end. A table carries the definitions of every version it names, so
@@ -56,9 +56,9 @@ class Arm:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How the traffic of one model is spread over its versions."""
+    """How the traffic of one asset is spread over its versions."""
 
-    model: str
+    asset: str
     champion: Arm
     arms: tuple[Arm, ...] = ()
     """Pointers with a share, beside the champion; all shares sum to 1."""
@@ -69,12 +69,12 @@ class Route:
         """The arm that answers a row of that key. Cost: about 1.2 µs an arm, the champion one of them; nothing without arms."""
         if not self.arms:
             return self.champion
-        return min((self.champion, *self.arms), key=lambda arm: _alarm(self.model, arm, key))
+        return min((self.champion, *self.arms), key=lambda arm: _alarm(self.asset, arm, key))
 
     def shadows(self, key: str) -> bool:
         """Whether the shadow sees a row of that key."""
         shadow = self.shadow
-        return shadow is not None and (shadow.share >= 1.0 or share_point(self.model, SHADOW, key) < shadow.share)
+        return shadow is not None and (shadow.share >= 1.0 or share_point(self.asset, SHADOW, key) < shadow.share)
 
     def every_arm(self) -> tuple[Arm, ...]:
         """Champion, arms and shadow."""
@@ -90,12 +90,21 @@ class RoutingTable:
     versions: Mapping[str, Version] = field(default_factory=dict)
 
 
-def _alarm(model: str, arm: Arm, key: str) -> float:
+@dataclass(frozen=True, slots=True, eq=False)
+class ServingTable:
+    """A routing table with all its versions loaded."""
+
+    table: RoutingTable
+    servables: Mapping[str, Any]
+    """Version → what answers, as the loader of its kind made it: of a model a `Servable`, of a guard a `Compiled`."""
+
+
+def _alarm(asset: str, arm: Arm, key: str) -> float:
     """When the arm's alarm for a key rings: exponential with the rate of its share; never without a share."""
-    return -log1p(-share_point(model, arm.name, key)) / arm.share if arm.share > 0.0 else inf
+    return -log1p(-share_point(asset, arm.name, key)) / arm.share if arm.share > 0.0 else inf
 
 
-def _route(model: str, pointers: list[Pointer]) -> Route | None:
+def _route(asset: str, pointers: list[Pointer]) -> Route | None:
     named = {pointer.name: pointer for pointer in pointers}
     champion, shadow = named.pop(CHAMPION, None), named.pop(SHADOW, None)
     if champion is None:
@@ -108,21 +117,21 @@ def _route(model: str, pointers: list[Pointer]) -> Route | None:
             arms.append(Arm(name, pointer.version, share))
             left -= share
     seen = Arm(SHADOW, shadow.version, shadow.share) if shadow is not None and shadow.share > 0.0 else None
-    return Route(model, Arm(CHAMPION, champion.version, left if left > _ROUNDING else 0.0), tuple(arms), seen)
+    return Route(asset, Arm(CHAMPION, champion.version, left if left > _ROUNDING else 0.0), tuple(arms), seen)
 
 
-def build_routes(pointers: Iterable[Pointer], models: Iterable[str]) -> dict[str, Route]:
-    """A route for each of `models` that has a champion; pointers of other assets are left out.
+def build_routes(pointers: Iterable[Pointer], assets: Iterable[str]) -> dict[str, Route]:
+    """A route for each of `assets` that has a champion; pointers of others are left out.
 
     Where shares sum to more than 1, arms get theirs in order of name until nothing is left.
     """
-    served = set(models)
-    by_model: dict[str, list[Pointer]] = {}
+    served = set(assets)
+    by_asset: dict[str, list[Pointer]] = {}
     for pointer in pointers:
         if pointer.asset in served:
-            by_model.setdefault(pointer.asset, []).append(pointer)
-    found = {model: _route(model, mine) for model, mine in sorted(by_model.items())}
-    return {model: route for model, route in found.items() if route is not None}
+            by_asset.setdefault(pointer.asset, []).append(pointer)
+    found = {asset: _route(asset, mine) for asset, mine in sorted(by_asset.items())}
+    return {asset: route for asset, route in found.items() if route is not None}
 
 
 def version_ids(routes: Mapping[str, Route]) -> set[str]:
@@ -131,12 +140,12 @@ def version_ids(routes: Mapping[str, Route]) -> set[str]:
 
 
 def join_tables(chosen: Mapping[str, RoutingTable], generation: int) -> RoutingTable:
-    """The route of each model from the table that was chosen for it, and the versions they name."""
-    routes = {model: table.routes[model] for model, table in chosen.items()}
+    """The route of each asset from the table that was chosen for it, and the versions they name."""
+    routes = {asset: table.routes[asset] for asset, table in chosen.items()}
     versions = {
         arm.version: table.versions[arm.version]
-        for model, table in chosen.items()
-        for arm in table.routes[model].every_arm()
+        for asset, table in chosen.items()
+        for arm in table.routes[asset].every_arm()
     }
     return RoutingTable(generation, routes, versions)
 
@@ -144,21 +153,21 @@ def join_tables(chosen: Mapping[str, RoutingTable], generation: int) -> RoutingT
 def table_as_json(table: RoutingTable) -> dict[str, Any]:
     """The table as JSON-compatible data; `table_from_json` is its inverse."""
     pointers = [
-        {"asset": model, "name": arm.name, "version": arm.version, "share": arm.share}
-        for model, route in table.routes.items()
+        {"asset": asset, "name": arm.name, "version": arm.version, "share": arm.share}
+        for asset, route in table.routes.items()
         for arm in route.every_arm()
     ]
     versions = {name: plain(version) for name, version in table.versions.items()}
     return {"generation": table.generation, "pointers": pointers, "versions": versions}
 
 
-def table_from_json(data: Mapping[str, Any], models: Iterable[str]) -> RoutingTable:
-    """The table that `table_as_json` wrote, for the models that are still declared.
+def table_from_json(data: Mapping[str, Any], assets: Iterable[str]) -> RoutingTable:
+    """The table that `table_as_json` wrote, for the assets that are still declared.
 
     Raises:
         KeyError, TypeError, ValueError: the data is not what `table_as_json` writes.
     """
-    routes = build_routes((Pointer(**pointer) for pointer in data["pointers"]), models)
+    routes = build_routes((Pointer(**pointer) for pointer in data["pointers"]), assets)
     versions = {name: _version(data["versions"][name]) for name in version_ids(routes)}
     return RoutingTable(int(data["generation"]), routes, versions)
 

@@ -1,8 +1,8 @@
-"""A version ready to answer: its feature plan and predictor, loaded. `loader` makes it, requests score by it."""
+"""A version of a model ready to answer: its feature plan and predictor. `model_loading` makes it, requests score by it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -15,7 +15,6 @@ from perdure.engines.explain.contributions import scale_of
 from perdure.engines.features import STATUS_WORDS, FeaturePlan
 from perdure.engines.training import Predictor
 from perdure.serve.online_reader import OnlineReader
-from perdure.serve.routing import RoutingTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +48,6 @@ class Servable:
     predictor: Predictor
     views: tuple[str, ...]
     """Names of the stored views, in the order of the status bytes."""
-    trusted: bool = True
-    """Whether the ledger vouched for its artifacts."""
 
     def explain(self, x: NDArray[np.float32]) -> list[Explanation]:
         """Contributions of each feature for each row.
@@ -80,14 +77,6 @@ class Servable:
         if not any(status):
             return None
         return {view: STATUS_WORDS[code] for view, code in zip(self.views, status, strict=True) if code}
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ServingTable:
-    """A routing table with all its versions loaded."""
-
-    table: RoutingTable
-    servables: Mapping[str, Servable]
 
 
 def unvouched(version: Version) -> UntrustedArtifact:

@@ -23,6 +23,7 @@ from perdure.engines.contracts import compile_contract
 from perdure.serve.live import Live
 from perdure.serve.loader import Loader
 from perdure.serve.metrics import Counters
+from perdure.serve.model_loading import ModelLoader
 from perdure.serve.online_reader import OnlineReader
 from perdure.serve.scoring.app import AppParts, ScoringApp
 from perdure.serve.scoring.labels import LabelHandler
@@ -153,7 +154,7 @@ def make_app(parts: ScoringParts) -> ScoringApp:
     watcher = Watcher(
         WatcherParts(
             parts.open_ledger,
-            Loader(parts.models, parts.blobs),
+            Loader({"model": ModelLoader(parts.models, parts.blobs)}),
             live,
             frozenset(parts.models),
             parts.table_path,

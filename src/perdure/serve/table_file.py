@@ -1,29 +1,34 @@
 """The last good routing table on disk: what a server starts from when the ledger is gone.
 
 One JSON file, replaced atomically, holding the table, the definitions of its versions with the
-digests of their blobs, and a checksum over all of it. The blobs are read from the blob store, which
-verifies them. The watcher writes it after every swap and reads it once, at the start.
+digests of their blobs, callers' keys by the digests of their secrets, and a checksum over all of it.
+The blobs are read from the blob store, which verifies them. The watcher writes it after every swap and
+every change of a key, and reads it where there is no ledger to read.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from perdure.core.canonical import content_hash
+from perdure.core.canonical import content_hash, plain
+from perdure.core.clock import parse_at
 from perdure.core.errors import Corrupt, NotFound, StoreError
 from perdure.serve.routing import RoutingTable, table_as_json, table_from_json
+from perdure.stores.ledger.protocols import Key
 
 
-def write_table(path: Path, table: RoutingTable) -> None:
-    """Keep `table` at `path`; a crash leaves the old file or the new one.
+def write_table(path: Path, table: RoutingTable, keys: Iterable[Key] = ()) -> None:
+    """Keep `table` and `keys` at `path`; a crash leaves the old file or the new one.
 
     Raises:
         StoreError: the disk refused; the old file is untouched.
     """
-    data = table_as_json(table)
+    data = {**table_as_json(table), "keys": [plain(key) for key in keys]}
     text = json.dumps({"digest": content_hash(data), "table": data}, indent=1, ensure_ascii=False)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -41,8 +46,18 @@ def write_table(path: Path, table: RoutingTable) -> None:
         ) from error
 
 
-def read_table(path: Path, models: Iterable[str]) -> RoutingTable:
-    """The table kept at `path`, for the models that are still declared.
+def read_table(path: Path, assets: Iterable[str]) -> RoutingTable:
+    """The table kept at `path`, for the assets that are still declared.
+
+    Raises:
+        NotFound: no table was ever kept there.
+        Corrupt: the file is not what `write_table` wrote.
+    """
+    return read_kept(path, assets)[0]
+
+
+def read_kept(path: Path, assets: Iterable[str]) -> tuple[RoutingTable, dict[str, Key]]:
+    """The table kept at `path`, for the assets that are still declared, and the keys by digest.
 
     Raises:
         NotFound: no table was ever kept there.
@@ -53,8 +68,15 @@ def read_table(path: Path, models: Iterable[str]) -> RoutingTable:
         kept = json.loads(path.read_text(encoding="utf-8"))
         if content_hash(kept["table"]) != kept["digest"]:
             raise Corrupt(f"The routing table in {path} does not match its checksum.", hint=hint, path=str(path))
-        return table_from_json(kept["table"], models)
+        # Files of before have no keys.
+        keys = [_key(each) for each in kept["table"].get("keys", ())]
+        return table_from_json(kept["table"], assets), {key.digest: key for key in keys}
     except FileNotFoundError as error:
         raise NotFound(f"There is no routing table at {path}.", hint=hint, path=str(path)) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise Corrupt(f"The routing table in {path} cannot be read: {error}.", hint=hint, path=str(path)) from error
+
+
+def _key(data: Mapping[str, Any]) -> Key:
+    instants = {name: parse_at(data[name]) for name in ("created_at", "expires_at", "revoked_at") if data[name]}
+    return replace(Key(**data), **instants)

@@ -1,12 +1,12 @@
-"""Follows the ledger's pointers: reads, loads everything, swaps the whole routing table at once.
+"""Follows the ledger's pointers and keys: reads, loads everything, swaps the whole routing table at once.
 
 One thread, started with the server. It polls the ledger's sequence number, which is cheap, and reads
 the pointers only when that number changed. A ledger that is locked, gone or corrupt leaves the table
-in force as it is. A version that cannot be loaded (a blob that does not match, another contract) holds
-back its model alone, which keeps the arms it had; the others move on. Either is logged once, shown in
-`/readyz` and `/metrics`, and tried again. A server that starts without a ledger takes the table that
-was kept on disk, without the models that only a pickle can answer; once the ledger is read, nothing of
-that table is in force but arms of models that are held back, by versions that the ledger knows.
+in force as it is, and the keys too. A version that cannot be loaded (a blob that does not match, another
+contract) holds back its asset alone, which keeps the arms it had; the others move on. Either is logged
+once, shown in `/readyz` and `/metrics`, and tried again. A server that starts without a ledger takes the
+table that was kept on disk, without the models that only a pickle can answer; once the ledger is read,
+nothing of that table is in force but arms of assets that are held back, by versions that the ledger knows.
 """
 
 from __future__ import annotations
@@ -20,14 +20,15 @@ from pathlib import Path
 from typing import Any
 
 from perdure.assets.version import Version
-from perdure.core.clock import monotonic_s
+from perdure.core.clock import machine_now, monotonic_s
 from perdure.core.errors import NotFound, PerdureError
 from perdure.serve.boundary import contained
+from perdure.serve.gateway.keys import is_good
 from perdure.serve.live import Live
 from perdure.serve.loader import Loaded, Loader
 from perdure.serve.routing import Route, RoutingTable, build_routes, join_tables, version_ids
-from perdure.serve.table_file import read_table, write_table
-from perdure.stores.ledger.protocols import Ledger, LedgerSession
+from perdure.serve.table_file import read_kept, read_table, write_table
+from perdure.stores.ledger.protocols import Key, Ledger, LedgerSession
 
 log = logging.getLogger("perdure.serve")
 
@@ -42,7 +43,8 @@ class WatcherParts:
     open_ledger: Callable[[], Ledger]
     loader: Loader
     live: Live
-    models: Collection[str]
+    assets: Collection[str]
+    """Names of what is served, of any kind."""
     table_path: Path
     poll_s: float
 
@@ -55,7 +57,8 @@ class Watcher:
         self._ledger: Ledger | None = None
         self._seen: int | None = None
         self._newest: RoutingTable | None = None
-        self._kept: RoutingTable | None = None
+        self._kept: tuple[RoutingTable, Mapping[str, Key]] | None = None
+        self._keys_at: int | None = None
         self._retry_at_s = 0.0
         self._retry_s = _FIRST_RETRY_S
         self._stopped = threading.Event()
@@ -86,7 +89,7 @@ class Watcher:
 
     def _look(self) -> None:
         if self._ledger is None:
-            self._ledger = self._parts.open_ledger()
+            self._ledger, self._keys_at = self._parts.open_ledger(), None
         sequence = self._ledger.sequence()
         self._report(ledger_reachable=True)
         if sequence == self._seen and monotonic_s() < self._retry_at_s:
@@ -99,23 +102,36 @@ class Watcher:
             self._report(last_error=None)
 
     def _follow(self, ledger: Ledger) -> bool:
-        """Put the pointers in force, and keep the table on disk; whether a model could not be loaded.
+        """Put keys and pointers in force, and keep them on disk; whether an asset could not be loaded.
 
         Each is done only while it is not done.
         """
+        self._follow_keys(ledger)
         loaded = self._load_newest(ledger)
         if loaded is not None:
             self._put_in_force(loaded, source="ledger", **self._errors(loaded.failures))
-        if self._newest is not None and self._newest != self._kept:
-            write_table(self._parts.table_path, self._newest)
-            self._kept = self._newest
+        if self._newest is not None and (self._newest, self._parts.live.keys) != self._kept:
+            keys = self._parts.live.keys
+            write_table(self._parts.table_path, self._newest, keys.values())
+            self._kept = self._newest, keys
         return loaded is not None and bool(loaded.failures)
+
+    def _follow_keys(self, ledger: Ledger) -> None:
+        """Read the keys when one of them changed; those that are revoked or over are none."""
+        with ledger.read() as session:
+            generation = session.keys.generation()
+            if generation == self._keys_at:
+                return
+            keys = session.keys.list()
+        now = machine_now()
+        self._parts.live.keys = {key.digest: key for key in keys if is_good(key, now)}
+        self._keys_at = generation
 
     def _load_newest(self, ledger: Ledger) -> Loaded | None:
         """What the ledger's pointers name, loaded; None when all of it answers already."""
         with ledger.read() as session:
             generation = session.pointers.generation()
-            routes = build_routes(session.pointers.list(), self._parts.models)
+            routes = build_routes(session.pointers.list(), self._parts.assets)
             if self._is_in_force(generation, routes):
                 return None
             versions = {name: session.registry.get_version(name) for name in sorted(version_ids(routes))}
@@ -135,18 +151,18 @@ class Watcher:
         return (generation, routes) == (serving.table.generation, serving.table.routes)
 
     def _older(self, session: LedgerSession, routes: Mapping[str, Route]) -> list[RoutingTable]:
-        """Where a model finds arms when its new ones cannot be loaded: the table in force, then the one on disk."""
+        """Where an asset finds arms when its new ones cannot be loaded: the table in force, then the one on disk."""
         serving, tables = self._parts.live.serving, []
         if serving is not None:
             from_disk = self._parts.live.status.source == "disk"
             tables.append(_vouched(session, serving.table) if from_disk else serving.table)
         if serving is None or not routes.keys() <= serving.table.routes.keys():
-            kept = contained(lambda: read_table(self._parts.table_path, self._parts.models), lambda _: None)
+            kept = contained(lambda: read_table(self._parts.table_path, self._parts.assets), lambda _: None)
             tables += [_vouched(session, kept)] if kept is not None else []
         return tables
 
     def _errors(self, failures: Mapping[str, Exception]) -> dict[str, Any]:
-        """What the status says of models that could not be loaded from the ledger's table."""
+        """What the status says of assets that could not be loaded from the ledger's table."""
         first = next(iter(failures.values()), None)
         if first is None:
             return {"last_error": None}
@@ -156,13 +172,13 @@ class Watcher:
         live, serving = self._parts.live, loaded.serving
         status, before = live.status, live.serving
         told = {**status.held_back, **status.left_out}
-        reasons = {model: _as_dict(error) for model, error in loaded.failures.items()}
-        for model, error in loaded.failures.items():
-            if told.get(model) != reasons[model]:
+        reasons = {asset: _as_dict(error) for asset, error in loaded.failures.items()}
+        for asset, error in loaded.failures.items():
+            if told.get(asset) != reasons[asset]:
                 trace = None if isinstance(error, PerdureError) else error
-                log.warning("The newest versions of %s are not served: %s", model, error, exc_info=trace)
-        held_back = {model: why for model, why in reasons.items() if model in serving.table.routes}
-        left_out = {model: why for model, why in reasons.items() if model not in held_back}
+                log.warning("The newest versions of %s are not served: %s", asset, error, exc_info=trace)
+        held_back = {asset: why for asset, why in reasons.items() if asset in serving.table.routes}
+        left_out = {asset: why for asset, why in reasons.items() if asset not in held_back}
         self._report(held_back=held_back, left_out=left_out, **changes)
         if before is None or (before.table, before.servables) != (serving.table, serving.servables):
             self._report(n_swaps=status.n_swaps + 1)
@@ -195,7 +211,9 @@ class Watcher:
         return reachable
 
     def _take_kept_table(self) -> None:
-        table = read_table(self._parts.table_path, self._parts.models)
+        table, keys = read_kept(self._parts.table_path, self._parts.assets)
+        if self._keys_at is None:  # else the ledger told them, and only its pointers cannot be read
+            self._parts.live.keys = keys
         self._put_in_force(self._parts.loader.load(table, known=frozenset()), source="disk")
 
     def _close_ledger(self) -> None:
@@ -222,20 +240,20 @@ def _vouched(session: LedgerSession, table: RoutingTable) -> RoutingTable:
         with suppress(NotFound):
             versions[name] = session.registry.get_version(name)
     routes = {
-        model: route
-        for model, route in table.routes.items()
-        if all(arm.version in versions and versions[arm.version].asset == model for arm in route.every_arm())
+        asset: route
+        for asset, route in table.routes.items()
+        if all(arm.version in versions and versions[arm.version].asset == asset for arm in route.every_arm())
     }
     return RoutingTable(table.generation, routes, versions)
 
 
 def _completed(loaded: Loaded, older: Iterable[RoutingTable]) -> RoutingTable:
-    """The table to keep on disk: what is in force, and of models that cannot be served now the arms they had."""
+    """The table to keep on disk: what is in force, and of assets that cannot be served now the arms they had."""
     table = loaded.serving.table
     chosen = dict.fromkeys(table.routes, table)
     for candidate in older:
-        for model in loaded.failures.keys() & candidate.routes.keys():
-            chosen.setdefault(model, candidate)
+        for asset in loaded.failures.keys() & candidate.routes.keys():
+            chosen.setdefault(asset, candidate)
     return join_tables(chosen, table.generation)
 
 

@@ -23,8 +23,8 @@ from perdure.serve.boundary import contained
 from perdure.serve.live import Live
 from perdure.serve.metrics import Counters
 from perdure.serve.online_reader import OnlineReader
-from perdure.serve.routing import Arm, Route
-from perdure.serve.servable import Explanation, Scored, Servable, ServingTable
+from perdure.serve.routing import Arm, Route, ServingTable
+from perdure.serve.servable import Explanation, Scored, Servable
 from perdure.serve.taps import Taps
 from perdure.stores.capture.events import PredictionRow
 
@@ -185,7 +185,7 @@ class PredictHandler:
 
     def _predict(self, batch: _Batch, arm: Arm) -> list[_Row]:
         """The rows of one arm, each with what is recorded of it."""
-        servable = batch.serving.servables[arm.version]
+        servable: Servable = batch.serving.servables[arm.version]
         scored = servable.score(batch.rows, self._online, batch.ask.now_us)
         vectors = _vectors(scored)
         explanations = servable.explain(scored.x) if batch.ask.explain else None

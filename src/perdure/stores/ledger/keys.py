@@ -10,7 +10,7 @@ import json
 import re
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, select
+from sqlalchemy import ColumnElement, Row, func, select
 
 from perdure.core.clock import from_us, to_us
 from perdure.core.errors import DeclarationError, Refused, not_found
@@ -76,6 +76,11 @@ class SqlKeys:
         if team is not None:
             query = query.where(keys.c.team == team)
         return [_key(row) for row in self._scope.connection.execute(query.order_by(keys.c.created_us, keys.c.id))]
+
+    def generation(self) -> int:
+        """Sequence number of the newest change of any key; 0 when there is none."""
+        newest = select(func.max(keys.c.sequence)).where(keys.c.project == self._scope.project)
+        return int(self._scope.connection.scalar(newest) or 0)
 
     def _one(self, condition: ColumnElement[bool]) -> Row[Any] | None:
         query = select(keys).where(keys.c.project == self._scope.project, condition)

@@ -389,6 +389,10 @@ class Keys(Protocol):
         """In the order in which they were issued, revoked ones too."""
         ...
 
+    def generation(self) -> int:
+        """Sequence number of the newest change of any key; 0 when there is none."""
+        ...
+
 
 class Cursors(Protocol):
     """Small JSON values by name: watermarks and the drain's intents. Not part of the audit chain."""

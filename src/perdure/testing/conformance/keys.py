@@ -117,6 +117,22 @@ class KeysConformance(LedgerFixture):
             listed = [session.keys.list(), session.keys.list(team="support"), session.keys.list(team="nobody")]
         assert [[int(key.id[-1]) for key in part] for part in listed] == [[1, 2, 3], [1, 3], []]
 
+    def test_the_generation_is_that_of_the_newest_change_of_a_key(self, ledger: Ledger) -> None:
+        """It grows with each issue and revocation, and with nothing else."""
+        seen = []
+        for key in (a_key(1), a_key(2), a_key(1, revoked_at=AT)):
+            keep(ledger, key)
+            with ledger.transaction(actor="ana", at=AT) as session:
+                session.audit.append("note", "air_time", {})
+                seen.append(session.keys.generation())
+        assert seen == [1, 3, 5]
+
+    def test_without_keys_the_generation_is_0(self, ledger: Ledger) -> None:
+        """Whatever else there is."""
+        with ledger.transaction(actor="ana", at=AT) as session:
+            session.audit.append("note", "air_time", {})
+            assert session.keys.generation() == 0
+
     def test_an_unknown_key_is_not_found(self, ledger: Ledger) -> None:
         """The nearest known one is named."""
         keep(ledger, a_key(1))
