@@ -41,8 +41,10 @@ class Client(Protocol):
     """Sends requests to one upstream; used by the serving thread's loop only."""
 
     async def send(self, path: str, headers: HeaderPairs, body: bytes, *, first_s: float, idle_s: float) -> Answering:
-        """POST a body; returns when the answer's head has come. Nothing is retried once a byte of it was sent on a fresh
-        connection; a kept connection that the other side had closed already is replaced once.
+        """POST a body; returns when the answer's head has come.
+
+        Nothing is retried once a byte of it was sent on a fresh connection; a kept connection that the other side had
+        closed already is replaced once.
 
         Args:
             path: as it goes out, with the upstream's own prefix already before it.
@@ -56,6 +58,7 @@ class Client(Protocol):
             UpstreamCut: the connection broke before the head was whole.
             UpstreamBad: what came is no HTTP.
             UpstreamError: no connection could be made.
+            BadRequest: the path or a header holds what would end its line.
         """
         ...
 
