@@ -29,7 +29,7 @@ class _Kept:
 
 
 class MemoryCache:
-    """Answers in memory. Safe to share between threads. Cost: 0.5 µs a `get`, 2 µs a `put`.
+    """Answers in memory. Safe to share between threads. Cost: 0.5 µs a `get`, 4 µs a `put`.
 
     Args:
         max_entries: at most so many.

@@ -82,7 +82,7 @@ _DROP = "DELETE FROM answers WHERE key IN (SELECT key FROM tags WHERE tag = ?)"
 
 
 class SqliteCache:
-    """Answers in one SQLite file. Safe to share between threads and processes. Cost: 10 µs a `get`, 80 µs a `put`.
+    """Answers in one SQLite file. Safe to share between threads and processes. Cost: 10 µs a `get`, 0.2 ms a `put`.
 
     Args:
         path: made where it is not there.
@@ -136,7 +136,7 @@ class SqliteCache:
                 store.execute(_TRIM_VECTORS, (space, space, self._spaces.a_space))
 
     def nearest(self, space: str, vector: NDArray[np.float32], *, now_us: int) -> Near | None:
-        """The live entry of the space with the greatest cosine. Cost: as in memory, and 1 µs a vector read the first time."""
+        """The live entry of the space with the greatest cosine. Cost: as in memory, and 20 µs a vector that is new to this process."""
         with self._store() as store:
             self._read_newer(store, space)
             return self._spaces.nearest(space, vector, lambda keys: [self._live(store, key, now_us) for key in keys])
