@@ -3,6 +3,9 @@
 For providers that are neither OpenAI-compatible nor Anthropic's nor Gemini's. The libraries below it cost milliseconds of
 CPU a call, some of them a second of import: providers that HTTP reaches belong on `http`. Retries of those libraries are
 turned off where they can be: the gateway's own are budgeted and seen.
+
+What surprised us: SDKs end a stream whose connection was cut like one that is whole. Only a reason to finish makes it whole
+here.
 """
 
 from __future__ import annotations
@@ -120,8 +123,10 @@ class AnyClient:
 
     async def _stream(self, request: dict[str, Any], pushed: Pushed) -> None:
         chunks: AsyncIterator[Any] = await self._provider.acompletion(**request)
+        finished = False
         try:
             async for chunk in chunks:
+                finished = finished or any(choice.finish_reason for choice in chunk.choices)
                 if not pushed.answer.status:
                     pushed.begin(200, EVENTS)
                 pushed.push(event(_json(chunk)))
@@ -130,10 +135,9 @@ class AnyClient:
             close = getattr(chunks, "aclose", None)
             if close is not None:
                 await close()
-        if not pushed.answer.status:
-            pushed.begin(200, EVENTS)
-        pushed.push(DONE)
-        pushed.end()
+        if finished:
+            pushed.push(DONE)
+            pushed.end()
 
     def _refuse(self, error: Any, pushed: Pushed) -> None:
         kind = type(error).__name__

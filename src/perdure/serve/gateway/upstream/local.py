@@ -238,11 +238,13 @@ def _counted(generate: Callable[..., Iterator[int]], tally: _Tally) -> Callable[
 
 
 def _refusal(error: Exception) -> Refusal:
+    from jinja2 import TemplateError  # a model's template renders the conversation
+
     # What the library says may quote the conversation; only what is known not to is passed on.
     text = str(error)
     if isinstance(error, ValueError) and "exceed context window" in text:
         return Refusal(400, f"{text}.", "context_length_exceeded")
-    if isinstance(error, ValueError | TypeError | KeyError):
+    if isinstance(error, ValueError | TypeError | KeyError | TemplateError):
         return Refusal(400, f"The local model cannot answer this request: {type(error).__name__}.")
     return Refusal(500, f"The local model gave up: {type(error).__name__}.")
 
