@@ -12,7 +12,7 @@ from threading import Lock
 
 from perdure.core.errors import NotFound
 from perdure.stores.counters.holds import CHARGED, LIVE, RELEASED, SETTLED, moved
-from perdure.stores.counters.protocols import GAUGE, KEPT_US, Claim, Expired, Granted, Level
+from perdure.stores.counters.protocols import BUCKET_KEPT_US, GAUGE, KEPT_US, Claim, Expired, Granted, Level
 
 
 @dataclass(slots=True)
@@ -111,7 +111,7 @@ class MemoryCounters:
         with self._lock:
             over = [name for name, each in self._holds.items() if each.state == LIVE and each.expires_us <= now_us]
             ended = [self._end(name, now_us, charge=charge) for name in sorted(over)]
-            self._forget(now_us - KEPT_US)
+            self._forget(now_us)
             return ended
 
     def read(self, buckets: Sequence[str]) -> list[Level]:
@@ -155,8 +155,10 @@ class MemoryCounters:
         hold.state, hold.ended_us, hold.amounts = (CHARGED if charge else RELEASED), now_us, kept
         return Expired(name, hold.owner, amounts, charge)
 
-    def _forget(self, before_us: int) -> None:
-        for name in [name for name, each in self._holds.items() if each.state != LIVE and each.ended_us < before_us]:
+    def _forget(self, now_us: int) -> None:
+        old_us = now_us - KEPT_US
+        for name in [name for name, each in self._holds.items() if each.state != LIVE and each.ended_us < old_us]:
             del self._holds[name]
-        for name in [name for name, each in self._buckets.items() if 0 < each.ends_us < before_us and not each.held]:
+        old_us = now_us - BUCKET_KEPT_US
+        for name in [name for name, each in self._buckets.items() if 0 < each.ends_us < old_us and not each.held]:
             del self._buckets[name]

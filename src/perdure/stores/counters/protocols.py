@@ -23,7 +23,9 @@ What a dead owner held of them is always given back: charged, it would be missin
 LARGEST = 2**62
 """Amounts and ceilings are below it, so that sums stay within 64 bits. In picodollars: 4.6 million US dollars."""
 KEPT_US = 24 * 3600 * 1_000_000
-"""How long an ended hold is remembered, so that settling it twice counts once, and a bucket after its window's end."""
+"""How long an ended hold is remembered, so that settling it twice counts once."""
+BUCKET_KEPT_US = 600 * 1_000_000
+"""How long a bucket is remembered after the end that its claims named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Claim:
     amount: int
     ceiling: int
     ends_us: int
-    """When the bucket's window ends; a bucket is forgotten some time after. 0: never."""
+    """When the bucket's window ends, or nobody asks for it any more; it is forgotten some time after. 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Counters(Protocol):
     def expire(self, *, now_us: int, charge: bool) -> list[Expired]:
         """End the holds that are over: charged as used, or given back. Those of a `GAUGE` are given back.
 
-        Each is ended, and returned, once, whoever asks. What ended longer ago than `KEPT_US` is forgotten.
+        Each is ended, and returned, once, whoever asks. What is old is forgotten.
         """
         ...
 

@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 
 from perdure.core.errors import BadSettings, Conflict, MissingExtra, NotFound, StoreError, StoreFull
 from perdure.stores.counters import redis_scripts
-from perdure.stores.counters.protocols import GAUGE, KEPT_US, Claim, Expired, Granted, Level
+from perdure.stores.counters.protocols import BUCKET_KEPT_US, GAUGE, KEPT_US, Claim, Expired, Granted, Level
 
 if TYPE_CHECKING:
     import redis
 
-_TIMEOUT_S = 1.0
+_TIMEOUT_S = 0.5
 """A server that is silent for longer counts as away."""
 _KEPT_MS = KEPT_US // 1000
 
@@ -53,7 +53,7 @@ class RedisCounters:
         """Hold every claim, or none; see `Counters.take`. Cost: one round trip, some 150 µs to a server beside us."""
         given: list[str | int] = [hold, owner, expires_us, step]
         for claim in claims:
-            ttl_ms = max((claim.ends_us - now_us + KEPT_US) // 1000, 1) if claim.ends_us else 0
+            ttl_ms = max((claim.ends_us - now_us + BUCKET_KEPT_US) // 1000, 1) if claim.ends_us else 0
             given += [claim.bucket, claim.amount, claim.ceiling, ttl_ms]
         with self._translated():
             told = self._take(keys=[self._prefix], args=given)

@@ -15,7 +15,7 @@ from threading import Lock
 
 from perdure.core.errors import NotFound, StoreError
 from perdure.stores.counters.holds import CHARGED, LIVE, RELEASED, SETTLED, moved
-from perdure.stores.counters.protocols import GAUGE, KEPT_US, Claim, Expired, Granted, Level
+from perdure.stores.counters.protocols import BUCKET_KEPT_US, GAUGE, KEPT_US, Claim, Expired, Granted, Level
 from perdure.stores.sqlite_errors import translated
 
 _BUSY_S = 2.0
@@ -61,11 +61,11 @@ SELECT EXISTS (SELECT 1 FROM holds WHERE state = 0 AND expires_us <= ?)
     OR EXISTS (SELECT 1 FROM holds WHERE state IN (1, 2, 3) AND expires_us < ? AND ended_us < ?)
     OR EXISTS (SELECT 1 FROM buckets WHERE ends_us > 0 AND ends_us < ? AND held = 0)
 """
-_FORGET = (
+_FORGET_HOLDS = (
     "DELETE FROM amounts WHERE hold IN (SELECT hold FROM holds WHERE state IN (1, 2, 3) AND ended_us < ?)",
     "DELETE FROM holds WHERE state IN (1, 2, 3) AND ended_us < ?",
-    "DELETE FROM buckets WHERE ends_us > 0 AND ends_us < ? AND held = 0",
 )
+_FORGET_BUCKETS = "DELETE FROM buckets WHERE ends_us > 0 AND ends_us < ? AND held = 0"
 
 
 class SqliteCounters:
@@ -149,16 +149,17 @@ class SqliteCounters:
 
     def expire(self, *, now_us: int, charge: bool) -> list[Expired]:
         """End the holds that are over; see `Counters.expire`. Cost: some 10 µs where there is nothing to end."""
-        before_us = now_us - KEPT_US
+        before_us, ended_us = now_us - KEPT_US, now_us - BUCKET_KEPT_US
         with self._lock, translated(self._path):
-            if not self._connection.execute(_HAS_OLD, (now_us, now_us, before_us, before_us)).fetchone()[0]:
+            if not self._connection.execute(_HAS_OLD, (now_us, now_us, before_us, ended_us)).fetchone()[0]:
                 return []
         with self._writing() as db:
             over = db.execute(_OVER, (now_us,)).fetchall()
             ended = [_expired(db, hold, owner, charge=charge) for hold, owner in over]
             db.executemany(_END, [(CHARGED if charge else RELEASED, now_us, each.hold) for each in ended])
-            for forget in _FORGET:
+            for forget in _FORGET_HOLDS:
                 db.execute(forget, (before_us,))
+            db.execute(_FORGET_BUCKETS, (ended_us,))
             return ended
 
     def read(self, buckets: Sequence[str]) -> list[Level]:
