@@ -16,7 +16,9 @@ from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
 from perdure.core.errors import BadProject, not_found
 
-Declared = type[Model] | Route | Guard | Team
+Released = type[Model] | Route | Guard
+"""What has versions and pointers."""
+Declared = Released | Team
 """What stands for itself in a project; the rest is reached through it."""
 
 
@@ -108,16 +110,31 @@ class Project:
             raise not_found("team", name, self.teams)
         return self.teams[name]
 
-    def released(self, name: str) -> type[Model] | Route | Guard:
-        """The asset of that name that has versions and pointers: a model, a route or a guard.
+    @property
+    def pointed(self) -> dict[str, Released]:
+        """Everything that has versions and pointers, by name: guards, routes, models."""
+        return {**self.guards, **self.routes, **self.models}
+
+    def released(self, name: str) -> Released:
+        """The asset of that name that has versions and pointers.
 
         Raises:
             NotFound: there is none; the message names the nearest.
         """
-        known: dict[str, type[Model] | Route | Guard] = {**self.models, **self.routes, **self.guards}
+        known = self.pointed
         if name not in known:
-            raise not_found("asset with versions", name, known)
+            what = "model, route or guard" if self.routes or self.guards else "model"
+            raise not_found(what, name, known)
         return known[name]
+
+    def kind_of(self, name: str) -> str:
+        """`model`, `route` or `guard`: of an asset with versions and pointers.
+
+        Raises:
+            NotFound: there is none of that name; the message names the nearest.
+        """
+        self.released(name)
+        return "route" if name in self.routes else "guard" if name in self.guards else "model"
 
 
 def examples_of(guard: Guard) -> list[Source]:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -79,4 +78,4 @@ def read_kept(path: Path, assets: Iterable[str]) -> tuple[RoutingTable, dict[str
 
 def _key(data: Mapping[str, Any]) -> Key:
     instants = {name: parse_at(data[name]) for name in ("created_at", "expires_at", "revoked_at") if data[name]}
-    return replace(Key(**data), **instants)
+    return Key(**{**data, **instants})

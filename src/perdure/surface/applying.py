@@ -1,7 +1,8 @@
 """Verbs that put a project into effect: plan tells, apply does, repair starts by hand.
 
-What a person trained is released by `apply`; what the loop made is released by the loop, through its
-gates. So a release by hand never undoes one of the loop unless it is asked for by name.
+What a person trained or declared is released by `apply`; what the loop made is released by the loop, through
+its gates. So a release by hand never undoes one of the loop unless it is asked for by name, or another route or
+guard is declared.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import Refused, not_found
+from perdure.surface.declaring import DeclaredVersion, declared_versions
 from perdure.surface.governance.approvals import ask_release, find_release_question
 from perdure.surface.governance.roles import People, reason_of
 from perdure.surface.opened import Opened, When, instant_of
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.policy import Policy
+    from perdure.assets.project import Project
     from perdure.stores.ledger.protocols import LedgerSession
 
 MADE_BY_LOOP = "remedy"
@@ -34,11 +37,18 @@ class _Moves:
     free: list[Pointer] = field(default_factory=list)
     ask: list[Pointer] = field(default_factory=list)
     current: Mapping[str, str] = field(default_factory=dict)
+    declared: Mapping[str, DeclaredVersion] = field(default_factory=dict)
+    """Of assets whose versions are what is declared."""
 
-    def changes(self) -> list[Change]:
+    @property
+    def new_versions(self) -> list[DeclaredVersion]:
+        """Those of which the ledger does not know all yet."""
+        return [each for each in self.declared.values() if each.changed or not each.registered]
+
+    def changes(self, project: Project) -> list[Change]:
         """As `apply` tells them."""
         return [
-            Change("model", move.asset, what, self.current.get(move.asset, ""), move.version)
+            Change(project.kind_of(move.asset), move.asset, what, self.current.get(move.asset, ""), move.version)
             for what, moves in (("released", self.free), ("asked", self.ask))
             for move in moves
         ]
@@ -71,13 +81,14 @@ class Applying(Opened):
     ) -> list[Change]:
         """Register what is declared, and release what was trained by hand since the champion last moved.
 
-        A model without a champion gets its newest version that was trained by hand. Candidates of the loop are
+        A model without a champion, or a guard that learns, gets its newest version that was trained by hand; a route or
+        another guard the version that is declared, if that is another one than before. Candidates of the loop are
         released by the loop, or here by name. Where the policy names a role to approve, a person of that role
         releases, or the question is asked and the release made once it is approved; with four eyes it is always asked.
 
         Args:
             at: domain time of the change.
-            release: model → version id, to point somewhere else.
+            release: model, route or guard → version id, to point somewhere else.
             dry_run: tell what would change, and change nothing.
             reason: why; needed where a version is named.
 
@@ -87,29 +98,35 @@ class Applying(Opened):
             Refused: the release was asked for, and a person said no.
         """
         now, chosen = instant_of(at), dict(release or {})
-        for model in chosen:
-            self.project.model(model)
+        for asset in chosen:
+            self.project.released(asset)
         definitions = self._definitions()
         with self._ledger.read() as session:
             known = {(record.kind, record.name): record.digest for record in session.registry.list_assets()}
-            moves = self._moves(session, chosen)
+            moves = self._moves(session, chosen, now)
         if chosen and not dry_run:
             reason = reason_of(reason, "A release by hand")
         changes = [_declared(kind, name, definition, known) for (kind, name), definition in definitions.items()]
-        changes += moves.changes()
+        changes += moves.changes(self.project)
         if not dry_run:
             self._write(definitions, changes, moves, now, reason or "apply")
         return changes
 
-    def _moves(self, session: LedgerSession, chosen: Mapping[str, str]) -> _Moves:
-        current = {p.asset: p.version for p in session.pointers.list() if p.name == CHAMPION}
-        moves = _Moves(current=current)
-        for name, model in self.project.models.items():
-            target = _target(session, name, chosen.get(name))
+    def _moves(self, session: LedgerSession, chosen: Mapping[str, str], now: datetime) -> _Moves:
+        project, current = self.project, {p.asset: p.version for p in session.pointers.list() if p.name == CHAMPION}
+        declared = {each.version.asset: each for each in declared_versions(project, session, self.actor, now)}
+        moves = _Moves(current=current, declared=declared)
+        for name, asset in project.pointed.items():
+            if name in chosen:
+                target: str | None = _named(session, name, chosen[name])
+            elif name in declared:
+                target = declared[name].target(session, current.get(name))
+            else:
+                target = _newest_by_hand(session, name)
             if target is None or target == current.get(name):
                 continue
             move = Pointer(name, CHAMPION, target)
-            (moves.free if self._may_release(session, move, model.policy) else moves.ask).append(move)
+            (moves.free if self._may_release(session, move, asset.policy) else moves.ask).append(move)
         return moves
 
     def _may_release(self, session: LedgerSession, move: Pointer, policy: Policy) -> bool:
@@ -120,7 +137,7 @@ class Applying(Opened):
             no = next(each for each in asked.answers if not each.approves)
             raise Refused(
                 f"{no.actor} said no to the release of {move.version}: {no.reason}",
-                hint="Train another version, or release another one by name.",
+                hint="Make another version, or release another one by name.",
                 approval=asked.id,
             )
         if asked is not None and asked.status == "approved":
@@ -137,12 +154,14 @@ class Applying(Opened):
         reason: str,
     ) -> None:
         new = {(change.kind, change.asset) for change in changes if change.what in ("declared", "changed")}
-        if new or moves.free or moves.ask:
+        if new or moves.free or moves.ask or moves.new_versions:
             with self._ledger.transaction(actor=self.actor, at=now, reason=reason) as session:
                 for kind, name in sorted(new):
                     session.registry.put_asset(kind, name, definitions[kind, name])
+                for version in moves.new_versions:
+                    version.write(session)
                 for move in moves.ask:
-                    ask_release(session, move, self.project.model(move.asset).policy, self.actor, now)
+                    ask_release(session, move, self.project.released(move.asset).policy, self.actor, now)
                 if moves.free:
                     asked = {move.asset: find_release_question(session, move) for move in moves.free}
                     approvals = {asset: question.id for asset, question in asked.items() if question}
@@ -155,25 +174,29 @@ class Applying(Opened):
         return definitions(self.project)
 
 
-def _target(session: LedgerSession, model: str, chosen: str | None) -> str | None:
-    versions = session.registry.list_versions(model)
-    if chosen is not None:
-        if chosen not in [version.id for version in versions]:
-            raise not_found("version", chosen, [version.id for version in versions])
-        return chosen
+def _named(session: LedgerSession, asset: str, chosen: str) -> str:
+    known = [version.id for version in session.registry.list_versions(asset)]
+    if chosen not in known:
+        raise not_found("version", chosen, known)
+    return chosen
+
+
+def _newest_by_hand(session: LedgerSession, asset: str) -> str | None:
+    """Of those that were trained: the newest since the champion last moved, or of all where it never did."""
+    versions = session.registry.list_versions(asset)
     by_hand = [version.id for version in versions if MADE_BY_LOOP not in version.lineage]
-    moves = [move.sequence for move in session.pointers.history(model) if move.name == CHAMPION]
+    moves = [move.sequence for move in session.pointers.history(asset) if move.name == CHAMPION]
     if not moves:
         return by_hand[-1] if by_hand else None
     # By the chain's order, not by domain time: a version may be trained as of any instant of the past.
-    return _registered_after(session, model, moves[-1], by_hand)
+    return _registered_after(session, asset, moves[-1], by_hand)
 
 
-def _registered_after(session: LedgerSession, model: str, sequence: int, among: Sequence[str]) -> str | None:
+def _registered_after(session: LedgerSession, asset: str, sequence: int, among: Sequence[str]) -> str | None:
     from perdure.surface.governance.entries import entries
 
     newest = None
-    for entry in entries(session, subject=model, after=sequence):
+    for entry in entries(session, subject=asset, after=sequence):
         if entry.action == "registry.put_version" and entry.facts["version"] in among:
             newest = str(entry.facts["version"])
     return newest

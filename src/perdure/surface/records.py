@@ -104,3 +104,22 @@ class RunRow:
     seconds: float | None
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One caller's key, as far as people see it."""
+
+    id: str
+    team: str
+    label: str
+    state: str
+    """`good`, `expired` or `revoked`."""
+    admin: bool
+    limits: Mapping[str, Any]
+    """Of this key alone; those that are set."""
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    actor: str
+    """Who issued it."""

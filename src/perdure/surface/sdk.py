@@ -23,6 +23,7 @@ from perdure.surface.applying import Applying
 from perdure.surface.backtest import Backtesting
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
+from perdure.surface.keying import Keying
 from perdure.surface.opened import Opened, When, instant_of
 from perdure.surface.records import RunRow, Status
 
@@ -79,7 +80,7 @@ def init_project(
     return open_project(folder)
 
 
-class Perdure(Applying, Governing, Alerting, Backtesting, Reviewing, Opened):
+class Perdure(Applying, Governing, Keying, Alerting, Backtesting, Reviewing, Opened):
     """One project with its stores.
 
     Make one by `open_project`; in a notebook by `Perdure(folder, project=Project.of("rides", Minutes))`.

@@ -18,7 +18,7 @@ from typer.main import get_command
 
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import DeclarationError, PerdureError, StoreError
-from perdure.surface.cli import alerting, backtesting, govern, printing, show, show_ci, show_health, show_story
+from perdure.surface.cli import alerting, backtesting, govern, keys, printing, show, show_ci, show_health, show_story
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Port, Reason, opened
 from perdure.surface.cli.usage import Command, Group, mistake
 
@@ -217,6 +217,7 @@ def status(project: Folder = HERE, at: At = None, json: Json = False) -> None:
 
 
 app.add_typer(ledger, rich_help_panel="Look")
+app.add_typer(keys.group, rich_help_panel="Run")
 for panel, commands in govern.COMMANDS.items():
     for command in commands:
         app.command(cls=Command, rich_help_panel=panel)(command)

@@ -57,11 +57,12 @@ def find_release_question(session: LedgerSession, move: Pointer) -> Approval | N
 def ask_release(session: LedgerSession, move: Pointer, policy: Policy, actor: str, at: datetime) -> Approval:
     """Ask whether a version may be released by hand; one that was asked already is returned."""
     version = session.registry.get_version(move.version)
+    made = "trained by hand" if version.artifacts else "as it is declared"
     question = Approval(
         id=new_id("apr"),
         asset=move.asset,
         key=_key(session, move),
-        text=f"Release {move.version} of {move.asset}, trained by hand",
+        text=f"Release {move.version} of {move.asset}, {made}",
         role=policy.approve_by or "reviewer",
         n_needed=2 if policy.four_eyes else 1,
         asked_by=actor,

@@ -1,0 +1,90 @@
+"""Versions that are what is declared: a route's, and a guard's that has learned nothing.
+
+A model's version is made by training; of these the declaration is all there is. So `apply` registers it, and points the
+champion at it: at once where there is none, else when the declaration has changed since the champion last moved. A
+release of the loop is not undone by applying the same declaration again, nor by one in which only objectives or the
+policy are others; the way back to an earlier declaration is a change like any.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perdure.assets.guard import Guard, Learned
+from perdure.assets.version import CHAMPION, Version
+from perdure.core.canonical import content_hash, plain
+from perdure.core.ids import version_id
+from perdure.surface.governance.entries import entries
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perdure.assets.project import Project
+    from perdure.assets.route import Route
+    from perdure.stores.ledger.protocols import LedgerSession
+
+DECLARED = "registry.declare"
+"""Action of the audit's entry for a declaration that has another version than the one before."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeclaredVersion:
+    """The version of a declaration, and how it stands in the ledger."""
+
+    version: Version
+    changed: bool
+    """The declaration before was of another version, or there was none."""
+    registered: bool
+
+    def write(self, session: LedgerSession) -> None:
+        """Register it, and tell the change."""
+        session.registry.put_version(self.version)
+        if self.changed:
+            said = {"kind": self.version.kind, "version": self.version.id}
+            session.audit.append(DECLARED, self.version.asset, said)
+
+    def target(self, session: LedgerSession, champion: str | None) -> str | None:
+        """The version if the champion should move to it, else None."""
+        if champion is None or self.changed:
+            return self.version.id
+        asset = self.version.asset
+        moved = max((move.sequence for move in session.pointers.history(asset) if move.name == CHAMPION), default=0)
+        since = [entry for entry in entries(session, subject=asset, after=moved) if entry.action == DECLARED]
+        return self.version.id if since and since[-1].facts["version"] == self.version.id else None
+
+
+def has_learned(guard: Guard) -> bool:
+    """Whether a guard's versions hold what a check has learned: then they are made by training."""
+    return any(isinstance(check, Learned) for check in guard.checks)
+
+
+def declared_versions(project: Project, session: LedgerSession, actor: str, at: datetime) -> list[DeclaredVersion]:
+    """The version of every route, and of every guard without a learned check."""
+    known = {(record.kind, record.name): record.definition for record in session.registry.list_assets()}
+    return [
+        _declared(session, _version(kind, asset, actor, at), known.get((kind, asset.name)))
+        for kind, asset in _plain_assets(project)
+    ]
+
+
+def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard]]:
+    for guard in project.guards.values():
+        if not has_learned(guard):
+            yield "guard", guard
+    for route in project.routes.values():
+        yield "route", route
+
+
+def _version(kind: str, asset: Route | Guard, actor: str, at: datetime) -> Version:
+    definition = plain(asset.definition())
+    digest = content_hash(definition)
+    return Version(version_id(asset.name, digest), asset.name, kind, definition, {}, {}, {}, at, actor)
+
+
+def _declared(session: LedgerSession, version: Version, before: Mapping[str, Any] | None) -> DeclaredVersion:
+    """The asset's record holds objectives and policy too: only what makes the version is compared."""
+    same = before is not None and {name: before.get(name) for name in version.definition} == version.definition
+    registered = version.id in {each.id for each in session.registry.list_versions(version.asset)}
+    return DeclaredVersion(version, not same, registered)
