@@ -44,7 +44,7 @@ def spend(
         NotFound: a dimension that is no column.
         BadRequest: the name of a tag that is none.
 
-    Cost: some 50 ms for a million calls.
+    Cost: some 0.3 s of CPU for a million calls.
     """
     keys = [_dimension(calls, name) for name in by]
     if per is not None:
