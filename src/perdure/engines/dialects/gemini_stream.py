@@ -35,7 +35,7 @@ class GeminiChunks:
         now_us: the instant that chunks say they were created at, in microseconds.
     """
 
-    __slots__ = ("_finished", "_head", "_n_calls", "_now_us", "_reader", "failure", "usage")
+    __slots__ = ("_finished", "_head", "_n_calls", "_now_us", "_reader", "_told", "failure")
 
     def __init__(self, now_us: Callable[[], int] = machine_us) -> None:
         self._reader = Reader()
@@ -43,9 +43,14 @@ class GeminiChunks:
         self._head: Json = {}
         self._n_calls: dict[int, int] = {}
         self._finished: set[int] = set()
-        self.usage: Usage | None = None
+        self._told: Any = None
         self.failure: Failure | None = None
         """The upstream's own words for the error that ended the stream, where one did."""
+
+    @property
+    def usage(self) -> Usage | None:
+        """The newest counts; read when they are asked for, not with each event."""
+        return gemini_usage(self._told)
 
     @property
     def done(self) -> bool:
@@ -65,13 +70,14 @@ class GeminiChunks:
             if found.get("error"):
                 self.failure = failure_of(found, 0)
                 raise stream_error(self.failure)
-            self.usage = gemini_usage(found.get("usageMetadata")) or self.usage
+            self._told = found.get("usageMetadata") or self._told
             if not self._head:
                 self._head = self._begin(found)
             for place, candidate in enumerate(candidates_of(found) or ()):
                 chunks += self._candidate(candidate, place)
-            if self.done and self.usage is not None:
-                chunks.append({**self._head, "choices": [], "usage": openai_usage_json(self.usage)})
+            usage = self.usage if self.done else None
+            if usage is not None:
+                chunks.append({**self._head, "choices": [], "usage": openai_usage_json(usage)})
         return chunks
 
     def _begin(self, found: Json) -> Json:
