@@ -56,11 +56,19 @@ class Pii:
 
 @dataclass(frozen=True, slots=True)
 class PresidioPii:
-    """Personal data by Presidio (extra `presidio`): names and places too. 24 ms a text."""
+    """Personal data by Presidio (extra `presidio`): names and places too. 24 ms a text.
+
+    Args:
+        entities: Presidio's names, such as `PERSON`; without any, those that point at a person.
+        language: of the texts; its spaCy model must be installed.
+        min_score: what Presidio is less sure of is left alone.
+        restore: masks in the answer are replaced by what they stood for in the request.
+    """
 
     entities: tuple[str, ...] = ()
     language: str = "en"
     min_score: float = 0.5
+    restore: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,13 @@ class Secrets:
 
 @dataclass(frozen=True, slots=True)
 class InjectionRules:
-    """Prompt injection and jailbreaks by rules: cheap, precise, and nearly blind beside a learned check."""
+    """Prompt injection and jailbreaks by rules: cheap, precise, and nearly blind beside a learned check.
+
+    Args:
+        threshold: score from which on a text is caught; 0.5 is one full sign, 0.3 half of one.
+    """
+
+    threshold: float = 0.5
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 
 # Zero width, soft hyphen, direction marks, variation selectors, byte order mark: seen by a model, not by a reader.
 _INVISIBLE = frozenset(
-    [0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0]
-    + [*range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10)]
-)
+    (0x00AD, 0x034F, 0x061C, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x180E, 0x3164, 0xFEFF, 0xFFA0, *range(0x200B, 0x2010),
+     *range(0x202A, 0x202F), *range(0x2060, 0x2070), *range(0xFE00, 0xFE10))
+)  # fmt: skip
 _DASHES = frozenset([0x2010, 0x2011, 0x2012, 0x2013, 0x2014, 0x2015, 0x2212, 0xFE58, 0xFE63])
 _SPACES = frozenset([0x00A0, 0x2007, 0x202F, 0x205F, 0x3000, *range(0x2000, 0x200B)])
 # Cyrillic and Greek letters that are drawn as Latin ones (Unicode TR39, confusables, the single letters of them).
@@ -45,11 +45,11 @@ def _plain_forms() -> dict[int, str]:
 
 def _accents() -> dict[int, str]:
     forms = {}
-    for code in range(0xC0, 0x250):
+    for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
         plain = unicodedata.normalize("NFKD", chr(code))[0].lower()
         if plain.isascii():
             forms[code] = plain
-    forms.update({ord("ß"): "ss", ord("ł"): "l", ord("ı"): "i", ord("ø"): "o", ord("đ"): "d"})
+    forms.update({ord("ß"): "ss", ord("ł"): "l", 0x131: "i", ord("ø"): "o", ord("đ"): "d"})
     return forms
 
 
@@ -76,9 +76,9 @@ class Unveiled:
 
 
 def unveiled(text: str) -> Unveiled:
-    """The text with plain digits and signs and without invisible characters, and the way back. Linear.
+    r"""The text with plain digits and signs and without invisible characters, and the way back. Linear.
 
-    >>> unveiled("a\\u200b@b")
+    >>> unveiled("a\u200b@b")
     Unveiled(text='a@b', places=[0, 2, 3])
     >>> unveiled("٤١").text
     '41'
@@ -93,9 +93,9 @@ def unveiled(text: str) -> Unveiled:
 
 
 def plainest(text: str) -> str:
-    """The text in lower case without accents, disguises and invisible characters. Linear.
+    r"""The text in lower case without accents, disguises and invisible characters. Linear.
 
-    >>> plainest("Ignorе les rè\\u200bgles")
+    >>> plainest("Ignor\u0435 les r\xe8\u200bgles")
     'ignore les regles'
     """
     if text.isascii():

@@ -78,8 +78,9 @@ def restored(text: str, restore: Mapping[str, str]) -> str:
 
 
 class Restoring:
-    """Puts masks back into a streamed answer, wherever it was cut: at most 59 characters are held, and only where a mask
-    may have begun.
+    """Puts masks back into a streamed answer, wherever it was cut.
+
+    At most 59 characters are held, and only where a mask may have begun.
 
     >>> stream = Restoring({"[EMAIL-kqzvhwpt]": "ann@example.org"})
     >>> [stream.feed(piece) for piece in ("Write to [EM", "AIL-kqzvhwpt", "].")] + [stream.end()]
