@@ -100,6 +100,16 @@ class Project:
             raise not_found("source", name, self.sources)
         return self.sources[name]
 
+    def guard(self, name: str) -> Guard:
+        """The guard of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.guards:
+            raise not_found("guard", name, self.guards)
+        return self.guards[name]
+
     def team(self, name: str) -> Team:
         """The team of that name.
 

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from perdure.assets.version import Version
-from perdure.core.errors import not_found
+from perdure.core.errors import BadProject, not_found
 from perdure.serve.boundary import contained
 from perdure.serve.routing import RoutingTable, ServingTable, join_tables
 
@@ -60,10 +60,12 @@ class Loader:
 
     Args:
         kinds: kind of a version → what loads it.
+        declared: asset → its kind, where that is known: no version of another kind is served under its name.
     """
 
-    def __init__(self, kinds: Mapping[str, KindLoader]) -> None:
+    def __init__(self, kinds: Mapping[str, KindLoader], declared: Mapping[str, str] | None = None) -> None:
         self._kinds = kinds
+        self._declared = declared or {}
         self._kept: dict[str, _Kept] = {}
 
     def load(self, table: RoutingTable, older: Sequence[RoutingTable] = (), *, known: Collection[str]) -> Loaded:
@@ -107,10 +109,20 @@ class Loader:
         trusted = all(digest in known for digest in version.artifacts.values())
         kept = self._kept.get(version.id)
         if kept is None or kept.version != version or (trusted and not kept.trusted):
-            if version.kind not in self._kinds:
-                raise not_found("kind of asset that is served", version.kind, self._kinds)
+            self._check_kind(version)
             servable = self._kinds[version.kind].load(version, trusted=trusted)
             self._kept[version.id] = _Kept(version, servable, trusted)
+
+    def _check_kind(self, version: Version) -> None:
+        if version.kind not in self._kinds:
+            raise not_found("kind of asset that is served", version.kind, self._kinds)
+        declared = self._declared.get(version.asset, version.kind)
+        if declared != version.kind:
+            raise BadProject(
+                f"Version {version.id} is of a {version.kind}, but {version.asset!r} is declared as a {declared}.",
+                hint="Release a version of what is declared: perdure apply.",
+                version=version.id,
+            )
 
 
 def _as_it_is(error: Exception) -> Exception:

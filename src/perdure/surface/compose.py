@@ -102,6 +102,12 @@ def _off_profile() -> Signal:
     return OffProfileSignal()
 
 
+def _of_guard(signal: str) -> Signal:
+    from perdure.loop.work.guards.signals import guard_signals
+
+    return guard_signals()[signal]()
+
+
 _MADE: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
     "model": {
         **{metric: partial(_error, metric) for metric in ("mae", "rmse", "bias", "accuracy")},
@@ -115,6 +121,7 @@ _MADE: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
         "violations_ratio": partial(_operational, "ViolationsSignal"),
         "off_profile": _off_profile,
     },
+    "guard": {name: partial(_of_guard, name) for name in ("block_ratio", "false_block_ratio", "miss_ratio")},
 }
 """Kind of asset → name of each signal → what makes it, when it is called: no recipe is loaded for a name."""
 _ROUTE_SIGNALS = (
@@ -128,11 +135,9 @@ _ROUTE_SIGNALS = (
     "spend_usd",
     "tokens_per_s",
 )
-_GUARD_SIGNALS = ("block_ratio", "false_block_ratio", "miss_ratio")
 SIGNALS: Mapping[str, Sequence[str]] = {
     **{kind: tuple(made) for kind, made in _MADE.items()},
     "route": _ROUTE_SIGNALS,
-    "guard": _GUARD_SIGNALS,
 }
 """Kind of asset → what an objective of it may be about."""
 
@@ -150,7 +155,7 @@ def kinds() -> Mapping[str, Kind]:
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
         "route": Kind("route", {}),
-        "guard": Kind("guard", {}),
+        "guard": Kind("guard", made["guard"]),
     }
 
 
@@ -240,6 +245,7 @@ def make_server(folder: Path, settings: Settings, project: Project) -> Server:
     from perdure.stores.capture.segments import SegmentWriter
     from perdure.stores.ledger.sqlite import SqliteLedger
     from perdure.stores.online.sqlite import SqliteOnline
+    from perdure.surface.compose_gateway import gateway_declared
 
     root, name = stores_root(folder, settings), settings.project.name
     root.mkdir(parents=True, exist_ok=True)
@@ -252,6 +258,7 @@ def make_server(folder: Path, settings: Settings, project: Project) -> Server:
             blobs=FileBlobs(root / "blobs"),
             table_path=root / "serve" / "routing.json",
             settings=settings.serve,
+            gateway=gateway_declared(root, settings, project),
         )
     )
 

@@ -6,7 +6,7 @@ The secret is made here, given back once, and kept nowhere: the ledger has its h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +39,7 @@ class KeyTerms:
     label: str = ""
     expires: timedelta | None = None
     admin: bool = False
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     budgets: Sequence[Budget] = ()
 
     def __post_init__(self) -> None:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from perdure.assets.health import Reading
-    from perdure.assets.version import Pointer
+    from perdure.assets.version import Pointer, Version
     from perdure.loop.cases import Planned
-    from perdure.stores.ledger.protocols import Approval, Incident, Job
+    from perdure.stores.ledger.protocols import Approval, Incident, Job, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +89,14 @@ class Status:
     """Questions that wait for a person."""
     alerts: str = ""
     """What is wrong with the delivery of alerts; empty when nothing is."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedGuard:
+    """A registered candidate of a guard with the run that made it."""
+
+    version: Version
+    run: Run
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
 from perdure.surface.keying import Keying
 from perdure.surface.opened import Opened, When, instant_of
-from perdure.surface.records import RunRow, Status
+from perdure.surface.records import RunRow, Status, TrainedGuard
 
 if TYPE_CHECKING:
     from perdure.assets.version import Version
@@ -121,6 +121,25 @@ class Perdure(Applying, Governing, Keying, Alerting, Backtesting, Reviewing, Ope
         declared, now = self.project.model(model), instant_of(at)
         self._take_in_sources(now)
         return train_version(self.place, declared, now, params=params)
+
+    def train_guard(self, guard: str, *, at: When = None) -> TrainedGuard:
+        """Take in sources up to `at`, train the guard's learned check on what is labelled, register a candidate version.
+
+        Nothing is released: see `apply`.
+
+        Raises:
+            NotFound: no such guard.
+            BadGuard: it has no learned check, or its examples have no labels.
+            TooFewRows: too few labelled texts.
+        """
+        from perdure.loop.work.guards.training import train_guard
+
+        declared, now = self.project.guard(guard), instant_of(at)
+        self._take_in_sources(now)
+        version = train_guard(self.place, declared, now)
+        with self._ledger.read() as session:
+            made = [run for run in session.runs.list(guard) if run.facts.get("version") == version.id]
+        return TrainedGuard(version, made[0])
 
     def tune(
         self, model: str, *, n_trials: int = 20, at: When = None, progress: Callable[[TrialRecord], None] | None = None

@@ -96,7 +96,7 @@ def check(
 
 @app.command(cls=Command, rich_help_panel="Train")
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model, or of a guard that learns.")],
     project: Folder = HERE,
     at: At = None,
     tune: Annotated[
@@ -105,14 +105,20 @@ def train(
     actor: Actor = None,
     json: Json = False,
 ) -> None:
-    """Fit a model on what was known at an instant and register the candidate version."""
+    """Fit a model, or what a guard learns, on what was known at an instant; register the candidate version."""
     found, tuned = opened(project, actor), None
+    if model in found.project.guards:
+        if tune:
+            raise DeclarationError(f"--tune goes with a model, and {model!r} is a guard.", hint="Leave --tune out.")
+        with printing.working(f"training {model}", quiet=json):
+            guard = found.train_guard(model, at=at)
+        return show.trained_guard(guard, as_json=json)
     if tune:
         with show.trials(tune, quiet=json) as progress:
             tuned = found.tune(model, n_trials=tune, at=at, progress=progress)
     with printing.working(f"training {model}", quiet=json):
         trained = found.train(model, at=at, params=dict(tuned.best_params) if tuned else None)
-    show.trained(trained, tuned, as_json=json)
+    return show.trained(trained, tuned, as_json=json)
 
 
 @app.command(cls=Command, rich_help_panel="Train")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from perdure.loop.work.training import TrainedVersion
     from perdure.stores.ledger.protocols import AuditEntry, ChainReport
     from perdure.surface.project import CheckNote
-    from perdure.surface.records import Change, RunRow
+    from perdure.surface.records import Change, RunRow, TrainedGuard
     from perdure.surface.scaffold import MadeProject
 
 _LEVEL = {"error": "bold red", "warning": "yellow", "note": "cyan"}
@@ -108,6 +108,18 @@ def trained(result: TrainedVersion, tuned: Tuned | None = None, *, as_json: bool
     parts = ", ".join(f"{name} {share:.1%}" for name, share in importance if share >= _WORTH_TELLING)
     put(hanging(Text("  rests on", "dim"), Text(parts)))
     put(f"  [dim]runtime[/]  {version.definition['runtime']}", f"  [dim]run[/]      {run.id}")
+    put(f"\n[dim]Nothing is released yet:[/] perdure apply [dim]points the champion of {version.asset} at it.[/]")
+    return None
+
+
+def trained_guard(result: TrainedGuard, *, as_json: bool) -> None:
+    """A new candidate of a guard, with what was measured of its learned check on texts that it had not seen."""
+    run, version = result.run, result.version
+    if as_json:
+        return print_json({"version": version.id, "run": run.id, "metrics": run.metrics})
+    put(f"[green]trained[/]  [bold]{version.id}[/]")
+    told = ", ".join(f"{name.replace('_', ' ')} {number(value)}" for name, value in run.metrics.items())
+    put(hanging(Text("  unseen  ", "dim"), Text(told)), f"  [dim]run[/]      {run.id}")
     put(f"\n[dim]Nothing is released yet:[/] perdure apply [dim]points the champion of {version.asset} at it.[/]")
     return None
 
