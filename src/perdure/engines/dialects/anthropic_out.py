@@ -183,6 +183,8 @@ def _conversation(request: Json, *, native: bool) -> tuple[list[Json], list[Json
             turns.append({"role": side, "content": blocks})
     if turns and turns[-1]["role"] == "assistant":
         _trimmed(turns[-1]["content"])
+        if not turns[-1]["content"]:
+            turns.pop()
     return system, turns
 
 

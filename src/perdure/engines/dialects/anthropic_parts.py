@@ -59,7 +59,7 @@ def block_of(part: Json) -> Json | None:
     Raises:
         BadRequest: audio, or a file by another provider's id.
     """
-    kind = part.get("type")
+    kind = required(part, "type", "string", "messages[].content[].")
     if kind in ("text", "refusal"):
         text = part.get("text") if kind == "text" else part.get("refusal")
         if not isinstance(text, str):

@@ -164,16 +164,26 @@ class StreamMeter:
 
     def _measure(self, whole: bytes) -> None:
         for key in self._texts:
-            at = whole.find(key)
-            while at >= 0:
-                at += len(key)
-                if whole[at] == _SPACE:
-                    at += 1
-                if whole[at] == _QUOTE:
-                    end = _end_of_string(whole, at + 1)
-                    self.n_bytes += end - at - 1
-                    at = end
-                at = whole.find(key, at)
+            n_found = self._add(key, whole)
+            # In a chat the first key is the usual one: once every delta had a text, the others are not searched for.
+            if n_found and n_found == whole.count(b'"delta":'):
+                break
+
+    def _add(self, key: bytes, whole: bytes) -> int:
+        """Count the strings after a key; how many of them were not empty."""
+        n_found = 0
+        at = whole.find(key)
+        while at >= 0:
+            at += len(key)
+            if whole[at] == _SPACE:
+                at += 1
+            if whole[at] == _QUOTE:
+                end = _end_of_string(whole, at + 1)
+                n_found += end > at + 1
+                self.n_bytes += end - at - 1
+                at = end
+            at = whole.find(key, at)
+        return n_found
 
     def _read(self, whole: bytes) -> bytes:
         kept: list[bytes] = []

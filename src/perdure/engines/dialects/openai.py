@@ -47,7 +47,8 @@ class OpenAIInbound:
         optional(body, "stream", "boolean")
         optional(body, "stream_options", "object")
         for name in ("n", "max_tokens", "max_completion_tokens"):
-            if (optional(body, name, "integer") or 1) < 1:
+            value = optional(body, name, "integer")
+            if value is not None and value < 1:
                 raise BadRequest(f"`{name}` must be at least 1.", param=name)
         return body
 
