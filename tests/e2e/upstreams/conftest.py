@@ -26,7 +26,7 @@ class Wire:
     async def request(self) -> bytes:
         """The next request, its head and its body."""
         head = await self.reader.readuntil(b"\r\n\r\n")
-        length = next(int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:"))
+        length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
         request = head + await self.reader.readexactly(length)
         self.requests.append(request)
         return request

@@ -154,6 +154,7 @@ def test_giant_trailers_and_extensions_of_chunks_are_no_http(run, world, rest, a
         b"HTTP/1.1 200 OK\r\ncontent-length: -2\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\nconnection: upgrade\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
         b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nok",
         b"\x15\x03\x01\x00\x02\x02\x50",
     ],

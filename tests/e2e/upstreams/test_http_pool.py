@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 
@@ -174,5 +175,58 @@ def test_kept_connections_are_taken_youngest_first_and_old_ones_are_dropped(run,
             await told(client)
             assert (len(server.wires), client.n_open) == (3, 1)
             await client.close()
+
+    run(work())
+
+
+def fickle(world, chaos):
+    """Answers, or does not."""
+
+    async def script(wire):
+        while True:
+            await wire.request()
+            await asyncio.sleep(chaos.random() * 0.004)
+            match chaos.randrange(6):
+                case 0:
+                    return
+                case 1:
+                    wire.reset()
+                case 2:
+                    await wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf")
+                    return
+                case 3:
+                    await asyncio.sleep(0.05)
+                case _:
+                    await wire.send(world.OK)
+
+    return script
+
+
+def test_no_slot_is_lost_whatever_becomes_of_the_requests(run, world, ask, until):
+    """Cuts, stalls, cancels, deadlines and streams that are let go of, in a fixed disorder."""
+    chaos = random.Random(4)
+
+    async def one(client):
+        await asyncio.sleep(chaos.random() * 0.1)
+        task = asyncio.create_task(ask(client, first_s=0.005 + chaos.random() * 0.1, idle_s=0.02))
+        if chaos.random() < 0.3:
+            await asyncio.sleep(chaos.random() * 0.02)
+            task.cancel()
+        answer = await task
+        if chaos.random() < 0.3:
+            answer.close()
+        return await answer.read(100)
+
+    async def work():
+        async with world.Server(fickle(world, chaos)) as server:
+            client = HttpClient(server.url, max_connections=4)
+            ended = await asyncio.gather(*[one(client) for _ in range(200)], return_exceptions=True)
+            kinds = {type(end) for end in ended}
+            assert kinds == {bytes, asyncio.CancelledError, UpstreamCut, UpstreamTimedOut}
+            assert {end for end in ended if isinstance(end, bytes)} == {b"ok"}
+            await until(lambda: client.n_open == client.n_idle)
+            assert (client.n_waiting, client.n_open <= 4) == (0, True)
+            await client.close()
+            assert client.n_open == 0
 
     run(work())

@@ -197,7 +197,6 @@ class Connection(asyncio.Protocol):
     def _finish(self) -> None:
         self._answer = None
         transport = self._transport
-        self.resume()
         # A body that is still going out would stand before the next request.
         if self._keep and not self._excess and transport is not None and not transport.get_write_buffer_size():
             self._owner.release(self)
