@@ -81,6 +81,10 @@ class Seen:
         """As `to_bytes` made it."""
         return cls(np.frombuffer(data, dtype="<u8").tolist())
 
+    def with_keys(self, all_keys: Sequence[Keys]) -> Seen:
+        """These texts and some more."""
+        return Seen(self._known.union(key for found in all_keys for key in found.tolist()))
+
     def to_bytes(self) -> bytes:
         """64 bytes a text; equal sets, equal bytes."""
         return np.array(sorted(self._known), dtype="<u8").tobytes()
