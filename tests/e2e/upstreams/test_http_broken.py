@@ -181,3 +181,12 @@ def test_bad_chunks_are_told_after_what_was_good(run, world, bad, ask):
                 await answer.read(1000)
 
     run(work())
+
+
+def test_a_switch_to_another_protocol_is_told_as_one(run, world, ask):
+    async def work():
+        async with world.Server(world.held(b"HTTP/1.1 101 Switching Protocols\r\nupgrade: h2c\r\n\r\n")) as server:
+            with pytest.raises(UpstreamBad, match="a switch to another protocol"):
+                await ask(HttpClient(server.url))
+
+    run(work())
