@@ -29,6 +29,7 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 │   └── StoreFull                the disk is full
 ├── UpstreamError      502, 7    a system that we call failed
 │   ├── UpstreamTimedOut 504     no answer in time
+│   ├── UpstreamBusy     429     it takes no more calls now
 │   ├── UpstreamCut              the connection broke before the answer was whole
 │   └── UpstreamBad              what came is no answer
 └── MissingExtra       501, 8    an optional library is needed; names the pip command
@@ -340,6 +341,13 @@ class UpstreamTimedOut(UpstreamError, TimeoutError):
 
     code = "upstream.timed_out"
     status = 504
+
+
+class UpstreamBusy(UpstreamError):
+    """It takes no more calls now; `delay_s` as it asked for."""
+
+    code = "upstream.busy"
+    status = 429
 
 
 class UpstreamCut(UpstreamError):

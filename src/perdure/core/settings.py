@@ -160,6 +160,32 @@ class AlertSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Calls of generative models."""
+
+    max_calls: int = 1000
+    """Calls under way at a time; before it is reached, those of the lowest priority are turned away (429)."""
+    max_body_bytes: int = 32_000_000
+    """Larger requests are answered 413: pictures travel in them."""
+    threads: int = 4
+    """Threads for checks of guards that take more than a millisecond, and for embeddings of the cache."""
+    cache: str = "memory"
+    """Where answers are kept: `memory`, of this process; `sqlite`, a file beside the other stores that the workers of this machine share; or `redis://…` (extra `redis`). It may hold a password: then give it by `PERDURE_GATEWAY_CACHE`."""
+    ca_file: str = ""
+    """File of certificates that upstreams are trusted by; empty: the system's."""
+
+    def __post_init__(self) -> None:
+        if self.cache not in ("memory", "sqlite") and not self.cache.startswith(("redis://", "rediss://", "unix://")):
+            raise BadSettings(
+                "gateway.cache is neither memory, sqlite nor an address of Redis.",
+                hint="Write memory, sqlite, or redis://HOST:PORT/0.",
+                key="gateway.cache",
+            )
+        if self.max_calls < 1 or self.threads < 1:
+            raise BadSettings("gateway.max_calls and gateway.threads must be 1 or more.", key="gateway.max_calls")
+
+
+@dataclass(frozen=True, slots=True)
 class LimitSettings:
     """Where callers' limits and budgets are counted, and what happens when that store is away."""
 
@@ -204,6 +230,7 @@ class Settings:
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role → the people that have it. None declared: the project's actor has every role."""

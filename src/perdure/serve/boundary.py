@@ -6,7 +6,7 @@ gets a JSON error rather than a traceback.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 Done = TypeVar("Done")
@@ -23,3 +23,13 @@ def contained(work: Callable[[], Done], failed: Callable[[Exception], Failed]) -
         return work()
     except Exception as error:  # noqa: BLE001 - foreign code behind it may raise anything
         return failed(error)
+
+
+async def contained_async(
+    work: Callable[[], Awaitable[Done]], failed: Callable[[Exception], Awaitable[Failed]]
+) -> Done | Failed:
+    """The same of work that waits; a cancellation passes."""
+    try:
+        return await work()
+    except Exception as error:  # noqa: BLE001 - foreign code behind it may raise anything
+        return await failed(error)

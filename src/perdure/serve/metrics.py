@@ -7,7 +7,7 @@ Requests add to plain dictionaries and lists (about 1 µs); the families are bui
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, generate_latest
@@ -73,15 +73,19 @@ class Reading:
 class ServeCollector(Collector):
     """Renders counters and readings as metric families."""
 
-    def __init__(self, counters: Counters, readings: Sequence[Reading]) -> None:
+    def __init__(
+        self, counters: Counters, readings: Sequence[Reading], more: Callable[[], Iterable[Metric]] = tuple
+    ) -> None:
         self._counters = counters
         self._readings = readings
+        self._more = more
 
     def collect(self) -> Iterator[Metric]:
         """The families, built afresh."""
         yield from self._traffic()
         for reading in self._readings:
             yield reading.family()
+        yield from self._more()
 
     def _traffic(self) -> Iterator[Metric]:
         counted = self._counters
@@ -123,8 +127,8 @@ def _cumulated(buckets: list[int]) -> list[tuple[str, float]]:
     return found
 
 
-def render(counters: Counters, readings: Sequence[Reading]) -> bytes:
-    """The text of `/metrics`."""
+def render(counters: Counters, readings: Sequence[Reading], more: Callable[[], Iterable[Metric]] = tuple) -> bytes:
+    """The text of `/metrics`; `more` are families that are counted elsewhere, such as the gateway's."""
     registry = CollectorRegistry()
-    registry.register(ServeCollector(counters, readings))
+    registry.register(ServeCollector(counters, readings, more))
     return generate_latest(registry)

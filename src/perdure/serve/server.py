@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import uvicorn
@@ -20,12 +21,14 @@ from perdure.assets.model import Model
 from perdure.core.errors import NotReady
 from perdure.core.settings import ServeSettings
 from perdure.engines.contracts import compile_contract
+from perdure.serve.application import Application
+from perdure.serve.gateway.wiring import Gateway, GatewayDeclared, make_gateway
 from perdure.serve.live import Live
-from perdure.serve.loader import Loader
+from perdure.serve.loader import KindLoader, Loader
 from perdure.serve.metrics import Counters
 from perdure.serve.model_loading import ModelLoader
 from perdure.serve.online_reader import OnlineReader
-from perdure.serve.scoring.app import AppParts, ScoringApp
+from perdure.serve.scoring.app import AppParts, ScoringApp, domain_us
 from perdure.serve.scoring.labels import LabelHandler
 from perdure.serve.scoring.predict import PredictHandler, ServedModel
 from perdure.serve.scoring.reports import Reports
@@ -56,6 +59,8 @@ class ScoringParts:
     blobs: Blobs
     table_path: Path
     settings: ServeSettings
+    gateway: GatewayDeclared | None = None
+    """What the gateway serves; None where no route is declared."""
 
 
 class Server:
@@ -144,42 +149,62 @@ class Server:
             self._socket.close()
 
 
-def make_app(parts: ScoringParts) -> ScoringApp:
+def make_app(parts: ScoringParts) -> Application:
     """The ASGI application with its watcher, for any ASGI server that runs the lifespan."""
     settings, live, counters = parts.settings, Live(), Counters()
-    contracts = {name: compile_contract(model.contract) for name, model in parts.models.items()}
-    served = {name: ServedModel(name, contracts[name], model.label.key) for name, model in parts.models.items()}
     online = OnlineReader(parts.open_online, counters)
-    taps = Taps(parts.open_writer())
+    writer = parts.open_writer()
+    taps = Taps(writer)
+    gateway = _gateway(parts, live, writer, taps)
+    loaders: dict[str, KindLoader] = {"model": ModelLoader(parts.models, parts.blobs)}
+    assets = set(parts.models)
+    if gateway is not None:
+        loaders |= gateway.kinds
+        assets |= {*gateway.declared.routes, *gateway.declared.guards}
     watcher = Watcher(
         WatcherParts(
-            parts.open_ledger,
-            Loader({"model": ModelLoader(parts.models, parts.blobs)}),
-            live,
-            frozenset(parts.models),
-            parts.table_path,
-            settings.poll_ms / 1000,
+            parts.open_ledger, Loader(loaders), live, frozenset(assets), parts.table_path, settings.poll_ms / 1000
         )
     )
 
     def started() -> None:
         watcher.start()
+        if gateway is not None:
+            gateway.start()
         # What lives until the end need not be walked by every full collection.
         gc.freeze()
 
-    def stopped() -> None:
+    async def stopped() -> None:
         watcher.stop()
+        if gateway is not None:
+            await gateway.stop()
         online.close()
         taps.close()
 
+    scoring = _scoring(parts, live, online, taps, counters, gateway)
+    return Application(scoring, None if gateway is None else gateway.app, started, stopped)
+
+
+def _gateway(parts: ScoringParts, live: Live, writer: CaptureWriter, taps: Taps) -> Gateway | None:
+    if parts.gateway is None:
+        return None
+    request = (taps.next_id, partial(domain_us, replay=parts.settings.replay))
+    return make_gateway(parts.gateway, live, writer, parts.blobs, request)
+
+
+def _scoring(
+    parts: ScoringParts, live: Live, online: OnlineReader, taps: Taps, counters: Counters, gateway: Gateway | None
+) -> ScoringApp:
+    settings = parts.settings
+    contracts = {name: compile_contract(model.contract) for name, model in parts.models.items()}
+    served = {name: ServedModel(name, contracts[name], model.label.key) for name, model in parts.models.items()}
+    families = tuple if gateway is None else gateway.families
     return ScoringApp(
         AppParts(
             PredictHandler(served, live, online, taps, counters, settings.max_rows),
             LabelHandler(parts.models, taps, settings.max_rows),
-            Reports(parts.models, live, taps, counters),
+            Reports(parts.models, live, taps, counters, families),
             counters,
-            started,
-            stopped,
             settings.max_body_bytes,
             settings.replay,
         )

@@ -60,8 +60,12 @@ class Filter(Protocol):
         """What may be sent now of everything fed so far. With mode `block`, nothing more once `verdict.found`."""
         ...
 
-    def end(self) -> str:
-        """What may be sent of what was still held back."""
+    def end(self, answer: Json | None = None) -> str:
+        """What may be sent of what was still held back.
+
+        Args:
+            answer: the whole neutral answer with its tool calls, where the caller has it; else the text that was fed.
+        """
         ...
 
     @property
@@ -73,14 +77,27 @@ class Filter(Protocol):
 class Compiled(Protocol):
     """A guard ready to judge. Safe to share between threads."""
 
-    name: str
-    version: str
-    mode: str
-    fails: str
-    wait_ms: float
-    on: Sequence[str]
-    slow: bool
-    """True where it takes more than a millisecond: then serve runs it in a thread, beside the upstream call."""
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def mode(self) -> str: ...
+    @property
+    def fails(self) -> str: ...
+    @property
+    def wait_ms(self) -> float: ...
+    @property
+    def on(self) -> Sequence[str]: ...
+    @property
+    def whole(self) -> bool:
+        """True where a check needs the whole answer: in mode `block` a stream is held to its end, tool calls too."""
+        ...
+
+    @property
+    def slow(self) -> bool:
+        """True where it takes more than a millisecond: then serve runs it in a thread, beside the upstream call."""
+        ...
 
     def judge(self, messages: Sequence[Json], request: Json) -> Verdict:
         """Of a whole conversation, in neutral form; `request` is the rest of it. Never raises: see `Verdict.failed`."""
@@ -94,8 +111,8 @@ class Compiled(Protocol):
         """Of a whole neutral answer to that conversation, its tool calls too."""
         ...
 
-    def mask_answer(self, answer: Json) -> Masked:
-        """The answer with every stretch found masked."""
+    def mask_answer(self, answer: Json, messages: Sequence[Json] = ()) -> Masked:
+        """The answer with every stretch found masked; with the conversation, what it recites of its system prompt too."""
         ...
 
     def filter(self, messages: Sequence[Json]) -> Filter:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from perdure.core.errors import BudgetSpent, PerdureError, Temporary, UpstreamError
+from perdure.core.errors import BudgetSpent, PerdureError, Temporary, UpstreamBusy, UpstreamError
 from perdure.engines.dialects.protocols import Failure, Inbound
 from perdure.serve.scoring.http import Reply
 
@@ -37,9 +37,14 @@ def error_reply(error: PerdureError | Failure, inbound: Inbound, call_id: str) -
 
 def of_upstream(failure: Failure, target: str) -> UpstreamError:
     """What a client is told when every target failed: that, and by what, without the upstream's own words."""
+    facts = {"target": target, "status": failure.status}
+    if failure.status in _BUSY:
+        return UpstreamBusy(f"The target {target} takes no more calls now.", hint="Try again later.", **facts)
     return UpstreamError(
         f"No target of the route could answer; the last, {target}, said {failure.status}.",
         hint="Try again later.",
-        target=target,
-        status=failure.status,
+        **facts,
     )
+
+
+_BUSY = (429, 503, 529)

@@ -134,12 +134,12 @@ class Guarding:
         Raises:
             Blocked: a guard found what it must not pass.
         """
-        for each in self._of_output():
+        for each in self.of_output():
             began_s = monotonic_s()
             verdict = each.guard.judge_answer(answer, self._messages)
             self._note(each, "output", verdict, int((monotonic_s() - began_s) * 1e6))
             if verdict.found and each.acts and each.guard.mode == "redact":
-                answer = each.guard.mask_answer(answer).value
+                answer = each.guard.mask_answer(answer, self._messages).value
         return answer
 
     def judges_answers(self) -> bool:
@@ -148,7 +148,7 @@ class Guarding:
 
     def filters(self) -> list[tuple[Armed, Filter]]:
         """One filter a guard, for one choice of a streamed answer."""
-        return [(each, each.guard.filter(self._messages)) for each in self._of_output()]
+        return [(each, each.guard.filter(self._messages)) for each in self.of_output()]
 
     def note_stream(self, each: Armed, filtered: Filter) -> None:
         """Record what a filter found once its stream is over, or has been stopped.
@@ -158,7 +158,8 @@ class Guarding:
         """
         self._note(each, "output", filtered.verdict, 0)
 
-    def _of_output(self) -> list[Armed]:
+    def of_output(self) -> list[Armed]:
+        """The guards that look at what comes back."""
         return [each for each in self.guards if "output" in each.guard.on]
 
     async def _verdict(self, each: Armed, messages: Sequence[Json], request: Json) -> tuple[Verdict, int]:

@@ -24,7 +24,7 @@ class Ongoing:
 
     __slots__ = (
         "affinity", "answer", "arm", "attempts", "began_s", "bodies", "cache", "endpoint", "finish", "first_us",
-        "generation", "guards", "id", "key", "outcome", "prompt", "request", "route", "saved_pusd", "served_us",
+        "generation", "guards", "id", "key", "outcome", "prompt", "request", "reservation", "route", "saved_pusd", "served_us",
         "started", "status", "stream", "tags", "team", "version",
     )  # fmt: skip
 
@@ -49,6 +49,8 @@ class Ongoing:
         self.request = b""
         self.answer = b""
         self.tags: dict[str, str] = {}
+        self.reservation: Any = None
+        """What limits and budgets keep aside for it."""
         self.started = False
         """Whether the head of the answer has gone to the client."""
 

@@ -18,10 +18,13 @@ from perdure.assets.upstream import Upstream
 from perdure.assets.version import Version
 from perdure.core.clock import from_us, machine_us
 from perdure.core.errors import not_found
+from perdure.core.ports import Embed
 from perdure.engines.dialects.protocols import Outbound
 from perdure.engines.dialects.registry import outbound
 from perdure.engines.prices import UnitPrice, find_price
 from perdure.serve.gateway.breaker import Breaker, RetryBudget
+from perdure.serve.gateway.caching import CacheRules, Forgiving, RouteCache
+from perdure.serve.gateway.caching_semantic import SemanticCache
 from perdure.serve.gateway.upstream.protocols import Client, HeaderPairs
 
 _SPEAKS = {"local": "openai", "any": "openai"}
@@ -41,7 +44,7 @@ class LiveUpstream:
     prefix: str
     """Path of the upstream's address, before every other."""
     headers: HeaderPairs
-    """For bytes that pass: content type, the secret in this dialect's header, declared headers."""
+    """For bytes that pass: content type, and the secret in this dialect's header; declared ones the client adds."""
 
 
 @dataclass(slots=True, eq=False)
@@ -81,7 +84,8 @@ class LiveRoute:
     rest_s: float
     affinity: str
     guards: tuple[str, ...]
-    cache: Mapping[str, Any] | None
+    cache: RouteCache | None
+    semantic: SemanticCache | None
     probes: Mapping[str, Any] | None
     params: Mapping[str, Any]
     bodies: str
@@ -96,10 +100,14 @@ class RouteLoader:
     Args:
         upstreams: every declared upstream by name, with its client.
         breakers: of targets by id; filled here, and kept from version to version.
+        answers: where routes that declare a cache keep answers; None: nowhere.
+        embed: makes vectors of questions, for routes that find answers by meaning.
     """
 
     upstreams: Mapping[str, LiveUpstream]
     breakers: dict[str, Breaker] = field(default_factory=dict)
+    answers: Forgiving | None = None
+    embed: Embed | None = None
 
     def load(self, version: Version) -> LiveRoute:
         """The route of a version.
@@ -108,6 +116,7 @@ class RouteLoader:
             NotFound: it names an upstream that is not declared any more.
         """
         told = version.definition
+        cache = self._cache(version)
         return LiveRoute(
             name=version.asset,
             version=version.id,
@@ -121,13 +130,26 @@ class RouteLoader:
             rest_s=told["rest_s"],
             affinity=told["affinity"],
             guards=tuple(told["guards"]),
-            cache=told["cache"],
+            cache=cache,
+            semantic=self._semantic(cache),
             probes=told["probes"],
             params=told["params"],
             bodies=told["bodies"],
             source=told["source"],
             retries=RetryBudget(told["retry_budget"]),
         )
+
+    def _cache(self, version: Version) -> RouteCache | None:
+        rules = CacheRules.of(version.definition)
+        if rules is None or self.answers is None:
+            return None
+        source = version.definition["source"]
+        return RouteCache(self.answers, rules, route=version.asset, version=version.id, source=source)
+
+    def _semantic(self, cache: RouteCache | None) -> SemanticCache | None:
+        if cache is None or cache.rules.semantic is None or self.embed is None:
+            return None
+        return SemanticCache(cache.store, self.embed, cache.rules)
 
     def _target(self, told: Mapping[str, Any]) -> LiveTarget:
         upstream = self.upstreams.get(told["upstream"])
@@ -151,13 +173,11 @@ def live_upstream(declared: Upstream, client: Client, secret: str) -> LiveUpstre
     """An upstream ready to be called; its secret goes into the header that its dialect has for it."""
     dialect = _SPEAKS.get(declared.dialect, declared.dialect)
     prefix = "" if declared.dialect in _SPEAKS else urlsplit(declared.url).path.rstrip("/")
-    return LiveUpstream(
-        declared, client, secret, dialect, outbound(dialect), prefix, _headers(declared, dialect, secret)
-    )
+    return LiveUpstream(declared, client, secret, dialect, outbound(dialect), prefix, _headers(dialect, secret))
 
 
-def _headers(declared: Upstream, dialect: str, secret: str) -> HeaderPairs:
-    pairs = {"content-type": "application/json", **{name.lower(): text for name, text in declared.headers.items()}}
+def _headers(dialect: str, secret: str) -> HeaderPairs:
+    pairs = {"content-type": "application/json"}
     if dialect == "anthropic":
         pairs.setdefault("anthropic-version", "2023-06-01")
     if secret:

@@ -1,14 +1,13 @@
 """The ASGI application: paths to handlers, errors to answers. Bare, since a framework costs more than a model.
 
-The server calls it once a request and once for the lifespan, in which the watcher starts and the
-capture segment is closed after the last answer.
+`serve.application` calls it once a request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -45,14 +44,12 @@ _NOW = b"perdure-now"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AppParts:
-    """What the application calls. `started` and `stopped` run in the server's lifespan."""
+    """What the application calls."""
 
     predict: PredictHandler
     labels: LabelHandler
     reports: Reports
     counters: Counters
-    started: Callable[[], None]
-    stopped: Callable[[], None]
     max_body_bytes: int
     replay: bool
 
@@ -71,10 +68,7 @@ class ScoringApp:
         }
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request, or the lifespan."""
-        if scope["type"] == "lifespan":
-            await self._lifespan(receive, send)
-            return
+        """One request."""
         began_s = monotonic_s()
         path: str = scope["path"]
         try:
@@ -91,7 +85,9 @@ class ScoringApp:
 
     async def _predict(self, model: str, began_s: float, scope: Scope, receive: Receive, send: Send) -> None:
         def answer() -> Answered:
-            return self._parts.predict.answer(Ask(model, body, self._now_us(headers), explain, began_s))
+            return self._parts.predict.answer(
+                Ask(model, body, domain_us(headers, replay=self._parts.replay), explain, began_s)
+            )
 
         headers = dict(scope["headers"])
         outcome: Answered | Reply
@@ -124,7 +120,9 @@ class ScoringApp:
 
     async def _labels(self, scope: Scope, receive: Receive, send: Send) -> None:
         def accept() -> Reply:
-            return json_reply(202, {"accepted": self._parts.labels.accept(body, self._now_us(headers))})
+            return json_reply(
+                202, {"accepted": self._parts.labels.accept(body, domain_us(headers, replay=self._parts.replay))}
+            )
 
         headers = dict(scope["headers"])
         try:
@@ -146,33 +144,9 @@ class ScoringApp:
             raise _wrong_method(method, path, "GET", "HEAD")
         return handler()
 
-    def _now_us(self, headers: dict[bytes, bytes]) -> int:
-        """Domain time of a request: the machine's, or in a replay the request's own."""
-        text = headers.get(_NOW)
-        if not self._parts.replay:
-            if text is not None:
-                raise BadRequest(
-                    "This server takes the time from its own clock, but the request has the header perdure-now.",
-                    hint="Leave the header out; only a server in replay mode ([serve] replay = true) accepts it.",
-                )
-            return machine_us()
-        if text is None:
-            raise BadRequest(
-                "This server replays: each request tells its time, but this one has no header perdure-now.",
-                hint="Send perdure-now: 2013-03-01T06:00:00Z, or start the server without replay.",
-            )
-        try:
-            return to_us(parse_at(text.decode("latin-1")))
-        except DeclarationError as error:
-            raise BadRequest(f"The header perdure-now cannot be read: {error.message}", hint=error.hint) from error
-
-    async def _lifespan(self, receive: Receive, send: Send) -> None:
-        await receive()
-        self._parts.started()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        self._parts.stopped()
-        await send({"type": "lifespan.shutdown.complete"})
+    def models(self) -> Reply:
+        """`/v1/models`: every declared model with its versions."""
+        return self._parts.reports.models()
 
 
 def _check_method(scope: Scope, allowed: str) -> None:
@@ -195,3 +169,28 @@ def _failure(error: Exception) -> Reply:
     return json_reply(
         500, {"error": {**body, "hint": f"The server's log has the details under {error_id}.", "facts": facts}}
     )
+
+
+def domain_us(headers: Mapping[bytes, bytes], *, replay: bool) -> int:
+    """Domain time of a request, in microseconds: the machine's, or in a replay the request's own.
+
+    Raises:
+        BadRequest: it tells a time though this is no replay, or tells none that can be read though it is one.
+    """
+    text = headers.get(_NOW)
+    if not replay:
+        if text is not None:
+            raise BadRequest(
+                "This server takes the time from its own clock, but the request has the header perdure-now.",
+                hint="Leave the header out; only a server in replay mode ([serve] replay = true) accepts it.",
+            )
+        return machine_us()
+    if text is None:
+        raise BadRequest(
+            "This server replays: each request tells its time, but this one has no header perdure-now.",
+            hint="Send perdure-now: 2013-03-01T06:00:00Z, or start the server without replay.",
+        )
+    try:
+        return to_us(parse_at(text.decode("latin-1")))
+    except DeclarationError as error:
+        raise BadRequest(f"The header perdure-now cannot be read: {error.message}", hint=error.hint) from error

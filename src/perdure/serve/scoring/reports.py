@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
+
+from prometheus_client.core import Metric
 
 from perdure.assets.model import Model
 from perdure.serve.live import Live
@@ -18,8 +20,16 @@ _METRICS_TYPE = ((b"content-type", b"text/plain; version=1.0.0; charset=utf-8"),
 class Reports:
     """Answers the paths that need no body."""
 
-    def __init__(self, models: Mapping[str, type[Model]], live: Live, taps: Taps, counters: Counters) -> None:
+    def __init__(
+        self,
+        models: Mapping[str, type[Model]],
+        live: Live,
+        taps: Taps,
+        counters: Counters,
+        gateway: Callable[[], Iterable[Metric]] = tuple,
+    ) -> None:
         self._models = models
+        self._gateway = gateway
         self._live = live
         self._taps = taps
         self._counters = counters
@@ -77,7 +87,7 @@ class Reports:
             Reading("perdure_models_left_out", "Released models that cannot be served.", len(status.left_out)),
             Reading("perdure_ledger_reachable", "1 when the ledger can be read.", float(status.ledger_reachable)),
         ]
-        return Reply(200, render(self._counters, readings), _METRICS_TYPE)
+        return Reply(200, render(self._counters, readings, self._gateway), _METRICS_TYPE)
 
 
 def _versions(route: Route) -> dict[str, str]:

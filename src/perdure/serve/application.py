@@ -1,0 +1,68 @@
+"""The whole data plane as one ASGI application: scoring, and the gateway where routes are declared.
+
+A request goes by its path. `/v1/models` is answered by both: the models that score rows, and as OpenAI's SDK reads it the routes
+that the caller's key may ask for. The lifespan is here: what starts with the server, and what ends after the last answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from perdure.core.errors import PerdureError
+from perdure.serve.gateway.app import PATHS, GatewayApp
+from perdure.serve.scoring.app import ScoringApp
+from perdure.serve.scoring.http import Receive, Reply, Scope, Send, error_reply, send_reply
+
+_MODELS = "/v1/models"
+
+
+class Application:
+    """Scoring and gateway behind one address.
+
+    Args:
+        scoring: answers every path that is not the gateway's.
+        gateway: None where no route is declared.
+        started: runs before the first request.
+        stopped: runs after the last answer.
+    """
+
+    def __init__(
+        self,
+        scoring: ScoringApp,
+        gateway: GatewayApp | None,
+        started: Callable[[], None],
+        stopped: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._scoring = scoring
+        self._gateway = gateway
+        self._started = started
+        self._stopped = stopped
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request, or the lifespan."""
+        if scope["type"] == "lifespan":
+            await self._lifespan(receive, send)
+        elif self._gateway is not None and scope["path"] in PATHS:
+            await self._gateway(scope, receive, send)
+        elif self._gateway is not None and scope["path"] == _MODELS and scope["method"] == "GET":
+            await send_reply(send, self._models(self._gateway, scope))
+        else:
+            await self._scoring(scope, receive, send)
+
+    def _models(self, gateway: GatewayApp, scope: Scope) -> Reply:
+        try:
+            routes = gateway.models(dict(scope["headers"]))
+        except PerdureError as error:
+            return error_reply(error)
+        scored = msgspec.json.decode(self._scoring.models().body)
+        return Reply(200, msgspec.json.encode({"object": "list", "data": routes, **scored}))
+
+    async def _lifespan(self, receive: Receive, send: Send) -> None:
+        await receive()
+        self._started()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await self._stopped()
+        await send({"type": "lifespan.shutdown.complete"})

@@ -1,0 +1,205 @@
+"""The gateway over HTTP: which path, whose key, which route; and what every call ends in, its record.
+
+Paths of OpenAI's and Anthropic's APIs, so that clients keep their SDK and change one address. `serve.application` hands over the
+requests of these paths; everything else is scoring's. Errors go out in the words of whoever called.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from perdure.assets.team import Team
+from perdure.core.clock import machine_now, machine_us
+from perdure.core.errors import Blocked, LimitReached, PerdureError, StoreFull, UpstreamError, WrongMethod
+from perdure.core.ids import new_id
+from perdure.core.settings import GatewaySettings
+from perdure.engines.dialects.passthrough import peek
+from perdure.engines.dialects.registry import inbound
+from perdure.serve.boundary import contained_async
+from perdure.serve.gateway.asking import Ask, affinity_of, chosen, route_of, secret_of, team_of
+from perdure.serve.gateway.calling import Calls
+from perdure.serve.gateway.counted import GatewayCounters
+from perdure.serve.gateway.endpoints import ENDPOINTS, Endpoint
+from perdure.serve.gateway.errors import error_reply
+from perdure.serve.gateway.feedback import accept
+from perdure.serve.gateway.keys import authenticate
+from perdure.serve.gateway.ongoing import Ongoing
+from perdure.serve.live import Live
+from perdure.serve.scoring.http import (
+    ClientGone,
+    Receive,
+    Reply,
+    Scope,
+    Send,
+    check_media,
+    json_reply,
+    read_body,
+    send_reply,
+)
+from perdure.stores.capture.protocols import CaptureWriter
+
+log = logging.getLogger("perdure.serve")
+
+FEEDBACK = "/v1/feedback"
+PATHS = frozenset({*ENDPOINTS, FEEDBACK})
+"""What the gateway answers; `/v1/models` it shares with scoring."""
+_RANKS = 4
+"""Priorities that are told apart when load is shed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatewayParts:
+    """What the gateway works with."""
+
+    routes: Mapping[str, object]
+    """Declared routes by name."""
+    teams: Mapping[str, Team]
+    live: Live
+    writer: CaptureWriter
+    next_id: Callable[[], str]
+    calls: Calls
+    counters: GatewayCounters
+    settings: GatewaySettings
+    now_us: Callable[[dict[bytes, bytes]], int]
+    """Domain time of a request: the machine's, or in a replay the request's own."""
+
+
+class GatewayApp:
+    """Calls of generative models over HTTP."""
+
+    def __init__(self, parts: GatewayParts) -> None:
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request of one of the gateway's paths."""
+        endpoint = ENDPOINTS.get(scope["path"])
+        try:
+            if endpoint is None:
+                await self._feedback(scope, receive, send)
+            else:
+                await self._call(endpoint, scope, receive, send)
+        except ClientGone:
+            log.debug("A client hung up before its request was whole.")
+
+    async def _call(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
+        parts, counters = self._parts, self._parts.counters
+        call = Ongoing("c" + parts.next_id()[1:], endpoint, machine_us())
+        counters.n_under_way += 1
+        try:
+            await contained_async(
+                lambda: self._answer(call, scope, receive, send), lambda error: self._refuse(call, error, send)
+            )
+        finally:
+            counters.n_under_way -= 1
+
+    async def _answer(self, call: Ongoing, scope: Scope, receive: Receive, send: Send) -> None:
+        ask = await self._read(call, scope, receive)
+        await self._parts.calls.answer(ask, receive, send)
+
+    async def _read(self, call: Ongoing, scope: Scope, receive: Receive) -> Ask:
+        """The call as it was asked for.
+
+        Raises:
+            PerdureError: it cannot be read, is not allowed, or would be too much now.
+        """
+        parts, endpoint = self._parts, call.endpoint
+        headers = dict(scope["headers"])
+        if scope["method"] != "POST":
+            raise WrongMethod(f"{endpoint.path} does not answer {scope['method']}.", hint="Use POST.", allowed=["POST"])
+        key = authenticate(parts.live.keys, secret_of(headers, scope["query_string"]), machine_now())
+        call.key, call.team = key.id, key.team
+        team = team_of(key, parts.teams)
+        self._shed(team)
+        check_media(headers)
+        body = await read_body(headers, receive, parts.settings.max_body_bytes)
+        call.served_us = parts.now_us(headers)
+        found = peek(body)
+        call.stream = found.stream
+        call.tag(found.metadata)
+        serving = parts.live.serving
+        name = route_of(found.model, team, serving, parts.routes)
+        assert serving is not None
+        call.route = name
+        call.generation = serving.table.generation
+        champion = serving.servables[serving.table.routes[name].champion.version]
+        call.affinity = affinity_of(champion, found, headers, key)
+        arm, route = chosen(name, serving, call.affinity)
+        call.arm, call.version, call.bodies = arm.name, arm.version, route.bodies
+        if not parts.writer.has_room():
+            raise StoreFull(
+                "This call could not be recorded: the disk of the captures is full.",
+                hint="Make room; nothing was called.",
+            )
+        return Ask(call, endpoint, inbound(endpoint.dialect), found, key, team, route, serving, headers)
+
+    def _shed(self, team: Team) -> None:
+        """Turn calls away before too many are under way, those of the lowest priority first.
+
+        Raises:
+            LimitReached: there is no room for this priority now.
+        """
+        most, under_way = self._parts.settings.max_calls, self._parts.counters.n_under_way
+        rank = min(max(team.priority, 0), _RANKS - 1)
+        if under_way > most * (_RANKS + rank) // (2 * _RANKS - 1):
+            error = LimitReached("The gateway has as many calls under way as it takes.", hint="Try again in a second.")
+            error.delay_s = 1.0
+            raise error
+
+    async def _refuse(self, call: Ongoing, error: Exception, send: Send) -> None:
+        """Tell an error that came before anything went out, and record the call."""
+        told = _told(error)
+        reply = error_reply(told, inbound(call.endpoint.dialect), call.id)
+        call.status = reply.status
+        call.outcome = call.outcome or _outcome(told)
+        self._parts.calls.finish(call)
+        await send_reply(send, reply)
+
+    async def _feedback(self, scope: Scope, receive: Receive, send: Send) -> None:
+        parts = self._parts
+        headers = dict(scope["headers"])
+
+        async def take() -> Reply:
+            if scope["method"] != "POST":
+                raise WrongMethod(f"{FEEDBACK} does not answer {scope['method']}.", hint="Use POST.", allowed=["POST"])
+            key = authenticate(parts.live.keys, secret_of(headers, scope["query_string"]), machine_now())
+            check_media(headers)
+            body = await read_body(headers, receive, parts.settings.max_body_bytes)
+            n = accept(body, key.id, parts.now_us(headers), parts.writer)
+            return json_reply(202, {"accepted": n})
+
+        async def refuse(error: Exception) -> Reply:
+            return error_reply(_told(error), inbound("openai"), "")
+
+        await send_reply(send, await contained_async(take, refuse))
+
+    def models(self, headers: Mapping[bytes, bytes]) -> list[dict[str, object]]:
+        """The routes that a key may call, as OpenAI lists models; none without a key.
+
+        Raises:
+            Unauthorized: the key is not known.
+        """
+        parts, serving = self._parts, self._parts.live.serving
+        if serving is None or not (b"authorization" in headers or b"x-api-key" in headers):
+            return []
+        team = team_of(authenticate(parts.live.keys, secret_of(headers, b""), machine_now()), parts.teams)
+        served = [name for name in parts.routes if name in serving.table.routes and team.may_call(name)]
+        return [{"id": name, "object": "model", "created": 0, "owned_by": "perdure"} for name in served]
+
+
+def _outcome(error: PerdureError) -> str:
+    if isinstance(error, Blocked):
+        return "blocked"
+    return "failed" if isinstance(error, UpstreamError) or error.status >= 500 else "refused"
+
+
+def _told(error: Exception) -> PerdureError:
+    """The error as it may be told: one that nobody meant to raise goes by an id only."""
+    if isinstance(error, PerdureError):
+        return error
+    error_id = new_id("err")
+    log.error("A call failed (%s).", error_id, exc_info=error)
+    return PerdureError(
+        "The call failed by a defect of the gateway.", hint=f"Its log has the details under {error_id}."
+    )

@@ -1,0 +1,67 @@
+"""The cache around one call: what it has is looked up before anything is paid, what was answered is kept after."""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.core.clock import machine_us
+from perdure.serve.gateway.asking import Ask
+from perdure.serve.gateway.caching import Asked, Caller, Hit
+from perdure.serve.gateway.caching_semantic import Question
+from perdure.stores.cache.protocols import Entry
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the cache has for a call, and under what a fresh answer is kept."""
+
+    asked: Asked | None = None
+    hit: Hit | None = None
+    question: Question | None = None
+    vector: NDArray[np.float32] | None = None
+
+
+_NOTHING = Found()
+
+
+async def look_up(ask: Ask, threads: Executor) -> Found:
+    """What the cache has: the very same request first, then, where the route wants it, one that means the same."""
+    cache, call = ask.route.cache, ask.call
+    if cache is None:
+        return _NOTHING
+    control = ask.headers.get(b"cache-control", b"").decode("latin-1")
+    asked = cache.asked(ask.peek.raw, Caller(call.team, call.endpoint.name, call.prompt), control)
+    if asked is None:
+        return _NOTHING
+    now_us = machine_us()
+    hit = cache.find(asked, now_us=now_us)
+    semantic = ask.route.semantic
+    if hit is not None or semantic is None or not ask.endpoint.translated:
+        return Found(asked, hit)
+    question = semantic.question(ask.request, asked)
+    if question is None:
+        return Found(asked)
+    loop = asyncio.get_running_loop()
+    looked = await loop.run_in_executor(threads, lambda: semantic.find(question, asked, call_id=call.id, now_us=now_us))
+    return Found(asked, looked.hit, question, looked.vector)
+
+
+def keep(ask: Ask, found: Found, answer: Json) -> None:
+    """Keep a fresh answer that came to its end."""
+    cache, semantic = ask.route.cache, ask.route.semantic
+    if cache is None or found.asked is None:
+        return
+    _, cost = ask.call.total()
+    text = "" if found.question is None else found.question.text
+    entry = Entry(msgspec.json.encode(answer), ask.call.id, machine_us(), cost, text)
+    if cache.keep(found.asked, entry) and semantic is not None and found.question and found.vector is not None:
+        semantic.keep(found.question, found.asked, found.vector)

@@ -1,0 +1,52 @@
+"""`POST /v1/feedback`: late labels of calls, and people's overrides of guards."""
+
+from __future__ import annotations
+
+import msgspec
+
+from perdure.core.clock import machine_us
+from perdure.core.errors import BadRequest, StoreFull
+from perdure.stores.capture.events import Feedback
+from perdure.stores.capture.protocols import CaptureWriter
+
+
+class Given(msgspec.Struct, forbid_unknown_fields=True):
+    """One label as it is posted."""
+
+    call_id: str
+    name: str
+    value: float | bool
+    text: str = ""
+
+
+_decode = msgspec.json.Decoder(Given | list[Given]).decode
+_MOST = 1_000
+_LONGEST_TEXT = 10_000
+
+
+def accept(body: bytes, key_id: str, now_us: int, writer: CaptureWriter) -> int:
+    """Record one label or a list of them; returns how many. All of them are in the log, or an error says which are not.
+
+    Raises:
+        BadRequest: it cannot be read, or is too much.
+        StoreFull: the log has no room; the labels behind the named one were not recorded.
+    """
+    try:
+        given = _decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise BadRequest(
+            f"The feedback cannot be read: {error}.",
+            hint='Send {"call_id": "…", "name": "helpful", "value": 1}, or a list of such.',
+        ) from error
+    rows = given if isinstance(given, list) else [given]
+    if len(rows) > _MOST or any(len(row.text) > _LONGEST_TEXT for row in rows):
+        raise BadRequest(f"Feedback may have {_MOST} entries with texts of {_LONGEST_TEXT} characters.")
+    for place, row in enumerate(rows):
+        event = Feedback(row.call_id, now_us, machine_us(), key_id, row.name, float(row.value), row.text)
+        if not writer.append(event):
+            raise StoreFull(
+                f"The log has no room: the feedback from number {place} on was not recorded.",
+                hint="Send the rest again later.",
+                n_recorded=place,
+            )
+    return len(rows)

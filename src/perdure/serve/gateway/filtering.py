@@ -1,0 +1,185 @@
+"""Guards of answers over a stream of neutral chunks: each text of each choice passes its own filters, and may come out later.
+
+What a filter holds back goes out with the choice's finish. Where a guard that blocks needs the whole answer, tool calls are held
+until then too. Text that a model thinks aloud passes the same filters: what must not be said must not be thought aloud either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from perdure.engines.guards.masking import Restoring
+from perdure.engines.guards.protocols import Filter
+from perdure.serve.gateway.caching_replay import joined
+from perdure.serve.gateway.guarding import Armed, Guarding
+
+Json = dict[str, Any]
+
+_TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
+
+
+class _Line:
+    """One text of one choice on its way past every filter, then past the masks that are put back."""
+
+    __slots__ = ("_filters", "_restoring")
+
+    def __init__(self, filters: list[tuple[Armed, Filter]], restoring: Restoring) -> None:
+        self._filters = filters
+        self._restoring = restoring
+
+    def feed(self, text: str, guarding: Guarding) -> str:
+        """What may go out of what came.
+
+        Raises:
+            Blocked: a guard that blocks has found something.
+        """
+        for each, filtered in self._filters:
+            shown = filtered.feed(text)
+            if filtered.verdict.found and each.acts and each.guard.mode == "block":
+                guarding.note_stream(each, filtered)
+            if each.acts:
+                text = shown
+        return self._restoring.feed(text)
+
+    def end(self, answer: Json, guarding: Guarding) -> str:
+        """What was still held; every verdict is recorded.
+
+        Raises:
+            Blocked: a guard that blocks has found something.
+        """
+        held = ""
+        for place, (each, filtered) in enumerate(self._filters):
+            shown = filtered.end(answer)
+            guarding.note_stream(each, filtered)
+            if each.acts:
+                held += self._behind(place, shown)
+        return self._restoring.feed(held) + self._restoring.end()
+
+    def _behind(self, place: int, text: str) -> str:
+        """What a filter lets go at its end still passes the filters behind it."""
+        for each, filtered in self._filters[place + 1 :]:
+            shown = filtered.feed(text)
+            if each.acts:
+                text = shown
+        return text
+
+
+class Filtering:
+    """The filters of one stream.
+
+    Args:
+        guarding: the call's guards.
+    """
+
+    def __init__(self, guarding: Guarding) -> None:
+        self._guarding = guarding
+        self._lines: dict[tuple[int, str], _Line] = {}
+        self._came: list[Json] = []
+        self._held: dict[int, list[Json]] = {}
+        whole = [each for each in guarding.of_output() if each.guard.whole]
+        self._needs_whole = bool(whole)
+        self._holds = any(each.acts and each.guard.mode == "block" for each in whole)
+        self.sent: list[Json] = []
+        """Chunks as the client got them."""
+        self.n_text = 0
+        """Bytes of text and arguments that the upstream sent, for estimates."""
+
+    def feed(self, chunks: Sequence[Json]) -> list[Json]:
+        """The chunks that may go out now.
+
+        Raises:
+            Blocked: a guard that blocks has found something.
+        """
+        if self._needs_whole:
+            self._came += chunks
+        passed = [shown for chunk in chunks if (shown := self._chunk(chunk)) is not None]
+        self.sent += passed
+        return passed
+
+    def end(self) -> list[Json]:
+        """The chunks that are still to go out at the end of a stream: of choices that never said that they were finished.
+
+        Raises:
+            Blocked: a guard that blocks has found something.
+        """
+        indexes = sorted({index for index, _ in self._lines} | set(self._held))
+        deltas = [(index, self._rest(index)) for index in indexes]
+        choices = [{"index": index, "delta": delta, "finish_reason": None} for index, delta in deltas if delta]
+        if not choices:
+            return []
+        head = {
+            name: value
+            for name, value in (self.sent[-1] if self.sent else {}).items()
+            if name not in ("choices", "usage")
+        }
+        chunk = {**head, "choices": choices}
+        self.sent.append(chunk)
+        return [chunk]
+
+    def _chunk(self, chunk: Json) -> Json | None:
+        choices = chunk.get("choices")
+        if not choices:
+            return chunk
+        passed = [shown for part in choices if (shown := self._part(part)) is not None]
+        return {**chunk, "choices": passed} if passed or chunk.get("usage") else None
+
+    def _part(self, part: Json) -> Json | None:
+        index, delta = part.get("index", 0), dict(part.get("delta") or {})
+        said_something = False
+        for name in _TEXTS:
+            text = delta.get(name)
+            if isinstance(text, str) and text:
+                said_something = True
+                self.n_text += len(text.encode())
+                delta[name] = self._line(index, name).feed(text, self._guarding)
+                if not delta[name]:
+                    del delta[name]
+        calls = delta.get("tool_calls")
+        if calls:
+            said_something = True
+            self.n_text += sum(len(str((call.get("function") or {}).get("arguments") or "")) for call in calls)
+            if self._holds:
+                self._held.setdefault(index, []).extend(delta.pop("tool_calls"))
+        if part.get("finish_reason"):
+            delta = _added(delta, self._rest(index))
+        elif said_something and not delta:
+            return None
+        return {**part, "delta": delta}
+
+    def _line(self, index: int, name: str) -> _Line:
+        line = self._lines.get((index, name))
+        if line is None:
+            restoring = Restoring(self._guarding.restore)
+            line = self._lines[index, name] = _Line(self._guarding.filters(), restoring)
+        return line
+
+    def _rest(self, index: int) -> Json:
+        """Everything of a choice that is still held; its filters are done."""
+        answer = self._answer(index)
+        if self._needs_whole and (index, "content") not in self._lines:
+            self._line(index, "content")
+        rest: Json = {}
+        for name in _TEXTS:
+            line = self._lines.pop((index, name), None)
+            held = "" if line is None else line.end(answer, self._guarding)
+            if held:
+                rest[name] = held
+        calls = self._held.pop(index, None)
+        return {**rest, "tool_calls": calls} if calls else rest
+
+    def _answer(self, index: int) -> Json:
+        if not self._needs_whole:
+            return {}
+        of_choice = [
+            {**chunk, "choices": [part for part in chunk.get("choices") or () if part.get("index", 0) == index]}
+            for chunk in self._came
+        ]
+        return joined(of_choice)
+
+
+def _added(delta: Json, rest: Json) -> Json:
+    """A delta with what was held of its choice behind what it has itself."""
+    for name, value in rest.items():
+        delta[name] = delta[name] + value if name in delta else value
+    return delta

@@ -1,0 +1,194 @@
+"""The gateway put together from what a project declares and where its stores are; called once, when a server is made."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from prometheus_client.core import Metric
+
+from perdure.assets.guard import Custom, Guard
+from perdure.assets.route import Route
+from perdure.assets.team import Team
+from perdure.assets.upstream import Upstream
+from perdure.assets.version import Version
+from perdure.core.clock import machine_us
+from perdure.core.errors import StoreError
+from perdure.core.ids import Digest
+from perdure.core.ports import Embed
+from perdure.core.settings import GatewaySettings, LimitSettings
+from perdure.engines.guards.compiling import compile_guard
+from perdure.engines.guards.protocols import Compiled
+from perdure.serve.gateway.allowance import Allowance
+from perdure.serve.gateway.app import GatewayApp, GatewayParts
+from perdure.serve.gateway.caching import Forgiving
+from perdure.serve.gateway.calling import Calls
+from perdure.serve.gateway.counted import GatewayCounters
+from perdure.serve.gateway.routes import LiveUpstream, RouteLoader, live_upstream
+from perdure.serve.gateway.settling import Settling
+from perdure.serve.gateway.upstream.making import make_client
+from perdure.serve.live import Live
+from perdure.serve.loader import KindLoader
+from perdure.stores.blobs.protocols import Blobs
+from perdure.stores.cache.protocols import AnswerCache
+from perdure.stores.capture.protocols import CaptureWriter
+from perdure.stores.counters.protocols import Counters
+
+_SYNC_S = 0.5
+_REDACTOR: Mapping[str, Any] = {
+    "checks": [{"check": "pii", "kinds": [], "restore": False}, {"check": "secrets"}],
+    "on": ["input", "output"], "mode": "redact", "fails": "closed", "wait_ms": 1000.0, "hold_back": 0,
+}  # fmt: skip
+"""What records keep of requests and answers is masked by it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GatewayDeclared:
+    """What a project declares for the gateway, and where its stores are.
+
+    Args:
+        routes: by name.
+        guards: by name.
+        teams: by name.
+        upstreams: by name.
+        secrets: the environment, in which `key_env` of each upstream is looked up.
+        open_counters: of limits and budgets.
+        open_answers: of the cache.
+        settings: the section `[gateway]`.
+        limits: the section `[limits]`.
+        owner: names this process in what it keeps aside.
+        embed: vectors of questions, for routes that find answers by meaning.
+    """
+
+    routes: Mapping[str, Route]
+    guards: Mapping[str, Guard]
+    teams: Mapping[str, Team]
+    upstreams: Mapping[str, Upstream]
+    secrets: Mapping[str, str]
+    open_counters: Callable[[], Counters]
+    open_answers: Callable[[], AnswerCache]
+    settings: GatewaySettings
+    limits: LimitSettings
+    owner: str
+    embed: Embed | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GuardLoader:
+    """Makes versions of guards ready to judge."""
+
+    guards: Mapping[str, Guard]
+    blobs: Blobs
+
+    def load(self, version: Version, *, trusted: bool) -> Compiled:  # noqa: ARG002 - nothing of a guard's artifacts runs
+        """The guard of a version.
+
+        Raises:
+            NotFound, Corrupt: what it learned is gone, or is not what it was.
+            BadGuard: it names a function that is not declared any more.
+        """
+        artifacts = {role: self.blobs.get(Digest(digest)) for role, digest in version.artifacts.items()}
+        return compile_guard(version.asset, version.id, version.definition, artifacts, self._functions(version.asset))
+
+    def _functions(self, name: str) -> Mapping[str, Callable[..., Any]]:
+        declared = self.guards.get(name)
+        checks = () if declared is None else declared.checks
+        functions = [check.function for check in checks if isinstance(check, Custom)]
+        return {getattr(each, "__qualname__", type(each).__qualname__): each for each in functions}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _RouteKind:
+    loader: RouteLoader
+
+    def load(self, version: Version, *, trusted: bool) -> Any:  # noqa: ARG002 - a route's version is data
+        return self.loader.load(version)
+
+
+@dataclass(slots=True, eq=False)
+class Gateway:
+    """The gateway of one process: its application, what loads its assets, and what runs beside it."""
+
+    declared: GatewayDeclared
+    app: GatewayApp
+    kinds: Mapping[str, KindLoader]
+    counters: GatewayCounters
+    allowance: Allowance
+    loader: RouteLoader
+    _threads: ThreadPoolExecutor
+    _answers: AnswerCache
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _syncing: threading.Thread | None = None
+
+    def families(self) -> Iterable[Metric]:
+        """What it counts, for Prometheus."""
+        return self.counters.families(self.loader.breakers)
+
+    def start(self) -> None:
+        """Begin to push what was settled to the shared counters."""
+        self._syncing = threading.Thread(target=self._sync, name="perdure-limits", daemon=True)
+        self._syncing.start()
+
+    async def stop(self) -> None:
+        """After the last answer: settle the rest, and let go of connections and stores."""
+        self._stopped.set()
+        if self._syncing is not None:
+            self._syncing.join()
+        for upstream in self.loader.upstreams.values():
+            await upstream.client.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self.allowance.close(machine_us())
+        self._answers.close()
+
+    def _sync(self) -> None:
+        while not self._stopped.wait(_SYNC_S):
+            try:
+                self.allowance.sync(machine_us())
+            except StoreError:
+                continue  # the allowance knows that the store is away, and says so to callers
+
+
+def make_gateway(
+    declared: GatewayDeclared,
+    live: Live,
+    writer: CaptureWriter,
+    blobs: Blobs,
+    request: tuple[Callable[[], str], Callable[[dict[bytes, bytes]], int]],
+) -> Gateway:
+    """The gateway of a process.
+
+    Args:
+        declared: what it serves.
+        live: the table in force, with callers' keys.
+        writer: where records go.
+        blobs: artifacts of guards.
+        request: makes ids of calls; and gives the domain time of a request.
+    """
+    counters, threads = GatewayCounters(), ThreadPoolExecutor(declared.settings.threads, "perdure-guards")
+    answers = declared.open_answers()
+    upstreams = {name: _upstream(each, declared.secrets) for name, each in declared.upstreams.items()}
+    loader = RouteLoader(upstreams, answers=Forgiving(answers), embed=declared.embed)
+    allowance = Allowance(declared.open_counters(), declared.owner, declared.limits)
+    redactor = compile_guard("records", "records", _REDACTOR, {})
+    next_id, now_us = request
+    parts = GatewayParts(
+        routes=declared.routes,
+        teams=declared.teams,
+        live=live,
+        writer=writer,
+        next_id=next_id,
+        calls=Calls(Settling(allowance), counters, writer, threads, redactor),
+        counters=counters,
+        settings=declared.settings,
+        now_us=now_us,
+    )
+    kinds: dict[str, KindLoader] = {"route": _RouteKind(loader), "guard": GuardLoader(declared.guards, blobs)}
+    return Gateway(declared, GatewayApp(parts), kinds, counters, allowance, loader, threads, answers)
+
+
+def _upstream(declared: Upstream, secrets: Mapping[str, str]) -> LiveUpstream:
+    secret = secrets.get(declared.key_env, "") if declared.key_env else ""
+    return live_upstream(declared, make_client(declared, secret), secret)
