@@ -39,7 +39,7 @@ def said(messages: Sequence[Json]) -> list[Said]:
         text = content if isinstance(content, str) else "\n".join(_part_texts(content))
         if text:
             found.append(Said(index, role, text))
-        if len(message) > 2:
+        if len(message) > 2 or "content" not in message:
             found += [Said(index, role, other) for other in _other_texts(message) if other]
     return found
 
@@ -141,7 +141,7 @@ def _part(part: Any, rewrite: Rewrite) -> Any:
     changed = {name: rewrite(part[name]) for name in _TEXTS if isinstance(part.get(name), str)}
     if "content" in part:
         changed["content"] = _content(part["content"], rewrite)
-    return {**part, **changed}
+    return {**part, **changed} if changed else part
 
 
 def _call(call: Any, rewrite: Rewrite) -> Any:

@@ -281,6 +281,11 @@ RULES: tuple[Rule, ...] = (
           "desormais|partir|ahora|ora|nun|maintenant|agora|теперь|отныне|artik|vanaf"),
     _rule("override", 0.6, r"neue anweisungen|nouvelles (?:instructions|consignes)|nuevas instrucciones|nuove istruzioni|novas instrucoes|"
           r"новые инструкции|nieuwe instructies|nowe instrukcje|yeni talimatlar", "neue|nouvelle|nueva|nuove|novas|новые|nieuwe|nowe|yeni"),
+    _rule("override", 1.0, r"(?:talimat|kural|komut|yonerge)\w{0,10}(?: \w{1,15}){0,3}? (?:yok say|unut|gormezden gel|dikkate alma)\w{0,8}",
+          "talimat|kural|komut|yonerge", "yok say|unut|gormez|dikkate"),
+    # Vowel signs are no word characters: this script is read as it stands.
+    _rule("override", 1.0, r"(?:निर्देश|नियम).{0,30}(?:अनदेखा|नज़रअंदाज|भूल)|(?:अनदेखा|नज़रअंदाज|भूल).{0,30}(?:निर्देश|नियम)", "निर्देश|नियम",
+          "अनदेखा|नज़रअंदाज|भूल", raw=True),
     _loose("override", 1.2, rf"(?:{_IGNORE_CJK}).{{0,24}}(?:{_THINGS_CJK})|(?:{_THINGS_CJK}).{{0,14}}(?:{_IGNORE_CJK})", _IGNORE_CJK, _THINGS_CJK),
     _loose("freedom", 0.7, "没有(?:任何)?(?:限制|规则|规定|约束)|不受(?:任何)?(?:限制|约束)|無限制|制限(?:の)?な[いく]|제한 ?없이|규칙이 없", "限制|规则|规定|约束|"
            "制限|제한|규칙"),

@@ -85,7 +85,8 @@ def _ip4(match: re.Match[str]) -> tuple[int, int] | None:
     numbers = match[0].split(".")
     if any(int(each) > 255 or (len(each) > 1 and each[0] == "0") for each in numbers):
         return None
-    return None if match[0].startswith(_NOBODY) else match.span()
+    before = match.string[max(0, match.start() - 9) : match.start()].lower()
+    return None if match[0].startswith(_NOBODY) or before.endswith(("version ", "section ")) else match.span()
 
 
 def _ip6(match: re.Match[str]) -> tuple[int, int] | None:

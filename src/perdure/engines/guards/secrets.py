@@ -106,7 +106,7 @@ PATTERNS: tuple[Pattern, ...] = (
     Pattern("url_password", re.compile(r"(?<![A-Za-z0-9])[a-z][a-z0-9+.]{1,20}://[^\s:@/]{1,64}:([^\s:@/]{4,100})@"), 194,
             (), lambda match: None if _PLACEHOLDERS.search(match[1]) else match.span(1), _has_colon),
     Pattern("password", re.compile(
-        rf"(?i)(?<![^\W_])(?:{_NAMED})[\"'`]?\s{{0,3}}(?:[:=]{{1,2}}>?|is|are|to|ist|est|es|é|,)?\s{{0,3}}[\"'`]?"
+        rf"(?i)(?<![^\W_])(?:{_NAMED})[\"'`]?\s{{0,3}}(?:(?:is|are)?[:=]{{1,2}}>?|is|are|to|ist|est|es|é|,)?\s{{0,3}}[\"'`]?"
         r"([^\s\"'`<>]{8,120})"), 190, _NAMED_SIGNS, _drawn, _has_digit, lower=True),
 )  # fmt: skip
 """In the order in which they are looked for."""

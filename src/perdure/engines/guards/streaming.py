@@ -78,7 +78,8 @@ class SlidingFilter:
         self._text = ""
         self._raw = ""
         self._places: list[int] | None = None
-        self._sent = 0  # places of the buffer before it were sent
+        self._sent = 0  # the text before it was sent
+        self._sent_raw = 0  # and so was what it was made of
         self._new = 0  # characters that came since the last scan
         self._closed = False
 
@@ -202,20 +203,21 @@ class SlidingFilter:
 
     def _closing(self) -> str:
         """Mode `redact`, and a score too high: one mask for all that was held and all that comes."""
-        return self.masks.mask(self._raw[self._place(self._sent) :], self._verdict.check)
+        return self.masks.mask(self._raw[self._sent_raw :], self._verdict.check)
 
     def _release(self, settled: int, *, final: bool) -> str:
         """What is settled, masked; a stretch that reaches beyond is held whole."""
         settled = len(self._text) if final else min(settled, len(self._text))
-        pieces, at = [], self._sent
+        pieces, at = [], self._sent_raw
         for span in merged(self._hits) if self._watch.mode == "redact" else ():
             if span.end > settled:
                 settled = min(settled, span.start)
                 break
             start, end = self._place(span.start), self._place(span.end)
-            pieces += [self._raw[self._place(at) : start], self.masks.mask(self._raw[start:end], span.kind)]
-            at = span.end
-        pieces.append(self._raw[self._place(at) : self._place(settled)])
+            pieces += [self._raw[at:start], self.masks.mask(self._raw[start:end], span.kind)]
+            at = end
+        self._sent_raw = len(self._raw) if final else max(at, self._place(settled))
+        pieces.append(self._raw[at : self._sent_raw])
         self._hits = [hit for hit in self._hits if hit.start >= settled]
         self._sent = settled
         self._forget()
@@ -236,6 +238,7 @@ class SlidingFilter:
         if self._places is not None:
             self._places = [place - begin for place in self._places[cut:]]
         self._sent -= cut
+        self._sent_raw -= begin
         for cursor in self._cursors:
             cursor.at -= cut
         self._hits = [
