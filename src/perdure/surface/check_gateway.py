@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from perdure.core.errors import nearest
+from perdure.core.errors import BadGuard, MissingExtra, UntrustedArtifact, nearest
 
 if TYPE_CHECKING:
     from perdure.assets.guard import Guard
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 _PROMPT = "prompt:"
 _SETTINGS = "PERDURE_"
+_LEARNED = "learned"
+"""Name of the check that is made by training."""
+
+
+def _nothing(_: str) -> bool:
+    """Stands for a custom check's function, which is not called here."""
+    return False
 
 
 def route_notes(route: Route, project: Project) -> Said:
@@ -37,7 +44,18 @@ def route_notes(route: Route, project: Project) -> Said:
 
 
 def guard_notes(guard: Guard, _: Project) -> Said:
-    """A guard against its objectives and policy."""
+    """A guard made ready but for what it has not learned yet; its objectives and policy."""
+    from perdure.engines.guards.compiling import compile_guard
+
+    definition = guard.definition()
+    told = [each for each in definition["checks"] if each["check"] != _LEARNED]
+    functions = {each["function"]: _nothing for each in told if "function" in each}
+    try:
+        compile_guard(guard.name, "", {**definition, "checks": told}, {}, functions)
+    except MissingExtra as error:
+        yield "warning", f"cannot judge here. {error.message}", error.hint
+    except (BadGuard, UntrustedArtifact) as error:
+        yield "error", f"cannot judge: {error.message}", error.hint
     yield from _judged(guard, "false_block_ratio(over=days(7)) <= 0.02")
 
 

@@ -102,12 +102,6 @@ def _off_profile() -> Signal:
     return OffProfileSignal()
 
 
-def _of_guard(signal: str) -> Signal:
-    from perdure.loop.work.guards.signals import guard_signals
-
-    return guard_signals()[signal]()
-
-
 _MADE: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
     "model": {
         **{metric: partial(_error, metric) for metric in ("mae", "rmse", "bias", "accuracy")},
@@ -121,7 +115,6 @@ _MADE: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
         "violations_ratio": partial(_operational, "ViolationsSignal"),
         "off_profile": _off_profile,
     },
-    "guard": {name: partial(_of_guard, name) for name in ("block_ratio", "false_block_ratio", "miss_ratio")},
 }
 """Kind of asset → name of each signal → what makes it, when it is called: no recipe is loaded for a name."""
 _ROUTE_SIGNALS = (
@@ -135,9 +128,11 @@ _ROUTE_SIGNALS = (
     "spend_usd",
     "tokens_per_s",
 )
+_GUARD_SIGNALS = ("block_ratio", "false_block_ratio", "miss_ratio")
 SIGNALS: Mapping[str, Sequence[str]] = {
     **{kind: tuple(made) for kind, made in _MADE.items()},
     "route": _ROUTE_SIGNALS,
+    "guard": _GUARD_SIGNALS,
 }
 """Kind of asset → what an objective of it may be about."""
 
@@ -148,6 +143,7 @@ def kinds() -> Mapping[str, Kind]:
     from perdure.loop.work.feed_causes import source_causes
     from perdure.loop.work.feed_remedies import source_remedies
     from perdure.loop.work.gates import model_gates
+    from perdure.loop.work.guards.kind import guard_kind
     from perdure.loop.work.remedies import model_remedies
 
     made = {kind: {name: make() for name, make in signals.items()} for kind, signals in _MADE.items()}
@@ -155,7 +151,7 @@ def kinds() -> Mapping[str, Kind]:
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
         "route": Kind("route", {}),
-        "guard": Kind("guard", made["guard"]),
+        "guard": guard_kind(),
     }
 
 
@@ -237,8 +233,8 @@ def make_loop(place: Workplace, project: Project) -> Loop:
 def make_server(folder: Path, settings: Settings, project: Project) -> Server:
     """The data plane of a project, not yet started.
 
-    It opens the ledger and the online rows read-only, and writes only its captures and the last
-    routing table.
+    It opens the ledger and the online rows read-only, and writes only its captures, the last routing
+    table, and the gateway's counters and answers.
     """
     from perdure.serve.server import ScoringParts, Server
     from perdure.stores.blobs.files import FileBlobs

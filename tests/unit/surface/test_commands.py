@@ -250,7 +250,7 @@ class TestHelp:
         assert found == {
             "Declare": ["init", "check"],
             "Train": ["train", "runs", "backtest"],
-            "Run": ["apply", "up", "serve", "tick", "plan"],
+            "Run": ["apply", "up", "serve", "tick", "plan", "key"],
             "Look": ["status", "demo", "ledger"],
             "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence", "alerts"],
             "Decide": ["approvals", "approve", "reject", "rollback", "pause", "jobs"],

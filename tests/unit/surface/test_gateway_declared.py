@@ -13,7 +13,7 @@ import pytest
 
 from perdure import Contract, Policy, Source, csv, days, hours, mae
 from perdure.assets.gateway_objectives import block_ratio, error_ratio
-from perdure.assets.guard import Custom, Guard, Learned, Pii
+from perdure.assets.guard import Custom, Grounded, Guard, Learned, Pii, ToolCalls
 from perdure.assets.project import Project
 from perdure.assets.route import Cache, Route, Target
 from perdure.assets.team import Budget, Limits, Team
@@ -21,6 +21,7 @@ from perdure.assets.upstream import Upstream
 from perdure.core.canonical import content_hash
 from perdure.core.errors import BadProject, NotFound
 from perdure.core.settings import ProjectSettings, Settings
+from perdure.surface import compose
 from perdure.surface.checks import CheckNote, check_project
 from perdure.surface.ci.assets import compare
 from perdure.surface.ci.snapshot import Snapshot
@@ -228,6 +229,45 @@ def test_a_custom_check_that_lives_in_a_notebook_is_an_error() -> None:
     rude.__module__ = "__main__"
 
     assert told("lives only in a notebook", replace(pii, checks=[Custom(rude)])).level == "error"
+
+
+@pytest.mark.parametrize(
+    ("guard", "why"),
+    [
+        (replace(pii, checks=[Pii("emial")]), "emial"),
+        (replace(pii, checks=[ToolCalls(("search",))]), "judges answers"),
+        (
+            replace(pii, checks=[Learned(attacks), Grounded()], mode="redact", on=("output",)),
+            "nothing that could be masked",
+        ),
+    ],
+)
+def test_a_guard_that_cannot_judge_is_an_error(guard: Guard, why: str) -> None:
+    note = told("Guard 'pii' cannot judge", guard)
+
+    assert note.level == "error"
+    assert why in note.text
+
+
+def test_what_a_custom_check_asks_is_not_called_by_check() -> None:
+    def failing(text: str) -> bool:
+        raise AssertionError(text)
+
+    assert check_project(Project.of("p", replace(pii, checks=[Custom(failing)])), SIGNALS) == []
+
+
+def test_every_signal_of_a_guard_that_can_be_named_is_measured() -> None:
+    assert set(compose.SIGNALS["guard"]) == set(compose.kinds()["guard"].signals)
+
+
+def test_guards_are_watched_before_routes_and_rest_on_what_they_learn_from() -> None:
+    watched = compose.watched_assets(Project.of("p", replace(support, guards=[learned])))
+
+    assert [(each.kind, each.name, tuple(each.rests_on)) for each in watched] == [
+        ("source", "attacks", ()),
+        ("guard", "injection", ("attacks",)),
+        ("route", "support", ()),
+    ]
 
 
 @pytest.mark.parametrize(
