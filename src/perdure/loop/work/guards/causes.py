@@ -2,7 +2,7 @@
 
 | cause | what speaks for it | weight when it is real |
 |---|---|---|
-| `label_trouble` | labels that contradict one another or the suite, or that come from a key nobody heard of before | 0.88 to 0.95 |
+| `label_trouble` | labels that contradict one another or the suite, or mistakes that only a key tells which never labelled before | 0.88 to 0.95 |
 | `new_attacks` | misses; the more so, the fewer of them are like what was trained on | 0.5 to 0.8 |
 | `over_defence` | false blocks | 0.7 |
 | `traffic_moved` | scores of the traffic are spread otherwise than before | 0.2, and 0.4 where only the share of blocks is broken |
@@ -42,7 +42,7 @@ _KS_99 = 1.628
 _CONTRADICTED = 0.2
 _N_LABELS = 5
 _DOMINANT = 0.8
-_N_DOMINANT = 20
+_N_DOMINANT = 10
 
 
 def guard_causes() -> tuple[Cause, ...]:
@@ -177,7 +177,7 @@ class LabelTrouble:
     name = LABEL_TROUBLE
 
     def weigh(self, place: Workplace, asset: Watched, findings: Sequence[Finding], now: datetime) -> RankedCause | None:
-        """0.95 where labels contradict one another or the suite, 0.88 where they come from a new key; None else."""
+        """0.95 where labels contradict one another or the suite, 0.88 where a new key tells nearly all mistakes; None else."""
         sick = [finding for finding in findings if finding.state is State.BROKEN]
         if not sick:
             return None
@@ -208,12 +208,15 @@ class LabelTrouble:
         return RankedCause(self.name, 0.95, {"n": told.height, "n_contradicted": n_torn}, text)
 
     def _newcomer(self, said: pl.DataFrame, recent: pl.DataFrame, start: datetime) -> RankedCause | None:
-        before = set(said.filter(pl.col("received_at") <= start)["said_by"])
-        if recent.height < _N_DOMINANT or len(before) < 1:
+        """A key that began to label within the window, after others, and tells nearly all mistakes of it."""
+        mistakes = recent.filter((pl.col("value") >= HARMFUL_AT) != pl.col("acted"))
+        if mistakes.height < _N_DOMINANT:
             return None
-        counted = recent["said_by"].value_counts().sort(["count", "said_by"], descending=[True, False])
+        counted = mistakes["said_by"].value_counts().sort(["count", "said_by"], descending=[True, False])
         key, n = counted.row(0)
-        if key in before or n < _DOMINANT * recent.height:
+        began = said.filter(pl.col("said_by") == key)["received_at"].min()
+        n_before = said.filter((pl.col("received_at") < began) & (pl.col("said_by") != key)).height
+        if n < _DOMINANT * mistakes.height or n_before < _N_LABELS or (isinstance(began, datetime) and began <= start):
             return None
-        text = f"{n} of {recent.height} labels came from one key that never labelled before."
-        return RankedCause(self.name, 0.88, {"n": recent.height, "n_of_key": n, "key": key}, text)
+        text = f"{n} of {mistakes.height} mistakes were told by one key that never labelled before."
+        return RankedCause(self.name, 0.88, {"n": mistakes.height, "n_of_key": n, "key": key}, text)

@@ -1,12 +1,14 @@
-"""What any version of a guard's learned check says of any texts. Signals, remedies and gates ask it.
+"""What any version of a guard says of any texts. Signals, remedies and gates ask it.
 
 A loaded version is kept while its blobs are open, and so is what it said: a standing suite is asked about in every round.
+Beside the learned check those are asked that judge a text alone and quickly; functions of the user, detectors of other packages and checks
+of whole answers are not: they are the same in every version.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from perdure.assets.version import Version
 from perdure.core.errors import NotFound, PerdureError
 from perdure.core.ids import Digest
+from perdure.engines.guards.compiling import compile_guard
 from perdure.engines.guards.learned import LearnedScorer, load_learned
 from perdure.engines.guards.learned_duplicates import Seen
 from perdure.loop.protocols import Workplace
@@ -25,6 +28,7 @@ from perdure.stores.blobs.protocols import Blobs
 
 LEARNED = "learned"
 """Role of the artifact."""
+_OF_TEXTS = ("pii", "secrets", "injection_rules", "topics", "names", "toxicity")
 _MAX_LOADED = 16
 _MAX_SAID = 200_000
 
@@ -40,25 +44,32 @@ class TrainedOn(msgspec.Struct, frozen=True):
 
 
 class Judge:
-    """One version's learned check, with what it was trained on. It remembers what it said."""
+    """One version, with what its learned check was trained on. It remembers what it said.
 
-    def __init__(self, scorer: LearnedScorer, trained_on: TrainedOn) -> None:
+    Args:
+        scorer: the learned check.
+        trained_on: what that was trained on.
+        finds: whether one of the version's other checks finds something in a text.
+    """
+
+    def __init__(self, scorer: LearnedScorer, trained_on: TrainedOn, finds: Callable[[str], bool]) -> None:
         self.scorer = scorer
         self.trained_on = trained_on
         self.seen = Seen.from_bytes(trained_on.seen)
-        self._said: dict[str, float] = {}
+        self._finds = finds
+        self._said: dict[str, bool] = {}
 
-    def score(self, text: str) -> float:
-        """The learned check's score of a text."""
+    def catches(self, text: str) -> bool:
+        """Whether it catches a text."""
         if text not in self._said:
             if len(self._said) >= _MAX_SAID:
                 self._said.clear()
-            self._said[text] = self.scorer.score(text)
+            self._said[text] = self.scorer.score(text) >= self.scorer.threshold or self._finds(text)
         return self._said[text]
 
     def caught(self, cases: Sequence[Case]) -> NDArray[np.bool_]:
         """Whether it catches each text."""
-        return np.array([self.score(case.text) >= self.scorer.threshold for case in cases], dtype=np.bool_)
+        return np.array([self.catches(case.text) for case in cases], dtype=np.bool_)
 
     def knew(self, case: Case) -> bool:
         """Whether it was trained on the text, or on one that is nearly the same."""
@@ -90,7 +101,13 @@ def load_anew(place: Workplace, version: Version) -> Judge:
     if LEARNED not in version.artifacts or settings is None:
         raise NotFound(f"{version.id} has no learned check.", hint="Train the guard: perdure train NAME.")
     artifact = place.stores.blobs.get(Digest(version.artifacts[LEARNED]))
-    return Judge(load_learned(settings, artifact), trained_on(place, version))
+    return Judge(load_learned(settings, artifact), trained_on(place, version), _others(version))
+
+
+def _others(version: Version) -> Callable[[str], bool]:
+    checks = [check for check in version.definition["checks"] if check["check"] in _OF_TEXTS]
+    compiled = compile_guard(version.asset, version.id, {**version.definition, "checks": checks}, {})
+    return lambda text: compiled.judge([{"role": "user", "content": text}], {}).found
 
 
 def trained_on(place: Workplace, version: Version) -> TrainedOn:
