@@ -23,6 +23,7 @@ demo: setup ## A real model on a year of real flights: trained, served, measured
 
 test: lint types ## Lint, types and every test
 	@bash tools/browser.sh
+	@bash tools/redis.sh
 	@$(BIN)/python -m pytest -n 2 -q
 
 lint: setup ## Style, format and the layers' import rules

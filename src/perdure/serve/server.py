@@ -157,13 +157,18 @@ def make_app(parts: ScoringParts) -> Application:
     taps = Taps(writer)
     gateway = _gateway(parts, live, writer, taps)
     loaders: dict[str, KindLoader] = {"model": ModelLoader(parts.models, parts.blobs)}
-    assets = set(parts.models)
+    kinds = dict.fromkeys(parts.models, "model")
     if gateway is not None:
         loaders |= gateway.kinds
-        assets |= {*gateway.declared.routes, *gateway.declared.guards}
+        kinds |= dict.fromkeys(gateway.declared.routes, "route") | dict.fromkeys(gateway.declared.guards, "guard")
     watcher = Watcher(
         WatcherParts(
-            parts.open_ledger, Loader(loaders), live, frozenset(assets), parts.table_path, settings.poll_ms / 1000
+            parts.open_ledger,
+            Loader(loaders, declared=kinds),
+            live,
+            frozenset(kinds),
+            parts.table_path,
+            settings.poll_ms / 1000,
         )
     )
 
