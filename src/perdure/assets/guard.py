@@ -89,7 +89,7 @@ class InjectionRules:
 
 @dataclass(frozen=True, slots=True)
 class DefenderInjection:
-    """Prompt injection by the ONNX detector of the package `stackone-defender` (extra `defender`). Some 50 ms a text."""
+    """Prompt injection by the ONNX detector of the package `stackone-defender` (extra `defender`). 3 ms a short text."""
 
     threshold: float = 0.5
 

@@ -53,12 +53,24 @@ def readings(text: str, plain: str, keys: set[str], words: list[str]) -> Iterato
         yield plain[::-1]
     if not keys.isdisjoint(_ROT):
         yield codecs.decode(plain, "rot13")
-    if any(digit in plain for digit in "0134578@$"):
+    if (
+        "0" in plain or "1" in plain or "3" in plain or "4" in plain or "5" in plain or "7" in plain or "8" in plain
+        or "@" in plain or "$" in plain
+    ):  # fmt: skip
         leet = plain.translate(_LEET)
         if any(sign in leet and sign not in plain for sign in _LEET_SIGNS):
             yield leet
         yield from _decoded(text, words)
-    yield from _escaped(text)
+    if (
+        "%" in text
+        or "\\" in text
+        or "&#" in text
+        or "<~" in text
+        or ".-" in text
+        or "-." in text
+        or not text.isascii()
+    ):
+        yield from _escaped(text)
 
 
 def _escaped(text: str) -> Iterator[str]:

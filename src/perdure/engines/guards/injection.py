@@ -95,7 +95,7 @@ def _judged(plain: str, keys: set[str]) -> Signs:
         near.update((id(rule), rule) for mark, rules in _BY_MARK.items() if mark in plain for rule in rules)
     if not plain.isascii():
         near.update((id(rule), rule) for stem, rules in _BY_OTHER.items() if stem in plain for rule in rules)
-    rules = [rule for rule in near.values() if all(any(stem in plain for stem in group) for group in rule.needs)]
+    rules = [rule for rule in near.values() if _possible(rule, plain)]
     if not rules:
         return _NONE
     found = _weighed(plain, rules)
@@ -103,6 +103,17 @@ def _judged(plain: str, keys: set[str]) -> Signs:
         return found
     pieces = (plain[at : at + _WINDOW] for at in range(0, len(plain), _STRIDE))
     return max((_weighed(piece, rules) for piece in pieces), key=lambda each: each.weight)
+
+
+def _possible(rule: Rule, plain: str) -> bool:
+    """Whether one stem of each group stands in the text. Loops: generators would cost more than the searches."""
+    for group in rule.needs:
+        for stem in group:
+            if stem in plain:
+                break
+        else:
+            return False
+    return True
 
 
 def _weighed(plain: str, rules: list[Rule]) -> Signs:

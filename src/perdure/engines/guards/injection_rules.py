@@ -224,8 +224,8 @@ RULES: tuple[Rule, ...] = (
           "passwo|creden|api |secret|private|enviro|custom", "@|://", "send|forward|mail|post|upload|transmit|exfiltrat", raw=True),
     _rule("indirect", 0.6, r"(?:if|when|whenever|before|after|once) you (?:\w{1,12} ){0,2}(?:summari[sz]e|process|read|reply|respond|answer|"
           r"are an? (?:ai|llm|assistant|language model))(?: \w{1,20}){0,8}? (?:must|also|include|call|send|append|add|e ?mail|"
-          r"forward|output|print|ignore)", "you ", "summar|process|read|repl|respond|answer|are a",
-          "must|also|includ|call|send|append|add|mail|forward|output|print|ignore"),
+          r"forward|output|print|ignore)", "must|also|includ|call|send|append|add|mail|email|forward|output|print|ignore",
+          "you ", "summar|process|read|repl|respond|answer|are a"),
     _rule("indirect", 0.7, r"(?:append|include|add|insert|print|put|output)(?: \w{1,20}){0,8}? (?:tokens?|canary|codes?|strings?|phrases?|"
           r"reference|identifier|marker|trace id|\{canary\})(?: \w{1,20}){0,10}? (?:every|each|all|the end of|your) (?:\w{1,15} ){0,2}?"
           r"(?:repl(?:y|ies)|responses?|answers?|reports?|summar(?:y|ies)|outputs?)", "append|includ|add |insert|print|put ",

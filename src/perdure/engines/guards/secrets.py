@@ -59,6 +59,14 @@ def _has_hyphen(text: str) -> bool:
     return "-" in text
 
 
+def _has_prefix(text: str) -> bool:
+    """Whether one of the prefixes stands in it that have neither hyphen nor underscore."""
+    return (
+        "eyJ" in text or "AKIA" in text or "ASIA" in text or "AIza" in text or "SG." in text or "EAAC" in text
+        or "ya29." in text or "GOCSPX-" in text or "s.slack.com" in text
+    )  # fmt: skip
+
+
 def _has_colon(text: str) -> bool:
     return "://" in text
 
@@ -78,19 +86,20 @@ _KEY_BLOCK = re.compile(
 )
 PATTERNS: tuple[Pattern, ...] = (
     _token("virtual_key", ("pk-perdure-",), r"pk-perdure-[\w\-]{8,100}", 112, _has_hyphen),
-    _token("aws_key", ("AKIA", "ASIA"), r"A[KS]IA[A-Z2-7]{16}(?![A-Za-z0-9])", 21),
+    _token("aws_key", ("AKIA", "ASIA"), r"A[KS]IA[A-Z2-7]{16}(?![A-Za-z0-9])", 21, _has_prefix),
     _token("github_token", ("gh", "github_pat_"), r"(?:gh[pousr]_|github_pat_)([A-Za-z0-9_]{20,100})", 112,
            _has_underscore),
     _token("gitlab_token", ("gl",), r"gl(?:pat|dt|rt|cbt|ptt|ft|soat|agent|oas)-([\w\-]{20,100})", 110, _has_hyphen),
     _token("slack_token", ("xox", "xapp-"), r"(?:xox[abeoprs]|xapp)-([A-Za-z0-9\-]{10,100})", 106, _has_hyphen),
-    _token("slack_webhook", ("s.slack.com",), r"hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/]{20,100})", 134),
+    _token("slack_webhook", ("s.slack.com",), r"hooks\.slack\.com/(?:services|workflows)/([A-Za-z0-9/]{20,100})", 134,
+           _has_prefix),
     _token("stripe_key", ("k_live_", "k_test_", "whsec_"), r"(?:[srp]k_(?:live|test)_|whsec_)([A-Za-z0-9]{16,100})", 110,
            _has_underscore),
     _token("ai_key", ("gsk_", "hf_", "r8_"), r"(?:gsk_|hf_|r8_)([\w\-]{20,120})", 124, _has_underscore),
     _token("ai_key", ("sk-", "xai-", "pplx-"),
            r"(?:sk-(?:ant-|proj-|svcacct-|admin-|or-)?|xai-|pplx-)([\w\-]{20,120})", 134, _has_hyphen),
     _token("google_key", ("AIza", "ya29.", "GOCSPX-"),
-           r"(?:AIza[\w\-]{35}|ya29\.[\w\-]{20,120}|GOCSPX-[\w\-]{20,40})", 128),
+           r"(?:AIza[\w\-]{35}|ya29\.[\w\-]{20,120}|GOCSPX-[\w\-]{20,40})", 128, _has_prefix),
     _token("package_token", ("pypi-",), r"pypi-AgE([\w\-]{24,120})", 128, _has_hyphen),
     _token("package_token", ("npm_", "_pat_", "gems_"), r"(?:npm_|dckr_pat_|rubygems_)([\w\-]{24,120})", 132,
            _has_underscore),
@@ -98,9 +107,10 @@ PATTERNS: tuple[Pattern, ...] = (
            r"(?:shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}|dop_v1_[a-f0-9]{64}|glsa_[A-Za-z0-9]{32}_[a-f0-9]{8}|"
            r"lin_api_[A-Za-z0-9]{40}|figd_[\w\-]{40}|ntn_[A-Za-z0-9]{40,50})", 74, _has_underscore),
     _token("service_token", ("key-", "sq0"), r"(?:key-[a-f0-9]{32}|sq0(?:atp|csp)-[\w\-]{22,43})", 54, _has_hyphen),
-    _token("service_token", ("SG.", "EAAC"), r"(?:SG\.[\w\-]{16,32}\.[\w\-]{20,64}|EAAC[A-Za-z0-9]{40,120})", 126),
+    _token("service_token", ("SG.", "EAAC"), r"(?:SG\.[\w\-]{16,32}\.[\w\-]{20,64}|EAAC[A-Za-z0-9]{40,120})", 126,
+           _has_prefix),
     Pattern("jwt", re.compile(r"(?<![A-Za-z0-9_\-])eyJ[\w\-]{8,90}(?=[\w\-.])"), 96, ("eyJ",),
-            tail=re.compile(r"[\w.\-]{1,16384}")),
+            gate=_has_prefix, tail=re.compile(r"[\w.\-]{1,16384}")),
     Pattern("private_key", re.compile(r"-----BEGIN (?:[A-Z0-9]{1,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"), 90,
             ("-BEGIN ",), tail=_KEY_BLOCK, gate=_has_hyphen),
     Pattern("url_password", re.compile(r"(?<![A-Za-z0-9])[a-z][a-z0-9+.]{1,20}://[^\s:@/]{1,64}:([^\s:@/]{4,100})@"), 194,

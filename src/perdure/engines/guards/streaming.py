@@ -26,6 +26,7 @@ _CONTEXT = 16  # characters kept of what was sent: patterns look behind
 _TAIL = 72  # characters behind a tail that may still belong to it
 _SLACK = 2  # characters behind a match that decide about it
 _LEAST_STRIDE = 16
+_FORGET = 512  # characters that were sent are forgotten so many at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,11 +44,31 @@ class Watch:
 class _Cursor:
     """How far one finder has come in the buffer."""
 
-    check: PointingCheck
     finder: Finder
-    gate: Gate | None
     lag: int
     at: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class _Group:
+    """The finders of a check that share a gate; where it is shut, all of them have come as far."""
+
+    check: PointingCheck
+    gate: Gate | None
+    cursors: list[_Cursor]
+    lag: int
+    back: int
+    at: int = 0
+    """The least that its cursors have come."""
+
+
+def _groups(check: PointingCheck, hold_back: int) -> list[_Group]:
+    groups = []
+    for gate, finders in check.groups:
+        cursors = [_Cursor(finder, min(finder.longest, hold_back) + _SLACK) for finder in finders]
+        lag, back = max(each.lag for each in cursors), max(finder.back for finder in finders)
+        groups.append(_Group(check, gate, cursors, lag, back))
+    return groups
 
 
 class SlidingFilter:
@@ -63,13 +84,14 @@ class SlidingFilter:
         self._watch = watch
         self._verdict = Verdict(found=False)
         self._passes = watch.mode in ("warn", "shadow")
-        self._cursors = [
-            _Cursor(check, finder, gate, min(finder.longest, watch.hold_back) + _SLACK)
-            for check in watch.checks if isinstance(check, PointingCheck)
-            for gate, finders in check.groups for finder in finders
-        ]  # fmt: skip
+        self._groups = [
+            group
+            for check in watch.checks
+            if isinstance(check, PointingCheck)
+            for group in _groups(check, watch.hold_back)
+        ]
         self._scoring = [check for check in watch.checks if isinstance(check, ScoringCheck)]
-        self._lag = max([each.lag for each in self._cursors] + [watch.hold_back] * bool(self._scoring), default=0)
+        self._lag = max([each.lag for each in self._groups] + [watch.hold_back] * bool(self._scoring), default=0)
         self._stride = max(_LEAST_STRIDE, self._lag // (2 if self._scoring else 4))
         self._holds = watch.end is not None and watch.mode == "block"
         self._whole: list[str] = []
@@ -143,15 +165,15 @@ class SlidingFilter:
         self._new = 0
         settled = len(self._text)
         try:
-            for cursor in self._cursors:
-                self._advance(cursor, final=final)
-                settled = min(settled, cursor.at - cursor.finder.back)
+            for group in self._groups:
+                self._advance(group, final=final)
+                settled = min(settled, group.at - group.back)
             for check in self._scoring:
                 self._score(check)
         except Exception as error:  # noqa: BLE001 - functions of users and model libraries may raise anything
             name = type(error).__name__
             self._keep(Verdict(False, failed=f"a check of a stream raised {name}"))
-            self._cursors, self._scoring = [], []
+            self._groups, self._scoring = [], []
         if self._scoring and not final:
             settled = min(settled, len(self._text) - self._watch.hold_back)
         if self._verdict.found and self._watch.mode == "block":
@@ -161,18 +183,26 @@ class SlidingFilter:
             return self._closing()
         return self._release(max(self._sent, settled), final=final)
 
-    def _advance(self, cursor: _Cursor, *, final: bool) -> None:
+    def _advance(self, group: _Group, *, final: bool) -> None:
         """Take the hits that no further text can change, and go on to the first place that it can."""
+        size, check = len(self._text), group.check
+        window = self._text[max(0, group.at - group.back) :]
+        shut = (check.may_hold is not None and not check.may_hold(window)) or (
+            group.gate is not None and not group.gate(window)
+        )
+        if shut:
+            # Cursors that are behind are moved when they are next asked: most are never.
+            group.at = max(group.at, size if final else size - group.lag + 1)
+            return
+        for cursor in group.cursors:
+            cursor.at = max(cursor.at, group.at)
+            self._find(check, cursor, final=final)
+        group.at = min(cursor.at for cursor in group.cursors)
+
+    def _find(self, check: PointingCheck, cursor: _Cursor, *, final: bool) -> None:
         size = len(self._text)
         settled = size + 1 if final else size - cursor.lag + 1
         if settled <= cursor.at:
-            return
-        check = cursor.check
-        window = self._text[max(0, cursor.at - cursor.finder.back) :]
-        if (check.may_hold is not None and not check.may_hold(window)) or (
-            cursor.gate is not None and not cursor.gate(window)
-        ):
-            cursor.at = settled
             return
         for hit in cursor.finder.find(self._text, cursor.at):
             open_end = cursor.finder.tail is not None and hit.after + _TAIL > size
@@ -231,7 +261,7 @@ class SlidingFilter:
     def _forget(self) -> None:
         kept = _CONTEXT + (2 * self._watch.hold_back if self._scoring else 0)
         cut = self._sent - kept
-        if cut <= 0:
+        if cut <= _FORGET:
             return
         begin = self._place(cut)
         self._text, self._raw = self._text[cut:], self._raw[begin:]
@@ -239,8 +269,10 @@ class SlidingFilter:
             self._places = [place - begin for place in self._places[cut:]]
         self._sent -= cut
         self._sent_raw -= begin
-        for cursor in self._cursors:
-            cursor.at -= cut
+        for group in self._groups:
+            group.at -= cut
+            for cursor in group.cursors:
+                cursor.at -= cut
         self._hits = [
             Hit(hit.start - cut, hit.end - cut, hit.kind, hit.at - cut, hit.after - cut, hit.weight)
             for hit in self._hits
