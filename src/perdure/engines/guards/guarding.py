@@ -109,9 +109,9 @@ class CompiledGuard:
         return verdict
 
     def _masks(self) -> Masks:
-        kinds = {finder_kind for check in self._texts if isinstance(check, PointingCheck) and check.restores
-                 for finder_kind in _kinds(check)}  # fmt: skip
-        return Masks(lambda kind: "*" in kinds or kind in kinds)
+        kinds = frozenset(kind for check in self._texts if isinstance(check, PointingCheck) and check.restores
+                          for kind in _kinds(check))  # fmt: skip
+        return Masks(kinds.__contains__)
 
     def _masked(self, text: str, checks: Sequence[TextCheck], masks: Masks) -> str:
         spans = spans_of(text, checks)
@@ -139,7 +139,7 @@ def spans_of(text: str, checks: Sequence[TextCheck]) -> list[Span]:
 
 def _kinds(check: PointingCheck) -> Iterator[str]:
     for finder in check.finders:
-        yield getattr(finder, "kind", "*")
+        yield from getattr(finder, "kinds", None) or (getattr(finder, "kind", ""),)
 
 
 def _first(checks: Sequence[TextCheck], texts: Sequence[Said]) -> Verdict:

