@@ -1,7 +1,8 @@
 """A learned check at work: an artifact of plain bytes becomes a scorer of texts, in numpy alone.
 
 `train_learned` (in `learned_training`) makes the artifact, `compile_guard` loads it here, and the loop scores held-out texts with it. The
-artifact holds numbers and names only: nothing in it is run. A text's score is that of its most suspicious window.
+artifact holds numbers and names only: nothing in it is run. A text's score is that of its most suspicious window, in the text
+as it stands or in what it says when it is decoded.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.core.errors import BadGuard
-from perdure.engines.guards.learned_text import N_BITS, N_SKETCH, features, normalise, sketch
+from perdure.engines.guards.learned_text import N_BITS, N_SKETCH, Features, features, sketch, views
 from perdure.engines.guards.learned_threshold import choose_threshold
 from perdure.engines.guards.learned_windows import evidence, part, windows
 
@@ -119,15 +120,15 @@ def _unreadable(why: str) -> BadGuard:
     return BadGuard(f"A learned check's artifact cannot be read: {why}.", hint="Train the guard again.")
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What a scorer says of a text."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Worst:
+    """The window of a text that speaks most for an attack."""
 
-    score: float
-    """0 to 1."""
+    sum: float
+    found: Features
+    """Of the view that it is in."""
     start: int
     end: int
-    """The window of the normalised text that has it."""
 
 
 class LearnedScorer:
@@ -149,20 +150,21 @@ class LearnedScorer:
 
     def score(self, text: str) -> float:
         """How sure it is that a text is to be caught, 0 to 1. Cost: below 1 ms for 1,000 characters, and linear."""
-        return self.look(text).score
+        settings = self._parts.settings
+        raw = settings.slope * (self._worst(text).sum + settings.intercept) + settings.offset
+        return 1.0 / (1.0 + math.exp(-max(-_LOUD, min(_LOUD, raw))))
 
-    def look(self, text: str) -> Found:
-        """The score, with the window of the normalised text that has it."""
-        return self._look(normalise(text))
-
-    def _look(self, normal: str) -> Found:
-        found, settings = features(normal), self._parts.settings
-        spans = windows(found.n_chars)
-        sums = evidence(found, self._parts.weights, spans) + settings.intercept
-        best = int(sums.argmax())
-        raw = settings.slope * float(sums[best]) + settings.offset
-        score = 1.0 / (1.0 + math.exp(-max(-_LOUD, min(_LOUD, raw))))
-        return Found(score, int(spans[best, 0]), int(spans[best, 1]))
+    def _worst(self, text: str) -> _Worst:
+        best: _Worst | None = None
+        for view in views(text):
+            found = features(view)
+            spans = windows(found.n_chars)
+            sums = evidence(found, self._parts.weights, spans)
+            at = int(sums.argmax())
+            if best is None or sums[at] > best.sum:
+                best = _Worst(float(sums[at]), found, int(spans[at, 0]), int(spans[at, 1]))
+        assert best is not None
+        return best
 
     def family(self, text: str) -> str:
         """The family that a text resembles, by its most suspicious window; empty where it is like none.
@@ -182,9 +184,8 @@ class LearnedScorer:
     def _nearest(self, text: str) -> tuple[int | None, float]:
         if not len(self._parts.centroids):
             return None, 0.0
-        normal = normalise(text)
-        found, best = features(normal), self._look(normal)
-        made = sketch(part(found, best.start, best.end), self._parts.rarity)
+        worst = self._worst(text)
+        made = sketch(part(worst.found, worst.start, worst.end), self._parts.rarity)
         likenesses = (self._parts.centroids * made).sum(axis=1)
         at = int(likenesses.argmax())
         return at, float(likenesses[at])

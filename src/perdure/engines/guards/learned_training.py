@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from perdure.core.errors import DeclarationError, TooFewRows
 from perdure.engines.guards.learned import LearnedScorer, Parts, Settings, from_artifact, to_artifact
 from perdure.engines.guards.learned_duplicates import groups, keys
-from perdure.engines.guards.learned_text import N_BITS, Features, features, normalise, sketch
+from perdure.engines.guards.learned_text import N_BITS, Features, features, sketch, views
 from perdure.engines.guards.learned_threshold import Threshold, choose_threshold
 from perdure.engines.guards.learned_windows import SIZES, evidence, part, windows
 
@@ -68,7 +68,7 @@ class Learned:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Pieces:
-    """Parts of texts as rows of a matrix, each text's together."""
+    """Parts of texts, windows and views, as rows of a matrix, each text's together."""
 
     x: csr_matrix
     rows: NDArray[np.intp]
@@ -81,7 +81,8 @@ class _Pieces:
 class _Texts:
     """Labelled texts, read once."""
 
-    found: list[Features]
+    found: list[list[Features]]
+    """Of each text, the n-grams of its views."""
     harmful: NDArray[np.bool_]
     weights: Floats
     groups: NDArray[np.intp]
@@ -97,8 +98,9 @@ class _Fit:
     """With the rarity folded in, so that nothing of it is left to be done when a text is scored."""
     intercept: float
 
-    def evidence_of(self, found: Features) -> float:
-        return float(evidence(found, self.weights, windows(found.n_chars)).max()) + self.intercept
+    def evidence_of(self, found: Sequence[Features]) -> float:
+        sums = [evidence(view, self.weights, windows(view.n_chars)).max() for view in found]
+        return float(max(sums)) + self.intercept
 
 
 def train_learned(
@@ -182,12 +184,12 @@ def _check(texts: Sequence[str], labels: Sequence[bool], families: Sequence[str]
 
 
 def _read(texts: Sequence[str], labels: Sequence[bool], weights: Sequence[float] | None) -> _Texts:
-    found = [features(normalise(text)) for text in texts]
+    found = [[features(view) for view in views(text)] for text in texts]
     harmful = np.array([bool(label) for label in labels])
     given = np.ones(len(texts)) if weights is None else np.asarray(weights, dtype=np.float64)
     seen_in = np.zeros(2**N_BITS)
     for each in found:
-        seen_in[np.unique(each.buckets)] += 1.0
+        seen_in[np.unique(np.concatenate([view.buckets for view in each]))] += 1.0
     rarity = np.log1p(len(texts)) - np.log1p(seen_in) + 1.0
     present = seen_in > 0
     rarity /= float(np.average(rarity[present], weights=seen_in[present]))
@@ -196,7 +198,7 @@ def _read(texts: Sequence[str], labels: Sequence[bool], weights: Sequence[float]
 
 
 def _fit(read: _Texts, rows: NDArray[np.intp]) -> _Fit:
-    """Weights from some of the texts: long ones by windows, and of long harmful ones only the worst window, found by a first fit."""
+    """Weights from some of the texts: long or disguised ones by parts, and of harmful ones only the worst part, found by a first fit."""
     pieces, chosen = read.pieces, np.zeros(len(read.found), dtype=np.bool_)
     chosen[rows] = True
     mine = np.flatnonzero(chosen[pieces.rows])
@@ -205,7 +207,7 @@ def _fit(read: _Texts, rows: NDArray[np.intp]) -> _Fit:
     if not len(several):
         return fitted
     sums = pieces.x[several] @ fitted.unfolded
-    # By text, the worst window last.
+    # By text, the worst part last.
     ranked = several[np.lexsort((sums, pieces.rows[several]))]
     worst = ranked[np.append(pieces.rows[ranked][1:] != pieces.rows[ranked][:-1], True)]
     return _solved(read, np.append(np.setdiff1d(mine, several), worst), whole=len(worst))
@@ -226,32 +228,32 @@ def _solved(read: _Texts, chosen: NDArray[np.intp], *, whole: int = 0) -> _Fit:
     return _Fit(solver.coef_[0], (solver.coef_[0] * read.rarity).astype(np.float32), float(solver.intercept_[0]))
 
 
-def _pieces(found: Sequence[Features], rarity: NDArray[np.float32]) -> _Pieces:
+def _pieces(found: Sequence[Sequence[Features]], rarity: NDArray[np.float32]) -> _Pieces:
     """Every part of every text that may be learned from."""
     from scipy.sparse import csr_matrix
 
     rows, shares, buckets, values, ends = [], [], [], [], [0]
     for row, text in enumerate(found):
-        spans = _learned_spans(text)
-        for begin, end in spans:
-            inside = text if len(spans) == 1 else part(text, begin, end)
+        parts = [each for view in text for each in _learned_parts(view)]
+        for inside in parts:
             distinct, counts = np.unique(inside.buckets, return_counts=True)
             scale = 1.0 / math.sqrt(max(1, len(inside.buckets)))
             buckets.append(distinct.astype(np.int32))
             values.append((counts * rarity[distinct] * scale).astype(np.float32))
             ends.append(ends[-1] + len(distinct))
             rows.append(row)
-            shares.append(1.0 / len(spans))
+            shares.append(1.0 / len(parts))
     x = csr_matrix((np.concatenate(values), np.concatenate(buckets), np.array(ends)), shape=(len(rows), 2**N_BITS))
     return _Pieces(x, np.array(rows, dtype=np.intp), np.array(shares))
 
 
-def _learned_spans(found: Features) -> list[tuple[int, int]]:
-    """Windows of a text that are learned from: all of a short one, a few of a long one."""
+def _learned_parts(found: Features) -> list[Features]:
+    """The parts of a view that are learned from: all of a short one, a few windows of a long one."""
     if found.n_chars <= SIZES[-1]:
-        return [(0, found.n_chars)]
+        return [found]
     spans = [(begin, end) for begin, end in windows(found.n_chars).tolist() if end - begin == SIZES[-1]]
-    return [spans[int(at)] for at in np.linspace(0, len(spans) - 1, min(len(spans), _MOST_WINDOWS))]
+    picked = [spans[int(at)] for at in np.linspace(0, len(spans) - 1, min(len(spans), _MOST_WINDOWS))]
+    return [part(found, begin, end) for begin, end in picked]
 
 
 def _cross_fitted(read: _Texts, seed: int) -> Floats:
@@ -308,10 +310,12 @@ def _families(
     return names, np.array(centroids, dtype=np.float32), floors
 
 
-def _worst_sketch(found: Features, fitted: _Fit, rarity: NDArray[np.float32]) -> NDArray[np.float32]:
-    spans = windows(found.n_chars)
-    begin, end = spans[int(evidence(found, fitted.weights, spans).argmax())]
-    return sketch(part(found, int(begin), int(end)), rarity)
+def _worst_sketch(found: Sequence[Features], fitted: _Fit, rarity: NDArray[np.float32]) -> NDArray[np.float32]:
+    spans = [windows(view.n_chars) for view in found]
+    sums = [evidence(view, fitted.weights, each) for view, each in zip(found, spans, strict=True)]
+    best = int(np.argmax([each.max() for each in sums]))
+    begin, end = spans[best][int(sums[best].argmax())]
+    return sketch(part(found[best], int(begin), int(end)), rarity)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
