@@ -7,14 +7,15 @@ byte. Whatever goes wrong on the way, what was kept aside is settled and the cal
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
 
 from perdure.core.clock import monotonic_s
+from perdure.core.ids import PredictionIds
 from perdure.engines.guards.protocols import Compiled
 from perdure.serve.gateway import cached
 from perdure.serve.gateway.asking import Ask
@@ -27,6 +28,7 @@ from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.relaying import Relay
 from perdure.serve.gateway.sending import Opened, TargetRefused, open_call
 from perdure.serve.gateway.settling import Settling
+from perdure.serve.gateway.shadowing import Shadows
 from perdure.serve.scoring.http import Receive, Reply, Send, send_reply
 from perdure.stores.capture.protocols import CaptureWriter
 
@@ -53,6 +55,7 @@ class Calls:
         threads: where slow checks and embeddings run.
         redactor: masks what records keep of requests and answers.
         max_answer_bytes: a longer whole answer is no answer.
+        next_id: makes ids, for calls of shadows.
     """
 
     settling: Settling
@@ -61,7 +64,11 @@ class Calls:
     threads: Executor
     redactor: Compiled
     max_answer_bytes: int = 64_000_000
-    background: set[asyncio.Task[None]] = field(default_factory=set)
+    next_id: Callable[[], str] = PredictionIds().next
+    shadows: Shadows = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.shadows = Shadows(self.next_id, self._finish_shadow, self.max_answer_bytes)
 
     async def answer(self, ask: Ask, receive: Receive, send: Send) -> None:
         """Answer a call and record it; errors before anything went out are the caller's to tell and to record.
@@ -74,6 +81,10 @@ class Calls:
         if guarding.guards:
             ask.change(await guarding.judge_request(ask.request))
         found = await cached.look_up(ask, self.threads)
+        if found.hit is not None and found.hit.sampled:
+            # Its fresh answer is wanted, to be compared with the one that would have been given again.
+            call.tags |= found.hit.tags()
+            found = replace(found, hit=None)
         if found.asked is not None:
             call.cache = "miss" if found.hit is None else found.hit.kind
         call.reservation = await self.settling.reserve(ask, self.threads, cached=found.hit is not None)
@@ -111,6 +122,7 @@ class Calls:
             call.sent_first()
         self._keep(relay, found)
         self.finish(call)
+        self.shadows.follow(ask)
         if not call.stream:
             await send_reply(send, Reply(200, last, self._headers(ask, guarding, (_JSON,))))
             return
@@ -169,6 +181,15 @@ class Calls:
         ask, call, answer = relay.ask, relay.ask.call, relay.answer
         if answer is not None and call.outcome == "answered" and not relay.guarding.restore:
             cached.keep(ask, found, answer)
+        self._record_bodies(relay)
+
+    def _finish_shadow(self, call: Ongoing, relay: Relay | None) -> None:
+        if relay is not None:
+            self._record_bodies(relay)
+        self.finish(call)
+
+    def _record_bodies(self, relay: Relay) -> None:
+        ask, call, answer = relay.ask, relay.ask.call, relay.answer
         if call.bodies == "none":
             return
         messages = ask.request.get("messages") or []

@@ -75,12 +75,12 @@ class Guarding:
     Args:
         call: what is recorded.
         guards: in order.
-        threads: where slow checks run.
+        threads: where slow checks run; None: the loop's own.
     """
 
     call: Ongoing
     guards: Sequence[Armed]
-    threads: Executor
+    threads: Executor | None
     restore: dict[str, str] = field(default_factory=dict)
     """Mask → what it stands for, of everything that was masked in the request."""
     warnings: list[str] = field(default_factory=list)

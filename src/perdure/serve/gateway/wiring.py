@@ -40,7 +40,7 @@ from perdure.stores.counters.protocols import Counters
 _SYNC_S = 0.5
 _REDACTOR: Mapping[str, Any] = {
     "checks": [{"check": "pii", "kinds": [], "restore": False}, {"check": "secrets"}],
-    "on": ["input", "output"], "mode": "redact", "fails": "closed", "wait_ms": 1000.0, "hold_back": 0,
+    "on": ["input", "output"], "mode": "redact", "fails": "closed", "wait_ms": 1000.0, "hold_back": 200,
 }  # fmt: skip
 """What records keep of requests and answers is masked by it."""
 
@@ -117,6 +117,7 @@ class Gateway:
     kinds: Mapping[str, KindLoader]
     counters: GatewayCounters
     allowance: Allowance
+    calls: Calls
     loader: RouteLoader
     _threads: ThreadPoolExecutor
     _answers: AnswerCache
@@ -134,6 +135,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """After the last answer: settle the rest, and let go of connections and stores."""
+        await self.calls.shadows.stop()
         self._stopped.set()
         if self._syncing is not None:
             self._syncing.join()
@@ -174,19 +176,20 @@ def make_gateway(
     allowance = Allowance(declared.open_counters(), declared.owner, declared.limits)
     redactor = compile_guard("records", "records", _REDACTOR, {})
     next_id, now_us = request
+    calls = Calls(Settling(allowance), counters, writer, threads, redactor, next_id=next_id)
     parts = GatewayParts(
         routes=declared.routes,
         teams=declared.teams,
         live=live,
         writer=writer,
         next_id=next_id,
-        calls=Calls(Settling(allowance), counters, writer, threads, redactor),
+        calls=calls,
         counters=counters,
         settings=declared.settings,
         now_us=now_us,
     )
     kinds: dict[str, KindLoader] = {"route": _RouteKind(loader), "guard": GuardLoader(declared.guards, blobs)}
-    return Gateway(declared, GatewayApp(parts), kinds, counters, allowance, loader, threads, answers)
+    return Gateway(declared, GatewayApp(parts), kinds, counters, allowance, calls, loader, threads, answers)
 
 
 def _upstream(declared: Upstream, secrets: Mapping[str, str]) -> LiveUpstream:
