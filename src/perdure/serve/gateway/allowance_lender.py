@@ -11,13 +11,18 @@ import secrets
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock, RLock
+from typing import Literal
 
 from perdure.core.errors import NotFound, PerdureError, StoreError
 from perdure.core.settings import LimitSettings
 from perdure.serve.gateway.allowance_meters import NOTHING, Block, Hold, Meter, Want
 from perdure.serve.gateway.allowance_refusals import away, refusal, too_large
-from perdure.serve.gateway.windows import NEVER_US
 from perdure.stores.counters.protocols import Claim, Counters, Expired, Granted, Level
+
+_Keep = Literal["all", "needed", "nothing"]
+"""Of blocks in use: all that is free, what is needed at the present rate, or nothing."""
+_PATIENCE = 4
+"""Syncs after an outage or a sleep before others are taken for dead: they renew at their own next sync."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,7 @@ class _Part:
     """What of a take is for which meter: so much at once needed, so much ahead."""
 
     meter: Meter
+    block: Block
     need: int
     ahead: int
 
@@ -48,6 +54,9 @@ class Lender:
         self._hold = self._new_hold()
         self._doubt: Callable[[], None] | None = None
         self._active: dict[Block, Meter] = {}
+        self._patience = 0
+        self._synced_us = 0
+        self._was_asleep = False
         self.state = Lock()
         self.io = RLock()
         self.away = False
@@ -120,14 +129,15 @@ class Lender:
             self._end_doubt()
             self._keep_hold(now_us)
             self._learn([meter for meter in self._meters() if meter.block.ends_us > now_us])
-            self._push(now_us, keep=True)
+            self._push(now_us, keep="needed")
             self._lease_ahead(now_us)
-            expired = self._counters.expire(now_us=now_us, charge=self._settings.expired == "charge")
+            expired = self._expire(now_us)
         except NotFound:
             self._new_start(now_us)
             return []
         except StoreError:
             self.away = True
+            self._patience = _PATIENCE
             raise
         self._return_loans()
         return expired
@@ -135,12 +145,23 @@ class Lender:
     def close(self, now_us: int) -> None:
         """Push everything and end the hold: what calls under way had reserved is given back."""
         self._end_doubt()
-        self._push(now_us, keep=False)
+        self._push(now_us, keep="nothing")
         if self._hold.taken:
             self._counters.settle(self._hold.id, {}, now_us=now_us)
         self._new_start(now_us)
 
     # -------------------------------------------------------------------------------------- the hold
+
+    def _expire(self, now_us: int) -> list[Expired]:
+        """End the holds of the dead: not at once after an outage or a sleep, when nobody could renew."""
+        asleep = self._synced_us and now_us - self._synced_us > self._ttl_us // 2
+        if asleep and not self._was_asleep:
+            self._patience = _PATIENCE
+        self._synced_us, self._was_asleep = now_us, bool(asleep)
+        if self._patience:
+            self._patience -= 1
+            return []
+        return self._counters.expire(now_us=now_us, charge=self._settings.expired == "charge")
 
     def _new_hold(self) -> Hold:
         return Hold(f"{self._owner}/{secrets.token_hex(8)}")
@@ -182,7 +203,7 @@ class Lender:
             self._doubt = None
 
     def _take(self, claims: Sequence[Claim], parts: Sequence[_Part], now_us: int) -> Granted:
-        hold, blocks = self._hold, [part.meter.block for part in parts]
+        hold = self._hold
         hold.step += 1
         step, expires_us = hold.step, now_us + self._ttl_us
 
@@ -199,8 +220,8 @@ class Lender:
             if granted.ok:
                 hold.taken = True
                 with self.state:
-                    for block, part in zip(blocks, parts, strict=True):
-                        block.grant(part.amount)
+                    for part in parts:
+                        part.block.grant(part.amount)
 
         self._doubt = ask_again
         try:
@@ -214,6 +235,7 @@ class Lender:
             hold.expires_us = self.good_until_us = max(hold.expires_us, expires_us)
             with self.state:
                 for part in parts:
+                    part.block.grant(part.amount)
                     part.meter.granted(part.amount, part.need)
         return granted
 
@@ -269,7 +291,7 @@ class Lender:
                 exact.add(part.meter)
             elif part.meter not in asked:
                 asked.add(part.meter)
-                self._push(now_us, keep=True)
+                self._push(now_us, keep="all")
                 self._learn([part.meter])
             else:
                 part.meter.refused(part.need, now_us)
@@ -283,7 +305,10 @@ class Lender:
             for meter, need in short:
                 if meter.is_refused(need, now_us):
                     raise self._refusal(meter, wants, now_us)
-            return [_Part(meter, need, 0 if meter in exact else meter.ahead(need, now_us)) for meter, need in short]
+            return [
+                _Part(meter, meter.block, need, 0 if meter in exact else meter.ahead(need, now_us))
+                for meter, need in short
+            ]
 
     def _adapt(self, part: _Part, granted: Granted) -> None:
         """Learn from a refusal: the minute before is fuller than we thought, or there is less room."""
@@ -302,7 +327,7 @@ class Lender:
         """Fill the blocks in use, so that no call need wait; what is refused is asked for when it is needed."""
         with self.state:
             wanted = [(meter, meter.shortage(now_us)) for meter in self._meters() if now_us < meter.block.ends_us]
-            parts = [_Part(meter, 0, amount) for meter, amount in wanted if amount]
+            parts = [_Part(meter, meter.block, 0, amount) for meter, amount in wanted if amount]
             for meter in self._meters():
                 meter.adjust()
                 meter.block.drawn = 0
@@ -317,29 +342,34 @@ class Lender:
 
     # ---------------------------------------------------------------------------------------- pushing
 
-    def _push(self, now_us: int, *, keep: bool) -> None:
-        """Tell the store what was used, and give back what is not needed; `keep` False: everything."""
+    def _push(self, now_us: int, *, keep: _Keep) -> None:
+        """Tell the store what was used, and give back what windows that are over left, and what is not to be kept."""
         for hold in {block.hold for block in list(self._active) if block.hold is not None}:
             used: dict[str, int] = {}
             back: dict[str, int] = {}
             with self.state:
                 for block, meter in list(self._active.items()):
                     if block.hold is hold:
-                        self._hand_over(block, meter, (used, back), now_us if keep else NEVER_US)
+                        self._hand_over((block, meter), (used, back), now_us, keep)
             if used or back:
                 self._spend(hold, used, back, now_us)
 
     def _hand_over(
-        self, block: Block, meter: Meter, counted: tuple[dict[str, int], dict[str, int]], now_us: int
+        self, pair: tuple[Block, Meter], counted: tuple[dict[str, int], dict[str, int]], now_us: int, keep: _Keep
     ) -> None:
-        current = meter.block is block
-        alive = current and now_us < block.ends_us
-        surplus = meter.surplus(now_us) if alive else max(block.free, 0)
+        block, meter = pair
+        current = meter.block is block and now_us < block.ends_us
+        if current and keep != "nothing":
+            surplus = meter.surplus(now_us) if keep == "needed" else 0
+        else:
+            surplus = max(block.free, 0)
         for total, amount in zip(counted, block.hand_over(surplus), strict=True):
             if amount:
                 total[block.bucket] = total.get(block.bucket, 0) + amount
-        if not block.leased and not block.used and (not current or (not block.free and not block.drawn)):
+        idle = not current or (keep == "needed" and not block.free and not block.drawn)
+        if idle and not block.leased and not block.used:
             block.active = False
             del self._active[block]
-            if current:
+            if meter.block is block:
+                meter.remember(block)
                 meter.block = NOTHING

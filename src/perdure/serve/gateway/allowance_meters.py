@@ -84,7 +84,7 @@ class Meter:
     """One limit in this worker: its block, and what is known of the bucket."""
 
     __slots__ = (
-        "before", "block", "last_taken", "level", "limit", "loaned_us", "refused_amount", "refused_until_us", "target"
+        "before", "block", "last_taken", "level", "limit", "loaned_us", "past", "refused_amount", "refused_until_us", "target"
     )  # fmt: skip
 
     def __init__(self, limit: Limit) -> None:
@@ -98,6 +98,8 @@ class Meter:
         """How large the block should be."""
         self.last_taken = 0
         """This worker's part of the limit in the last whole minute that the store knew."""
+        self.past = (0, 0)
+        """End of the newest window that was leased for, and how much."""
         self.loaned_us = -1
         """Begin of the minute for which a loan was last made: one a minute."""
         self.refused_amount = 0
@@ -120,7 +122,13 @@ class Meter:
             self.block.free = self.last_taken if window.starts_us > self.loaned_us else 0
             self.loaned_us = window.starts_us
         else:
-            self.last_taken = old.taken if old.ends_us == window.starts_us and not old.loan else 0
+            self.remember(old)
+            self.last_taken = self.past[1] if self.past[0] == window.starts_us else 0
+
+    def remember(self, block: Block) -> None:
+        """What a block that ends had of its window."""
+        if block is not NOTHING and not block.loan:
+            self.past = (block.ends_us, block.taken)
 
     def buckets(self) -> list[str]:
         """Of the present window, and of the minute before."""
@@ -157,7 +165,6 @@ class Meter:
 
     def granted(self, amount: int, need: int) -> None:
         """The store leased `amount`, of which `need` was needed at once."""
-        self.block.grant(amount)
         self.level = Level(self.level.used, self.level.held + amount)
         self.target = max(2 * self.target, 4 * need)
 
