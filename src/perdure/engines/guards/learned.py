@@ -27,6 +27,7 @@ FORMAT = 1
 _LOUD = 30.0
 """Beyond, a probability is 0 or 1 in any number of digits that matters."""
 _RARITY_STEP = 16.0
+_MOST_HARMLESS_BYTES = 1 << 20
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -95,7 +96,7 @@ def from_artifact(artifact: bytes) -> Parts:
         weights = _unpacked(found.weights, "<f4", 2**N_BITS)
         rarity = _unpacked(found.rarity, "u1", 2**N_BITS).astype(np.float32) / np.float32(_RARITY_STEP)
         centroids = _unpacked(found.centroids, "<f4", len(found.settings.families) * N_SKETCH)
-        harmless = np.frombuffer(zlib.decompress(found.harmless), "<f4")
+        harmless = np.frombuffer(_inflated(found.harmless, _MOST_HARMLESS_BYTES), "<f4")
     except (msgspec.DecodeError, zlib.error, ValueError) as error:
         if isinstance(error, BadGuard):
             raise
@@ -108,12 +109,15 @@ def _packed(values: NDArray[Any]) -> bytes:
 
 
 def _unpacked(data: bytes, dtype: str, n: int) -> NDArray[Any]:
-    limit = n * np.dtype(dtype).itemsize
-    # Never more than is expected: a few bytes may unpack to gigabytes.
-    values = np.frombuffer(zlib.decompressobj().decompress(data, limit), dtype)
+    values = np.frombuffer(_inflated(data, n * np.dtype(dtype).itemsize), dtype)
     if len(values) != n:
         raise ValueError(f"{len(values)} values instead of {n}")
     return values
+
+
+def _inflated(data: bytes, limit: int) -> bytes:
+    """Never more than is expected: a few bytes may unpack to gigabytes."""
+    return zlib.decompressobj().decompress(data, limit) if limit else b""
 
 
 def _unreadable(why: str) -> BadGuard:
