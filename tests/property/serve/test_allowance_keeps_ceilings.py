@@ -218,5 +218,5 @@ def test_a_long_walk_keeps_every_ceiling(seed):
         machine.what_a_worker_believes_to_have_leased_is_what_the_store_holds_for_it()
         machine.no_minute_has_more_requests_than_the_limit()
         machine.no_more_calls_are_under_way_than_there_are_slots()
-    assert machine.n_settled > 50
+    assert machine.n_settled > 20
     machine.teardown()

@@ -88,6 +88,7 @@ class Lender:
                 self._lease(wants, now_us)
         except StoreError:
             self.away = True
+            self._close_unleased(wants)
             self.alone(wants, now_us)
 
     def alone(self, wants: Sequence[Want], now_us: int) -> None:
@@ -260,6 +261,14 @@ class Lender:
                     meter.open(now_us, self._hold)
                     self.activate(meter.block)
             self._learn(fresh)
+
+    def _close_unleased(self, wants: Iterable[Want]) -> None:
+        """Windows that were opened just before the store went away: they are opened again, without it."""
+        with self.state:
+            for meter, _ in wants:
+                block = meter.block
+                if meter.smoothed and not (block.taken or block.loan):
+                    meter.block = NOTHING
 
     def _learn(self, meters: Sequence[Meter]) -> None:
         if not meters:

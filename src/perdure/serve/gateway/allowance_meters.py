@@ -151,9 +151,10 @@ class Meter:
         return self.ceiling(now_us) - self.level.used - self.level.held
 
     def ahead(self, need: int, now_us: int) -> int:
-        """How much to lease beyond `need`."""
+        """How much to lease beyond `need`: for whole calls like this one, or nothing."""
         room = self.room(now_us) - need
-        return max(min(max(2 * self.target, 4 * need), room // _SHARE), 0)
+        ahead = max(min(max(2 * self.target, 4 * need), room // _SHARE), 0)
+        return ahead - ahead % need
 
     def claims(self, amount: int, now_us: int) -> list[Claim]:
         """What to ask of the store; where minutes are smoothed also that the minute before is no fuller than we think."""
