@@ -30,6 +30,7 @@ from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.routes import LiveUpstream, RouteLoader, live_upstream
 from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.upstream.making import make_client
+from perdure.serve.gateway.upstream.tls import tls_context
 from perdure.serve.live import Live
 from perdure.serve.loader import KindLoader
 from perdure.stores.blobs.protocols import Blobs
@@ -171,7 +172,7 @@ def make_gateway(
     """
     counters, threads = GatewayCounters(), ThreadPoolExecutor(declared.settings.threads, "perdure-guards")
     answers = declared.open_answers()
-    upstreams = {name: _upstream(each, declared.secrets) for name, each in declared.upstreams.items()}
+    upstreams = {name: _upstream(each, declared) for name, each in declared.upstreams.items()}
     loader = RouteLoader(upstreams, answers=Forgiving(answers), embed=declared.embed)
     allowance = Allowance(declared.open_counters(), declared.owner, declared.limits)
     redactor = compile_guard("records", "records", _REDACTOR, {})
@@ -192,6 +193,9 @@ def make_gateway(
     return Gateway(declared, GatewayApp(parts), kinds, counters, allowance, calls, loader, threads, answers)
 
 
-def _upstream(declared: Upstream, secrets: Mapping[str, str]) -> LiveUpstream:
-    secret = secrets.get(declared.key_env, "") if declared.key_env else ""
-    return live_upstream(declared, make_client(declared, secret), secret)
+def _upstream(upstream: Upstream, declared: GatewayDeclared) -> LiveUpstream:
+    secret, ca_file = "", declared.settings.ca_file
+    if upstream.key_env:
+        secret = declared.secrets.get(upstream.key_env, "")
+    client = make_client(upstream, secret, tls=tls_context(ca_file) if ca_file else None)
+    return live_upstream(upstream, client, secret)
