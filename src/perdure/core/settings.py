@@ -164,7 +164,7 @@ class GatewaySettings:
     """Calls of generative models."""
 
     max_calls: int = 1000
-    """Calls under way at a time; before it is reached, those of the lowest priority are turned away (429)."""
+    """Calls under way at a time. Before it is reached those of low priority are turned away (429): of priority 0 at 70 % of it, 1 at 80 %, 2 at 90 %."""
     max_body_bytes: int = 32_000_000
     """Larger requests are answered 413: pictures travel in them."""
     threads: int = 4

@@ -47,6 +47,8 @@ PATHS = frozenset({*ENDPOINTS, FEEDBACK})
 """What the gateway answers; `/v1/models` it shares with scoring."""
 _RANKS = 4
 """Priorities that are told apart when load is shed."""
+_SHED_FROM = 7
+"""Tenths of `max_calls` at which calls of priority 0 are turned away; each priority has a tenth more, to the whole."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -142,7 +144,7 @@ class GatewayApp:
         """
         most, under_way = self._parts.settings.max_calls, self._parts.counters.n_under_way
         rank = min(max(team.priority, 0), _RANKS - 1)
-        if under_way > most * (_RANKS + rank) // (2 * _RANKS - 1):
+        if under_way > most * (_SHED_FROM + rank) // 10:
             error = LimitReached("The gateway has as many calls under way as it takes.", hint="Try again in a second.")
             error.delay_s = 1.0
             raise error
@@ -150,6 +152,11 @@ class GatewayApp:
     async def _refuse(self, call: Ongoing, error: Exception, send: Send) -> None:
         """Tell an error that came before anything went out, and record the call."""
         told = _told(error)
+        if call.started:
+            # Half an answer is out: ending without its end breaks the connection, so nobody takes it for whole.
+            call.outcome = "cut"
+            self._parts.calls.finish(call)
+            return
         reply = error_reply(told, inbound(call.endpoint.dialect), call.id)
         call.status = reply.status
         call.outcome = call.outcome or _outcome(told)
