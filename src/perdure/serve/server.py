@@ -204,11 +204,12 @@ def _scoring(
     contracts = {name: compile_contract(model.contract) for name, model in parts.models.items()}
     served = {name: ServedModel(name, contracts[name], model.label.key) for name, model in parts.models.items()}
     families = tuple if gateway is None else gateway.families
+    routes = () if gateway is None else tuple(gateway.declared.routes)
     return ScoringApp(
         AppParts(
             PredictHandler(served, live, online, taps, counters, settings.max_rows),
             LabelHandler(parts.models, taps, settings.max_rows),
-            Reports(parts.models, live, taps, counters, families),
+            Reports(parts.models, live, taps, counters, families, routes),
             counters,
             settings.max_body_bytes,
             settings.replay,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 from prometheus_client.core import Metric
@@ -18,7 +18,16 @@ _METRICS_TYPE = ((b"content-type", b"text/plain; version=1.0.0; charset=utf-8"),
 
 
 class Reports:
-    """Answers the paths that need no body."""
+    """Answers the paths that need no body.
+
+    Args:
+        models: declared, by name.
+        live: the table in force.
+        taps: what was recorded, and lost.
+        counters: of scoring.
+        gateway: families of metrics that the gateway counts.
+        others: names of routes, which must be released too before the server is ready.
+    """
 
     def __init__(
         self,
@@ -27,8 +36,10 @@ class Reports:
         taps: Taps,
         counters: Counters,
         gateway: Callable[[], Iterable[Metric]] = tuple,
+        others: Collection[str] = (),
     ) -> None:
         self._models = models
+        self._others = others
         self._gateway = gateway
         self._live = live
         self._taps = taps
@@ -39,16 +50,17 @@ class Reports:
         return json_reply(200, {"status": "alive"})
 
     def ready(self) -> Reply:
-        """200 when every declared model can be asked, else 503 with the reason."""
+        """200 when every declared model and route can be asked, else 503 with the reason."""
         live = self._live
         status, serving = live.status, live.serving
         routes = serving.table.routes if serving else {}
-        missing = [name for name in self._models if name not in routes]
+        missing = [name for name in (*self._models, *self._others) if name not in routes]
         report = {
             "ready": serving is not None and not missing,
             "generation": live.generation,
             "source": status.source,
             "models": {name: _versions(routes[name]) if name in routes else None for name in self._models},
+            "routes": {name: _versions(routes[name]) if name in routes else None for name in self._others},
             "without_champion": missing,
             "held_back": status.held_back,
             "left_out": status.left_out,

@@ -53,7 +53,11 @@ def serving(url: str, project: Project, *, as_json: bool) -> None:
         return print_json({"url": url})
     put(f"[green]serving[/]  [bold]{url}[/]")
     put(*(f"  POST /v1/models/{name}/predict" for name in project.models))
-    put("  POST /v1/labels", "  GET  /v1/models  /healthz  /readyz  /metrics", "[dim]Ctrl-C stops.[/]")
+    if project.models:
+        put("  POST /v1/labels")
+    if project.routes:
+        put(f"  POST /v1/chat/completions  /v1/messages   model: {', '.join(project.routes)}", "  POST /v1/feedback")
+    put("  GET  /v1/models  /healthz  /readyz  /metrics", "[dim]Ctrl-C stops.[/]")
     return None
 
 
@@ -67,6 +71,7 @@ def round_line(report: RoundReport, *, as_json: bool) -> None:
         counted(n_ingested, "row taken in", "rows taken in") if n_ingested else "",
         counted(drained.n_rows, "row captured", "rows captured") if drained.n_rows else "",
         counted(drained.n_labels, "label") if drained.n_labels else "",
+        counted(drained.n_calls, "call") if drained.n_calls else "",
         f"[yellow]{drained.n_rejected:,} refused[/]" if drained.n_rejected else "",
         f"[red]{counted(drained.n_lost, 'event')} lost[/]" if drained.n_lost else "",
         counted(len(report.findings), "objective measured", "objectives measured") if report.findings else "",
