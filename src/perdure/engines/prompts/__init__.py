@@ -1,0 +1,6 @@
+"""Prompts rendered: templates in a small, bounded language, with variables that are checked and never read as templates."""
+
+from perdure.engines.prompts.compiling import CompiledPrompt, compile_prompt, render
+from perdure.engines.prompts.output import response_format
+
+__all__ = ["CompiledPrompt", "compile_prompt", "render", "response_format"]

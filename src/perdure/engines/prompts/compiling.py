@@ -1,0 +1,162 @@
+"""Versions of prompts made ready: each message compiled once, its variables held against what is declared.
+
+The gateway and the verbs call it. How many messages there are and whose they are is said by the version alone: a value ends up
+inside one message's text, whatever it holds, and is never read as a template.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from jinja2 import Template, TemplateError, meta, nodes
+from jinja2.exceptions import UndefinedError
+from jinja2.runtime import Context, new_context
+
+from perdure.core.canonical import plain
+from perdure.core.errors import BadPrompt, nearest
+from perdure.engines.prompts.language import (
+    ENVIRONMENT,
+    LEFT,
+    MOST_CHARS,
+    MOST_ROUNDS,
+    Unrenderable,
+    bounded,
+    code_of,
+    parse,
+)
+from perdure.engines.prompts.variables import Variables
+
+Message = dict[str, str]
+_Root = Callable[[Context], Iterator[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    role: str
+    text: str
+    """Where nothing of it varies."""
+    root: _Root | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledPrompt:
+    """A version of a prompt, ready to be rendered; safe to share between threads."""
+
+    name: str
+    variables: Variables
+    _messages: Sequence[_Compiled]
+
+    def render(self, variables: Mapping[str, Any]) -> list[Message]:
+        """The messages, `{"role", "content"}` each.
+
+        Cost: some 10 µs for a small prompt.
+
+        Raises:
+            BadPrompt: a variable is missing, is none of the prompt's or of another type; or the messages grow too long. No
+                value is in the message.
+        """
+        values = self.variables.checked(variables)
+        values[LEFT] = [MOST_ROUNDS]
+        context = new_context(ENVIRONMENT, None, {}, values, shared=True)
+        size, rendered = 0, []
+        for place, message in enumerate(self._messages, 1):
+            text = message.text if message.root is None else self._text(message, place, context)
+            size += len(text)
+            if size > MOST_CHARS:
+                raise BadPrompt(
+                    f"Prompt {self.name!r} comes to more than {MOST_CHARS:,} characters.",
+                    hint="Give shorter variables.",
+                )
+            rendered.append({"role": message.role, "content": text})
+        return rendered
+
+    def _text(self, message: _Compiled, place: int, context: Context) -> str:
+        assert message.root is not None
+        parts, size = [], 0
+        try:
+            for part in message.root(context):
+                size += len(part)
+                bounded(size)
+                parts.append(part)
+        except (Unrenderable, UndefinedError) as error:
+            raise self._unrendered(place, message.role, str(error.message).rstrip(".")) from error
+        except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
+            raise self._unrendered(place, message.role, type(error).__name__) from error
+        return "".join(parts)
+
+    def _unrendered(self, place: int, role: str, why: str) -> BadPrompt:
+        return BadPrompt(
+            f"Message {place} ({role}) of prompt {self.name!r} cannot be rendered with these variables: {why}.",
+            hint="Compare them with what the template does with them.",
+        )
+
+
+def compile_prompt(name: str, definition: Mapping[str, Any]) -> CompiledPrompt:
+    """The prompt of a definition, as `Prompt.definition` gives it.
+
+    Cost: some 1 ms a message.
+
+    Raises:
+        BadPrompt: a template that cannot be read or holds what a prompt may not; a variable that no message uses, or one
+            that is used and not declared; variables that are no JSON schema.
+    """
+    variables = Variables(name, definition["variables"])
+    messages, used = [], set()
+    for place, message in enumerate(definition["messages"], 1):
+        where = f"Message {place} ({message['role']}) of prompt {name!r}"
+        tree = parse(message["content"], where)
+        named = meta.find_undeclared_variables(tree)
+        _check_declared(named, variables.names, where)
+        used |= named
+        messages.append(_compiled(message["role"], tree, where))
+    unused = sorted(variables.names - used)
+    if unused:
+        raise BadPrompt(
+            f"Prompt {name!r} declares {', '.join(map(repr, unused))}, which no message uses.",
+            hint="Use it or drop it.",
+        )
+    return CompiledPrompt(name, variables, messages)
+
+
+def render(definition: Mapping[str, Any], variables: Mapping[str, Any]) -> list[Message]:
+    """The messages of a definition; the newest 256 stay compiled.
+
+    Cost: some 2 µs beyond `CompiledPrompt.render`.
+
+    Raises:
+        BadPrompt: see `compile_prompt` and `CompiledPrompt.render`.
+
+    >>> render({"messages": [{"role": "user", "content": "Hello {{ name }}"}],
+    ...         "variables": {"type": "object", "properties": {"name": {"type": "string"}}}}, {"name": "{{ 7 * 7 }}"})
+    [{'role': 'user', 'content': 'Hello {{ 7 * 7 }}'}]
+    """
+    return _kept(_encode(dict(definition))).render(variables)
+
+
+_encode = msgspec.json.Encoder(enc_hook=plain).encode
+
+
+@lru_cache(maxsize=256)
+def _kept(definition: bytes) -> CompiledPrompt:
+    return compile_prompt("", msgspec.json.decode(definition))
+
+
+def _check_declared(named: set[str], declared: frozenset[str], where: str) -> None:
+    for name in sorted(named - declared):
+        near = nearest(name, declared)
+        raise BadPrompt(
+            f"{where} uses {name!r}, which is no variable of it.",
+            hint=f"Did you mean {near!r}?" if near else f"Declare it: variables: {{{name}: str}}",
+        )
+
+
+def _compiled(role: str, tree: nodes.Template, where: str) -> _Compiled:
+    outputs = [each for node in tree.body for each in (node.nodes if isinstance(node, nodes.Output) else [node])]
+    data = [each.data for each in outputs if isinstance(each, nodes.TemplateData)]
+    if len(data) == len(outputs):
+        return _Compiled(role, "".join(data), None)
+    return _Compiled(role, "", Template.from_code(ENVIRONMENT, code_of(tree, where), {}).root_render_func)
