@@ -192,9 +192,9 @@ class LimitSettings:
     url: str = ""
     """`redis://…`, `rediss://…` or `unix://…`, so that several hosts share them (extra `redis`); empty: a file beside the other stores, which every worker of this machine shares. It may hold a password: then give it by `PERDURE_LIMITS_URL`."""
     fail_limits: str = "open"
-    """While the store is away and the holds are over: `open`, calls pass at the rate that this worker had leased in the last whole minute, and with the slots that it had; `closed`, they are refused."""
+    """While the store is away: `open`, each minute has again what this worker had leased in the last whole one, and it keeps the slots that it had; `closed`, what is leased for the present minute is used, and then calls are refused."""
     fail_budgets: str = "closed"
-    """The same for money: `open`, what this worker had leased before is spent to its end, and no more; `closed`, calls that cost are refused."""
+    """While the store is away what this worker had leased before is spent, and no more: `open`, to its end; `closed`, until its hold is over, when others may have it."""
     expired: str = "charge"
     """What becomes of money and tokens that a dead worker had kept aside: `charge`, they count as used; `release`, they are given back, and what it had spent in its last moments is not counted."""
     hold_ttl_s: float = 60.0

@@ -128,8 +128,11 @@ class Allowance:
                 return found
             wants = buckets.wants(n_tokens, cost_pusd or 0)
             if not self._lender.away:
-                with self._lender.io:
+                with self._lender.io:  # held until it is drawn: no sync gives back what was just leased
                     self._lender.cover(wants, now_us)
+                    found = self.try_reserve(buckets, now_us, n_tokens, cost_pusd)
+                if found is not None:
+                    return found
             if self._lender.away:
                 self._lender.alone(wants, now_us)
                 with self._lender.state:

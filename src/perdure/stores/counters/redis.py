@@ -50,7 +50,7 @@ class RedisCounters:
     def take(
         self, hold: str, claims: Sequence[Claim], *, owner: str, now_us: int, expires_us: int, step: int = 0
     ) -> Granted:
-        """Hold every claim, or none; see `Counters.take`. Cost: one round trip, some 150 µs to a server beside us."""
+        """Hold every claim, or none; see `Counters.take`. Cost: one round trip, some 0.3 ms to a server beside us."""
         given: list[str | int] = [hold, owner, expires_us, step]
         for claim in claims:
             ttl_ms = max((claim.ends_us - now_us + BUCKET_KEPT_US) // 1000, 1) if claim.ends_us else 0
