@@ -161,6 +161,7 @@ def make_app(parts: ScoringParts) -> Application:
     if gateway is not None:
         loaders |= gateway.kinds
         kinds |= dict.fromkeys(gateway.declared.routes, "route") | dict.fromkeys(gateway.declared.guards, "guard")
+        kinds |= dict.fromkeys(gateway.declared.prompts, "prompt")
     watcher = Watcher(
         WatcherParts(
             parts.open_ledger,

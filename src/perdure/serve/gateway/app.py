@@ -26,6 +26,7 @@ from perdure.serve.gateway.errors import error_reply
 from perdure.serve.gateway.feedback import accept
 from perdure.serve.gateway.keys import authenticate
 from perdure.serve.gateway.ongoing import Ongoing
+from perdure.serve.gateway.prompting import PREFIX, Caller, Prompting
 from perdure.serve.live import Live
 from perdure.serve.scoring.http import (
     ClientGone,
@@ -57,6 +58,7 @@ class GatewayParts:
 
     routes: Mapping[str, object]
     """Declared routes by name."""
+    prompting: Prompting
     teams: Mapping[str, Team]
     live: Live
     writer: CaptureWriter
@@ -121,7 +123,11 @@ class GatewayApp:
         call.stream = found.stream
         call.tag(found.metadata)
         serving = parts.live.serving
-        name = route_of(found.model, team, serving, parts.routes)
+        if found.model.startswith(PREFIX):
+            found = parts.prompting.rendered(found, call, Caller(key, team, headers), serving)
+            name = found.model
+        else:
+            name = route_of(found.model, team, serving, parts.routes)
         assert serving is not None
         call.route = name
         call.generation = serving.table.generation
@@ -182,7 +188,7 @@ class GatewayApp:
         await send_reply(send, await contained_async(take, refuse))
 
     def models(self, headers: Mapping[bytes, bytes]) -> list[dict[str, object]]:
-        """The routes that a key may call, as OpenAI lists models; none without a key.
+        """The routes and prompts that a key may call, as OpenAI lists models; none without a key.
 
         Raises:
             Unauthorized: the key is not known.
@@ -192,6 +198,7 @@ class GatewayApp:
             return []
         team = team_of(authenticate(parts.live.keys, secret_of(headers, b""), machine_now()), parts.teams)
         served = [name for name in parts.routes if name in serving.table.routes and team.may_call(name)]
+        served += parts.prompting.listed(team, serving)
         return [{"id": name, "object": "model", "created": 0, "owned_by": "perdure"} for name in served]
 
 

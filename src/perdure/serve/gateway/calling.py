@@ -215,6 +215,8 @@ class Calls:
             (b"perdure-call-id", call.id.encode()),
             (b"perdure-version", call.version.encode()),
         ]
+        if call.prompt:
+            headers.append((b"perdure-prompt", call.prompt.encode()))
         if call.cache:
             headers.append((b"perdure-cache", call.cache.encode()))
         if call.attempts:

@@ -11,6 +11,7 @@ from typing import Any
 from prometheus_client.core import Metric
 
 from perdure.assets.guard import Custom, Guard
+from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route
 from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
@@ -27,6 +28,7 @@ from perdure.serve.gateway.app import GatewayApp, GatewayParts
 from perdure.serve.gateway.caching import Forgiving
 from perdure.serve.gateway.calling import Calls
 from perdure.serve.gateway.counted import GatewayCounters
+from perdure.serve.gateway.prompting import Prompting, PromptLoader
 from perdure.serve.gateway.routes import LiveUpstream, RouteLoader, live_upstream
 from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.upstream.making import make_client
@@ -62,6 +64,7 @@ class GatewayDeclared:
         limits: the section `[limits]`.
         owner: names this process in what it keeps aside.
         embed: vectors of questions, for routes that find answers by meaning.
+        prompts: by name.
     """
 
     routes: Mapping[str, Route]
@@ -75,6 +78,7 @@ class GatewayDeclared:
     limits: LimitSettings
     owner: str
     embed: Embed | None = None
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,6 +184,7 @@ def make_gateway(
     calls = Calls(Settling(allowance), counters, writer, threads, redactor, next_id=next_id)
     parts = GatewayParts(
         routes=declared.routes,
+        prompting=Prompting(declared.prompts, declared.routes),
         teams=declared.teams,
         live=live,
         writer=writer,
@@ -189,7 +194,11 @@ def make_gateway(
         settings=declared.settings,
         now_us=now_us,
     )
-    kinds: dict[str, KindLoader] = {"route": _RouteKind(loader), "guard": GuardLoader(declared.guards, blobs)}
+    kinds: dict[str, KindLoader] = {
+        "route": _RouteKind(loader),
+        "guard": GuardLoader(declared.guards, blobs),
+        "prompt": PromptLoader(),
+    }
     return Gateway(declared, GatewayApp(parts), kinds, counters, allowance, calls, loader, threads, answers)
 
 
