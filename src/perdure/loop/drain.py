@@ -164,6 +164,12 @@ class Drain:
             report = report.plus(finished).plus(self._remove_drained(progress))
         return report
 
+    def behind(self) -> bool:
+        """Whether something that was acknowledged is not in the lake yet. Changes nothing."""
+        with self._ledger.read() as session:
+            progress = _Progress.from_json(session.cursors.get(APP))
+        return bool(progress.intent or self._pending(progress))
+
     def _pending(self, progress: _Progress) -> list[list[SegmentRange]]:
         """Batches of ranges that are whole and not drained, in order of the segments."""
         batches: list[list[SegmentRange]] = [[]]

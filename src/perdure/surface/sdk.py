@@ -21,11 +21,13 @@ from perdure.core.settings import ACTOR, load_settings
 from perdure.surface.alerting import Alerting
 from perdure.surface.applying import Applying
 from perdure.surface.backtest import Backtesting
+from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
 from perdure.surface.keying import Keying
 from perdure.surface.opened import Opened, When, instant_of
 from perdure.surface.records import RunRow, Status, TrainedGuard
+from perdure.surface.spending import Spending
 
 if TYPE_CHECKING:
     from perdure.assets.version import Version
@@ -80,7 +82,7 @@ def init_project(
     return open_project(folder)
 
 
-class Perdure(Applying, Governing, Keying, Alerting, Backtesting, Reviewing, Opened):
+class Perdure(Applying, Governing, Keying, Spending, Called, Alerting, Backtesting, Reviewing, Opened):
     """One project with its stores.
 
     Make one by `open_project`; in a notebook by `Perdure(folder, project=Project.of("rides", Minutes))`.

@@ -20,6 +20,18 @@ def number(value: float | None) -> str:
     return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:#.4g}"
 
 
+def money(usd: float | None) -> str:
+    """US dollars: to the cent from one dollar on, else to a ten-thousandth of a cent.
+
+    >>> money(1234.5), money(0.0001234), money(0.0), money(None)
+    ('$1,234.50', '$0.000123', '$0.00', 'unknown')
+    """
+    if usd is None:
+        return "unknown"
+    sign = "-" if usd < 0 else ""
+    return f"{sign}${abs(usd):,.2f}" if abs(usd) >= 1 or not usd else f"{sign}${abs(usd):.6f}"
+
+
 def instant(at: datetime | str) -> str:
     """An instant to the second, for reading.
 

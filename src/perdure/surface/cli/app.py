@@ -18,7 +18,19 @@ from typer.main import get_command
 
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import DeclarationError, PerdureError, StoreError
-from perdure.surface.cli import alerting, backtesting, govern, keys, printing, show, show_ci, show_health, show_story
+from perdure.surface.cli import (
+    alerting,
+    backtesting,
+    calls,
+    govern,
+    keys,
+    printing,
+    show,
+    show_ci,
+    show_health,
+    show_story,
+    spending,
+)
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Port, Reason, opened
 from perdure.surface.cli.usage import Command, Group, mistake
 
@@ -222,6 +234,8 @@ def status(project: Folder = HERE, at: At = None, json: Json = False) -> None:
     show_health.status(opened(project).status(at=at), as_json=json)
 
 
+for look in (spending.spend, spending.budgets, calls.calls, calls.call):
+    app.command(cls=Command, rich_help_panel="Look")(look)
 app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
 for panel, commands in govern.COMMANDS.items():
