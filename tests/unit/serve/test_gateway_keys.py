@@ -43,7 +43,9 @@ def test_a_key_that_is_over_is_refused_with_its_id(changes, why):
 
 
 @pytest.mark.parametrize(
-    "secret", [b"", b"sk-other", SECRET[:-1], SECRET + b"x", SECRET.upper(), b"\xff\x00", b" " + SECRET]
+    "secret",
+    [b"", b"sk-other", SECRET[:-1], SECRET + b"x", SECRET.upper(), b"\xff\x00", b" " + SECRET],
+    ids=["none", "another's", "short", "long", "upper case", "no text", "space"],
 )
 def test_no_other_secret_is_known_and_none_is_told(secret):
     with pytest.raises(Unauthorized) as told:
