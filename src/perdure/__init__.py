@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     )
     from perdure.assets.policy import Hours, Policy, Ramp
     from perdure.assets.project import Project
+    from perdure.assets.prompt import Prompt, prompts
     from perdure.assets.route import Cache, Probe, Probes, Route, Target, UnitPrices
     from perdure.assets.source import Source, csv, parquet
     from perdure.assets.team import Budget, Limits, Team
@@ -99,6 +100,7 @@ _HOME = {
     "Probe": "perdure.assets.route",
     "Probes": "perdure.assets.route",
     "Project": "perdure.assets.project",
+    "Prompt": "perdure.assets.prompt",
     "Ramp": "perdure.assets.policy",
     "Rate": "perdure.core.units",
     "Route": "perdure.assets.route",
@@ -139,6 +141,7 @@ _HOME = {
     "per_day": "perdure.core.units",
     "per_month": "perdure.core.units",
     "per_week": "perdure.core.units",
+    "prompts": "perdure.assets.prompt",
     "refusal_ratio": "perdure.assets.gateway_objectives",
     "rmse": "perdure.assets.objective",
     "run_demo": "perdure.surface.examples",
@@ -179,6 +182,7 @@ __all__ = [
     "Probe",
     "Probes",
     "Project",
+    "Prompt",
     "Ramp",
     "Rate",
     "Route",
@@ -220,6 +224,7 @@ __all__ = [
     "per_day",
     "per_month",
     "per_week",
+    "prompts",
     "refusal_ratio",
     "rmse",
     "run_demo",

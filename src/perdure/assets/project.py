@@ -10,13 +10,14 @@ from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard, Learned
 from perdure.assets.model import Model
+from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route
 from perdure.assets.source import Source
 from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
 from perdure.core.errors import BadProject, not_found
 
-Released = type[Model] | Route | Guard
+Released = type[Model] | Route | Guard | Prompt
 """What has versions and pointers."""
 Declared = Released | Team
 """What stands for itself in a project; the rest is reached through it."""
@@ -27,7 +28,7 @@ class Project:
     """The assets of one project. Made by `surface.project` from a package, or by hand in a notebook.
 
     Raises:
-        BadProject: two of models, routes and guards share a name, by which pointers go; or two upstreams do.
+        BadProject: two of models, routes, guards and prompts share a name, by which pointers go; or two upstreams do.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Project:
     routes: Mapping[str, Route] = field(default_factory=dict)
     guards: Mapping[str, Guard] = field(default_factory=dict)
     teams: Mapping[str, Team] = field(default_factory=dict)
+    prompts: Mapping[str, Prompt] = field(default_factory=dict)
     upstreams: Mapping[str, Upstream] = field(init=False)
     """Those that the routes call."""
 
@@ -47,7 +49,8 @@ class Project:
 
     def _check_names(self) -> None:
         taken: dict[str, str] = {}
-        for kind, names in (("model", self.models), ("route", self.routes), ("guard", self.guards)):
+        kinds = {"model": self.models, "route": self.routes, "guard": self.guards, "prompt": self.prompts}
+        for kind, names in kinds.items():
             for name in names:
                 other = taken.setdefault(name, kind)
                 if other != kind:
@@ -78,6 +81,7 @@ class Project:
             routes={route.name: route for route in routes},
             guards={guard.name: guard for guard in guards},
             teams={each.name: each for each in declared if isinstance(each, Team)},
+            prompts={each.name: each for each in declared if isinstance(each, Prompt)},
         )
 
     def model(self, name: str) -> type[Model]:
@@ -110,6 +114,16 @@ class Project:
             raise not_found("guard", name, self.guards)
         return self.guards[name]
 
+    def prompt(self, name: str) -> Prompt:
+        """The prompt of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.prompts:
+            raise not_found("prompt", name, self.prompts)
+        return self.prompts[name]
+
     def team(self, name: str) -> Team:
         """The team of that name.
 
@@ -122,8 +136,8 @@ class Project:
 
     @property
     def pointed(self) -> dict[str, Released]:
-        """Everything that has versions and pointers, by name: guards, routes, models."""
-        return {**self.guards, **self.routes, **self.models}
+        """Everything that has versions and pointers, by name: guards, prompts, routes, models."""
+        return {**self.guards, **self.prompts, **self.routes, **self.models}
 
     def released(self, name: str) -> Released:
         """The asset of that name that has versions and pointers.
@@ -133,18 +147,19 @@ class Project:
         """
         known = self.pointed
         if name not in known:
-            what = "model, route or guard" if self.routes or self.guards else "model"
+            what = "model, route, guard or prompt" if self.routes or self.guards or self.prompts else "model"
             raise not_found(what, name, known)
         return known[name]
 
     def kind_of(self, name: str) -> str:
-        """`model`, `route` or `guard`: of an asset with versions and pointers.
+        """`model`, `route`, `guard` or `prompt`: of an asset with versions and pointers.
 
         Raises:
             NotFound: there is none of that name; the message names the nearest.
         """
         self.released(name)
-        return "route" if name in self.routes else "guard" if name in self.guards else "model"
+        kinds = {"route": self.routes, "guard": self.guards, "prompt": self.prompts}
+        return next((kind for kind, names in kinds.items() if name in names), "model")
 
 
 def examples_of(guard: Guard) -> list[Source]:

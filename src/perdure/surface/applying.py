@@ -1,8 +1,8 @@
 """Verbs that put a project into effect: plan tells, apply does, repair starts by hand.
 
 What a person trained or declared is released by `apply`; what the loop made is released by the loop, through
-its gates. So a release by hand never undoes one of the loop unless it is asked for by name, or another route or
-guard is declared.
+its gates. So a release by hand never undoes one of the loop unless it is asked for by name, or another route, guard or
+prompt is declared.
 """
 
 from __future__ import annotations
@@ -81,14 +81,14 @@ class Applying(Opened):
     ) -> list[Change]:
         """Register what is declared, and release what was trained by hand since the champion last moved.
 
-        A model without a champion, or a guard that learns, gets its newest version that was trained by hand; a route or
-        another guard the version that is declared, if that is another one than before. Candidates of the loop are
+        A model without a champion, or a guard that learns, gets its newest version that was trained by hand; a route, a
+        prompt or another guard the version that is declared, if that is another one than before. Candidates of the loop are
         released by the loop, or here by name. Where the policy names a role to approve, a person of that role
         releases, or the question is asked and the release made once it is approved; with four eyes it is always asked.
 
         Args:
             at: domain time of the change.
-            release: model, route or guard → version id, to point somewhere else.
+            release: model, route, guard or prompt → version id, to point somewhere else.
             dry_run: tell what would change, and change nothing.
             reason: why; needed where a version is named.
 

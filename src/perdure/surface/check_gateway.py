@@ -60,12 +60,15 @@ def guard_notes(guard: Guard, _: Project) -> Said:
 
 
 def team_notes(team: Team, project: Project) -> Said:
-    """A team against the routes that there are, and its time zone."""
-    for name in (*team.routes, *(budget.route for budget in team.budgets if budget.route)):
-        if not _is_there(name, project.routes):
-            yield "warning", f"names the route {name!r}, which is not declared.", _hint(name, project.routes, "Routes")
+    """A team against the routes and prompts that there are, and its time zone."""
+    known = [*project.routes, *(_PROMPT + name for name in project.prompts)]
+    budgeted = [budget.route for budget in team.budgets if budget.route]
+    for names, there in ((team.routes, known), (budgeted, list(project.routes))):
+        for name in names:
+            if not _is_there(name, there):
+                yield "warning", f"names the route {name!r}, which is not declared.", _hint(name, there, "Routes")
     for budget in team.budgets:
-        if budget.route and not budget.route.endswith("*") and not team.may_call(budget.route):
+        if budget.route and not budget.route.endswith("*") and not _reaches(team, budget.route, project):
             yield (
                 "warning",
                 f"has a budget for the route {budget.route!r}, which it may not call.",
@@ -119,9 +122,15 @@ def _judged(asset: Route | Guard, example: str) -> Said:
             yield "error", "acts on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
 
 
+def _reaches(team: Team, route: str, project: Project) -> bool:
+    """Whether its calls come to a route, by its name or by a prompt's."""
+    by_name = (prompt for prompt in project.prompts.values() if prompt.route == route)
+    return team.may_call(route) or any(team.may_call(_PROMPT + prompt.name) for prompt in by_name)
+
+
 def _is_there(name: str, routes: Collection[str]) -> bool:
-    """A route of that name, any that the pattern stands for, or a prompt, which is no route."""
-    if name == "*" or name.startswith(_PROMPT):
+    """A route or prompt of that name, or any that the pattern stands for; of all prompts there may be none yet."""
+    if name in ("*", f"{_PROMPT}*"):
         return True
     if name.endswith("*"):
         return any(route.startswith(name[:-1]) for route in routes)

@@ -24,6 +24,7 @@ from perdure.core.errors import BadContract, nearest
 from perdure.core.settings import Settings
 from perdure.surface.check_gateway import gateway_notes, guard_notes, route_notes, team_notes
 from perdure.surface.check_policies import Level, Said, doubtful_rules, model_policy, source_policy
+from perdure.surface.check_prompts import prompt_notes
 
 _LEVELS: Sequence[Level] = ("error", "warning", "note")
 
@@ -63,7 +64,7 @@ def check_project(
             found.append(CheckNote(level, where, f"{label} {text}", hint))
     found += _shared_names(project)
     found += [CheckNote(level, project.name, text, hint) for level, text, hint in gateway_notes(project, environment)]
-    if not (project.models or project.routes or project.guards):
+    if not (project.models or project.routes or project.guards or project.prompts):
         found.append(CheckNote("warning", project.name, "The project declares no model.", "Subclass perdure.Model."))
     return sorted(found, key=lambda note: (_LEVELS.index(note.level), note.where, note.text))
 
@@ -77,6 +78,7 @@ def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
         ("route", project.routes),
         ("guard", project.guards),
         ("team", project.teams),
+        ("prompt", project.prompts),
     ):
         for name, asset in assets.items():
             yield kind, name, asset
@@ -93,6 +95,7 @@ def _shared_names(project: Project) -> Iterator[CheckNote]:
         ("source", project.sources, {CAPTURE: taken[CAPTURE]} | datasets),
         ("route", project.routes, taken | datasets),
         ("guard", project.guards, taken | datasets),
+        ("prompt", project.prompts, taken | datasets),
     )
     for kind, names, others in kinds:
         for name, asset in names.items():
@@ -197,6 +200,7 @@ _CHECKS: Mapping[str, Callable[[Any, Project], Said]] = {
     "route": route_notes,
     "guard": guard_notes,
     "team": team_notes,
+    "prompt": prompt_notes,
 }
-_JUDGED = frozenset({"source", "model", "route", "guard"})
+_JUDGED = frozenset({"source", "model", "route", "guard", "prompt"})
 """Kinds that have objectives and a policy."""

@@ -152,6 +152,7 @@ def kinds() -> Mapping[str, Kind]:
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
         "route": Kind("route", {}),
         "guard": guard_kind(),
+        "prompt": Kind("prompt", {}),
     }
 
 
@@ -168,11 +169,15 @@ def watched_assets(project: Project) -> list[Watched]:
     routes = [
         Watched(route.name, "route", tuple(route.healthy), route.policy, route) for route in project.routes.values()
     ]
+    prompts = [
+        Watched(prompt.name, "prompt", tuple(prompt.healthy), prompt.policy, prompt)
+        for prompt in project.prompts.values()
+    ]
     models = [
         Watched(model.name, "model", tuple(model.healthy), model.policy, model, _rests_on(model))
         for model in project.models.values()
     ]
-    return sources + guards + routes + models
+    return sources + guards + routes + prompts + models
 
 
 def _learns_from(guard: Guard) -> tuple[str, ...]:

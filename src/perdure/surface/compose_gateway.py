@@ -36,6 +36,7 @@ def gateway_declared(root: Path, settings: Settings, project: Project) -> Gatewa
         routes=project.routes,
         guards=project.guards,
         teams=project.teams,
+        prompts=project.prompts,
         upstreams=project.upstreams,
         secrets=os.environ,
         open_counters=partial(open_counters, root, settings),

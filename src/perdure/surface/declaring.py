@@ -1,4 +1,4 @@
-"""Versions that are what is declared: a route's, and a guard's that has learned nothing.
+"""Versions that are what is declared: a route's, a prompt's, and a guard's that has learned nothing.
 
 A model's version is made by training; of these the declaration is all there is. So `apply` registers it, and points the
 champion at it: at once where there is none, else when the declaration has changed since the champion last moved. A
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.project import Project
+    from perdure.assets.prompt import Prompt
     from perdure.assets.route import Route
     from perdure.stores.ledger.protocols import LedgerSession
 
@@ -61,7 +62,7 @@ def has_learned(guard: Guard) -> bool:
 
 
 def declared_versions(project: Project, session: LedgerSession, actor: str, at: datetime) -> list[DeclaredVersion]:
-    """The version of every route, and of every guard without a learned check."""
+    """The version of every route and prompt, and of every guard without a learned check."""
     known = {(record.kind, record.name): record.definition for record in session.registry.list_assets()}
     return [
         _declared(session, _version(kind, asset, actor, at), known.get((kind, asset.name)))
@@ -69,15 +70,17 @@ def declared_versions(project: Project, session: LedgerSession, actor: str, at: 
     ]
 
 
-def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard]]:
+def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Prompt]]:
     for guard in project.guards.values():
         if not has_learned(guard):
             yield "guard", guard
     for route in project.routes.values():
         yield "route", route
+    for prompt in project.prompts.values():
+        yield "prompt", prompt
 
 
-def _version(kind: str, asset: Route | Guard, actor: str, at: datetime) -> Version:
+def _version(kind: str, asset: Route | Guard | Prompt, actor: str, at: datetime) -> Version:
     definition = plain(asset.definition())
     digest = content_hash(definition)
     return Version(version_id(asset.name, digest), asset.name, kind, definition, {}, {}, {}, at, actor)

@@ -20,6 +20,7 @@ from perdure.assets.model import Label, Model
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.project import Project
+from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route
 from perdure.assets.source import CallableReader, Reader, Source
 from perdure.core.canonical import plain
@@ -41,6 +42,8 @@ def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
         found["route", name] = route_definition(route)
     for name, guard in project.guards.items():
         found["guard", name] = guard_definition(guard)
+    for name, prompt in project.prompts.items():
+        found["prompt", name] = prompt_definition(prompt)
     for name, team in project.teams.items():
         found["team", name] = described(team)
     return found
@@ -101,7 +104,12 @@ def guard_definition(guard: Guard) -> dict[str, Any]:
     return {**guard.definition(), "examples": examples, **_judged(guard)}
 
 
-def _judged(asset: Route | Guard) -> dict[str, Any]:
+def prompt_definition(prompt: Prompt) -> dict[str, Any]:
+    """A prompt's declaration as canonical data: what its versions are, what healthy is."""
+    return {**prompt.definition(), **_judged(prompt)}
+
+
+def _judged(asset: Route | Guard | Prompt) -> dict[str, Any]:
     return {
         "healthy": [objective_definition(objective) for objective in asset.healthy],
         "policy": policy_definition(asset.policy),

@@ -25,6 +25,7 @@ from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard
 from perdure.assets.model import Model
 from perdure.assets.project import Project, examples_of
+from perdure.assets.prompt import Prompt, Prompts
 from perdure.assets.route import Route
 from perdure.assets.source import Source
 from perdure.assets.team import Team
@@ -76,7 +77,7 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
 
     Raises:
         BadProject: no such package, a module that fails to import, two assets of one kind and name, or
-            a model, a route or a guard under the name of another of them.
+            a model, a route, a guard or a prompt under the name of another of them.
         DeclarationError: a declaration is wrong; the leaf that its class raised, led by file and line.
     """
     folder = folder.resolve()
@@ -94,6 +95,7 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
         routes=collected.assets["route"],
         guards=collected.assets["guard"],
         teams=collected.assets["team"],
+        prompts=collected.assets["prompt"],
         folder=folder,
         places=collected.places,
     )
@@ -170,15 +172,16 @@ def _import_tree(name: str) -> Iterator[ModuleType]:
             yield from _import_tree(f"{name}.{info.name}")
 
 
-_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team]] = {
+_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt]] = {
     "source": Source,
     "feature view": FeatureView,
     "route": Route,
     "guard": Guard,
     "team": Team,
+    "prompt": Prompt,
 }
 """Kinds whose assets are objects; models and contracts are classes."""
-_POINTED = ("model", "route", "guard")
+_POINTED = ("model", "route", "guard", "prompt")
 _KINDS = ("contract", "model", *_MADE)
 
 
@@ -223,7 +226,9 @@ class _Collected:
             if isinstance(value, type) and value.__module__ not in own:
                 continue
             if bound in lines or not isinstance(value, type):
-                self.add(value, f"{self._relative(module)}:{lines[bound]}" if bound in lines else "")
+                place = f"{self._relative(module)}:{lines[bound]}" if bound in lines else ""
+                for each in value.values() if isinstance(value, Prompts) else (value,):
+                    self.add(each, self._place(each, place))
 
     def add(self, value: Any, place: str) -> None:
         """The asset and what it reaches; nothing happens for other values.
@@ -257,8 +262,16 @@ class _Collected:
                 name=name,
             )
 
+    def _place(self, value: Any, place: str) -> str:
+        """Where it is declared: a prompt that was read from a file, there."""
+        if isinstance(value, Prompt) and value.file is not None:
+            return f"{self._inside(value.file.resolve())}:1"
+        return place
+
     def _relative(self, module: ModuleType) -> str:
-        file = Path(module.__file__ or module.__name__)
+        return self._inside(Path(module.__file__ or module.__name__))
+
+    def _inside(self, file: Path) -> str:
         return str(file.relative_to(self.folder)) if file.is_relative_to(self.folder) else str(file)
 
 

@@ -43,7 +43,7 @@ def compare(base: Snapshot, head: Snapshot, places: Mapping[tuple[str, str], str
 
 
 def _gone(kind: str, name: str, before: Definition) -> Iterator[FieldChange]:
-    if kind in ("model", "route"):
+    if kind in ("model", "route", "prompt"):
         yield FieldChange(kind, shown(name), "", "callers get no answer of it any more", "breaking")
     for objective in before.get("healthy", ()):
         yield FieldChange("objective", shown(objective["objective"]), "", "removed with its asset", "loosened")
