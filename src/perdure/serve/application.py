@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from perdure.core.errors import PerdureError
+from perdure.core.errors import PerdureError, not_found
+from perdure.engines.dialects.registry import inbound
 from perdure.serve.gateway.app import PATHS, GatewayApp
+from perdure.serve.gateway.errors import error_reply
 from perdure.serve.scoring.app import ScoringApp
-from perdure.serve.scoring.http import Receive, Reply, Scope, Send, error_reply, send_reply
+from perdure.serve.scoring.http import Receive, Reply, Scope, Send, send_reply
 
 _MODELS = "/v1/models"
 
@@ -46,16 +48,22 @@ class Application:
             await self._lifespan(receive, send)
         elif self._gateway is not None and scope["path"] in PATHS:
             await self._gateway(scope, receive, send)
-        elif self._gateway is not None and scope["path"] == _MODELS and scope["method"] == "GET":
+        elif self._gateway is not None and scope["method"] == "GET" and _is_models(scope["path"]):
             await send_reply(send, self._models(self._gateway, scope))
         else:
             await self._scoring(scope, receive, send)
 
     def _models(self, gateway: GatewayApp, scope: Scope) -> Reply:
+        name = scope["path"][len(_MODELS) + 1 :]
         try:
             routes = gateway.models(dict(scope["headers"]))
+            if name:
+                found = [each for each in routes if each["id"] == name]
+                if not found:
+                    raise not_found("model", name, [str(each["id"]) for each in routes])
+                return Reply(200, msgspec.json.encode(found[0]))
         except PerdureError as error:
-            return error_reply(error)
+            return error_reply(error, inbound("openai"), "")
         scored = msgspec.json.decode(self._scoring.models().body)
         return Reply(200, msgspec.json.encode({"object": "list", "data": routes, **scored}))
 
@@ -66,3 +74,8 @@ class Application:
         await receive()
         await self._stopped()
         await send({"type": "lifespan.shutdown.complete"})
+
+
+def _is_models(path: str) -> bool:
+    """Whether the list of models is asked for, or one of them by its name, which may hold no more slashes."""
+    return path == _MODELS or (path.startswith(_MODELS + "/") and "/" not in path[len(_MODELS) + 1 :])

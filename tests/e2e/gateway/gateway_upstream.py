@@ -396,7 +396,7 @@ class Upstreams:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._server = self._wait(asyncio.start_server(self._serve, "127.0.0.1", 0))
-        self.url = "http://127.0.0.1:{}".format(self._server.sockets[0].getsockname()[1])
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
     def then(self, *behaviours: Behaviour) -> None:
         """What is done with the next requests."""

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from perdure import Budget, Guard, Limits, Route, Target, Team, UnitPrices, Upstream
+from perdure import Budget, Limits, Route, Target, Team, UnitPrices, Upstream
 from perdure.assets.version import Pointer, Version
 from perdure.core.canonical import content_hash, plain
 from perdure.core.clock import monotonic_s, sleep_s

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 
-import httpx
 import openai
 import pytest
 from gateway_upstream import Said, cut, recorded, status
@@ -58,7 +57,8 @@ def test_a_stream_of_any_upstream_comes_in_chunks(client, model):
 def test_usage_that_was_not_asked_for_is_not_shown_and_billed_all_the_same(client, gateway, model):
     before = len(gateway.world.calls())
     chunks = list(client.chat.completions.create(model=model, messages=ASKED, stream=True))
-    assert not any(each.usage for each in chunks) and all(each.choices for each in chunks)
+    assert not any(each.usage for each in chunks)
+    assert all(each.choices for each in chunks)
     call = gateway.recorded(before + 1)[-1]
     assert (call.usage.n_input, call.usage.n_output, call.usage.estimated) == (11, 7, False)
 
@@ -82,7 +82,8 @@ def test_parallel_tool_calls_come_back_and_their_results_go_on(client, upstreams
     answer = client.chat.completions.create(model=model, messages=[*ASKED, turn, *results], tools=[TOOL])
     assert answer.choices[0].message.content == "Trains leave at noon."
     sent = json.dumps(last_body(upstreams), ensure_ascii=False)
-    assert sent.count("12:00") == 2 and "Köln" in sent
+    assert sent.count("12:00") == 2
+    assert "Bonn" in sent
 
 
 class Trip(BaseModel):
@@ -93,8 +94,7 @@ class Trip(BaseModel):
 @pytest.mark.parametrize("model", DIALECTS)
 def test_structured_output_is_parsed(client, upstreams, model):
     words = ('{"place": "Bonn", ', '"at": "12:00"}')
-    said = Said(words=words) if model != "anthropic" else Said(words=words)
-    upstreams.then(recorded(said))
+    upstreams.then(recorded(Said(words=words)))
     answer = client.chat.completions.parse(model=model, messages=ASKED, response_format=Trip)
     assert answer.choices[0].message.parsed == Trip(place="Bonn", at="12:00")
     assert '"place"' in json.dumps(last_body(upstreams)), "the schema has gone to the upstream"
@@ -108,7 +108,8 @@ def test_a_picture_goes_to_any_upstream(client, upstreams, model):
     ]
     client.chat.completions.create(model=model, messages=[{"role": "user", "content": parts}])
     sent = json.dumps(last_body(upstreams))
-    assert PIXEL in sent and "What is it?" in sent
+    assert PIXEL in sent
+    assert "What is it?" in sent
 
 
 def test_several_answers_at_once_keep_their_places(client, upstreams):
@@ -145,7 +146,9 @@ def test_one_model_is_told_by_its_name(client):
 def test_a_stream_of_responses_passes(client, gateway):
     before = len(gateway.world.calls())
     events = list(client.responses.create(model="openai", input="Hello", stream=True))
-    assert "".join(each.delta for each in events if each.type == "response.output_text.delta") == "Trains leave at noon."
+    assert (
+        "".join(each.delta for each in events if each.type == "response.output_text.delta") == "Trains leave at noon."
+    )
     assert events[-1].type == "response.completed"
     call = gateway.recorded(before + 1)[-1]
     assert (call.endpoint, call.usage.n_input, call.usage.n_output, call.outcome) == ("responses", 11, 7, "answered")
@@ -162,10 +165,12 @@ def test_an_unknown_key_and_an_unknown_model_are_told_in_openais_words(gateway, 
             stranger.chat.completions.create(model="openai", messages=ASKED)
         with pytest.raises(openai.AuthenticationError):
             stranger.models.list()
-    assert refused.value.type == "authentication_error" and "wrong" not in str(refused.value)
+    assert refused.value.type == "authentication_error"
+    assert "wrong" not in str(refused.value)
     with pytest.raises(openai.NotFoundError) as missing:
         client.chat.completions.create(model="opena", messages=ASKED)
-    assert missing.value.type == "not_found_error" and "openai" in str(missing.value)
+    assert missing.value.type == "not_found_error"
+    assert "openai" in str(missing.value)
 
 
 @pytest.mark.parametrize("model", DIALECTS)
@@ -179,7 +184,7 @@ def test_what_the_upstream_finds_wrong_with_a_request_is_the_clients_to_mend(cli
 def test_an_upstream_that_is_busy_says_when_to_come_back(client, upstreams):
     upstreams.usual = status(429, "slow down", headers={"retry-after": "7"})
     with pytest.raises(openai.RateLimitError) as busy:
-        client.chat.completions.create(model="openai", messages=ASKED, timeout=1.5)
+        client.chat.completions.create(model="openai", messages=ASKED, timeout=3)
     assert busy.value.response.headers["retry-after"] == "7"
 
 
@@ -187,15 +192,16 @@ def test_a_wrong_secret_of_ours_is_not_the_callers_fault(client, upstreams):
     upstreams.usual = status(401, "Incorrect API key provided: sk-upstream-0123456789abcdefghij")
     with pytest.raises(openai.InternalServerError) as failed:
         client.chat.completions.create(model="openai", messages=ASKED)
-    assert failed.value.status_code == 502 and "sk-upstream" not in str(failed.value)
+    assert failed.value.status_code == 502
+    assert "sk-upstream" not in str(failed.value)
 
 
 @pytest.mark.parametrize("model", DIALECTS)
 def test_a_cut_stream_raises_in_the_sdk(client, upstreams, model):
     upstreams.then(cut(3))
-    with pytest.raises((openai.APIError, httpx.HTTPError)) as failed:
+    with pytest.raises(openai.APIError) as failed:
         list(client.chat.completions.create(model=model, messages=ASKED, stream=True))
-    assert isinstance(failed.value, openai.APIError) and "whole" in str(failed.value)
+    assert "whole" in str(failed.value)
 
 
 def test_the_async_client_streams_many_answers_at_once(gateway):

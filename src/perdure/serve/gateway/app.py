@@ -120,7 +120,7 @@ class GatewayApp:
         body = await read_body(headers, receive, parts.settings.max_body_bytes)
         call.served_us = parts.now_us(headers)
         found = peek(body)
-        call.stream = found.stream
+        call.stream = found.stream and endpoint.streams
         call.tag(found.metadata)
         serving = parts.live.serving
         if found.model.startswith(PREFIX):

@@ -6,9 +6,9 @@ as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -17,15 +17,20 @@ from perdure.core.errors import BadRequest, Refused, Unauthorized, not_found
 from perdure.engines.dialects.passthrough import Peek, for_upstream
 from perdure.engines.dialects.protocols import Inbound
 from perdure.serve.gateway.endpoints import Endpoint
+from perdure.serve.gateway.judged import Place, judged, must_be_text, put_back, texts_of
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.routes import LiveRoute, LiveTarget
 from perdure.serve.routing import Arm, ServingTable
 from perdure.stores.ledger.protocols import Key
 
+if TYPE_CHECKING:
+    from perdure.engines.dialects.anthropic_in import AnthropicInbound
+
 Json = dict[str, Any]
 
 _BEARER = b"bearer "
 _decode = msgspec.json.decode
+_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 @dataclass(slots=True, eq=False)
@@ -43,7 +48,11 @@ class Ask:
     headers: Mapping[bytes, bytes]
     changed: bool = False
     """The request is not what the client sent any more: masked, rendered from a prompt."""
+    judged: bool = False
+    """Guards have looked at the request: what they read is what goes out."""
     _request: Json | None = field(default=None, repr=False)
+    _body: Json = field(default_factory=dict, repr=False)
+    _places: list[Place] = field(default_factory=list, repr=False)
 
     @property
     def request(self) -> Json:
@@ -53,22 +62,35 @@ class Ask:
             BadRequest: it lacks what it must have.
         """
         if self._request is None:
-            body = {name: _decode(raw) for name, raw in self.peek.raw.items()}
+            body = self._body = {name: _decode(raw) for name, raw in self.peek.raw.items()}
             if self.endpoint.translated:
                 self._request = self.inbound.read(body)
+            elif self.endpoint.dialect == "anthropic":
+                self._request = cast("AnthropicInbound", self.inbound).read_counted(body)
             else:
-                self._request = {**body, "messages": _judged(body.get("input"))}
+                messages, self._places = judged(body)
+                self._request = {**body, "messages": messages}
         return self._request
 
+    def check_text(self) -> None:
+        """See that guards can read what they are to judge.
+
+        Raises:
+            BadRequest: token ids instead of text.
+        """
+        if self._places:
+            must_be_text(self.request["messages"])
+
     def change(self, request: Json) -> None:
-        """Put a request in the place of the one that came."""
+        """Put a request that guards have judged in the place of the one that came."""
+        self.judged = True
         if request is not self._request:
             self._request, self.changed = request, True
 
     def passes_to(self, target: LiveTarget) -> bool:
         """Whether bytes can go to a target as they came."""
         same = target.upstream.dialect == self.endpoint.dialect
-        return same and not (self.changed and self.endpoint.dialect != "openai")
+        return same and not (self.changed and self.endpoint.dialect != "openai" and self.endpoint.translated)
 
     def body_for(self, target: LiveTarget, params: Mapping[str, Any]) -> bytes:
         """The body for a target of the same dialect.
@@ -76,15 +98,26 @@ class Ask:
         Raises:
             BadRequest: the endpoint's input cannot be put back together after masking.
         """
-        if not self.changed:
+        if not (self.changed or self.judged):
             return for_upstream(self.peek, target.model, params, endpoint=self.endpoint.name)  # type: ignore[arg-type]
-        if self.endpoint.translated:
-            changes: Json = {"messages": self.request["messages"]}
+        if not self.changed:
+            # Written anew from what was read: of two members of one name within it, an upstream could take the other.
+            changes: Json = {name: self._body[name] for name in texts_of(self.peek.raw)}
+        elif self.endpoint.dialect == "anthropic":
+            return _to_count(target.upstream.outbound.write(self.request, target.model, "").body)
+        elif self.endpoint.translated:
+            changes = {"messages": self.request["messages"]}
         else:
-            changes = {"input": _put_back(_decode(self.peek.raw["input"]), self.request["messages"])}
+            changes = put_back(self._body, self.request["messages"], self._places)
         raw = dict(self.peek.raw) | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in changes.items()}
         found = msgspec.structs.replace(self.peek, raw=raw)
         return for_upstream(found, target.model, params, endpoint=self.endpoint.name)  # type: ignore[arg-type]
+
+
+def _to_count(body: bytes) -> bytes:
+    """A message's body as tokens are counted of it: a limit of the answer means nothing then."""
+    members = _members(body)
+    return msgspec.json.encode({name: raw for name, raw in members.items() if name not in ("max_tokens", "stream")})
 
 
 def secret_of(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
@@ -150,20 +183,3 @@ def chosen(name: str, serving: ServingTable, affinity: str) -> tuple[Arm, LiveRo
     """The version of a route that answers this caller."""
     arm = serving.table.routes[name].choose(affinity)
     return arm, serving.servables[arm.version]
-
-
-def _judged(given: Any) -> list[Json]:
-    """The `input` of responses or embeddings as messages, for guards to look at."""
-    if isinstance(given, str):
-        return [{"role": "user", "content": given}]
-    if not isinstance(given, list):
-        return []
-    return [each if isinstance(each, dict) else {"role": "user", "content": each} for each in given]
-
-
-def _put_back(given: Any, messages: Sequence[Json]) -> Any:
-    if isinstance(given, str):
-        return messages[0]["content"]
-    return [
-        changed if isinstance(each, dict) else changed["content"] for each, changed in zip(given, messages, strict=True)
-    ]

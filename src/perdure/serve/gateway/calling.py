@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.clock import monotonic_s
+from perdure.core.errors import BadRequest, UpstreamError
 from perdure.core.ids import PredictionIds
 from perdure.engines.guards.protocols import Compiled
 from perdure.serve.gateway import cached
@@ -79,7 +80,7 @@ class Calls:
         call = ask.call
         guarding = Guarding(call, armed(ask.route.guards, ask.serving, call.affinity), self.threads)
         if guarding.guards:
-            ask.change(await guarding.judge_request(ask.request))
+            await _judged(ask, guarding)
         found = await cached.look_up(ask, self.threads)
         if found.hit is not None and found.hit.sampled:
             # Its fresh answer is wanted, to be compared with the one that would have been given again.
@@ -200,7 +201,10 @@ class Calls:
         return msgspec.json.encode(self.redactor.mask(messages).value if bodies == "redacted" else messages)
 
     def finish(self, call: Ongoing) -> None:
-        """Settle what was kept aside, count the call, record it. Cost: some 25 µs without bodies."""
+        """Settle what was kept aside, count the call, record it: once. Cost: some 25 µs without bodies."""
+        if call.recorded:
+            return
+        call.recorded = True
         if call.reservation is not None:
             self.settling.settle(call)
         usage, cost = call.total()
@@ -226,10 +230,33 @@ class Calls:
         return headers
 
 
+async def _judged(ask: Ask, guarding: Guarding) -> None:
+    """The request past its guards.
+
+    Raises:
+        Blocked: one of them found what it must not pass.
+        BadRequest: one of them could not judge what is asked, or what would be answered.
+    """
+    if ask.endpoint.name == "responses" and any(each.acts for each in guarding.of_output()):
+        raise BadRequest(
+            "The guards of this route judge answers, which they cannot do for responses.",
+            hint="Ask for chat completions, or another route.",
+        )
+    request = ask.request
+    if any(each.acts and "input" in each.guard.on for each in guarding.guards):
+        ask.check_text()
+    ask.change(await guarding.judge_request(request))
+    if not ask.endpoint.translated:
+        guarding.restore.clear()  # such answers pass as bytes: masks stay in them
+
+
 async def _drained(opened: Opened) -> None:
-    """Read what is left behind the end of a stream, so that its connection can be used again."""
+    """Read what is left behind the end of a stream, so that its connection can be used again. The call is over: it cannot fail."""
     began_s = monotonic_s()
-    while await opened.answering.piece():
-        if monotonic_s() - began_s > 1.0:
-            opened.answering.close()
-            return
+    try:
+        while await opened.answering.piece():
+            if monotonic_s() - began_s > 1.0:
+                opened.answering.close()
+                return
+    except UpstreamError:
+        opened.answering.close()

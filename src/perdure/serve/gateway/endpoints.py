@@ -21,6 +21,8 @@ class Endpoint:
     """Whether upstreams of other dialects can answer it."""
     billed: bool = True
     """Whether a call of it costs tokens."""
+    streams: bool = True
+    """Whether an answer may come as events."""
 
 
 ENDPOINTS = {
@@ -28,11 +30,11 @@ ENDPOINTS = {
     for each in (
         Endpoint("chat", "openai", "/v1/chat/completions", "/chat/completions", translated=True),
         Endpoint("responses", "openai", "/v1/responses", "/responses", translated=False),
-        Endpoint("embeddings", "openai", "/v1/embeddings", "/embeddings", translated=False),
+        Endpoint("embeddings", "openai", "/v1/embeddings", "/embeddings", translated=False, streams=False),
         Endpoint("messages", "anthropic", "/v1/messages", "/v1/messages", translated=True),
         Endpoint(
             "count_tokens", "anthropic", "/v1/messages/count_tokens", "/v1/messages/count_tokens",
-            translated=False, billed=False,
+            translated=False, billed=False, streams=False,
         ),
     )
 }  # fmt: skip

@@ -82,6 +82,8 @@ class Filtering:
         self._holds = any(each.acts and each.guard.mode == "block" for each in whole)
         self.sent: list[Json] = []
         """Chunks as the client got them."""
+        self.finished = False
+        """Whether the upstream has said why it ended: what it has counted by then is all of it."""
         self.n_text = 0
         """Bytes of text and arguments that the upstream sent, for estimates."""
 
@@ -142,6 +144,7 @@ class Filtering:
             if self._holds:
                 self._held.setdefault(index, []).extend(delta.pop("tool_calls"))
         if part.get("finish_reason"):
+            self.finished = True
             delta = _added(delta, self._rest(index))
         elif said_something and not delta:
             return None

@@ -24,7 +24,7 @@ class Ongoing:
 
     __slots__ = (
         "affinity", "answer", "arm", "attempts", "began_s", "bodies", "cache", "endpoint", "finish", "first_us",
-        "generation", "guards", "id", "key", "outcome", "prompt", "request", "reservation", "route", "saved_pusd", "served_us",
+        "generation", "guards", "id", "key", "outcome", "prompt", "recorded", "request", "reservation", "route", "saved_pusd", "served_us",
         "started", "status", "stream", "tags", "team", "version",
     )  # fmt: skip
 
@@ -53,6 +53,8 @@ class Ongoing:
         """What limits and budgets keep aside for it."""
         self.started = False
         """Whether the head of the answer has gone to the client."""
+        self.recorded = False
+        """Whether it is over: settled, counted and on record."""
 
     def elapsed_us(self) -> int:
         """Since the begin."""

@@ -8,12 +8,14 @@ event of the client's dialect, never in a clean end.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import Blocked, PerdureError, UpstreamCut, UpstreamError, UpstreamTimedOut
+from perdure.core.errors import Blocked, PerdureError, UpstreamBad, UpstreamCut, UpstreamError, UpstreamTimedOut
 from perdure.core.usage import Usage
 from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.dialects.meter import StreamMeter
@@ -21,13 +23,16 @@ from perdure.engines.dialects.passthrough import read_usage
 from perdure.engines.dialects.protocols import EventWriter
 from perdure.serve.gateway.asking import Ask
 from perdure.serve.gateway.caching_replay import joined
-from perdure.serve.gateway.errors import failure_of
+from perdure.serve.gateway.errors import failure_of, of_upstream
 from perdure.serve.gateway.filtering import Filtering
 from perdure.serve.gateway.guarding import Guarding, restored
 from perdure.serve.gateway.sending import Opened, bill
 
 Json = dict[str, Any]
 SendPiece = Callable[[bytes], Awaitable[None]]
+Billed = tuple[Usage | None, int]
+"""What the upstream counted, as far as it told, and an estimate of the output's tokens."""
+decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _KEPT_BYTES = 4_000_000
 """Of a stream that is kept for its record or the cache; a longer one is not."""
 
@@ -49,8 +54,13 @@ class Relay:
     keeps: bool
     answer: Json | None = None
     """The neutral answer as the client got it, where it is kept and came to its end."""
+    judges: bool = field(init=False)
+    """Whether what comes back is read and judged, not passed as bytes."""
     _kept: list[bytes] = field(default_factory=list)
     _n_kept: int = 0
+
+    def __post_init__(self) -> None:
+        self.judges = self.ask.endpoint.translated and self.guarding.judges_answers()
 
     # Whole answers
 
@@ -62,9 +72,11 @@ class Relay:
             UpstreamBad: what came is no answer.
         """
         ask, opened = self.ask, self.opened
-        if opened.passes and not self.guarding.judges_answers():
+        if opened.passes and not self.judges:
             body = opened.piece
             found = read_usage(body, ask.endpoint.name)  # type: ignore[arg-type]
+            if found.usage is None:
+                self._check(body)
             ask.call.finish = found.finish
             self._succeed(found.usage, n_output=tokens_of_bytes(len(body)))
             if self.keeps and ask.endpoint.translated:
@@ -73,6 +85,19 @@ class Relay:
             body = self._read(opened.piece)
         await self.guarding.settle()
         return body
+
+    def _check(self, body: bytes) -> None:
+        """An answer that counts nothing may be none at all.
+
+        Raises:
+            UpstreamBad: it is no JSON object.
+        """
+        try:
+            decode_object(body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            bad = UpstreamBad("What the upstream answered is no JSON object.", hint="Check the upstream's address.")
+            self._fail(bad, None, n_output=0)
+            raise bad from error
 
     def _read(self, piece: bytes) -> bytes:
         ask = self.ask
@@ -96,14 +121,14 @@ class Relay:
         """Relay a stream; returns the last bytes, which are still to be sent.
 
         Raises:
-            Blocked: a slow guard of the request found what it must not pass; nothing has gone out.
+            Blocked, UpstreamError: a guard found what it must not pass, or the stream broke, before anything went out.
         """
         try:
             await self.guarding.settle()
         except (Blocked, asyncio.CancelledError):
             self._leave(None, 0)
             raise
-        if self.opened.passes and not self.guarding.judges_answers():
+        if self.opened.passes and not self.judges:
             return await self._pass(send)
         return await self._translate(send)
 
@@ -125,15 +150,21 @@ class Relay:
                     raise _too_long()
                 piece = await answering.piece()
         except UpstreamError as error:
-            return self._cut(error, meter.usage, meter.n_output_estimate)
+            return self._cut(error, _so_far(meter))
         except asyncio.CancelledError:
-            self._leave(meter.usage, meter.n_output_estimate)
+            self._leave(*_so_far(meter))
             raise
-        ask.call.finish = meter.finish
+        return self._over(meter, shown)
+
+    def _over(self, meter: StreamMeter, shown: bytes) -> bytes:
+        """The last bytes of a stream that passed as bytes and sent its last."""
+        self.ask.call.finish = meter.finish
         if meter.failure is not None:
-            return shown + self._cut(None, meter.usage, meter.n_output_estimate)
+            return self._told(meter, shown)
         if not meter.done:
-            return self._cut(_unfinished(), meter.usage, meter.n_output_estimate)
+            shown = meter.end()
+            if not meter.done:
+                return self._cut(_unfinished(), _so_far(meter))
         self._succeed(meter.usage, n_output=meter.n_output_estimate)
         self._assemble()
         return shown
@@ -145,9 +176,11 @@ class Relay:
         filtering = Filtering(self.guarding)
         answering, piece = opened.answering, opened.piece
         deadline_s = ask.call.began_s + ask.route.total_s
+        came: list[Json] = []
         try:
             while piece and not reader.done:
-                chunks = filtering.feed(reader.feed(piece))
+                came = reader.feed(piece)
+                chunks = filtering.feed(came)
                 shown = writer.write(chunks) if chunks else b""
                 if shown:
                     await send(shown)
@@ -159,9 +192,9 @@ class Relay:
                 raise _unfinished()
             last = writer.write(filtering.end()) + writer.end()
         except (UpstreamError, Blocked) as error:
-            return self._stopped(error, reader.usage, filtering, writer)
+            return self._stopped(error, _of_part(reader.usage, filtering, came), writer)
         except asyncio.CancelledError:
-            self._leave(reader.usage, tokens_of_bytes(filtering.n_text))
+            self._leave(*_of_part(reader.usage, filtering, came))
             raise
         answer = joined(filtering.sent)
         choices = answer["choices"]
@@ -170,23 +203,46 @@ class Relay:
         self.answer = answer if self.keeps else None
         return last
 
-    def _stopped(self, error: PerdureError, usage: Usage | None, filtering: Filtering, writer: EventWriter) -> bytes:
-        """The last bytes of a stream that a guard or a failure ends."""
-        n_output = tokens_of_bytes(filtering.n_text)
+    def _stopped(self, error: PerdureError, billed: Billed, writer: EventWriter) -> bytes:
+        """The last bytes of a stream that a guard or a failure ends.
+
+        Raises:
+            Blocked, UpstreamError: nothing has gone out, so that it can be told as what it is.
+        """
+        usage, n_output = billed
         if isinstance(error, Blocked):
             self.ask.call.outcome = "blocked"
             self.opened.answering.close()
             self._succeed(usage, n_output=n_output)
         else:
             self._fail(error, usage, n_output=n_output)
+        if not self.ask.call.started:
+            raise error
         return writer.fail(failure_of(error))
 
-    def _cut(self, error: UpstreamError | None, usage: Usage | None, n_output: int) -> bytes:
-        """The last bytes of a stream that broke; none where the upstream has said itself that it failed."""
+    def _cut(self, error: UpstreamError, billed: Billed) -> bytes:
+        """The last bytes of a stream that broke.
+
+        Raises:
+            UpstreamError: nothing has gone out, so that it can be told as what it is.
+        """
+        usage, n_output = billed
         self._fail(error, usage, n_output=n_output)
-        if error is None:
-            return b""
-        return b"\n\n" + self.ask.inbound.events({"stream": True}).fail(failure_of(error))
+        if not self.ask.call.started:
+            raise error
+        return self.ask.inbound.events({"stream": True}).fail(failure_of(error))
+
+    def _told(self, meter: StreamMeter, shown: bytes) -> bytes:
+        """The last bytes of a stream of which the upstream has said itself that it failed: its own error event is among them.
+
+        Raises:
+            UpstreamError: nothing has gone out.
+        """
+        usage, n_output = _so_far(meter)
+        self._fail(None, usage, n_output=n_output)
+        if not self.ask.call.started and meter.failure is not None:
+            raise of_upstream(meter.failure, self.opened.target.id)
+        return shown
 
     def _keep(self, piece: bytes) -> None:
         self._n_kept += len(piece)
@@ -229,6 +285,24 @@ class Relay:
         attempt = self.opened.attempt
         attempt.took_us = int((monotonic_s() - self.opened.began_s) * 1e6)
         bill(self.ask, self.opened.target, attempt, usage, n_output=n_output)
+
+
+def _so_far(meter: StreamMeter) -> Billed:
+    """What is billed of a stream that passed as bytes and did not come to its end."""
+    return _partly(meter.usage, meter.n_output_estimate, final=bool(meter.finish))
+
+
+def _of_part(usage: Usage | None, filtering: Filtering, came: Sequence[Json]) -> Billed:
+    """What is billed of a stream that was translated and did not come to its end."""
+    final = filtering.finished or any(part.get("finish_reason") for each in came for part in each.get("choices") or ())
+    return _partly(usage, tokens_of_bytes(filtering.n_text), final=final)
+
+
+def _partly(usage: Usage | None, n_output: int, *, final: bool) -> Billed:
+    """Anthropic and Gemini count as they go: until the end was told, the output that they have counted is not all of it."""
+    if usage is not None and not final:
+        usage = msgspec.structs.replace(usage, n_output=max(usage.n_output, n_output), estimated=True)
+    return usage, n_output
 
 
 def _too_long() -> UpstreamTimedOut:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from random import Random
 
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import BadRequest, PerdureError, UpstreamError
+from perdure.core.errors import BadRequest, PerdureError, UpstreamBad, UpstreamError, UpstreamTimedOut
 from perdure.core.usage import Usage
 from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.dialects.protocols import Failure
@@ -84,8 +84,8 @@ async def open_call(ask: Ask, max_bytes: int) -> Opened:
             if not route.retries.take():
                 break
             pause_s = _pause_s(n, len(targets), last)
-            if monotonic_s() + pause_s >= deadline_s:
-                break
+            if pause_s > _LONGEST_PAUSE_S or monotonic_s() + pause_s >= deadline_s:
+                break  # the caller is told when to come back, rather than kept waiting
             if pause_s:
                 await asyncio.sleep(pause_s)
         try:
@@ -124,7 +124,7 @@ async def _try(ask: Ask, target: LiveTarget, deadline_s: float, max_bytes: int) 
         if answering.status >= 400:
             await _failed(target, answering)
         streams = ask.call.stream
-        piece = await answering.piece() if streams else await answering.read(max_bytes)
+        piece = await answering.piece() if streams else await _whole(answering, max_bytes, deadline_s)
     except TargetRefused:
         breaker.succeed(monotonic_s() - began_s)
         attempt.took_us = int((monotonic_s() - began_s) * 1e6)
@@ -175,9 +175,29 @@ async def _failed(target: LiveTarget, answering: Answering) -> None:
     """
     body = await answering.read(1_000_000)
     failure = target.upstream.outbound.read_error(answering.status, body)
-    if answering.status not in _RETRIED and answering.status not in _CLIENTS_OWN:
+    if failure.status not in _RETRIED and failure.status not in _CLIENTS_OWN:
         raise TargetRefused(failure, body)
     raise TargetFailed(of_upstream(failure, target.id), retry_after_s=_retry_after(answering.headers))
+
+
+async def _whole(answering: Answering, max_bytes: int, deadline_s: float) -> bytes:
+    """The whole body, by the call's deadline: pieces that keep coming do not move it.
+
+    Raises:
+        UpstreamError: it broke, is too long, or is late.
+    """
+    parts: list[bytes] = []
+    n_bytes = 0
+    while part := await answering.piece():
+        parts.append(part)
+        n_bytes += len(part)
+        if n_bytes > max_bytes:
+            answering.close()
+            raise UpstreamBad(f"The answer of the upstream has more than {max_bytes} bytes.", max_bytes=max_bytes)
+        if monotonic_s() > deadline_s:
+            answering.close()
+            raise UpstreamTimedOut("The answer took longer than the route allows.", hint="Raise `total` of the route.")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _retry_after(headers: HeaderPairs) -> float:
