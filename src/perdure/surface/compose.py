@@ -145,12 +145,13 @@ def kinds() -> Mapping[str, Kind]:
     from perdure.loop.work.gates import model_gates
     from perdure.loop.work.guards.kind import guard_kind
     from perdure.loop.work.remedies import model_remedies
+    from perdure.loop.work.routes.kind import route_kind
 
     made = {kind: {name: make() for name, make in signals.items()} for kind, signals in _MADE.items()}
     return {
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
-        "route": Kind("route", {}),
+        "route": route_kind(),
         "guard": guard_kind(),
         "prompt": Kind("prompt", {}),
     }

@@ -116,14 +116,14 @@ class GuardTrouble:
             return None
         start = now - over_of(sick)
         calls = read_traffic(place.stores.lake, asset.name, start, now, ["first_us"])
-        first_us = calls.filter(pl.col("first_us") > 0)["first_us"].sum()
+        first_us = int(calls.filter(pl.col("first_us") > 0)["first_us"].sum() or 0)
         for guard in champion.definition["guards"]:
             looks = read_guarded(place.stores.lake, guard, start, now, ["route", "arm", "action", "took_us"])
             looks = looks.filter((pl.col("route") == asset.name) & (pl.col("arm") != "shadow"))
             if looks.is_empty():
                 continue
             failed = proportion_interval(int((looks["action"] == "failed").sum()), looks.height)
-            part = float(looks["took_us"].sum()) / first_us if first_us else 0.0
+            part = int(looks["took_us"].sum() or 0) / first_us if first_us else 0.0
             slow = part > _MOST_OF_TIME and bool(broken_of(findings, LATENCY))
             if failed.low <= _FAILS and not slow:
                 continue

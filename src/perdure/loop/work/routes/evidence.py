@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -132,7 +133,7 @@ class Evidence:
 
 def evidence_of(place: Workplace, asset: Watched, start: datetime, end: datetime) -> Evidence:
     """What `[start, end)` says of every target that the route tried or probed."""
-    return Evidence(read_tries(place.stores.lake, asset.name, min(start, end - _USUAL), end), start, end)
+    return Evidence(read_tries(place.stores.lake, asset.name, min(start, end - _USUAL), end, shadows=True), start, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +195,7 @@ def latency_difference(
 ) -> Difference | None:
     """Of the mean logarithm of the time to the first byte: of tries where there are enough of each target, else of probes."""
     for probes in (False, True):
-        found = expected_difference(
-            first, second, lambda target, probes=probes: evidence.log_first_ms(target, confidence, probes=probes)
-        )
+        found = expected_difference(first, second, partial(evidence.log_first_ms, confidence=confidence, probes=probes))
         if found is not None:
             return found
     return None

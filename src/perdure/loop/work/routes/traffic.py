@@ -35,8 +35,8 @@ def read_traffic(lake: Lake, route: str, start: datetime, end: datetime, columns
     return read_calls(lake, route, start, end, [*columns, "arm"]).filter(~pl.col("arm").is_in(NOBODYS))
 
 
-def read_tries(lake: Lake, route: str, start: datetime, end: datetime) -> pl.DataFrame:
-    """Tries of the calls that began in the window, shadows left out; by time.
+def read_tries(lake: Lake, route: str, start: datetime, end: datetime, *, shadows: bool = False) -> pl.DataFrame:
+    """Tries of the calls that began in the window, those of shadows where they are asked for; by time.
 
     Columns: those of `attempts` that are read, `arm`, `stream`, `version`, and made of them `failed`, `busy`, `is_probe`, `first_ms`
     (of tries that answered), `tokens_per_s` (of streams that did).
@@ -46,7 +46,8 @@ def read_tries(lake: Lake, route: str, start: datetime, end: datetime) -> pl.Dat
     calls = read_calls(lake, route, start, end, ["arm", "stream", "version"]).select(
         "call_id", "arm", "stream", "version"
     )
-    known = tries.join(calls, on="call_id", how="inner", maintain_order="left").filter(pl.col("arm") != "shadow")
+    known = tries.join(calls, on="call_id", how="inner", maintain_order="left")
+    known = known if shadows else known.filter(pl.col("arm") != "shadow")
     failed = pl.col("error").str.starts_with(_FAILING)
     answered = (pl.col("error") == "") & (pl.col("status") < 400) & (pl.col("first_us") > 0)
     after_s = (pl.col("took_us") - pl.col("first_us")) / 1e6
