@@ -39,6 +39,8 @@ class Settings(msgspec.Struct, frozen=True):
     """The score is the logistic function of `slope * evidence + offset`."""
     threshold: float
     max_false_block: float
+    at_least: float
+    """Below, a threshold would catch no attack that is known."""
     families: list[str]
     floors: list[float]
     """Least likeness at which a text is of each family."""
@@ -214,4 +216,4 @@ def load_learned(settings: Mapping[str, Any], artifact: bytes) -> LearnedScorer:
     allowed = float(settings.get("max_false_block", parts.settings.max_false_block))
     if allowed == parts.settings.max_false_block or not len(parts.harmless):
         return LearnedScorer(parts)
-    return LearnedScorer(parts, choose_threshold(parts.harmless, allowed).value)
+    return LearnedScorer(parts, choose_threshold(parts.harmless, allowed, at_least=parts.settings.at_least).value)

@@ -14,6 +14,9 @@ from perdure.core.errors import TooFewRows
 SURE = 0.95
 """How sure it is, one-sided, that the share of harmless texts caught is not above the bound."""
 
+_ODD_ONES = 0.01
+"""Share of known attacks that a threshold need not go down for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
@@ -73,14 +76,17 @@ def _log_factorials(n: int) -> NDArray[np.float64]:
     return known
 
 
-def choose_threshold(harmless: NDArray[np.floating[Any]], max_false_block: float) -> Threshold:
-    """The lowest threshold whose false blocks are surely within what is allowed.
+def choose_threshold(
+    harmless: NDArray[np.floating[Any]], max_false_block: float, *, at_least: float = 0.0
+) -> Threshold:
+    """The lowest threshold of use whose false blocks are surely within what is allowed.
 
-    Where so few harmless texts are known that no threshold is, it lies right above all of them.
+    Where so few harmless texts are known that no threshold is, it lies above all of them.
 
     Args:
         harmless: scores of harmless texts by models that had not seen them, shape (n,).
         max_false_block: share of harmless texts that may be caught.
+        at_least: a lower threshold would catch no attack that is known, only what nobody has seen yet, good or bad.
 
     Raises:
         TooFewRows: no harmless text.
@@ -92,16 +98,26 @@ def choose_threshold(harmless: NDArray[np.floating[Any]], max_false_block: float
     ranked = np.sort(np.asarray(harmless, dtype=np.float64))[::-1]
     n = len(ranked)
     upper_bound(0, n)
-    allowed = _allowed(n, max_false_block)
+    caught = _allowed(n, max_false_block)
     # Of equal scores either all are caught or none is.
-    caught = allowed
     while 0 < caught < n and ranked[caught - 1] == ranked[caught]:
         caught -= 1
     above = ranked[caught - 1] if caught else 1.0
     below = ranked[caught] if caught < n else 0.0
     value = (above + below) / 2.0 if caught else min(1.0, below + 0.25 * (1.0 - below))
+    value = max(float(value), at_least)
+    caught = int((ranked >= value).sum())
     upper = upper_bound(caught, n)
-    return Threshold(float(value), n, caught, upper, upper <= max_false_block)
+    return Threshold(value, n, caught, upper, upper <= max_false_block)
+
+
+def least_of_use(harmful: NDArray[np.floating[Any]]) -> float:
+    """Where a threshold stops catching known attacks as it falls: a half, or lower where attacks score below that.
+
+    >>> least_of_use(np.linspace(0.8, 1.0, 100)), least_of_use(np.array([0.2] * 10 + [0.9] * 90))
+    (0.5, 0.2)
+    """
+    return min(0.5, float(np.quantile(harmful, _ODD_ONES)))
 
 
 def _allowed(n: int, bound: float) -> int:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from perdure.core.errors import DeclarationError, TooFewRows
 from perdure.engines.guards.learned import LearnedScorer, Parts, Settings, from_artifact, to_artifact
 from perdure.engines.guards.learned_duplicates import groups, keys
 from perdure.engines.guards.learned_text import N_BITS, Features, features, sketch, views
-from perdure.engines.guards.learned_threshold import Threshold, choose_threshold
+from perdure.engines.guards.learned_threshold import Threshold, choose_threshold, least_of_use
 from perdure.engines.guards.learned_windows import SIZES, evidence, part, windows
 
 if TYPE_CHECKING:
@@ -133,10 +134,11 @@ def train_learned(
     raw = _cross_fitted(read, seed)
     slope, offset = _calibrated(raw, read)
     scores = 1.0 / (1.0 + np.exp(-np.clip(slope * raw + offset, -30.0, 30.0)))
-    threshold = choose_threshold(scores[~read.harmful], max_false_block)
+    least = least_of_use(scores[read.harmful])
+    threshold = choose_threshold(scores[~read.harmful], max_false_block, at_least=least)
     fitted = _fit(read, np.arange(len(texts)))
     names, centroids, floors = _families(read, fitted, families)
-    settings = Settings(fitted.intercept, slope, offset, threshold.value, max_false_block, names, floors)
+    settings = Settings(fitted.intercept, slope, offset, threshold.value, max_false_block, least, names, floors)
     kept = _kept(scores[~read.harmful])
     artifact = to_artifact(Parts(settings, fitted.weights, read.rarity, centroids, kept))
     report = Report(
@@ -161,9 +163,8 @@ def recalibrated(artifact: bytes, harmless: Sequence[str], max_false_block: floa
     parts = from_artifact(artifact)
     scorer = LearnedScorer(parts)
     scores = np.concatenate([parts.harmless, np.array([scorer.score(text) for text in harmless], dtype=np.float32)])
-    chosen = choose_threshold(scores, max_false_block).value
-    old = parts.settings
-    settings = Settings(old.intercept, old.slope, old.offset, chosen, max_false_block, old.families, old.floors)
+    chosen = choose_threshold(scores, max_false_block, at_least=parts.settings.at_least).value
+    settings = msgspec.structs.replace(parts.settings, threshold=chosen, max_false_block=max_false_block)
     return to_artifact(Parts(settings, parts.weights, parts.rarity, parts.centroids, _kept(scores)))
 
 

@@ -150,11 +150,26 @@ def test_a_few_bytes_that_unpack_to_many_are_read_no_further_than_weights_go(lea
     assert from_artifact(bomb).weights.nbytes == 4 * 2**17
 
 
-def test_another_allowed_share_of_false_blocks_gives_another_threshold(learned: Learned) -> None:
-    strict = load_learned({"max_false_block": 0.001}, learned.artifact)
-    lax = load_learned({"max_false_block": 0.5}, learned.artifact)
+def noisy(n: int = 300) -> Learned:
+    """Texts of which one in twelve is labelled wrongly."""
+    rng = random.Random(1)
+    labels = [each % 2 == 0 for each in range(n)]
+    texts = [attack(rng) if label != (rng.random() < 1 / 12) else question(rng) for label in labels]
+    return train_learned(texts, labels, [""] * n, max_false_block=0.2, seed=0)
 
-    assert strict.threshold >= load_learned({}, learned.artifact).threshold > lax.threshold
+
+def test_another_allowed_share_of_false_blocks_gives_another_threshold() -> None:
+    artifact = noisy().artifact
+    strict, usual = (load_learned({"max_false_block": share}, artifact) for share in (0.001, 0.2))
+
+    assert usual.threshold == load_learned({}, artifact).threshold
+    assert strict.threshold > usual.threshold
+
+
+def test_a_threshold_is_no_lower_than_known_attacks_need(scorer: LearnedScorer) -> None:
+    """Where attacks and questions lie far apart, what is like neither is not caught for being no question."""
+    assert scorer.threshold == 0.5
+    assert scorer.score("Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich.") < scorer.threshold
 
 
 def test_false_blocks_that_people_tell_of_move_the_threshold_and_not_the_weights(learned: Learned) -> None:

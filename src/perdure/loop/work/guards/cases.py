@@ -74,7 +74,7 @@ def learned_of(guard: Guard) -> Learned | None:
 
 
 def read_cases(place: Workplace, guard: Guard, now: datetime) -> list[Case]:
-    """Every labelled text known at an instant, each text once (its newest label stands), split and grouped.
+    """Every labelled text known at an instant, each text once, split and grouped.
 
     Raises:
         BadGuard: the examples have no columns `text` and `label`.
@@ -87,12 +87,16 @@ def read_cases(place: Workplace, guard: Guard, now: datetime) -> list[Case]:
 
 
 def grouped(cases: Sequence[Case]) -> list[Case]:
-    """Each text once, with its group and whether it is held out; in the order in which the labels came."""
+    """Each text once, with its group and whether it is held out; in the order in which the texts came.
+
+    Of several labels the newest stands, but for a declared example: what somebody says of a call does not change it.
+    """
     newest: dict[str, Case] = {}
     for case in cases:
-        known = newest.get(normalise(case.text))
-        # A flag of the declaration stays with the text, whatever people say of its label later.
-        newest[normalise(case.text)] = replace(case, held_out=case.held_out or (known is not None and known.held_out))
+        same = normalise(case.text)
+        known = newest.get(same)
+        if known is None or known.origin == case.origin:
+            newest[same] = replace(case, held_out=case.held_out or (known is not None and known.held_out))
     ordered = list(newest.values())
     found = [_keys(case.text) for case in ordered]
     of_group = groups(found)

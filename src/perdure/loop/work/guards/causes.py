@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from perdure.assets.health import Cause as RankedCause
 from perdure.assets.health import Finding, State
 from perdure.assets.version import Version
+from perdure.engines.guards.learned_text import normalise
 from perdure.loop.protocols import Cause, Watched, Workplace
 from perdure.loop.work.guards.cases import HARMFUL_AT, Case, guard_of, judged_calls, labelled_calls, read_cases
 from perdure.loop.work.guards.estimates import suite_of
@@ -194,9 +195,12 @@ class LabelTrouble:
             return None
         cases = read_cases(place, guard_of(asset), now)
         standing = {case.group: case.harmful for case in cases if case.origin == "examples"}
-        of_text = {case.text: case.group for case in cases}
+        of_text = {normalise(case.text): case.group for case in cases}
         by_group: dict[int, set[bool]] = {}
-        pairs = [(of_text.get(text), value >= HARMFUL_AT) for text, value in told.select("text", "value").iter_rows()]
+        pairs = [
+            (of_text.get(normalise(text)), value >= HARMFUL_AT)
+            for text, value in told.select("text", "value").iter_rows()
+        ]
         for group, harmful in pairs:
             if group is not None:
                 by_group.setdefault(group, {standing[group]} if group in standing else set()).add(harmful)
