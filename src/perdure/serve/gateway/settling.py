@@ -37,7 +37,17 @@ class Settling:
         if found is not None:
             return found
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(threads, allowance.reserve, buckets, call.served_us, n_tokens, cost)
+        asked = loop.run_in_executor(threads, allowance.reserve, buckets, call.served_us, n_tokens, cost)
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError:
+            # What the thread still gets belongs to nobody: it is given back.
+            asked.add_done_callback(lambda done: self._give_back(done, call.served_us))
+            raise
+
+    def _give_back(self, done: asyncio.Future[Reservation], now_us: int) -> None:
+        if not done.cancelled() and done.exception() is None:
+            self.allowance.settle(done.result(), 0, 0, now_us)
 
     def settle(self, call: Ongoing) -> None:
         """Count what the call really took, whatever became of it."""
