@@ -168,6 +168,6 @@ def _fits(schema: Schema, value: Any) -> bool:
         return False
     if "enum" in schema and value not in schema["enum"]:
         return False
-    if len(value) > schema["maxLength"] if "maxLength" in schema else False:
+    if isinstance(value, str) and len(value) > schema.get("maxLength", len(value)):
         return False
-    return kind != "array" or all(_fits(schema["items"], each) for each in value)
+    return not isinstance(value, list) or all(_fits(schema["items"], each) for each in value)

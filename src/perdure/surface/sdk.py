@@ -26,6 +26,7 @@ from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
 from perdure.surface.keying import Keying
 from perdure.surface.opened import Opened, When, instant_of
+from perdure.surface.prompting import Prompting
 from perdure.surface.records import RunRow, Status, TrainedGuard
 from perdure.surface.spending import Spending
 
@@ -82,7 +83,7 @@ def init_project(
     return open_project(folder)
 
 
-class Perdure(Applying, Governing, Keying, Spending, Called, Alerting, Backtesting, Reviewing, Opened):
+class Perdure(Applying, Governing, Keying, Prompting, Spending, Called, Alerting, Backtesting, Reviewing, Opened):
     """One project with its stores.
 
     Make one by `open_project`; in a notebook by `Perdure(folder, project=Project.of("rides", Minutes))`.

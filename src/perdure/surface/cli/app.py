@@ -25,6 +25,7 @@ from perdure.surface.cli import (
     govern,
     keys,
     printing,
+    prompts,
     show,
     show_ci,
     show_health,
@@ -238,6 +239,7 @@ for look in (spending.spend, spending.budgets, calls.calls, calls.call):
     app.command(cls=Command, rich_help_panel="Look")(look)
 app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
+app.add_typer(prompts.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():
     for command in commands:
         app.command(cls=Command, rich_help_panel=panel)(command)
