@@ -26,6 +26,7 @@ template may hold, and renders it.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -134,20 +135,24 @@ class Prompt:
         return self.messages  # type: ignore[return-value]
 
     def definition(self) -> dict[str, Any]:
-        """What a version of it is: JSON-compatible, enough to render it."""
+        """What a version of it is: JSON-compatible, enough to render it; `output` is a JSON schema as text."""
         found: dict[str, Any] = plain(
             {
                 "messages": [{"role": each.role, "content": each.content} for each in self.turns],
                 "variables": variables_schema(self.name, self.variables),
                 "route": self.route,
                 "params": self.params,
-                "output": self.output if self.output is None else self._output(self.output),
+                "output": self._output(),
             }
         )
         return found
 
-    def _output(self, output: type[BaseModel] | Mapping[str, Any]) -> Mapping[str, Any]:
-        return output if isinstance(output, Mapping) else model_schema(self.name, output, "output")
+    def _output(self) -> str | None:
+        """As JSON text: models write members in the order of the schema, which records of the ledger do not keep."""
+        if self.output is None:
+            return None
+        schema = self.output if isinstance(self.output, Mapping) else model_schema(self.name, self.output, "output")
+        return json.dumps(plain(schema), ensure_ascii=False, separators=(",", ":"))
 
     @classmethod
     def from_file(

@@ -151,19 +151,22 @@ def _begun(name: str, version: str, known: Mapping[str, Any]) -> str | None:
 
 def _lines(definition: Mapping[str, Any]) -> Iterator[str]:
     yield f"route: {definition['route']}"
-    for name, value in definition["params"].items():
+    for name, value in sorted(definition["params"].items()):
         yield f"params.{name}: {_json(value)}"
-    for name, schema in definition["variables"]["properties"].items():
+    for name, schema in sorted(definition["variables"]["properties"].items()):
         needed = "" if name not in definition["variables"].get("required", ()) else "  (required)"
         yield f"variables.{name}: {_json(schema)}{needed}"
-    for name, schema in definition["variables"].get("$defs", {}).items():
+    for name, schema in sorted(definition["variables"].get("$defs", {}).items()):
         yield f"variables.$defs.{name}: {_json(schema)}"
     if definition["output"] is not None:
-        formatted = msgspec.json.format(msgspec.json.encode(definition["output"]), indent=2).decode()
-        yield from f"output: {formatted}".split("\n")
+        yield from f"output: {msgspec.json.format(definition['output'], indent=2)}".split("\n")
     for message in definition["messages"]:
         yield from ("", f"# {message['role']}", *message["content"].split("\n"))
 
 
 def _json(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=0).decode()
+    return msgspec.json.format(_ordered(value), indent=0).decode()
+
+
+_ordered = msgspec.json.Encoder(order="deterministic").encode
+"""What a ledger keeps has its members in another order than what is declared: told, both have the same."""

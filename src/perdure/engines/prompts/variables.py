@@ -17,6 +17,22 @@ def _nowhere(address: str) -> NoReturn:
     raise ValueError(f"a schema refers to {address!r}")
 
 
+def validator_of(what: str, schema: Any) -> Any:
+    """What judges by a JSON schema; its errors hold no value.
+
+    Raises:
+        BadPrompt: it is no schema, or refers to another document; `what` begins the message.
+    """
+    try:
+        return jsonschema_rs.validator_for(
+            schema, mask="it", retriever=_nowhere, pattern_options=jsonschema_rs.RegexOptions()
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise BadPrompt(
+            f"{what} is no JSON schema: {str(error).splitlines()[0]}", hint="Use one that stands on its own."
+        ) from error
+
+
 class Variables:
     """The variables of one version.
 
@@ -37,18 +53,9 @@ class Variables:
         self._defaults = {name: each["default"] for name, each in properties.items() if "default" in each}
         self._plain_defaults = all(isinstance(each, _ATOMS) for each in self._defaults.values())
         self._whole = tuple(name for name, each in properties.items() if each.get("type") == "integer")
-        try:
-            self._validator = jsonschema_rs.validator_for(
-                {**schema, "additionalProperties": False},
-                mask="it",
-                retriever=_nowhere,
-                pattern_options=jsonschema_rs.RegexOptions(),
-            )
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
-            raise BadPrompt(
-                f"The variables of prompt {prompt!r} are no JSON schema: {str(error).splitlines()[0]}",
-                hint="Use one that stands on its own.",
-            ) from error
+        self._validator = validator_of(
+            f"The list of variables of prompt {prompt!r}", {**schema, "additionalProperties": False}
+        )
 
     def checked(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """The values with defaults, in a new mapping.
