@@ -155,7 +155,8 @@ class Route:
         attempt: time to the first byte of one try.
         total: time of the whole call, all tries and the whole stream.
         idle: time between two pieces of a stream.
-        retry_budget: retries are at most this share of the newest calls, so that an upstream in trouble is not stormed.
+        retry_budget: second tries of a target, or tries of one that rests, are at most this share of the newest calls, so that an
+            upstream in trouble is not stormed.
         breaker: after so many failures in a row (cut streams count) a target rests, `rest` long.
         rest: then one call at a time tries it again.
         affinity: member of the request, or header `x-…`, that sticky choice and sticky shares go by; empty: the

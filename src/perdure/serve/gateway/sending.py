@@ -81,7 +81,9 @@ async def open_call(ask: Ask, max_bytes: int) -> Opened:
     for n in range(route.attempts):
         target = targets[n % len(targets)]
         if n:
-            if not route.retries.take():
+            # Another target that is sound is no storm; the same again, or one that rests, takes of the budget.
+            fresh = n < len(targets) and target.breaker.is_closed
+            if not fresh and not route.retries.take():
                 break
             pause_s = _pause_s(n, len(targets), last)
             if pause_s > _LONGEST_PAUSE_S or monotonic_s() + pause_s >= deadline_s:
