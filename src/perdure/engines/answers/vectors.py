@@ -76,7 +76,9 @@ def directions(counts: Float2D, weights: NDArray[np.float32] | None = None) -> F
 def likeness(texts: Sequence[str]) -> NDArray[np.float64]:
     """Shape (n, n): 1 for texts of the same letters and words, 0 for those that share none."""
     rows = directions(counts_of(texts))
-    found = np.clip((rows @ rows.T).astype(np.float64), 0.0, 1.0)
-    plain = np.array([normalised(text) for text in texts])
+    used = rows[:, rows.any(axis=0)]
+    # Small, and no product of matrices: BLAS would wake threads that spin for longer than the work takes.
+    found: NDArray[np.float64] = np.clip(np.einsum("ik,jk->ij", used, used).astype(np.float64), 0.0, 1.0)
+    _, plain = np.unique([normalised(text) for text in texts], return_inverse=True)
     found[plain[:, None] == plain[None, :]] = 1.0
     return found

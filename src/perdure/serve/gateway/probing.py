@@ -42,6 +42,8 @@ ARM = "probe"
 AT_ONCE = 2
 """Questions under way in one process."""
 POLL_S = 15.0
+_UNTIL_SERVED_S = 0.2
+"""The first table comes moments after the server starts."""
 _MAX_BYTES = 4_000_000
 _CHAT = ENDPOINTS["/v1/chat/completions"]
 _CLIENTS_FAULT = frozenset({400, 404, 405, 413, 415, 422})
@@ -95,7 +97,7 @@ class Prober:
         """Until it is cancelled. Whatever a round meets, calls and later rounds go on."""
         while True:
             await contained_async(lambda: self.round(machine_us()), _told)
-            await asyncio.sleep(POLL_S)
+            await asyncio.sleep(POLL_S if self.parts.live.serving is not None else _UNTIL_SERVED_S)
 
     async def round(self, now_us: int) -> int:
         """Ask every suite whose slot nobody has taken yet; returns how many questions were asked.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +30,7 @@ from perdure.serve.gateway.app import GatewayApp, GatewayParts
 from perdure.serve.gateway.caching import Forgiving
 from perdure.serve.gateway.calling import Calls
 from perdure.serve.gateway.counted import GatewayCounters
+from perdure.serve.gateway.probing import Prober, ProbingParts
 from perdure.serve.gateway.prompting import Prompting, PromptLoader
 from perdure.serve.gateway.routes import LiveUpstream, RouteLoader, live_upstream
 from perdure.serve.gateway.settling import Settling
@@ -128,18 +131,27 @@ class Gateway:
     _answers: AnswerCache
     _stopped: threading.Event = field(default_factory=threading.Event)
     _syncing: threading.Thread | None = None
+    prober: Prober | None = None
+    """Asks the routes' probes; None in a replay, whose time goes by its requests."""
+    _probing: asyncio.Task[None] | None = None
 
     def families(self) -> Iterable[Metric]:
         """What it counts, for Prometheus."""
         return self.counters.families(self.loader.breakers)
 
     def start(self) -> None:
-        """Begin to push what was settled to the shared counters."""
+        """Begin to push what was settled to the shared counters, and to ask probes; called on the serving loop."""
         self._syncing = threading.Thread(target=self._sync, name="perdure-limits", daemon=True)
         self._syncing.start()
+        if self.prober is not None:
+            self._probing = asyncio.get_running_loop().create_task(self.prober.run())
 
     async def stop(self) -> None:
         """After the last answer: settle the rest, and let go of connections and stores."""
+        if self._probing is not None:
+            self._probing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._probing
         await self.calls.shadows.stop()
         self._stopped.set()
         if self._syncing is not None:
@@ -148,6 +160,8 @@ class Gateway:
             await upstream.client.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self.allowance.close(machine_us())
+        if self.prober is not None:
+            self.prober.close()
         self._answers.close()
 
     def _sync(self) -> None:
@@ -164,6 +178,8 @@ def make_gateway(
     writer: CaptureWriter,
     blobs: Blobs,
     request: tuple[Callable[[], str], Callable[[dict[bytes, bytes]], int]],
+    *,
+    probes: bool = True,
 ) -> Gateway:
     """The gateway of a process.
 
@@ -173,6 +189,7 @@ def make_gateway(
         writer: where records go.
         blobs: artifacts of guards.
         request: makes ids of calls; and gives the domain time of a request.
+        probes: ask the routes' probes by the machine's clock.
     """
     counters, threads = GatewayCounters(), ThreadPoolExecutor(declared.settings.threads, "perdure-guards")
     answers = declared.open_answers()
@@ -199,7 +216,11 @@ def make_gateway(
         "guard": GuardLoader(declared.guards, blobs),
         "prompt": PromptLoader(),
     }
-    return Gateway(declared, GatewayApp(parts), kinds, counters, allowance, calls, loader, threads, answers)
+    made = Gateway(declared, GatewayApp(parts), kinds, counters, allowance, calls, loader, threads, answers)
+    if probes:
+        own = ProbingParts(live, writer, next_id, redactor, declared.open_counters, threads, declared.owner)
+        made.prober = Prober(own)
+    return made
 
 
 def _upstream(upstream: Upstream, declared: GatewayDeclared) -> LiveUpstream:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -62,8 +63,14 @@ def shift_of(probed: Probed | None, version: Version, start: datetime, end: date
     if probed is None:
         return None
     since = start - reference_of(version)
+    return _shift(tuple(probed.between(since, start)), tuple(probed.between(start, end)))
+
+
+@lru_cache(maxsize=64)
+def _shift(reference: tuple[ProbeAnswer, ...], current: tuple[ProbeAnswer, ...]) -> Shift | None:
+    """Signal, cause and gates of one round ask about the same answers."""
     try:
-        return shift(probed.between(since, start), probed.between(start, end))
+        return shift(reference, current)
     except TooFewRows:
         return None
 
