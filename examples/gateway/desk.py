@@ -5,9 +5,25 @@ from __future__ import annotations
 import os
 
 from perdure import (
-    Budget, Guard, InjectionRules, Limits, Pii, Policy, Probes, Ramp, Route, Secrets, Target, Team, UnitPrices, Upstream,
-    error_ratio, first_token_ms, hours, minutes,
-)  # fmt: skip
+    Budget,
+    Guard,
+    InjectionRules,
+    Limits,
+    Pii,
+    Policy,
+    Probes,
+    Ramp,
+    Route,
+    Secrets,
+    Target,
+    Team,
+    UnitPrices,
+    Upstream,
+    error_ratio,
+    first_token_ms,
+    hours,
+    minutes,
+)
 
 north = Upstream("north", os.environ.get("NORTH_URL", "http://127.0.0.1:9901") + "/v1")
 south = Upstream("south", os.environ.get("SOUTH_URL", "http://127.0.0.1:9902") + "/v1")
@@ -30,4 +46,6 @@ support = Route(
     policy=Policy.act(cool_down=hours(1), ramp=Ramp(shadow=hours(0), canary=minutes(30), share=0.5), watch=hours(1)),
 )
 
-desk = Team("desk", routes=("support",), budgets=[Budget(50, per="month")], limits=Limits(requests=6_000, concurrency=50))
+desk = Team(
+    "desk", routes=("support",), budgets=[Budget(50, per="month")], limits=Limits(requests=6_000, concurrency=50)
+)

@@ -57,7 +57,8 @@ async def _serve(provider: Provider, reader: asyncio.StreamReader, writer: async
                 await asyncio.sleep(provider.slow_ms / 1000.0)
             data = json.dumps(answer).encode()
             writer.write(
-                f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
+                f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode()
+                + data
             )
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):

@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -66,7 +67,9 @@ def replay(perdure, url: str, key: str, north: str) -> dict[str, int]:
                 "model": "support", "user": f"customer-{n % 40}",
                 "messages": [{"role": "user", "content": f"{QUESTIONS[n % len(QUESTIONS)]} My order is {1000 + n}."}],
             }  # fmt: skip
-            status, _ = post(f"{url}/v1/chat/completions", body, {"authorization": f"Bearer {key}", "perdure-now": now.isoformat()})
+            status, _ = post(
+                f"{url}/v1/chat/completions", body, {"authorization": f"Bearer {key}", "perdure-now": now.isoformat()}
+            )
             ended[str(status)] = ended.get(str(status), 0) + 1
             n += 1
         now += STEP
