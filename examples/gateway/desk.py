@@ -1,4 +1,4 @@
-"""A help desk: one route over two providers, a guard that learns, a team with a budget."""
+"""A help desk: one route over two providers, two guards, a team with a budget."""
 
 from __future__ import annotations
 
