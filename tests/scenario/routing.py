@@ -130,7 +130,9 @@ class RouteWorld:
             if not attempts[-1].error:
                 break
         ok = not attempts[-1].error
-        question = f"Question about {self.rng.choice(['a parcel', 'a refund', 'an invoice'])} number {self.rng.randrange(99)}?"
+        question = (
+            f"Question about {self.rng.choice(['a parcel', 'a refund', 'an invoice'])} number {self.rng.randrange(99)}?"
+        )
         self._record(hour, version, arm, attempts, ok, question, "It is on its way." if ok else "", {})
 
     def _try(self, target: str, hour: float) -> Attempt:
@@ -157,7 +159,9 @@ class RouteWorld:
     def _said(self, target: str, place: int) -> str:
         """Never twice the same words."""
         words = (OTHERWISE if self.upstreams.changed(target, self.hour) else SAID)[place].split()
-        words = [word if self.rng.random() > 0.15 else self.rng.choice(["indeed", "well", "so", "here"]) for word in words]
+        words = [
+            word if self.rng.random() > 0.15 else self.rng.choice(["indeed", "well", "so", "here"]) for word in words
+        ]
         return " ".join(words if target == MAIN.id else ["Hello.", *words])
 
     def _record(

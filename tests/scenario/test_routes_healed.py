@@ -24,7 +24,9 @@ def _healed(world: RouteWorld, until: int) -> None:
 
 def test_a_target_that_fails_is_asked_last(tmp_path):
     """Observed, diagnosed, repaired, verified, released step by step, watched, closed; and told."""
-    world = RouteWorld(tmp_path, Upstreams(fails=lambda target, hour: 0.6 if target == MAIN.id and hour >= 90 else 0.003))
+    world = RouteWorld(
+        tmp_path, Upstreams(fails=lambda target, hour: 0.6 if target == MAIN.id and hour >= 90 else 0.003)
+    )
     _healed(world, 112)
     [incident] = world.incidents()
     assert incident.kind == "upstream_failing"
@@ -51,7 +53,9 @@ def test_a_target_that_gets_slow_is_asked_last_since_probes_know_the_other(tmp_p
 
 def test_a_model_that_changed_silently_is_left_out(tmp_path):
     """No error, no slow call: only the answers to its probes tell."""
-    world = RouteWorld(tmp_path, Upstreams(changed=lambda target, hour: target == MAIN.id and hour >= 90), seed=3, per_hour=12)
+    world = RouteWorld(
+        tmp_path, Upstreams(changed=lambda target, hour: target == MAIN.id and hour >= 90), seed=3, per_hour=12
+    )
     _healed(world, 126)
     [incident] = world.incidents()
     assert incident.kind == "silent_change"

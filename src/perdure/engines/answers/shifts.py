@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from perdure.core.errors import TooFewRows
 from perdure.engines.answers.languages import language_of
-from perdure.engines.answers.vectors import likeness
+from perdure.engines.answers.vectors import likeness, normalised
 
 ALPHA = 0.005
 """Chance that unchanged answers give a bound above zero: below the one in a hundred that is promised."""
@@ -144,7 +144,7 @@ class _Flags:
 
     @classmethod
     def of(cls, text: str) -> _Flags:
-        return cls(is_json(text), language_of(text), len(text))
+        return cls(is_json(text), language_of(text), len(normalised(text)))
 
     def apart(self, other: _Flags) -> float:
         if self.is_json != other.is_json or (self.language and other.language and self.language != other.language):
