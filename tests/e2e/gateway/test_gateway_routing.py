@@ -156,7 +156,9 @@ def test_a_breaker_opens_after_failures_in_a_row_and_closes_again(world, upstrea
         assert n_asked == 3
         assert gateway.chat(stream=stream).headers["perdure-target"] == "up/b-1"
         assert len([each for each in upstreams.seen if each.body["model"] == "a-1"]) == 3, "it rests"
-        assert 'perdure_target_closed{target="up/a-1"} 0.0' in gateway.ask("/metrics", None, method="GET").content.decode()
+        assert (
+            'perdure_target_closed{target="up/a-1"} 0.0' in gateway.ask("/metrics", None, method="GET").content.decode()
+        )
         upstreams.of_model("a-1", recorded())
         sleep_s(0.45)
         assert gateway.chat(stream=stream).headers["perdure-target"] == "up/a-1", "it is tried again"

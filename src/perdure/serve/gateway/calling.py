@@ -92,11 +92,11 @@ class Calls:
         if found.hit is not None:
             await self._give_again(ask, guarding, found.hit.entry, send)
             return
-        hangup = Hangup(receive)
+        hangup = Hangup(receive, ask.route.total_s)
         try:
             await self._ask_upstream(ask, guarding, found, hangup, send)
         except asyncio.CancelledError:
-            call.status, call.outcome = _CLIENT_GONE, "cancelled"
+            call.status, call.outcome = (200, "cut") if hangup.late and call.started else (_CLIENT_GONE, "cancelled")
             self.finish(call)
             if not hangup.taken():
                 raise
