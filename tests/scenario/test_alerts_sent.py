@@ -111,7 +111,7 @@ class Told(Plant):
         self.clock = SettableClock(machine_now())
         settings = settings_for(url, **more)
         alerts = Alerts(settings, Webhook(settings, ENVIRONMENT), doing_about, self.clock)
-        self.loop = Loop(self.place, {TOY: toy_kind()}, [], assets, list, alerts)
+        self.loop = Loop(self.place, {TOY: toy_kind()}, [], assets, list, [alerts])
 
     def later(self, day, seconds=700.0):
         self.clock.advance(timedelta(seconds=seconds))
@@ -275,7 +275,7 @@ def test_slack_gets_a_text_without_a_secret(tmp_path, receiver):
     plant = Told(tmp_path, [watched(boiler(3))], receiver.url)
     settings = AlertSettings(receiver.url, "slack")
     alerts = Alerts(settings, Webhook(settings, {}), doing_about, plant.clock)
-    plant.loop = Loop(plant.place, {TOY: toy_kind()}, [], [watched(boiler(3))], list, alerts)
+    plant.loop = Loop(plant.place, {TOY: toy_kind()}, [], [watched(boiler(3))], list, [alerts])
     plant.run(2, 3)
     [(_, headers, body)] = receiver.got
     assert "perdure-signature" not in headers

@@ -28,6 +28,7 @@ _AUTONOMY = ("observe", "propose", "act")
 _FORMATS = ("json", "slack")
 _FAILS = ("open", "closed")
 _EXPIRED = ("charge", "release")
+_MOST_WORKERS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,14 @@ class ServeSettings:
     """How often the ledger's sequence number is read."""
     replay: bool = False
     """Accept domain time from requests (header `perdure-now`)."""
+    workers: int = 1
+    """Processes of `perdure serve` that share the port. Each has `/metrics` of its own, and with `[gateway] cache = "memory"` its own answers; limits and budgets hold over all of them."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.workers <= _MOST_WORKERS:
+            raise BadSettings(
+                f"serve.workers is {self.workers!r}, but it must be 1 to {_MOST_WORKERS}.", key="serve.workers"
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,27 +144,50 @@ class AlertSettings:
             self._check_url()
 
     def _check_url(self) -> None:
-        # The address is never told: that of a chat is a secret.
-        try:
-            parts = urlsplit(self.url)
-            good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and self.url.isascii()
-        except ValueError:
-            good, parts = False, None
-        if not good or parts is None or any(each.isspace() for each in self.url):
-            raise BadSettings(
-                "alerts.url is no address of HTTP.", hint="Write https://HOST/PATH, or http://….", key="alerts.url"
-            )
-        if parts.username is not None or parts.fragment:
-            raise BadSettings(
-                "alerts.url has a name, a password or a fragment in it, which are not sent.",
-                hint="Leave it out: alerts are signed.",
-                key="alerts.url",
-            )
+        _check_address(self.url, "alerts", "alerts are signed")
         if self.format == "json" and not self.secret_env:
             raise BadSettings(
                 "alerts.url is set, but nothing says with which secret alerts are signed.",
                 hint='Write secret_env = "NAME" under [alerts], and put the secret into that environment variable.',
                 key="alerts.secret_env",
+            )
+
+
+def _check_address(url: str, section: str, instead: str) -> None:
+    """Refuse what is no address of HTTP. It is never told: that of a chat is a secret."""
+    key = f"{section}.url" if section == "alerts" else f"{section}.otlp_url"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isascii()
+    except ValueError:
+        good, parts = False, None
+    if not good or parts is None or any(each.isspace() for each in url):
+        raise BadSettings(f"{key} is no address of HTTP.", hint="Write https://HOST/PATH, or http://….", key=key)
+    if parts.username is not None or parts.fragment:
+        raise BadSettings(
+            f"{key} has a name, a password or a fragment in it, which are not sent.",
+            hint=f"Leave it out: {instead}.",
+            key=key,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Where spans of the gateway's calls go (extra `otel`). Without `otlp_url` none are made."""
+
+    otlp_url: str = ""
+    """A collector that speaks OTLP over HTTP, such as `http://127.0.0.1:4318`; `/v1/traces` is added where it is missing."""
+    headers_env: str = ""
+    """Name of the environment's variable with headers to send, `name=value,name=value`, such as a collector's key: no secret stands in a file. Names that begin with `PERDURE_` are settings, and cannot be taken."""
+    timeout_s: float = 5.0
+    """A try that takes longer has failed; a round waits no longer for it."""
+
+    def __post_init__(self) -> None:
+        if self.otlp_url:
+            _check_address(self.otlp_url, "telemetry", "secrets go into headers_env")
+        if not 0.0 < self.timeout_s < float("inf"):
+            raise BadSettings(
+                f"telemetry.timeout_s is {self.timeout_s!r}, but it must be above 0.", key="telemetry.timeout_s"
             )
 
 
@@ -230,6 +262,7 @@ class Settings:
     capture: CaptureSettings = field(default_factory=CaptureSettings)
     loop: LoopSettings = field(default_factory=LoopSettings)
     alerts: AlertSettings = field(default_factory=AlertSettings)
+    telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

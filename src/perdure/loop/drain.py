@@ -31,7 +31,7 @@ from perdure.loop.work.captured import CapturedBatch
 from perdure.stores.capture.events import Lost
 from perdure.stores.capture.protocols import CaptureLog, SegmentRange
 from perdure.stores.lake.protocols import AppTransaction, Lake
-from perdure.stores.ledger.protocols import Incident, Lease, Ledger
+from perdure.stores.ledger.protocols import Incident, Lease, Ledger, LedgerSession
 
 APP = "drain"
 """Name of the lake's application transactions, and of the ledger's cursor."""
@@ -79,6 +79,12 @@ class DrainReport:
             self.corrupt + other.corrupt,
             self.opened + other.opened,
         )
+
+
+def finished_batch(session: LedgerSession) -> int:
+    """Number of the last batch whose rows are all in the lake; 0 before the first."""
+    progress = _Progress.from_json(session.cursors.get(APP))
+    return progress.batch - bool(progress.intent)
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,17 @@ class Gate(Protocol):
         ...
 
 
+class Teller(Protocol):
+    """Tells the outside what a round did: the last of it. What it could not tell waits in the ledger for the next round."""
+
+    def run(self, place: Workplace, now: datetime) -> None:
+        """Tell what is new; cheap where nothing is.
+
+        :raises LostLease: another worker took over, and goes on from what was written down.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """A kind of asset: the recipes by which it is observed, diagnosed, repaired and verified."""

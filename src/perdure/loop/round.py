@@ -26,7 +26,6 @@ from perdure.core.errors import NotReady, not_found
 from perdure.core.units import days
 from perdure.durable.engine import Durable
 from perdure.durable.schedules import fire
-from perdure.loop.alerts import Alerts
 from perdure.loop.cases import Cases, Planned, Trigger
 from perdure.loop.damage import report_blobs
 from perdure.loop.diagnose import broken
@@ -35,7 +34,7 @@ from perdure.loop.failures import Failures
 from perdure.loop.incidents import LOOP, recovered
 from perdure.loop.intake import Ingested, Intake, LostView, Materialiser, OnlineView, kept_rows
 from perdure.loop.observe import Observer, broken_since, newest_findings
-from perdure.loop.protocols import Kind, Watched, Workplace
+from perdure.loop.protocols import Kind, Teller, Watched, Workplace
 from perdure.loop.quarantine import quarantined, review
 from perdure.loop.release import abandoned_trials, champion_since, end_trial
 from perdure.loop.repair import CODE, Repairs
@@ -84,14 +83,14 @@ class Loop:
         sources: Sequence[Source],
         watched: Sequence[Watched],
         views: Callable[[], Sequence[OnlineView | LostView]],
-        alerts: Alerts | None = None,
+        tellers: Sequence[Teller] = (),
     ) -> None:
         self._place = place
         self._kinds = kinds
         self._sources = sources
         self._watched = upstream_first(watched)
         self._views = views
-        self._alerts = alerts
+        self._tellers = tellers
         feeds = Feeds(partial(kept_rows, place.stores.lake))
         self.intake = Intake(place, feeds)
         self._materialiser = Materialiser(place, feeds, self.intake)
@@ -136,9 +135,9 @@ class Loop:
         # A release may need other views online, and a quarantine the last good rows.
         n_materialised += self._materialiser.run(self._views(), now, failures=failures, lease=lease)
         opened += [each for each in self._open_incidents() if each.id not in {one.id for one in (*known, *opened)}]
-        if self._alerts is not None:
+        for teller in self._tellers:
             with failures.kept():
-                self._alerts.run(place, now)
+                teller.run(place, now)
         failures.raise_first()
         return RoundReport(
             now, ingested, drained, n_materialised, observed.findings, opened, closed, decided, list(jobs.values())

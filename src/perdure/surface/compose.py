@@ -19,7 +19,7 @@ from perdure.assets.model import Model
 from perdure.assets.project import Project, examples_of
 from perdure.assets.version import Version
 from perdure.core.settings import Settings
-from perdure.loop.protocols import Kind, Signal, Stores, Watched, Workplace
+from perdure.loop.protocols import Kind, Signal, Stores, Teller, Watched, Workplace
 
 if TYPE_CHECKING:
     from perdure.loop.alerts import Alerts, Sender
@@ -232,8 +232,15 @@ def make_loop(place: Workplace, project: Project) -> Loop:
         list(project.sources.values()),
         watched_assets(project),
         online_views(place, project),
-        make_alerts(place.settings),
+        _tellers(place, project),
     )
+
+
+def _tellers(place: Workplace, project: Project) -> list[Teller]:
+    from perdure.surface.compose_gateway import make_telemetry
+
+    tellers = (make_telemetry(place.settings, project), make_alerts(place.settings))
+    return [each for each in tellers if each is not None]
 
 
 def make_server(folder: Path, settings: Settings, project: Project) -> Server:

@@ -9,14 +9,22 @@ import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from perdure.assets.project import Project
+from perdure.assets.upstream import Upstream
 from perdure.core.settings import Settings
 
 if TYPE_CHECKING:
+    from perdure.loop.telemetry import Telemetry
+    from perdure.loop.work.spans import Peer
     from perdure.serve.gateway.wiring import GatewayDeclared
     from perdure.stores.cache.protocols import AnswerCache
     from perdure.stores.counters.protocols import Counters
+
+_PROVIDERS = {"anthropic": "anthropic", "gemini": "gcp.gemini"}
+"""Dialect → the provider's name in OpenTelemetry's conventions; many speak OpenAI's, and go by their own names."""
+_PORTS = {"http": 80, "https": 443}
 
 
 def gateway_declared(root: Path, settings: Settings, project: Project) -> GatewayDeclared | None:
@@ -84,3 +92,37 @@ def open_answers(root: Path, settings: Settings) -> AnswerCache:
     from perdure.stores.cache.redis import RedisCache
 
     return RedisCache(where, project=settings.project.name)
+
+
+def make_telemetry(settings: Settings, project: Project) -> Telemetry | None:
+    """What sends spans of calls; None where no collector is set.
+
+    Raises:
+        MissingExtra: one is set, and OpenTelemetry's libraries are not installed.
+    """
+    if not settings.telemetry.otlp_url:
+        return None
+    from perdure.loop.telemetry import Telemetry
+    from perdure.surface.otlp import OtlpSender
+
+    sender = OtlpSender(settings.telemetry, os.environ, settings.project.name)
+    peers = {name: peer_of(upstream) for name, upstream in project.upstreams.items()}
+    return Telemetry(sender, peers, timeout_s=settings.telemetry.timeout_s)
+
+
+def peer_of(upstream: Upstream) -> Peer:
+    """An upstream as spans name it.
+
+    >>> peer_of(Upstream("mine", "https://api.openai.com/v1"))
+    Peer(provider='openai', address='api.openai.com', port=443)
+    >>> peer_of(Upstream("claude", "http://10.0.0.7:8080", dialect="anthropic"))
+    Peer(provider='anthropic', address='10.0.0.7', port=8080)
+    """
+    from perdure.loop.work.spans import Peer
+
+    if upstream.dialect == "any":
+        return Peer(upstream.url)
+    parts = urlsplit(upstream.url)
+    host = parts.hostname or "" if parts.scheme in _PORTS else ""
+    told = _PROVIDERS.get(upstream.dialect, "openai" if host == "api.openai.com" else upstream.name)
+    return Peer(upstream.provider or told, host, (parts.port or _PORTS[parts.scheme]) if host else 0)

@@ -12,10 +12,13 @@ from perdure.surface.governance.doing import doing_about
 from perdure.surface.health import health_of
 from perdure.surface.quarantine import quarantined_by_origin
 from perdure.surface.records import AssetStatus, Status
+from perdure.surface.words import counted
 
 if TYPE_CHECKING:
     from perdure.assets.project import Project
+    from perdure.core.settings import TelemetrySettings
     from perdure.loop.protocols import Workplace
+    from perdure.stores.ledger.protocols import LedgerSession
 
 
 def glance(place: Workplace, project: Project, now: datetime) -> Status:
@@ -30,6 +33,7 @@ def glance(place: Workplace, project: Project, now: datetime) -> Status:
         pauses = {asset.name: paused(session, asset.name, now) for asset in assets}
         approvals = session.approvals.list(open_only=True)
         alerts = problem_of(place.settings.alerts, session)
+        telemetry = _spans(place.settings.telemetry, session)
     return Status(
         project=place.project,
         at=now,
@@ -51,4 +55,18 @@ def glance(place: Workplace, project: Project, now: datetime) -> Status:
         paused={asset: why for asset, why in pauses.items() if why},
         approvals=approvals,
         alerts=alerts,
+        telemetry=telemetry,
     )
+
+
+def _spans(settings: TelemetrySettings, session: LedgerSession) -> str:
+    """What is wrong with the sending of spans; empty when nothing is, or none are to be sent."""
+    if not settings.otlp_url:
+        return ""
+    from perdure.loop.telemetry import find_sent
+
+    sent = find_sent(session)
+    if sent is None or not sent.problem:
+        return ""
+    refused = f", {counted(sent.n_given_up, 'span')} given up" if sent.n_given_up else ""
+    return f"spans wait{refused}; last try: {sent.problem}" if sent.n_failed else f"last try: {sent.problem}{refused}"

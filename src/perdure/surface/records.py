@@ -89,6 +89,8 @@ class Status:
     """Questions that wait for a person."""
     alerts: str = ""
     """What is wrong with the delivery of alerts; empty when nothing is."""
+    telemetry: str = ""
+    """What is wrong with the sending of spans; empty when nothing is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -122,6 +122,9 @@ class GatewayApp:
         found = peek(body)
         call.stream = found.stream and endpoint.streams
         call.tag(found.metadata)
+        parent = headers.get(b"traceparent")
+        if parent is not None:
+            call.trace(parent)
         serving = parts.live.serving
         if found.model.startswith(PREFIX):
             found = parts.prompting.rendered(found, call, Caller(key, team, headers), serving)

@@ -14,7 +14,8 @@ from perdure.serve.gateway.endpoints import Endpoint
 from perdure.stores.capture.events import Attempt, Call, Guarded
 
 _NO_USAGE = Usage()
-_RESERVED_TAGS = frozenset({"probe", "target"})
+_TRACE = "traceparent"
+_RESERVED_TAGS = frozenset({"probe", "target", _TRACE})
 _MOST_TAGS = 16
 _LONGEST_TAG = 512
 
@@ -72,6 +73,11 @@ class Ongoing:
             for name, value in list(metadata.items())[:_MOST_TAGS]:
                 if isinstance(name, str) and isinstance(value, str) and name not in _RESERVED_TAGS:
                     self.tags[name[:_LONGEST_TAG]] = value[:_LONGEST_TAG]
+
+    def trace(self, parent: bytes) -> None:
+        """Keep the span that the caller is in (W3C's header `traceparent`), for the span that is made of the call later."""
+        if len(parent) <= _LONGEST_TAG:
+            self.tags[_TRACE] = parent.decode("latin-1")
 
     def total(self) -> tuple[Usage, int | None]:
         """Usage and picodollars of all attempts together; None where the price of one of them is not known."""

@@ -24,8 +24,9 @@ class Span:
     """Rows with `start <= column < end`; None leaves that side open. Lets an adapter skip files."""
 
     column: str
-    start: datetime | None = None
-    end: datetime | None = None
+    """Of instants, or of whole numbers."""
+    start: datetime | int | None = None
+    end: datetime | int | None = None
 
 
 class Lake(Protocol):

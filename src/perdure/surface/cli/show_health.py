@@ -203,7 +203,7 @@ def status(found: Status, *, as_json: bool) -> None:
     for asset in found.assets:
         _asset(asset)
     _quarantine(found.quarantined)
-    if found.incidents or found.approvals or found.paused or found.alerts:
+    if found.incidents or found.approvals or found.paused or found.alerts or found.telemetry:
         put("")
     _incidents(found.incidents, "open", indent=0, doing=found.doing)
     for name, why in found.paused.items():
@@ -213,6 +213,8 @@ def status(found: Status, *, as_json: bool) -> None:
         put(hanging(Text("asked", "yellow"), Text(told)))
     if found.alerts:
         put(hanging(Text("alerts", "bold red"), Text(found.alerts)))
+    if found.telemetry:
+        put(hanging(Text("telemetry", "bold red"), Text(found.telemetry)))
     return None
 
 

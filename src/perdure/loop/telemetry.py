@@ -1,0 +1,172 @@
+"""Telemetry, told at the end of a round: spans of the calls that were drained go to a collector, each call's once.
+
+    lake's batches of calls → spans → sender → cursor
+
+The ledger's cursor `spans` says up to which batch of the drain, and how far within the next one, spans were sent. It moves
+after a try that arrived. A crash in between sends the same spans again, under the same ids. A collector that is down is left
+alone for a while, longer each time, and nothing is lost meanwhile: calls stay in the lake. What it refuses for good is given
+up and counted, so that one span that it chokes on stops no other. All waiting is on the machine's clock.
+
+When telemetry is switched on, the newest batch is sent and what lies before it is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Protocol
+
+import msgspec
+import polars as pl
+
+from perdure.core.canonical import plain
+from perdure.core.clock import Clock, MachineClock, iso, monotonic_s, parse_at
+from perdure.core.errors import NotReady
+from perdure.core.units import seconds
+from perdure.durable.retry import Retry
+from perdure.loop.alerts import Answer
+from perdure.loop.drain import finished_batch
+from perdure.loop.protocols import Workplace
+from perdure.loop.work.captured_calls import ATTEMPTS, CALLS, GUARDED, GUARDED_SCHEMA
+from perdure.loop.work.spans import Peer, SpanRecord, call_spans
+from perdure.stores.lake.protocols import Lake, Span
+from perdure.stores.ledger.protocols import LedgerSession
+
+SPANS = "spans"
+"""The ledger's cursor."""
+_CALLS_A_TRY = 200
+_AT_MOST = 10
+"""Tries a round: a round stays short, and the next one goes on."""
+_REFUSED = (400, 413, 422)
+"""The spans themselves are at fault. Any other answer may be that of a wrong address or key, which people mend."""
+_WAITS = Retry(first_s=5.0, longest_s=600.0)
+
+
+class SpanSender(Protocol):
+    """Sends finished spans."""
+
+    def send(self, spans: Sequence[SpanRecord]) -> Answer:
+        """Try once, within the time-out; what goes wrong is in the answer, never raised."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SpansSent:
+    """What the cursor holds."""
+
+    batch: int
+    """Calls of all batches up to this one were sent, or given up."""
+    n_calls: int = 0
+    """Calls of the next batch that were, in the order of their ids."""
+    n_sent: int = 0
+    """Spans that arrived, ever."""
+    n_failed: int = 0
+    """Tries in a row, up to now, that failed and will be repeated."""
+    next_at: str = ""
+    """Machine time before which nothing is tried; empty when anything may."""
+    n_given_up: int = 0
+    """Spans that the collector refused for good, ever."""
+    problem: str = ""
+    """What the last try that failed came to; empty again once one arrives."""
+
+
+def find_sent(session: LedgerSession) -> SpansSent | None:
+    """How far spans were sent; None before the first round with telemetry."""
+    kept = session.cursors.get(SPANS)
+    return None if kept is None else msgspec.convert(kept, SpansSent)
+
+
+class Telemetry:
+    """Sends spans of the calls that were drained.
+
+    Args:
+        sender: takes them out.
+        peers: upstream's name → how spans name it.
+        timeout_s: a round tries no longer than this.
+        clock: the machine's.
+    """
+
+    def __init__(
+        self, sender: SpanSender, peers: Mapping[str, Peer], *, timeout_s: float = 5.0, clock: Clock | None = None
+    ) -> None:
+        self._sender = sender
+        self._peers = peers
+        self._timeout_s = timeout_s
+        self._clock = clock or MachineClock()
+
+    def run(self, place: Workplace, now: datetime) -> None:
+        """Send what was drained and not sent. Cost: two numbers read when there is nothing.
+
+        Raises:
+            LostLease: another worker took over, and sends again what was not yet written down.
+        """
+        with place.stores.ledger.read() as session:
+            last, kept = finished_batch(session), find_sent(session)
+        sent = kept or SpansSent(max(last - 1, 0))
+        if sent.batch >= last or (sent.next_at and self._clock.now() < parse_at(sent.next_at)):
+            return
+        until = monotonic_s() + self._timeout_s
+        batches = _batches(place.stores.lake, sent.batch, last)
+        n_tries = 0
+        for batch, ids in batches:
+            sent = sent if batch == sent.batch + 1 else replace(sent, batch=batch - 1, n_calls=0)
+            while sent.n_calls < len(ids):
+                if n_tries >= _AT_MOST or monotonic_s() >= until:
+                    return
+                n_tries += 1
+                sent = self._try(place, now, sent, batch, ids)
+                if sent.next_at:
+                    return
+            sent = replace(sent, batch=batch, n_calls=0)
+        self._keep(place, now, replace(sent, batch=last, n_calls=0))
+
+    def _try(self, place: Workplace, now: datetime, sent: SpansSent, batch: int, ids: Sequence[str]) -> SpansSent:
+        part = ids[sent.n_calls : sent.n_calls + _CALLS_A_TRY]
+        spans = call_spans(*_rows(place.stores.lake, batch, part), self._peers)
+        answer = self._sender.send(spans) if spans else Answer(200)
+        after = replace(sent, n_calls=sent.n_calls + len(part), n_failed=0, next_at="")
+        if answer.delivered:
+            after = replace(after, n_sent=sent.n_sent + len(spans), problem="")
+        elif answer.status in _REFUSED:
+            after = replace(after, n_given_up=sent.n_given_up + len(spans), problem=answer.text)
+        else:
+            after = self._later(sent, answer)
+        self._keep(place, now, after)
+        return after
+
+    def _later(self, sent: SpansSent, answer: Answer) -> SpansSent:
+        n_failed = sent.n_failed + 1
+        wait_s = _WAITS.wait_s(n_failed, NotReady(answer.text, delay_s=min(answer.retry_after_s, 3600.0)))
+        next_at = iso(self._clock.now() + seconds(wait_s))
+        return replace(sent, n_failed=n_failed, next_at=next_at, problem=answer.text)
+
+    def _keep(self, place: Workplace, now: datetime, sent: SpansSent) -> None:
+        with place.transaction(now, SPANS) as session:
+            session.cursors.put(SPANS, plain(sent))
+
+
+def _batches(lake: Lake, after: int, last: int) -> list[tuple[int, list[str]]]:
+    """Batches that hold calls, with the calls' ids, both in order."""
+    if lake.version(CALLS) is None:
+        return []
+    rows = lake.read(CALLS, columns=["call_id", "batch"], span=Span("batch", after + 1, last + 1))
+    found = rows.unique().sort("batch", "call_id").group_by("batch", maintain_order=True).agg("call_id")
+    return [(batch, ids) for batch, ids in found.iter_rows()]
+
+
+def _rows(lake: Lake, batch: int, ids: Sequence[str]) -> tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]:
+    span, wanted = Span("batch", batch, batch + 1), pl.col("call_id").is_in(list(ids))
+    calls = lake.read(CALLS, span=span).filter(wanted).drop("request", "answer")
+    calls = calls.sort("call_id", "recorded_at").unique("call_id", keep="last", maintain_order=True)
+    parts = [_part(lake, table, span).filter(wanted).unique(["call_id", "place"]) for table in (ATTEMPTS, GUARDED)]
+    return calls, parts[0], parts[1]
+
+
+def _part(lake: Lake, table: str, span: Span) -> pl.DataFrame:
+    if lake.version(table) is None:
+        return pl.DataFrame(schema=GUARDED_SCHEMA)
+    return lake.read(table, span=span)
+
+
+__all__ = ["SPANS", "SpanSender", "SpansSent", "Telemetry", "find_sent"]
