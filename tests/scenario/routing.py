@@ -56,6 +56,7 @@ class Upstreams:
     fails: Callable[[str, float], float] = field(default=lambda _target, _hour: 0.003)
     first_ms: Callable[[str, float], float] = field(default=lambda target, _hour: 200.0 if target == MAIN.id else 260.0)
     changed: Callable[[str, float], bool] = field(default=lambda _target, _hour: False)
+    price: Callable[[str, float], float] = field(default=lambda _target, _hour: 1.0)
     status: int = 500
 
 
@@ -96,8 +97,8 @@ class RouteWorld:
         """The instant of an hour."""
         return T0 + timedelta(hours=hour)
 
-    def live(self, until: float, *, rounds: bool = True) -> list[RoundReport]:
-        """Hours of calls, each with a round after it."""
+    def live(self, until: float, *, rounds: bool = True, every: int = 1) -> list[RoundReport]:
+        """Hours of calls, with a round after each `every` of them."""
         reports = []
         while self.hour < until:
             arms = self.arms()
@@ -106,7 +107,7 @@ class RouteWorld:
             if self.probes and self.hour % 3 == 0:
                 self._probe(arms)
             self.hour += 1
-            if rounds:
+            if rounds and self.hour % every == 0:
                 reports.append(self.perdure.tick(at=self.at(self.hour)))
         return reports
 
@@ -140,7 +141,7 @@ class RouteWorld:
         if self.rng.random() < self.upstreams.fails(target, hour):
             return Attempt(target, self.upstreams.status, 0, 0, first, "upstream")
         usage = Usage(n_input=self.rng.randrange(80, 120), n_output=self.rng.randrange(40, 60))
-        cost = usage.n_input * 1_000_000 + usage.n_output * 4_000_000
+        cost = int(self.upstreams.price(target, hour) * (usage.n_input * 1_000_000 + usage.n_output * 4_000_000))
         return Attempt(target, 200, 0, first, first + 500_000, "", usage, cost)
 
     def _probe(self, arms: dict[str, tuple[str, list[str]]]) -> None:

@@ -17,9 +17,9 @@ def _story(world: RouteWorld) -> str:
     return markdown(world.perdure.explain("support"))
 
 
-def _healed(world: RouteWorld, until: int) -> None:
+def _healed(world: RouteWorld, until: int, every: int = 1) -> None:
     world.live(BEFORE, rounds=False)
-    world.live(until)
+    world.live(until, every=every)
 
 
 def test_a_target_that_fails_is_asked_last(tmp_path):
@@ -56,7 +56,7 @@ def test_a_model_that_changed_silently_is_left_out(tmp_path):
     world = RouteWorld(
         tmp_path, Upstreams(changed=lambda target, hour: target == MAIN.id and hour >= 90), seed=3, per_hour=12
     )
-    _healed(world, 126)
+    _healed(world, 129, every=3)
     [incident] = world.incidents()
     assert incident.kind == "silent_change"
     assert world.arms()["champion"][1] == [SPARE.id]
@@ -70,8 +70,34 @@ def test_quiet_traffic_opens_no_incident(tmp_path):
     """At most one window in twenty may look broken; none of these does, and nothing is released."""
     world = RouteWorld(tmp_path, Upstreams(), seed=4, per_hour=12)
     world.live(BEFORE, rounds=False)
-    reports = world.live(BEFORE + 30)
+    reports = world.live(BEFORE + 60, every=3)
+    assert len(reports) == 20
     n_broken = sum(len(report.broken) > 0 for report in reports)
     assert n_broken <= len(reports) / 20
     assert world.incidents() == []
     assert world.champion() == world.first
+
+
+def test_where_every_target_fails_alike_nothing_is_released(tmp_path):
+    """No other order would help, and the gates would say so: a person is asked."""
+    world = RouteWorld(tmp_path, Upstreams(fails=lambda _target, hour: 0.5 if hour >= 87 else 0.003), seed=5)
+    world.live(BEFORE, rounds=False)
+    reports = world.live(93, every=3)
+    [incident] = world.incidents()
+    assert incident.closed_at is None
+    assert world.champion() == world.first
+    assert world.stages() == []
+    assert {each.decision.choice for report in reports for each in report.decided} == {"ask"}
+
+
+def test_a_dearer_price_is_told_from_longer_calls(tmp_path):
+    """The same tokens at twice the price: a cheaper target is asked for, and there is none."""
+    world = RouteWorld(
+        tmp_path, Upstreams(price=lambda target, hour: 40.0 if target == MAIN.id and hour >= 87 else 1.0), seed=6
+    )
+    world.live(BEFORE, rounds=False)
+    world.live(93, every=3)
+    [incident] = world.incidents()
+    assert incident.kind == "price_change"
+    assert "upstream" not in {each["name"] for each in incident.facts["causes"]}
+    assert world.champion() == world.first, "the price list knows of no difference, so nothing is proven"

@@ -26,12 +26,12 @@ def _answers(rng, runs, changed=0.0, n_probes=3):
 def test_an_unchanged_noisy_model_gives_no_false_alarm_in_a_hundred():
     """At a bound of nothing at all, which no objective asks for; the least bound that one does is far above."""
     alarms, far = 0, 0
-    for seed in range(200):
+    for seed in range(120):
         rng = random.Random(seed)
         found = shift(_answers(rng, range(20)), _answers(rng, range(90, 93)), seed=seed)
         alarms += found.low > 0.0
         far += found.low > 0.05
-    assert alarms <= 2
+    assert alarms <= 1
     assert far == 0
 
 
