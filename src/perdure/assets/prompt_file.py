@@ -160,7 +160,8 @@ def _sections(body: str, file: Path, first: int) -> Iterator[tuple[str, str]]:
             continue
         yield from _section(role, lines, file, number)
         role, lines = heading["role"], []
-    yield from _section(role or "user", lines, file, first)
+    if role or any(line.strip() for line in lines):
+        yield from _section(role or "user", lines, file, first)
 
 
 def _section(role: str, lines: list[str], file: Path, number: int) -> Iterator[tuple[str, str]]:

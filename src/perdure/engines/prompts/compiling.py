@@ -86,7 +86,13 @@ class CompiledPrompt:
             raise self._unrendered(place, message.role, str(error.message).rstrip(".")) from error
         except (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError) as error:
             raise self._unrendered(place, message.role, type(error).__name__) from error
-        return "".join(parts)
+        text = "".join(parts)
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise self._unrendered(place, message.role, "it is no text that UTF-8 can hold") from error
+        return text
 
     def _unrendered(self, place: int, role: str, why: str) -> BadPrompt:
         return BadPrompt(
@@ -122,8 +128,8 @@ def compile_prompt(name: str, definition: Mapping[str, Any]) -> CompiledPrompt:
     return CompiledPrompt(name, variables, messages)
 
 
-def render(definition: Mapping[str, Any], variables: Mapping[str, Any]) -> list[Message]:
-    """The messages of a definition; the newest 256 stay compiled.
+def render(definition: Mapping[str, Any], variables: Mapping[str, Any], name: str = "prompt") -> list[Message]:
+    """The messages of a definition; the newest 256 stay compiled. `name` is what errors call it.
 
     Cost: some 2 µs beyond `CompiledPrompt.render`.
 
@@ -134,15 +140,15 @@ def render(definition: Mapping[str, Any], variables: Mapping[str, Any]) -> list[
     ...         "variables": {"type": "object", "properties": {"name": {"type": "string"}}}}, {"name": "{{ 7 * 7 }}"})
     [{'role': 'user', 'content': 'Hello {{ 7 * 7 }}'}]
     """
-    return _kept(_encode(dict(definition))).render(variables)
+    return _kept(_encode(dict(definition)), name).render(variables)
 
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
 
 
 @lru_cache(maxsize=256)
-def _kept(definition: bytes) -> CompiledPrompt:
-    return compile_prompt("", msgspec.json.decode(definition))
+def _kept(definition: bytes, name: str) -> CompiledPrompt:
+    return compile_prompt(name, msgspec.json.decode(definition))
 
 
 def _check_declared(named: set[str], declared: frozenset[str], where: str) -> None:

@@ -75,9 +75,6 @@ class Variables:
         for name in self._whole:
             if isinstance(values.get(name), float):
                 raise self._wrong(name, "it is no whole number")
-        for name, value in values.items():
-            if isinstance(value, str) and not value.isascii():
-                self._check_text(name, value)
         for name, default in self._defaults.items():
             if name not in values:
                 values[name] = default if self._plain_defaults else deepcopy(default)
@@ -94,12 +91,6 @@ class Variables:
         error = next(iter(self._validator.iter_errors(values)))
         path = [str(each) for each in error.instance_path]
         raise self._wrong(".".join(path), error.message)
-
-    def _check_text(self, name: str, value: str) -> None:
-        try:
-            value.encode()
-        except UnicodeEncodeError as error:
-            raise self._wrong(name, "it is no text that UTF-8 can hold") from error
 
     def _unknown(self, name: str) -> BadPrompt:
         near = nearest(name, self.names)

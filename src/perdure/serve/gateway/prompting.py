@@ -179,11 +179,10 @@ def _read(raw: Raw | None, name: str, kind: Any, what: str) -> Any:
 
 def _blocks(raw: Raw | None) -> Sequence[Any]:
     """What a client says as `system`, a text or blocks, as blocks."""
-    if raw is None or bytes(raw) in (b"null", b'""'):
-        return ()
-    if bytes(raw[:1]) == b'"':
-        return [{"type": "text", "text": _decode(raw)}]
-    return _read(raw, "system", list[Raw], "a string or a list") or ()
+    found = _read(raw, "system", str | list[Raw], "a string or a list")
+    if isinstance(found, str):
+        return [{"type": "text", "text": found}] if found else ()
+    return found or ()
 
 
 def _in_anthropic(params: Mapping[str, Any]) -> Json:
