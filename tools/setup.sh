@@ -33,9 +33,10 @@ if [ -n "${PIP_CERT:-}" ] && [ -z "${SSL_CERT_FILE:-}" ]; then
 fi
 export VIRTUAL_ENV=$PWD/.venv
 
+# Bytecode is made here, as pip does: else the first start of each process compiles what it imports, 4 CPU seconds.
 echo "Installing what requirements/dev.txt pins"
 "${pip[@]}" install -qq --require-hashes -r requirements/uv.txt
-if ! .venv/bin/uv pip sync --quiet --require-hashes requirements/dev.txt; then
+if ! .venv/bin/uv pip sync --quiet --compile-bytecode --require-hashes requirements/dev.txt; then
   echo "uv could not install; trying pip" >&2
   "${pip[@]}" install -qq --require-hashes -r requirements/dev.txt
 fi
