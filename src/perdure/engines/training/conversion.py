@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.model import Task
 from perdure.engines.training.fitted import booster_of
 from perdure.engines.training.lightgbm_text import explicit_text
+from perdure.engines.training.lightgbm_trees import first_tree, read_trees
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -69,8 +70,11 @@ def _from_lightgbm(text: str, n_features: int) -> ModelProto:
     from onnxmltools.convert.common.data_types import FloatTensorType
     from onnxmltools.convert.lightgbm.convert import convert
 
-    types = [(INPUT, FloatTensorType([None, n_features]))]
-    model: ModelProto = convert(Booster(model_str=text), name="model", initial_types=types, zipmap=False)
+    types, trees = [(INPUT, FloatTensorType([None, n_features]))], read_trees(text)
+    converted = Booster(model_str=text if trees is None else first_tree(text))
+    model: ModelProto = convert(converted, name="model", initial_types=types, zipmap=False)
+    if trees is not None:
+        trees.fill(next(node for node in model.graph.node if node.op_type.startswith("TreeEnsemble")))
     return model
 
 
