@@ -7,7 +7,6 @@ from functools import lru_cache
 import msgspec
 
 from perdure.assets.version import CHAMPION, Version
-from perdure.core.canonical import canonical_json
 from perdure.core.ids import Digest
 from perdure.engines.features import FeaturePlan
 from perdure.engines.profile import Profile, from_bytes
@@ -36,7 +35,7 @@ def find_champion(ledger: Ledger, asset: str) -> Version | None:
 
 def plan_of(version: Version) -> FeaturePlan:
     """The feature plan that the version pins."""
-    return _plan(canonical_json(version.definition))
+    return _plan(msgspec.json.encode(version.definition))
 
 
 @lru_cache(maxsize=256)

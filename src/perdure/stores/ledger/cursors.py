@@ -15,6 +15,12 @@ from perdure.stores.ledger.scope import Scope
 
 _NAMES_A_QUERY = 500
 """SQLite takes 999 parameters in its older builds."""
+# Built once: building a query costs more than answering it, and a round asks some hundred times.
+_HERE = cursors.c.project == bindparam("project")
+_GET = select(cursors.c.value).where(_HERE, cursors.c.name == bindparam("name"))
+_LIST = select(cursors.c.name, cursors.c.value).where(_HERE).order_by(cursors.c.name)
+# A range of the primary key: there may be as many cursors as assets.
+_LIST_FROM = _LIST.where(cursors.c.name >= bindparam("first"), cursors.c.name < bindparam("after"))
 
 
 class SqlCursors:
@@ -27,8 +33,7 @@ class SqlCursors:
 
     def get(self, name: str) -> Any | None:
         """The value, or None when there is none."""
-        query = select(cursors.c.value).where(cursors.c.project == self._scope.project, cursors.c.name == name)
-        text = self._scope.connection.execute(query).scalar()
+        text = self._scope.connection.execute(_GET, {"project": self._scope.project, "name": name}).scalar()
         return None if text is None else json.loads(text)
 
     def put(self, name: str, value: Any) -> None:
@@ -59,9 +64,10 @@ class SqlCursors:
 
     def list(self, prefix: str) -> dict[str, Any]:
         """Values by name, of the names that begin with `prefix`."""
-        query = select(cursors.c.name, cursors.c.value).where(cursors.c.project == self._scope.project)
+        here = {"project": self._scope.project}
         if prefix:
-            # A range of the primary key: there may be as many cursors as assets.
-            query = query.where(cursors.c.name >= prefix, cursors.c.name < prefix[:-1] + chr(ord(prefix[-1]) + 1))
-        rows = self._scope.connection.execute(query.order_by(cursors.c.name))
+            span = {"first": prefix, "after": prefix[:-1] + chr(ord(prefix[-1]) + 1)}
+            rows = self._scope.connection.execute(_LIST_FROM, {**here, **span})
+        else:
+            rows = self._scope.connection.execute(_LIST, here)
         return {row.name: json.loads(row.value) for row in rows}

@@ -230,3 +230,13 @@ class TestReadingOnly:
         with pytest.raises(StoreError):
             reader.sequence()
         reader.close()
+
+
+def test_a_version_that_is_asked_for_again_is_not_decoded_again(ledger):
+    """It never changes, so both are given the same object; one of another content is another."""
+    put_versions(ledger, 1)
+    with ledger.read() as session:
+        first = session.registry.get_version(a_version(1).id)
+    with ledger.read() as session:
+        assert session.registry.get_version(first.id) is first
+        assert session.registry.list_versions(first.asset)[0] is first
