@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 
 from perdure.core.clock import to_us
@@ -11,8 +12,12 @@ from perdure.core.settings import CaptureSettings
 from perdure.core.units import days, hours
 from perdure.engines.training.dataset import LABEL
 from perdure.loop.drain import Drain
+from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched
+from perdure.loop.work import rows as labelled
+from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT
 from perdure.loop.work.outcomes import read_captures, read_outcomes
+from perdure.loop.work.rows import KEY, labelled_rows
 from perdure.loop.work.skew import request_rows
 from perdure.stores.capture.events import LabelRow, Labels, PredictionRow, Predictions
 from perdure.stores.capture.segments import SegmentWriter
@@ -93,3 +98,26 @@ def test_rows_of_an_older_contract_are_left_out_and_the_others_keep_their_order(
     rows = read_captures(lake, "minutes", T0, T0 + days(1))
     typed, read = request_rows(Watched("minutes", "model", (), MODEL.policy, MODEL), rows)
     assert typed["order_id"].to_list() == read["key"].to_list() == ["o1", "o3"]
+
+
+def test_captured_rows_are_parsed_once_whatever_stretches_of_them_are_asked_for(captured, place, monkeypatch):
+    """One row that the contract cannot read is among them; later stretches give what a first look would."""
+    labels = [label(10.0 + n, T0 + hours(3), key=f"o{n}") for n in (1, 2, 3)]
+    old = served("o2", T0 + hours(1), b'{"order":"o2"}')
+    lake = captured(served("o1", T0), old, served("o3", T0 + hours(2)), *labels)
+    asset, parsed = Watched("minutes", "model", (), MODEL.policy, MODEL), []
+    none, _ = request_rows(asset, read_captures(lake, "minutes", T0, T0 + hours(1)).clear())
+    no_time = pl.lit(None, pl.Datetime("us", "UTC"))
+    lake.append(table_of(MODEL.rows.name), none.with_columns(no_time.alias(EVENT_AT), no_time.alias(AVAILABLE_AT)))
+
+    def noted(asset, rows):
+        parsed.append(rows["key"].to_list())
+        return request_rows(asset, rows)
+
+    monkeypatch.setattr(labelled, "request_rows", noted)
+    newest = labelled_rows(place, MODEL, T0 + days(1), T0 + hours(2))
+    every = labelled_rows(place, MODEL, T0 + days(1))
+    assert parsed == [["o3"], ["o1", "o2"]]
+    assert newest.frame[KEY].to_list() == ["o3"]
+    assert every.frame[KEY].to_list() == ["o1", "o3"]
+    assert (newest.counts["n_outdated"], every.counts["n_outdated"]) == (0, 1)

@@ -121,6 +121,8 @@ def _carried(parts: list[pl.DataFrame], keys: list[str]) -> list[pl.Expr]:
     """For each column that one frame lacks: in rows of that frame, the newest value known for the key."""
     carried = []
     for part, other in zip(parts, reversed(parts), strict=True):
+        if part.is_empty():
+            continue  # no row is of that frame
         origin = part[ORIGIN].first()
         for column in other.columns:
             if column not in part.columns:

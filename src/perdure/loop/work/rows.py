@@ -12,11 +12,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import polars as pl
 
+from perdure.assets.contract import Contract
 from perdure.assets.fields import contract_definition
 from perdure.assets.model import Model
 from perdure.core.canonical import content_hash, plain
@@ -46,6 +48,9 @@ _MICROSECOND = timedelta(microseconds=1)
 T = TypeVar("T")
 _Kept = dict[str, tuple[Any, dict[Any, Any]]]
 _KEPT: WeakKeyDictionary[Lake, _Kept] = WeakKeyDictionary()
+_PARSED: WeakKeyDictionary[Lake, dict[type[Contract], pl.DataFrame]] = WeakKeyDictionary()
+_MOST_PARSED = 500_000
+"""Captured rows that stay parsed, of each contract: some 50 MB of ten fields."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +113,7 @@ def _from(rows: LabelledRows, start: datetime | None) -> LabelledRows:
 
 def _read(place: Workplace, model: type[Model], now: datetime, start: datetime | None) -> LabelledRows:
     served = _served(place, model, now, start)
-    live, n_outdated = _typed(model, served)
+    live, n_outdated = _typed(place, model, served)
     prepared = prepare_rows(_history(place, model, now, start), live, key=[model.label.key], as_of_column=AS_OF)
     frame = prepared.frame.with_columns(pl.col(model.label.key).cast(pl.String).alias(KEY))
     labels = _keyed_labels(place, model, served, now, start)
@@ -131,14 +136,31 @@ def _served(place: Workplace, model: type[Model], now: datetime, start: datetime
     return rows if rows.is_empty() else untainted(place, model, rows, "served_at")
 
 
-def _typed(model: type[Model], served: pl.DataFrame) -> tuple[pl.DataFrame | None, int]:
+def _typed(place: Workplace, model: type[Model], served: pl.DataFrame) -> tuple[pl.DataFrame | None, int]:
     """Served rows in the contract's types, and how many the present contract cannot read."""
     if served.is_empty():
         return None, 0
-    typed, read = request_rows(Watched(model.name, "", (), model.policy, model), served)
-    at = read["served_at"]
-    columns = (at.alias(AS_OF), at.alias(AVAILABLE_AT), read["prediction_id"])
-    return typed.with_columns(*columns), served.height - read.height
+    parsed = _parsed(place, model, served)
+    at = pl.col("served_at")
+    asked = served.select("prediction_id", at.alias(AS_OF), at.alias(AVAILABLE_AT))
+    typed = asked.join(parsed, on="prediction_id", how="inner", maintain_order="left")
+    return typed, served.height - typed.height
+
+
+def _parsed(place: Workplace, model: type[Model], served: pl.DataFrame) -> pl.DataFrame:
+    """The contract's fields of these rows and of others, by `prediction_id`; what was parsed before is not parsed again.
+
+    What was captured of a prediction never changes, so its id stands for it.
+    """
+    by_contract = _PARSED.setdefault(place.stores.lake, {})
+    known = by_contract.get(model.contract)
+    new = served if known is None else served.join(known, on="prediction_id", how="anti", maintain_order="left")
+    if known is None or new.height:
+        typed, read = request_rows(Watched(model.name, "", (), model.policy, model), new)
+        more = typed.with_columns(read["prediction_id"]).unique("prediction_id", keep="first", maintain_order=True)
+        known = more if known is None else pl.concat([known, more], rechunk=True)
+        by_contract[model.contract] = known.tail(_MOST_PARSED)
+    return known
 
 
 def _history(place: Workplace, model: type[Model], now: datetime, start: datetime | None) -> pl.DataFrame:
@@ -209,4 +231,9 @@ def holdout_rows(place: Workplace, model: type[Model], now: datetime) -> pl.Data
 
 def contract_hash(model: type[Model]) -> str:
     """The hash that a version pins of the contract as it is declared now."""
-    return content_hash(plain(contract_definition(model.contract)))
+    return _hash_of(model.contract)
+
+
+@lru_cache(maxsize=64)
+def _hash_of(contract: type[Contract]) -> str:
+    return content_hash(plain(contract_definition(contract)))
