@@ -30,6 +30,8 @@ from perdure.engines.features.point_in_time import FALLBACK_LAST_GOOD, FRESH, MI
 EVENT_AT, AVAILABLE_AT = "_event_at", "_available_at"
 """Columns of a history frame: when a row happened, and from when it could be known."""
 _TYPES = {"number": pl.Float64, "bool": pl.Boolean, "text": pl.String}
+_LOOKED_UP_ROWS = 4_000
+"""Up to so many rows, looking each category up (0.1 µs) costs less than one pass of polars (0.5 ms and 0.02 µs a row)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -251,8 +253,8 @@ class FeaturePlan:
 
 
 def _coded(column: pl.Series, codes: Mapping[str, int]) -> NDArray[np.float64]:
-    """The code of each value, NaN where it has none. A table of all codes is worth making for many rows only."""
-    if len(column) <= len(codes):
+    """The code of each value, NaN where it has none."""
+    if len(column) <= _LOOKED_UP_ROWS:
         return np.array([codes.get(value, np.nan) for value in column.to_list()], np.float64)
     return column.replace_strict(codes, default=None, return_dtype=pl.Float64).to_numpy()
 
