@@ -42,11 +42,15 @@ _PUT = f"INSERT OR REPLACE INTO readings (project, actor, {_COLUMNS}) VALUES ({'
 _ORDER = "at_us {0}, asset {0}, signal {0}, slice {0}, version {0}, window_start_us {0}"
 _LIST = f"SELECT {_COLUMNS} FROM readings WHERE project = :project"  # noqa: S608 - constants only
 _NEWEST = f" AND at_us >= :since ORDER BY {_ORDER.format('DESC')} LIMIT :limit"
+# Ranked by rowid alone: sorting whole rows, facts and all, takes three times as long.
 _LATEST = f"""
-SELECT {_COLUMNS} FROM (
-    SELECT *, rank() OVER (PARTITION BY signal, slice, window_end_us - window_start_us ORDER BY at_us DESC) AS age
-    FROM readings WHERE project = ? AND asset = ?
-) WHERE age = 1 ORDER BY signal, slice, version, window_start_us
+SELECT {_COLUMNS} FROM readings WHERE rowid IN (
+    SELECT id FROM (
+        SELECT rowid AS id,
+            rank() OVER (PARTITION BY signal, slice, window_end_us - window_start_us ORDER BY at_us DESC) AS age
+        FROM readings WHERE project = ? AND asset = ?
+    ) WHERE age = 1
+) ORDER BY signal, slice, version, window_start_us
 """  # noqa: S608 - constants only
 _FIRST_US = -(2**62)
 
