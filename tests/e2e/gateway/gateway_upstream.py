@@ -228,10 +228,14 @@ def _response_events(said: Said, model: str, usage: bool) -> list[bytes]:
     done = _response(said, model)
     begun = {**done, "status": "in_progress", "output": [], "usage": None}
     told: list[Json] = [{"type": "response.created", "response": begun}]
-    for word in said.words:
-        told.append(
-            {"type": "response.output_text.delta", "item_id": "m1", "output_index": 0, "content_index": 0, "delta": word, "logprobs": []}
-        )  # fmt: skip
+    delta = {
+        "type": "response.output_text.delta",
+        "item_id": "m1",
+        "output_index": 0,
+        "content_index": 0,
+        "logprobs": [],
+    }
+    told += [{**delta, "delta": word} for word in said.words]
     told.append({"type": "response.completed", "response": done})
     return [_data({**each, "sequence_number": place}, each["type"]) for place, each in enumerate(told)]
 

@@ -83,9 +83,9 @@ def test_tokens_are_counted_for_nothing(client, gateway):
 
 
 def test_errors_are_told_in_anthropics_words(client, upstreams, gateway):
-    with anthropic.Anthropic(base_url=gateway.url, api_key="pk-perdure-wrong", max_retries=0) as stranger:
-        with pytest.raises(anthropic.AuthenticationError) as refused:
-            stranger.messages.create(model="openai", max_tokens=5, messages=ASKED)
+    stranger = anthropic.Anthropic(base_url=gateway.url, api_key="pk-perdure-wrong", max_retries=0)
+    with stranger, pytest.raises(anthropic.AuthenticationError) as refused:
+        stranger.messages.create(model="openai", max_tokens=5, messages=ASKED)
     assert refused.value.body["error"]["type"] == "authentication_error"
     with pytest.raises(anthropic.NotFoundError):
         client.messages.create(model="nobody", max_tokens=5, messages=ASKED)
@@ -103,9 +103,9 @@ def test_errors_are_told_in_anthropics_words(client, upstreams, gateway):
 @pytest.mark.parametrize("model", DIALECTS)
 def test_a_cut_stream_raises_in_the_sdk(client, upstreams, model):
     upstreams.then(cut(5))
-    with pytest.raises(anthropic.APIError) as failed:
-        with client.messages.stream(model=model, max_tokens=50, messages=ASKED) as stream:
-            list(stream.text_stream)
+    streaming = client.messages.stream(model=model, max_tokens=50, messages=ASKED)
+    with pytest.raises(anthropic.APIError) as failed, streaming as stream:
+        list(stream.text_stream)
     assert "whole" in str(failed.value)
 
 

@@ -282,7 +282,7 @@ def test_one_client_that_waits_keeps_no_other_waiting(world, upstreams):
     world.declare(slow, Route("other", [world.target("b-1")]))
     upstreams.of_model("a-1", stalled())
     with world.serving() as gateway:
-        waiting = threading.Thread(target=lambda: gateway.chat(), daemon=True)
+        waiting = threading.Thread(target=gateway.chat, daemon=True)
         waiting.start()
         gateway.wait_for(lambda: upstreams.seen)
         began_s = monotonic_s()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from perdure.assets.team import Team
 from perdure.core.clock import machine_now, machine_us
-from perdure.core.errors import Blocked, LimitReached, PerdureError, StoreFull, UpstreamError, WrongMethod
+from perdure.core.errors import BadRequest, Blocked, LimitReached, PerdureError, StoreFull, UpstreamError, WrongMethod
 from perdure.core.ids import new_id
 from perdure.core.settings import GatewaySettings
 from perdure.engines.dialects.passthrough import peek
@@ -215,6 +215,8 @@ def _told(error: Exception) -> PerdureError:
     """The error as it may be told: one that nobody meant to raise goes by an id only."""
     if isinstance(error, PerdureError):
         return error
+    if isinstance(error, RecursionError):
+        return BadRequest("The request is nested too deeply.", hint="Send a flatter one.")
     error_id = new_id("err")
     log.error("A call failed (%s).", error_id, exc_info=error)
     return PerdureError(

@@ -119,8 +119,7 @@ class Calls:
         hangup.over()
         call.status = 200
         call.outcome = call.outcome or "answered"
-        if not call.started:
-            call.sent_first()
+        call.first_us = call.first_us or call.elapsed_us()
         self._keep(relay, found)
         self.finish(call)
         self.shadows.follow(ask)
@@ -165,7 +164,7 @@ class Calls:
                 body = ask.inbound.write(answer) if ask.endpoint.translated else msgspec.json.encode(answer)
         await guarding.settle()
         call.status, call.outcome, call.saved_pusd = 200, "answered", entry.cost_pusd or 0
-        call.sent_first()
+        call.first_us = call.elapsed_us()
         self.finish(call)
         kind = _EVENTS if call.stream else (_JSON,)
         await send_reply(send, Reply(200, body, self._headers(ask, guarding, kind)))
@@ -198,7 +197,10 @@ class Calls:
         call.request, call.answer = self._kept(messages, call.bodies), self._kept(said, call.bodies)
 
     def _kept(self, messages: Sequence[Json], bodies: str) -> bytes:
-        return msgspec.json.encode(self.redactor.mask(messages).value if bodies == "redacted" else messages)
+        try:
+            return msgspec.json.encode(self.redactor.mask(messages).value if bodies == "redacted" else messages)
+        except RecursionError:
+            return b""  # nested too deeply to be looked at, and so to be kept
 
     def finish(self, call: Ongoing) -> None:
         """Settle what was kept aside, count the call, record it: once. Cost: some 25 µs without bodies."""

@@ -233,16 +233,19 @@ class Relay:
         return self.ask.inbound.events({"stream": True}).fail(failure_of(error))
 
     def _told(self, meter: StreamMeter, shown: bytes) -> bytes:
-        """The last bytes of a stream of which the upstream has said itself that it failed: its own error event is among them.
+        """The last bytes of a stream of which the upstream has said itself that it failed: its words, without its secrets.
 
         Raises:
             UpstreamError: nothing has gone out.
         """
         usage, n_output = _so_far(meter)
         self._fail(None, usage, n_output=n_output)
-        if not self.ask.call.started and meter.failure is not None:
-            raise of_upstream(meter.failure, self.opened.target.id)
-        return shown
+        failure = meter.failure
+        if failure is None or self.ask.endpoint.name == "responses":
+            return shown  # a response that failed is told whole, with what it has
+        if not self.ask.call.started:
+            raise of_upstream(failure, self.opened.target.id)
+        return self.ask.inbound.events({"stream": True}).fail(failure)
 
     def _keep(self, piece: bytes) -> None:
         self._n_kept += len(piece)
