@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
@@ -267,6 +267,15 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role → the people that have it. None declared: the project's actor has every role."""
+
+
+def replace_given(settings: ServeSettings, **given: Any) -> ServeSettings:
+    """The same, but for what is given: None leaves a key as it is.
+
+    >>> replace_given(ServeSettings(port=9000), port=None, workers=2)
+    ServeSettings(host='127.0.0.1', port=9000, ..., workers=2)
+    """
+    return replace(settings, **{key: value for key, value in given.items() if value is not None})
 
 
 def _sections() -> dict[str, type]:

@@ -67,11 +67,15 @@ class Server:
     """One scoring server; it can be run once.
 
     `run()` serves in the calling thread until a signal or `stop()`; `start()` in a thread of its own.
+
+    Args:
+        parts: what it serves.
+        listening: a socket of `listen`, which several processes may share; None: it binds its own.
     """
 
-    def __init__(self, parts: ScoringParts) -> None:
+    def __init__(self, parts: ScoringParts, listening: socket.socket | None = None) -> None:
         self._settings = parts.settings
-        self._socket: socket.socket | None = None
+        self._socket = listening
         self._thread: threading.Thread | None = None
         config = uvicorn.Config(
             make_app(parts),
@@ -98,21 +102,8 @@ class Server:
             NotReady: the address is taken.
         """
         if self._socket is None:
-            family = socket.AF_INET6 if ":" in self._settings.host else socket.AF_INET
-            bound = socket.socket(family, socket.SOCK_STREAM)
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                bound.bind((self._settings.host, self._settings.port))
-                bound.listen(_BACKLOG)
-            except OSError as error:
-                bound.close()
-                raise NotReady(
-                    f"{self._settings.host}:{self._settings.port} cannot be bound: {error.strerror}.",
-                    hint="Choose another [serve] port, or 0 for a free one.",
-                ) from error
-            self._socket = bound
-        host = f"[{self._settings.host}]" if ":" in self._settings.host else self._settings.host
-        return f"http://{host}:{self._socket.getsockname()[1]}"
+            self._socket = listen(self._settings)
+        return url_of(self._settings, self._socket)
 
     def run(self) -> None:
         """Serve here until SIGTERM, SIGINT or `stop()`.
@@ -147,6 +138,33 @@ class Server:
             self._thread.join()
         if self._socket is not None:
             self._socket.close()
+
+
+def listen(settings: ServeSettings) -> socket.socket:
+    """The port, taken: whoever connects waits until a server runs on it.
+
+    Raises:
+        NotReady: the address is taken.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind((settings.host, settings.port))
+        bound.listen(_BACKLOG)
+    except OSError as error:
+        bound.close()
+        raise NotReady(
+            f"{settings.host}:{settings.port} cannot be bound: {error.strerror}.",
+            hint="Choose another [serve] port, or 0 for a free one.",
+        ) from error
+    return bound
+
+
+def url_of(settings: ServeSettings, bound: socket.socket) -> str:
+    """Where a socket of `listen` is reached."""
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{bound.getsockname()[1]}"
 
 
 def make_app(parts: ScoringParts) -> Application:

@@ -243,11 +243,11 @@ def _tellers(place: Workplace, project: Project) -> list[Teller]:
     return [each for each in tellers if each is not None]
 
 
-def make_server(folder: Path, settings: Settings, project: Project) -> Server:
+def make_server(folder: Path, settings: Settings, project: Project, listening: socket.socket | None = None) -> Server:
     """The data plane of a project, not yet started.
 
     It opens the ledger and the online rows read-only, and writes only its captures, the last routing
-    table, and the gateway's counters and answers.
+    table, and the gateway's counters and answers. `listening`: a port that it shares with other processes.
     """
     from perdure.serve.server import ScoringParts, Server
     from perdure.stores.blobs.files import FileBlobs
@@ -268,7 +268,8 @@ def make_server(folder: Path, settings: Settings, project: Project) -> Server:
             table_path=root / "serve" / "routing.json",
             settings=settings.serve,
             gateway=gateway_declared(root, settings, project),
-        )
+        ),
+        listening,
     )
 
 

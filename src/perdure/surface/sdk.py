@@ -17,7 +17,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from perdure.core.settings import ACTOR, load_settings
+from perdure.core.settings import ACTOR, load_settings, replace_given
 from perdure.surface.alerting import Alerting
 from perdure.surface.applying import Applying
 from perdure.surface.backtest import Backtesting
@@ -188,13 +188,7 @@ class Perdure(Applying, Governing, Keying, Prompting, Spending, Called, Alerting
         """The data plane of the project, not yet started; arguments win over the settings."""
         from perdure.surface.compose import make_server
 
-        declared = self.settings.serve
-        serve = replace(
-            declared,
-            host=declared.host if host is None else host,
-            port=declared.port if port is None else port,
-            replay=declared.replay if replay is None else replay,
-        )
+        serve = replace_given(self.settings.serve, host=host, port=port, replay=replay)
         return make_server(self.folder, replace(self.settings, serve=serve), self.project)
 
     def up(self, *, stop: Callable[[], bool], listener: Listener, port: int | None = None) -> None:

@@ -15,6 +15,7 @@ import msgspec
 
 from perdure.core.clock import machine_now, monotonic_s, sleep_s
 from perdure.core.errors import LeaseHeld, LostLease, NotReady, PerdureError, UpstreamError
+from perdure.core.settings import replace_given
 from perdure.durable.lease import HeldLease
 from perdure.loop.round import RoundReport
 from perdure.surface.compose import stores_root
@@ -47,6 +48,33 @@ def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listene
                     _run_rounds(perdure, held, stop, listener)
             except (LeaseHeld, LostLease) as held_elsewhere:
                 _wait(held_elsewhere.delay_s, stop)
+    finally:
+        server.stop()
+
+
+@contextmanager
+def serving(
+    perdure: Perdure, *, host: str | None, port: int | None, replay: bool | None, workers: int | None
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The data plane, in this process or in several; gives its URL, and what is to be called now and then.
+
+    Arguments win over the settings.
+
+    Raises:
+        NotReady: the address is taken, or the servers did not start.
+    """
+    declared = replace_given(perdure.settings.serve, host=host, port=port, replay=replay, workers=workers)
+    if declared.workers > 1:
+        from perdure.surface.workers import Workers
+
+        started = Workers(perdure.folder, declared)
+        with started:
+            yield started.url, started.check
+        return
+    server = perdure.server(host=host, port=port, replay=replay)
+    url = server.start()
+    try:
+        yield url, lambda: None
     finally:
         server.stop()
 

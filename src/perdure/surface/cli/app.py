@@ -198,20 +198,22 @@ def serve(
     project: Folder = HERE,
     host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to serve on.")] = None,
     port: Port = None,
+    workers: Annotated[
+        int | None, typer.Option("--workers", metavar="N", help="Processes that share the port.", min=1)
+    ] = None,
     replay: Annotated[bool, typer.Option("--replay", help="Accept domain time from requests.")] = False,
     json: Json = False,
 ) -> None:
     """Serve only: the data plane without the loop."""
+    from perdure.surface.serving import serving
+
     found = opened(project)
-    server = found.server(host=host, port=port, replay=replay or None)
     stopping = _until_signalled()
-    url = server.start()
-    show_health.serving(url, found.project, as_json=json)
-    try:
+    with serving(found, host=host, port=port, replay=replay or None, workers=workers) as (url, check):
+        show_health.serving(url, found.project, as_json=json)
         while not stopping():
+            check()
             sleep_s(0.1)
-    finally:
-        server.stop()
 
 
 def _until_signalled() -> Callable[[], bool]:
