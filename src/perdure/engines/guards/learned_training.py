@@ -37,7 +37,7 @@ _MOST_WINDOWS = 6
 """Windows of one long text that are learned from."""
 _MOST_KEPT = 4_000
 """Scores of harmless texts that an artifact keeps."""
-_FLOOR = 0.2
+_FLOOR = 0.1
 """Share of a family's own texts that may be unlike it."""
 
 Floats = NDArray[np.float64]

@@ -26,7 +26,7 @@ from perdure.assets.health import Finding, State
 from perdure.assets.version import Version
 from perdure.engines.guards.learned_text import normalise
 from perdure.loop.protocols import Cause, Watched, Workplace
-from perdure.loop.work.guards.cases import HARMFUL_AT, Case, guard_of, judged_calls, labelled_calls, read_cases
+from perdure.loop.work.guards.cases import HARMFUL_AT, MEMORY, Case, guard_of, judged_calls, labelled_calls, read_cases
 from perdure.loop.work.guards.estimates import suite_of
 from perdure.loop.work.guards.judging import Judge, is_whole, load_judge
 from perdure.loop.work.versions import find_champion
@@ -183,7 +183,7 @@ class LabelTrouble:
         if not sick:
             return None
         start = now - max(finding.reading.window_end - finding.reading.window_start for finding in sick)
-        said = labelled_calls(place.stores.lake, asset.name, None, now)
+        said = labelled_calls(place.stores.lake, asset.name, now - MEMORY, now)
         recent = said.filter(pl.col("received_at") > start)
         return self._contradictions(place, asset, recent, now) or self._newcomer(said, recent, start)
 
