@@ -95,7 +95,7 @@ def _text(file: Path, told: str) -> str:
 
 
 def _front(text: str, file: Path) -> dict[str, Any]:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
     try:
         found = _load(text)
