@@ -11,11 +11,13 @@ from typing import Any
 import polars as pl
 import pytest
 
+from perdure.assets.contract import Contract
 from perdure.assets.gateway_objectives import block_ratio, false_block_ratio, miss_ratio
 from perdure.assets.guard import Guard, InjectionRules, Learned, Pii
 from perdure.assets.health import Comparison, State
 from perdure.assets.policy import Policy
 from perdure.assets.repair import Action, Trial
+from perdure.assets.source import Source
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import BadGuard, TooFewRows
 from perdure.core.units import days, hours
@@ -155,6 +157,30 @@ def test_nobody_learns_a_label_before_it_was_given(place: Workplace) -> None:
 
     assert [case.origin for case in read_cases(place, guard_with(USUAL), NOW - days(1)) if case.origin == "calls"] == []
     assert [case for case in read_cases(place, guard_with(later), NOW) if case.origin == "examples"] == []
+
+
+class Labelled(Contract):
+    """A labelled text."""
+
+    text: str
+    label: bool
+    family: str
+    seen_at: datetime
+
+
+def test_examples_of_a_source_are_read_as_far_as_they_were_known(place: Workplace) -> None:
+    source = Source("attacks", Labelled, USUAL.clear, event_at="seen_at")
+    guard = Guard("injection", [Learned(source)])
+
+    assert read_cases(place, guard, NOW) == []
+
+    known = [NOW - days(2)] * 30 + [NOW + days(2)] * (USUAL.height - 30)
+    rows = USUAL.with_columns(_event_at=pl.Series(known), _available_at=pl.Series(known))
+    place.stores.lake.append("sources/attacks", rows)
+    cases = read_cases(place, guard, NOW)
+
+    assert len(cases) == 30
+    assert {case.known_at for case in cases} == {NOW - days(2)}
 
 
 def test_examples_without_labels_and_guards_with_nothing_to_learn_are_refused(place: Workplace) -> None:
