@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import time
 from array import array
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _LOOKED_AT = 64
 """Answers of a run that are read and compared; of the others the status only."""
 _SYSTEM = "You are a helpful assistant of a shop. Answer briefly and politely."
+_N_NAMED = 40
 _QUESTION = "what is the return policy for shoes that do not fit, and how long does a refund take to arrive? " * 2
 
 
@@ -93,20 +95,21 @@ def rss_mb(pids: list[int]) -> float:
 
 
 def requests(where: Where, load: Load) -> Iterator[bytes]:
-    """Whole requests without end; each has its own number in the question, so that no cache has its answer."""
+    """Whole requests without end, no two alike in any run: each has a name and a short number in its question."""
     address = urlsplit(where.url)
     lines = {"host": address.netloc, "content-type": "application/json", **where.headers}
     head = f"POST {where.path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in lines.items())
     messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": f"@@ {_QUESTION}{load.padding}"}]
     body: dict[str, Any] = {"model": where.model, "stream": True} if load.stream else {"model": where.model}
     before, _, after = json.dumps({**body, "max_tokens": 50, "messages": messages}).partition("@@")
-    salt = time.time_ns()  # noqa: TID251 - two runs must not ask alike
-    start = f"{head}content-length: {len(before) + len(after) + 40}\r\n\r\n{before}".encode()
+    start = f"{head}content-length: {len(before) + len(after) + _N_NAMED}\r\n\r\n{before}".encode()
     end = after.encode()
     n = 0
     while True:
         n += 1
-        yield b"%s%-40b%s" % (start, f"Question {salt}-{n}:".encode(), end)
+        if n % 10_000 == 1:
+            name = "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(8))
+        yield b"%s%-*b%s" % (start, _N_NAMED, f"This is {name}, order {n % 10_000}:".encode(), end)
 
 
 class _Line(asyncio.Protocol):

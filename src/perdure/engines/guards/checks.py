@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, Protocol
 
 from perdure.engines.guards.stretches import Finder, Gate, Hit, grouped
@@ -24,6 +25,47 @@ class Finding:
     """JSON-compatible, and never the text itself."""
 
 
+class Clean:
+    """Texts in which nothing was found, so that none is looked through twice.
+
+    A system prompt comes with every call and what was said before with every turn; what a guard let pass is looked through
+    again before it is recorded. Two generations, so that what still comes stays: of some 400,000 characters each.
+    """
+
+    __slots__ = ("_n_chars", "_new", "_old")
+
+    def __init__(self) -> None:
+        self._new: set[str] = set()
+        self._old: set[str] = set()
+        self._n_chars = 0
+
+    def __contains__(self, text: str) -> bool:
+        """Whether nothing was found in it."""
+        if text in self._new:
+            return True
+        if text not in self._old:
+            return False
+        self.add(text)
+        return True
+
+    def add(self, text: str) -> None:
+        """Nothing was found in it."""
+        self._n_chars += len(text) + _OWN_CHARS
+        if self._n_chars > _MOST_CHARS:
+            self._old, self._new, self._n_chars = self._new, set(), len(text) + _OWN_CHARS
+        self._new.add(text)
+
+
+_MOST_CHARS = 400_000
+_OWN_CHARS = 100  # what a text takes beside its characters
+
+
+@lru_cache(maxsize=32)
+def clean_of(finders: tuple[Finder, ...]) -> Clean:  # noqa: ARG001 - the key of what is made once
+    """The clean texts of some finders: one for all checks that look for the same, in whatever guard they are."""
+    return Clean()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PointingCheck:
     """A check that points at stretches, which can be masked.
@@ -35,6 +77,7 @@ class PointingCheck:
         restores: whether masks may be put back into an answer.
         threshold: hits count from where their weights have summed up to it.
         slow: whether it takes more than a millisecond a text.
+        clean: texts that hold nothing; None where they are not remembered.
     """
 
     name: str
@@ -43,6 +86,7 @@ class PointingCheck:
     restores: bool = False
     threshold: float = 0.0
     slow: bool = False
+    clean: Clean | None = None
     groups: tuple[tuple[Gate | None, tuple[Finder, ...]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -50,33 +94,39 @@ class PointingCheck:
 
     def first(self, text: str) -> Hit | None:
         """The first hit that counts, in an unveiled text."""
-        if self.may_hold is not None and not self.may_hold(text):
+        clean = self.clean
+        if clean is not None and text in clean:
             return None
         total = 0.0
-        for gate, finders in self.groups:
-            if gate is not None and not gate(text):
-                continue
-            for finder in finders:
-                for hit in finder.find(text):
-                    total += hit.weight
-                    if total >= self.threshold:
-                        return hit
+        for hit in self._found(text):
+            total += hit.weight
+            if total >= self.threshold:
+                return hit
+        if clean is not None and not total:  # every hit weighs something
+            clean.add(text)
         return None
 
     def hits(self, text: str) -> list[Hit]:
         """Every hit that counts, in an unveiled text."""
-        if self.may_hold is not None and not self.may_hold(text):
+        clean = self.clean
+        if clean is not None and text in clean:
             return []
         total, found = 0.0, []
-        for gate, finders in self.groups:
-            if gate is not None and not gate(text):
-                continue
-            for finder in finders:
-                for hit in finder.find(text):
-                    total += hit.weight
-                    if total >= self.threshold:
-                        found.append(hit)
+        for hit in self._found(text):
+            total += hit.weight
+            if total >= self.threshold:
+                found.append(hit)
+        if clean is not None and not total:
+            clean.add(text)
         return found
+
+    def _found(self, text: str) -> Iterator[Hit]:
+        if self.may_hold is not None and not self.may_hold(text):
+            return
+        for gate, finders in self.groups:
+            if gate is None or gate(text):
+                for finder in finders:
+                    yield from finder.find(text)
 
 
 class Scorer(Protocol):

@@ -11,7 +11,7 @@ from typing import Any
 
 from perdure.core.errors import BadGuard, nearest
 from perdure.engines.guards.canary import CanaryCheck
-from perdure.engines.guards.checks import AnswerCheck, Bound, PointingCheck, ScoringCheck, TextCheck
+from perdure.engines.guards.checks import AnswerCheck, Bound, PointingCheck, ScoringCheck, TextCheck, clean_of
 from perdure.engines.guards.guarding import CompiledGuard
 
 Json = dict[str, Any]
@@ -97,7 +97,8 @@ def _pii(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG0
     from perdure.engines.guards.pii import may_hold, patterns
 
     found = patterns(tuple(settings.get("kinds", ())))
-    return PointingCheck("pii", found, may_hold, restores=bool(settings.get("restore", True)))
+    restores = bool(settings.get("restore", True))
+    return PointingCheck("pii", found, may_hold, restores=restores, clean=clean_of(found))
 
 
 def _presidio(settings: Mapping[str, Any], making: Making) -> AnyCheck:
@@ -112,7 +113,7 @@ def _presidio(settings: Mapping[str, Any], making: Making) -> AnyCheck:
 def _secrets(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG001
     from perdure.engines.guards.secrets import PATTERNS
 
-    return PointingCheck("secrets", PATTERNS)
+    return PointingCheck("secrets", PATTERNS, clean=clean_of(PATTERNS))
 
 
 def _injection_rules(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG001

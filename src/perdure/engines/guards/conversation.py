@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 Rewrite = Callable[[str], str]
 _TEXTS = ("text", "refusal", "thinking", "input_text", "output_text")
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
+class Said(NamedTuple):
     """One text of a conversation."""
 
     message: int
@@ -115,6 +113,10 @@ def _unescaped(arguments: str) -> str:
 
 
 def _message(message: Json, rewrite: Rewrite) -> Json:
+    content = message.get("content")
+    if len(message) == 2 and isinstance(content, str) and "role" in message:
+        text = rewrite(content)
+        return message if text is content else {**message, "content": text}
     changed: Json = {}
     for name in ("content", "refusal", "reasoning_content", "reasoning"):
         value = message.get(name)

@@ -132,6 +132,8 @@ def spans_of(text: str, checks: Sequence[TextCheck]) -> list[Span]:
             if isinstance(pointed, Verdict):
                 continue
             hits += pointed
+    if not hits:
+        return []
     return [
         Span(seen.place(span.start, len(text)), seen.place(span.end, len(text)), span.kind) for span in merged(hits)
     ]
@@ -144,7 +146,7 @@ def _kinds(check: PointingCheck) -> Iterator[str]:
 
 def _first(checks: Sequence[TextCheck], texts: Sequence[Said]) -> Verdict:
     """What the first check that finds says; else what the first that failed does."""
-    seen = [unveiled(each.text).text for each in texts]
+    seen = [each.text if each.text.isascii() else unveiled(each.text).text for each in texts]
     verdict = _NOTHING
     for check in checks:
         found = asked(check.name, lambda: _found(check, texts, seen))  # noqa: B023 - called at once

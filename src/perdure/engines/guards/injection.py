@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from perdure.engines.guards.decoding import readings
@@ -24,21 +25,23 @@ _SPACES = str.maketrans({chr(code): " " for code in range(128) if not chr(code).
 _KEY = 4  # letters of a word by which rules are brought up
 
 
-def _by_key() -> tuple[dict[str, tuple[Rule, ...]], dict[str, tuple[Rule, ...]], dict[str, tuple[Rule, ...]]]:
+_Brought = dict[str, tuple[tuple[str, tuple[Rule, ...]], ...]]
+
+
+def _by_key() -> tuple[_Brought, dict[str, tuple[Rule, ...]], dict[str, tuple[Rule, ...]]]:
     """Rules by the beginnings of words, by signs, and by stems of other scripts, that bring them up."""
-    words: dict[str, list[Rule]] = {}
+    words: dict[str, dict[str, list[Rule]]] = {}
     marks: dict[str, list[Rule]] = {}
     others: dict[str, list[Rule]] = {}
     for rule in RULES:
         for stem in rule.needs[0]:
             word = stem.split()[0]
-            kept, key = (
-                (others, stem) if not stem.isascii() else (words, word[:_KEY]) if word.isalnum() else (marks, stem)
-            )
-            if rule not in kept.setdefault(key, []):
-                kept[key].append(rule)
-    frozen = [{key: tuple(rules) for key, rules in each.items()} for each in (words, marks, others)]
-    return frozen[0], frozen[1], frozen[2]
+            kept = others if not stem.isascii() else words.setdefault(word[:_KEY], {}) if word.isalnum() else marks
+            if rule not in kept.setdefault(stem, []):
+                kept[stem].append(rule)
+    by_word = {key: tuple((stem, tuple(rules)) for stem, rules in stems.items()) for key, stems in words.items()}
+    by_mark, by_other = ({stem: tuple(rules) for stem, rules in each.items()} for each in (marks, others))
+    return by_word, by_mark, by_other
 
 
 _BY_WORD, _BY_MARK, _BY_OTHER = _by_key()
@@ -90,12 +93,16 @@ def _signs(text: str, depth: int) -> Signs:
 
 
 def _judged(plain: str, keys: set[str]) -> Signs:
-    near = {id(rule): rule for key in keys & _KEYS for rule in _BY_WORD[key]}
+    near: dict[int, Rule] = {}
+    for key in keys & _KEYS:
+        for stem, brought in _BY_WORD[key]:
+            if stem in plain:
+                near.update((id(rule), rule) for rule in brought)
     if "<" in plain or "[" in plain or "*" in plain or "-" in plain or ":" in plain:
         near.update((id(rule), rule) for mark, rules in _BY_MARK.items() if mark in plain for rule in rules)
     if not plain.isascii():
         near.update((id(rule), rule) for stem, rules in _BY_OTHER.items() if stem in plain for rule in rules)
-    rules = [rule for rule in near.values() if _possible(rule, plain)]
+    rules = _possible(near.values(), plain) if near else None
     if not rules:
         return _NONE
     found = _weighed(plain, rules)
@@ -105,15 +112,25 @@ def _judged(plain: str, keys: set[str]) -> Signs:
     return max((_weighed(piece, rules) for piece in pieces), key=lambda each: each.weight)
 
 
-def _possible(rule: Rule, plain: str) -> bool:
-    """Whether one stem of each group stands in the text. Loops: generators would cost more than the searches."""
-    for group in rule.needs:
-        for stem in group:
-            if stem in plain:
+def _possible(near: Iterable[Rule], plain: str) -> list[Rule]:
+    """The rules that have one stem of each further group in the text. Loops: generators would cost more than the searches."""
+    known: dict[tuple[str, ...], bool] = {}
+    possible = []
+    for rule in near:
+        for group in rule.needs[1:]:
+            has = known.get(group)
+            if has is None:
+                has = False
+                for stem in group:
+                    if stem in plain:
+                        has = True
+                        break
+                known[group] = has
+            if not has:
                 break
         else:
-            return False
-    return True
+            possible.append(rule)
+    return possible
 
 
 def _weighed(plain: str, rules: list[Rule]) -> Signs:

@@ -96,7 +96,10 @@ class Pattern:
     def find(self, text: str, start: int = 0) -> Iterator[Hit]:
         """Its hits from `start` on. Cost: O(len(text) * longest) at worst, and nearly nothing without a sign."""
         if self.signs and not signed(text.lower() if self.lower else text, self.signs):
-            return
+            return iter(())
+        return self._matches(text, start)
+
+    def _matches(self, text: str, start: int) -> Iterator[Hit]:
         search, accept, tail = self.regex.search, self.accept, self.tail
         match = search(text, start)
         while match is not None:
@@ -118,7 +121,10 @@ def signed(text: str, signs: tuple[str, ...]) -> bool:
     >>> signed("mail me", ("@", "mail"))
     True
     """
-    return any(sign in text for sign in signs)
+    for sign in signs:  # noqa: SIM110 - a generator would cost more than the searches
+        if sign in text:
+            return True
+    return False
 
 
 def grouped(finders: Iterable[Finder]) -> tuple[tuple[Gate | None, tuple[Finder, ...]], ...]:
