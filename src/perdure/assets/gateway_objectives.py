@@ -1,4 +1,4 @@
-"""What can be asked of routes and guards: signals to compare with a bound, as those of `assets.objective`.
+"""What can be asked of routes, guards and teams: signals to compare with a bound, as those of `assets.objective`.
 
     error_ratio(over=hours(1)) <= 0.02
     first_token_ms(quantile=0.95, over=minutes(30)) <= 900
@@ -46,8 +46,24 @@ def cost_usd(*, over: timedelta) -> SignalSpec:
 
 
 def spend_usd(*, over: timedelta) -> SignalSpec:
-    """Money that a route spent in the window, in US dollars: the burn rate."""
+    """Money that a route or a team spent in the window, in US dollars: the burn rate."""
     return SignalSpec("spend_usd", over)
+
+
+def burn_ratio(*, over: timedelta, by: str | None = None) -> SignalSpec:
+    """What a team will have spent of a budget at the end of its window at the rate of the newest `over`, to the budget.
+
+    Above 1 it will be gone before. Without `by` the worst of the team's budgets, its keys' too; `by="budget"`: each.
+    """
+    return SignalSpec("burn_ratio", over, by)
+
+
+def cost_anomaly(*, over: timedelta) -> SignalSpec:
+    """How far the dearest hour of the window is above such hours of the four weeks before, in robust standard deviations.
+
+    Of a team or a route that is two weeks old; 0 where no hour is a dollar too dear. Above 6 hardly ever by chance.
+    """
+    return SignalSpec("cost_anomaly", over)
 
 
 def answer_shift(*, over: timedelta, by: str | None = "target") -> SignalSpec:

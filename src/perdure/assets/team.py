@@ -5,6 +5,7 @@ support = Team(
     routes=("support", "prompt:*"),
     budgets=[Budget(200, per="month"), Budget(20, per="day", route="support-large")],
     limits=Limits(requests=600, tokens=200_000, concurrency=50),
+    healthy=[burn_ratio(over=days(1)) <= 1.0, cost_anomaly(over=days(1)) <= 6.0],
 )
 """
 
@@ -15,6 +16,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from perdure.assets.objective import Objective
+from perdure.assets.policy import Policy
 from perdure.core.errors import BadTeam
 
 Period = Literal["day", "week", "month", "total"]
@@ -77,6 +80,8 @@ class Team:
         priority: of its calls when load must be shed, the higher the later.
         timezone: of the budgets' calendar windows, such as `Europe/Berlin`.
         unpriced: calls whose price is not known, where a budget applies: refused, or allowed and counted as unknown.
+        healthy: objectives on what it spends, such as `burn_ratio(over=days(1)) <= 1.0`.
+        policy: by `Policy.propose()` a person is asked where one is broken; nothing of a team is repaired by itself.
     """
 
     name: str
@@ -87,12 +92,24 @@ class Team:
     priority: int = 0
     timezone: str = "UTC"
     unpriced: Literal["refuse", "allow"] = "refuse"
+    healthy: Sequence[Objective] = ()
+    policy: Policy = field(default_factory=Policy.observe)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "routes", tuple(self.routes))
         object.__setattr__(self, "budgets", tuple(self.budgets))
+        object.__setattr__(self, "healthy", tuple(self.healthy))
         if not _NAME.fullmatch(self.name):
             raise BadTeam(f"The team name {self.name!r} is not legal.", hint="Use a-z, 0-9, _ and -, a letter first.")
+
+    @property
+    def watched_as(self) -> str:
+        """Its name among all that the loop watches: a route may have the same one.
+
+        >>> Team("support").watched_as
+        'team:support'
+        """
+        return f"team:{self.name}"
 
     def may_call(self, route: str) -> bool:
         """Whether its keys may ask for a route, or for a prompt by `prompt:name`.

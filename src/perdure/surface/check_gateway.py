@@ -60,7 +60,7 @@ def guard_notes(guard: Guard, _: Project) -> Said:
 
 
 def team_notes(team: Team, project: Project) -> Said:
-    """A team against the routes and prompts that there are, and its time zone."""
+    """A team against the routes and prompts that there are, its time zone, its objectives against its budgets."""
     known = [*project.routes, *(_PROMPT + name for name in project.prompts)]
     budgeted = [budget.route for budget in team.budgets if budget.route]
     for names, there in ((team.routes, known), (budgeted, list(project.routes))):
@@ -78,6 +78,14 @@ def team_notes(team: Team, project: Project) -> Said:
         ZoneInfo(team.timezone)
     except (ZoneInfoNotFoundError, ValueError):
         yield "error", f"is in the time zone {team.timezone!r}, which is not known.", "Write one such as Europe/Berlin."
+    if team.policy.trigger == "evidence" and not team.healthy:
+        yield "error", "asks on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
+    if any(objective.spec.signal == "burn_ratio" for objective in team.healthy) and not _can_burn(team):
+        yield (
+            "warning",
+            "is held to its burn ratio, and has no budget by day, week or month.",
+            'Write: budgets=[Budget(200, per="month")]',
+        )
 
 
 def gateway_notes(project: Project, environment: Mapping[str, str] | None) -> Said:
@@ -120,6 +128,10 @@ def _judged(asset: Route | Guard, example: str) -> Said:
         yield "warning", "has no objectives: it can decay unseen.", f"Write: healthy=[{example}]"
         if asset.policy.trigger == "evidence":
             yield "error", "acts on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
+
+
+def _can_burn(team: Team) -> bool:
+    return any(budget.per != "total" for budget in team.budgets)
 
 
 def _reaches(team: Team, route: str, project: Project) -> bool:

@@ -202,5 +202,5 @@ _CHECKS: Mapping[str, Callable[[Any, Project], Said]] = {
     "team": team_notes,
     "prompt": prompt_notes,
 }
-_JUDGED = frozenset({"source", "model", "route", "guard", "prompt"})
+_JUDGED = frozenset({"source", "model", "route", "guard", "prompt", "team"})
 """Kinds that have objectives and a policy."""

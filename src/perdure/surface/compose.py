@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,6 +120,7 @@ _MADE: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
 """Kind of asset → name of each signal → what makes it, when it is called: no recipe is loaded for a name."""
 _ROUTE_SIGNALS = (
     "answer_shift",
+    "cost_anomaly",
     "cost_usd",
     "error_ratio",
     "first_token_ms",
@@ -133,6 +135,7 @@ SIGNALS: Mapping[str, Sequence[str]] = {
     **{kind: tuple(made) for kind, made in _MADE.items()},
     "route": _ROUTE_SIGNALS,
     "guard": _GUARD_SIGNALS,
+    "team": ("burn_ratio", "cost_anomaly", "spend_usd"),
 }
 """Kind of asset → what an objective of it may be about."""
 
@@ -146,13 +149,18 @@ def kinds() -> Mapping[str, Kind]:
     from perdure.loop.work.guards.kind import guard_kind
     from perdure.loop.work.remedies import model_remedies
     from perdure.loop.work.routes.kind import route_kind
+    from perdure.loop.work.teams.kind import team_kind
+    from perdure.loop.work.teams.signals import CostAnomaly
+    from perdure.surface.compose_gateway import budget_window
 
+    route = route_kind()
     made = {kind: {name: make() for name, make in signals.items()} for kind, signals in _MADE.items()}
     return {
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
-        "route": route_kind(),
+        "route": replace(route, signals={**route.signals, "cost_anomaly": CostAnomaly("route")}),
         "guard": guard_kind(),
+        "team": team_kind(budget_window),
         "prompt": Kind("prompt", {}),
     }
 
@@ -178,7 +186,12 @@ def watched_assets(project: Project) -> list[Watched]:
         Watched(model.name, "model", tuple(model.healthy), model.policy, model, _rests_on(model))
         for model in project.models.values()
     ]
-    return sources + guards + routes + prompts + models
+    teams = [
+        Watched(team.watched_as, "team", tuple(team.healthy), team.policy, team)
+        for team in project.teams.values()
+        if team.healthy
+    ]
+    return sources + guards + routes + prompts + models + teams
 
 
 def _learns_from(guard: Guard) -> tuple[str, ...]:

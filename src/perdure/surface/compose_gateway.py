@@ -13,9 +13,13 @@ from urllib.parse import urlsplit
 
 from perdure.assets.project import Project
 from perdure.assets.upstream import Upstream
+from perdure.core.clock import from_us, to_us
 from perdure.core.settings import Settings
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from perdure.assets.team import Period
     from perdure.loop.telemetry import Telemetry
     from perdure.loop.work.spans import Peer
     from perdure.serve.gateway.wiring import GatewayDeclared
@@ -92,6 +96,18 @@ def open_answers(root: Path, settings: Settings) -> AnswerCache:
     from perdure.stores.cache.redis import RedisCache
 
     return RedisCache(where, project=settings.project.name)
+
+
+def budget_window(per: Period, timezone: str, at: datetime) -> tuple[datetime, datetime]:
+    """The calendar window of a budget that an instant falls in, as the gateway counts it; not for `total`.
+
+    Raises:
+        BadTeam: there is no such time zone here.
+    """
+    from perdure.serve.gateway.windows import calendar_window
+
+    window = calendar_window(per, timezone, to_us(at))
+    return from_us(window.starts_us), from_us(window.ends_us)
 
 
 def make_telemetry(settings: Settings, project: Project) -> Telemetry | None:

@@ -23,6 +23,7 @@ from perdure.assets.project import Project
 from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route
 from perdure.assets.source import CallableReader, Reader, Source
+from perdure.assets.team import Team
 from perdure.core.canonical import plain
 from perdure.core.units import Rate, duration_text
 
@@ -45,7 +46,7 @@ def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
     for name, prompt in project.prompts.items():
         found["prompt", name] = prompt_definition(prompt)
     for name, team in project.teams.items():
-        found["team", name] = described(team)
+        found["team", name] = team_definition(team)
     return found
 
 
@@ -109,7 +110,12 @@ def prompt_definition(prompt: Prompt) -> dict[str, Any]:
     return {**prompt.definition(), **_judged(prompt)}
 
 
-def _judged(asset: Route | Guard | Prompt) -> dict[str, Any]:
+def team_definition(team: Team) -> dict[str, Any]:
+    """A team's declaration as canonical data: what it may call and spend, what healthy is."""
+    return {**described(team, leave_out=("healthy", "policy")), **_judged(team)}
+
+
+def _judged(asset: Route | Guard | Prompt | Team) -> dict[str, Any]:
     return {
         "healthy": [objective_definition(objective) for objective in asset.healthy],
         "policy": policy_definition(asset.policy),

@@ -251,7 +251,7 @@ class TestHelp:
             "Declare": ["init", "check"],
             "Train": ["train", "runs", "backtest"],
             "Run": ["apply", "up", "serve", "tick", "plan", "key"],
-            "Look": ["status", "spend", "budgets", "calls", "call", "demo", "ledger"],
+            "Look": ["status", "spend", "budgets", "calls", "call", "demo", "ledger", "prompt"],
             "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence", "alerts"],
             "Decide": ["approvals", "approve", "reject", "rollback", "pause", "jobs"],
             "Options": ["--help"],

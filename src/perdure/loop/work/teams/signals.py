@@ -1,0 +1,196 @@
+"""What is measured of a team: money that it spent, how fast its budgets go, hours that cost what they should not.
+
+Calls of shadows and probes are nobody's: they count in no budget, and are left out. What surprised us: the share of a budget
+that is spent, held against the share of the window that has passed, goes on to alarm for weeks after one dear day. What
+matters is where the budget will stand at the end of its window at the present rate; a day that is over has no rate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+
+from perdure.assets.health import Reading
+from perdure.assets.objective import SignalSpec
+from perdure.assets.team import Budget, Period, Team
+from perdure.core.clock import iso
+from perdure.core.units import days
+from perdure.core.usage import PICO
+from perdure.engines.spend import Rule, anomalies, burn
+from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.calls import read_calls
+from perdure.stores.ledger.protocols import Key
+
+WindowOf = Callable[[Period, str, datetime], tuple[datetime, datetime]]
+"""Period, time zone and instant → the window's begin and end."""
+_NOBODYS = ("shadow", "probe")
+_COLUMNS = ("team", "key", "route", "arm", "cost_pusd")
+_WORST = 5
+
+
+def read_spent(place: Workplace, team: str, start: datetime, end: datetime) -> pl.DataFrame:
+    """What a team's own calls of a window cost: `key`, `route`, `cost_pusd`, by time."""
+    calls = read_calls(place.stores.lake, None, start, end, _COLUMNS)
+    return calls.filter((pl.col("team") == team) & ~pl.col("arm").is_in(_NOBODYS))
+
+
+def _reading(asset: Watched, spec: SignalSpec, now: datetime, value: float | None, **more: Any) -> Reading:
+    """What was spent is known exactly: the interval is the value."""
+    return Reading(
+        asset=asset.name,
+        signal=spec.series,
+        at=now,
+        window_start=now - spec.over,
+        window_end=now,
+        value=value,
+        low=value,
+        high=value,
+        **more,
+    )
+
+
+class SpendUsd:
+    """Money that the team spent in the window."""
+
+    name = "spend_usd"
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading, exact but for calls of unknown price, which are counted; none while nothing was called."""
+        calls = read_spent(place, asset.declaration.name, now - spec.over, now)
+        if calls.is_empty():
+            return []
+        n_unknown = calls["cost_pusd"].null_count()
+        value = None if n_unknown == calls.height else _usd(calls)
+        return [_reading(asset, spec, now, value, n=calls.height, unit="USD", facts={"n_unpriced": n_unknown})]
+
+
+@dataclass(frozen=True, slots=True)
+class _Paid:
+    """One budget, and whose calls it pays for."""
+
+    budget: Budget
+    key: str = ""
+
+    @property
+    def name(self) -> str:
+        """Tells the budgets of a team apart, such as `20 USD a day for support of key_1`."""
+        route = f" for {self.budget.route}" if self.budget.route else ""
+        return f"{self.budget.usd:g} USD a {self.budget.per}{route}{f' of {self.key}' if self.key else ''}"
+
+    def of(self, calls: pl.DataFrame) -> pl.DataFrame:
+        """The calls that it pays for."""
+        for column, value in (("key", self.key), ("route", self.budget.route)):
+            calls = calls.filter(pl.col(column) == value) if value else calls
+        return calls
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """A budget in its present window."""
+
+    paid: _Paid
+    bounds: tuple[datetime, datetime]
+
+
+class BurnRatio:
+    """What will have been spent of a budget at the end of its window, to the budget: above 1 it will be gone before.
+
+    Budgets for all time have no window and are left out.
+    """
+
+    name = "burn_ratio"
+
+    def __init__(self, window_of: WindowOf) -> None:
+        self._window_of = window_of
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading a budget (without `by`: the worst); none where there is no budget or no call."""
+        team: Team = asset.declaration
+        windows = [
+            _Window(paid, self._window_of(paid.budget.per, team.timezone, now)) for paid in _budgets(place, team, now)
+        ]
+        if not windows:
+            return []
+        start = min(now - spec.over, *(window.bounds[0] for window in windows))
+        calls = read_spent(place, team.name, start, now)
+        if calls.is_empty():
+            return []
+        readings = [_of_budget(asset, spec, now, window, window.paid.of(calls)) for window in windows]
+        if spec.by == "budget":
+            return readings
+        worst = max(readings, key=lambda reading: (reading.value or 0.0, reading.slice))
+        return [_reading(asset, spec, now, worst.value, n=worst.n, unit="", facts=worst.facts)]
+
+
+def _of_budget(asset: Watched, spec: SignalSpec, now: datetime, window: _Window, calls: pl.DataFrame) -> Reading:
+    budget, found = window.paid.budget, burn(calls, window.paid.budget.usd, window.bounds, now, over=spec.over)
+    facts = {
+        "budget": window.paid.name,
+        "spent_usd": round(found.spent_usd, 6),
+        "rate_usd_per_h": round(found.rate_usd_per_h, 6),
+        "gone_by": iso(found.spent_at) if found.spent_at else None,
+        "n_unpriced": found.n_unknown,
+    }
+    ratio, part = found.projected_usd / budget.usd, f"budget={window.paid.name}"
+    return _reading(asset, spec, now, ratio, n=calls.height, unit="", slice=part, facts=facts)
+
+
+def _budgets(place: Workplace, team: Team, now: datetime) -> list[_Paid]:
+    """Each budget with a window: the team's own, and of each key that can be used."""
+    with place.stores.ledger.read() as session:
+        keys = session.keys.list(team=team.name)
+    good = [key for key in keys if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)]
+    shared = [_Paid(budget) for budget in team.budgets if not budget.each_key]
+    apart = [_Paid(budget, key.id) for key in good for budget in (*_each(team), *_own(key))]
+    return [paid for paid in (*shared, *apart) if paid.budget.per != "total"]
+
+
+def _each(team: Team) -> Iterator[Budget]:
+    return (budget for budget in team.budgets if budget.each_key)
+
+
+def _own(key: Key) -> Iterator[Budget]:
+    return (Budget(**told) for told in key.limits.get("budgets", ()))
+
+
+class CostAnomaly:
+    """How far the dearest hour of the window is above the same hours of the weeks before.
+
+    Args:
+        of: the column that the asset is a value of: `team` or `route`.
+    """
+
+    name = "cost_anomaly"
+
+    def __init__(self, of: str) -> None:
+        self._of = of
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading over the window's whole hours; none while the asset's first call is younger than two weeks."""
+        rule, start = Rule(threshold=0.0), now - spec.over
+        name = asset.declaration.name
+        calls = read_calls(place.stores.lake, None, start - days(7 * rule.weeks), now, _COLUMNS)
+        own = calls.filter((pl.col(self._of) == name) & ~pl.col("arm").is_in(_NOBODYS))
+        if own.is_empty() or own["served_at"][0] > start - days(7 * rule.history_weeks):
+            return []
+        found = anomalies(own, start, now, rule=rule).filter(pl.col("score") > 0.0).sort("score", descending=True)
+        hours = [
+            {"hour": iso(row["hour"]), **{name: round(row[name], 6) for name in ("cost_usd", "expected_usd", "score")}}
+            for row in found.head(_WORST).iter_rows(named=True)
+        ]
+        value = float(found["score"][0]) if hours else 0.0
+        n = own.filter(pl.col("served_at") >= start).height
+        return [_reading(asset, spec, now, value, n=n, unit="deviations", facts={"hours": hours})]
+
+
+def over_of(readings: Sequence[Reading]) -> timedelta:
+    """The shortest window of some readings."""
+    return min(each.window_end - each.window_start for each in readings)
+
+
+def _usd(calls: pl.DataFrame) -> float:
+    return int(calls["cost_pusd"].cast(pl.Int128).sum() or 0) / PICO
