@@ -38,7 +38,7 @@ def _piece(data: bytes) -> bytes:
 
 def _event(choices: list[dict[str, object]], **more: object) -> bytes:
     chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-x", "choices": choices, **more}
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+    return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"  # without spaces, as OpenAI's
 
 
 CHUNKS = [

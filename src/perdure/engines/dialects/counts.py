@@ -137,4 +137,6 @@ def _count(raw: Mapping[str, Any], name: str) -> int:
 
 
 def _whole(value: Any) -> int:
+    if type(value) is int:
+        return max(0, value)
     return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0

@@ -154,10 +154,10 @@ class StreamMeter:
         if b'_tokens"' in whole or b'"error"' in whole:
             return self._read(whole)
         if self._endpoint == "chat":
-            if b"[DONE]" in whole or whole.count(b'"finish_reason":null') != whole.count(b'"finish_reason"'):
+            if b"[DONE]" in whole or _ends(whole):
                 return self._read(whole)
             # Only the members of an object have a comma before and a colon after an unescaped name: never content.
-            return whole.replace(b',"usage":null', b"") if self._hide else whole
+            return _without_null_usage(whole) if self._hide else whole
         if self._endpoint == "messages" and b"message_stop" in whole:
             return self._read(whole)
         return whole
@@ -258,6 +258,18 @@ class StreamMeter:
             self.failure = self.failure or openai_error(msgspec.json.decode(found.response))
         elif found.type == "error":
             self.failure = self.failure or openai_error(msgspec.json.decode(data))
+
+
+def _without_null_usage(whole: bytes) -> bytes:
+    if b'"usage"' not in whole:
+        return whole
+    return whole.replace(b',"usage":null', b"").replace(b', "usage": null', b"")
+
+
+def _ends(whole: bytes) -> bool:
+    """Whether a choice may have come to its end: not every reason is null, with a space before it as Python writes, or without."""
+    n_told, n_null = whole.count(b'"finish_reason"'), whole.count(b'"finish_reason":null')
+    return n_told != n_null and n_told != n_null + whole.count(b'"finish_reason": null')
 
 
 def _is_there(raw: msgspec.Raw) -> bool:

@@ -192,6 +192,13 @@ def test_servers_that_write_spaces_are_read_too():
     assert (meter.n_bytes, meter.finish) == (4, "length")
 
 
+def test_usage_that_nobody_asked_for_is_left_out_of_what_is_written_with_spaces_too():
+    meter = StreamMeter("chat", hide_usage=True)
+    raw = b'data: {"choices": [{"delta": {"content": "a"}, "finish_reason": null}], "usage": null}\n\n'
+
+    assert meter.feed(raw) == raw.replace(b', "usage": null', b"")
+
+
 def test_malformed_events_pass_and_tell_nothing():
     meter = StreamMeter("chat")
     raw = b'data: {"usage": {"prompt_tokens": \n\ndata: {"finish_reason": 7, "error"\n\n'
