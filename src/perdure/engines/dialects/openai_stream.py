@@ -48,10 +48,42 @@ class OpenAIChunks:
             if chunk.get("error"):
                 self.failure = openai_error(chunk)
                 raise stream_error(self.failure)
+            if not _sound(chunk.get("choices")):
+                raise UpstreamBad(
+                    "The upstream sent an event that is no chunk of an answer.", hint="Check the upstream's dialect."
+                )
             if chunk.get("usage"):
                 self.usage = openai_usage(chunk["usage"]) or self.usage
             chunks.append(chunk)
         return chunks
+
+
+def _sound(choices: Any) -> bool:
+    """Whether choices have the form that those who read on rely on."""
+    if not choices:
+        return True
+    return isinstance(choices, list) and all(
+        isinstance(choice, dict)
+        and isinstance(choice.get("index", 0), int)
+        and isinstance(choice.get("delta") or _NONE, dict)
+        and _are_calls((choice.get("delta") or _NONE).get("tool_calls"))
+        for choice in choices
+    )
+
+
+def _are_calls(calls: Any) -> bool:
+    return not calls or (
+        isinstance(calls, list)
+        and all(
+            isinstance(call, dict)
+            and isinstance(call.get("index", 0), int)
+            and isinstance(call.get("function") or _NONE, dict)
+            for call in calls
+        )
+    )
+
+
+_NONE: Json = {}
 
 
 def decoded(data: bytes) -> Json:

@@ -6,6 +6,7 @@ requests of these paths; everything else is scoring's. Errors go out in the word
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from perdure.engines.dialects.passthrough import peek
 from perdure.engines.dialects.registry import inbound
 from perdure.serve.boundary import contained_async
 from perdure.serve.gateway.asking import Ask, affinity_of, chosen, route_of, secret_of, team_of
-from perdure.serve.gateway.calling import Calls
+from perdure.serve.gateway.calling import CLIENT_GONE, Calls
 from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.endpoints import ENDPOINTS, Endpoint
 from perdure.serve.gateway.errors import error_reply
@@ -95,6 +96,10 @@ class GatewayApp:
             await contained_async(
                 lambda: self._answer(call, scope, receive, send), lambda error: self._refuse(call, error, send)
             )
+        except (asyncio.CancelledError, ClientGone):
+            call.status, call.outcome = CLIENT_GONE, "cancelled"
+            parts.calls.finish(call)
+            raise
         finally:
             counters.n_under_way -= 1
 
@@ -159,7 +164,13 @@ class GatewayApp:
             raise error
 
     async def _refuse(self, call: Ongoing, error: Exception, send: Send) -> None:
-        """Tell an error that came before anything went out, and record the call."""
+        """Tell an error that came before anything went out, and record the call.
+
+        Raises:
+            ClientGone: there is nobody to tell.
+        """
+        if isinstance(error, ClientGone):
+            raise error
         told = _told(error)
         if call.started:
             # Half an answer is out: ending without its end breaks the connection, so nobody takes it for whole.
@@ -186,6 +197,8 @@ class GatewayApp:
             return json_reply(202, {"accepted": n})
 
         async def refuse(error: Exception) -> Reply:
+            if isinstance(error, ClientGone):
+                raise error
             return error_reply(_told(error), inbound("openai"), "")
 
         await send_reply(send, await contained_async(take, refuse))

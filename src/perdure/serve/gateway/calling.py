@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import BadRequest, UpstreamError
+from perdure.core.errors import BadRequest, UpstreamError, UpstreamTimedOut
 from perdure.core.ids import PredictionIds
 from perdure.engines.guards.protocols import Compiled
 from perdure.serve.gateway import cached
@@ -27,7 +27,7 @@ from perdure.serve.gateway.guarding import Guarding, armed, restored
 from perdure.serve.gateway.hanging_up import Hangup
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.relaying import Relay
-from perdure.serve.gateway.sending import Opened, TargetRefused, open_call
+from perdure.serve.gateway.sending import Opened, TargetRefused, open_call, piece_by
 from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.shadowing import Shadows
 from perdure.serve.scoring.http import Receive, Reply, Send, send_reply
@@ -41,7 +41,7 @@ _EVENTS = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
-_CLIENT_GONE = 499
+CLIENT_GONE = 499
 """Status by which a call is recorded whose client hung up; nobody gets it."""
 
 
@@ -96,7 +96,11 @@ class Calls:
         try:
             await self._ask_upstream(ask, guarding, found, hangup, send)
         except asyncio.CancelledError:
-            call.status, call.outcome = (200, "cut") if hangup.late and call.started else (_CLIENT_GONE, "cancelled")
+            if hangup.late and not call.started and hangup.taken():
+                raise UpstreamTimedOut(
+                    "The call took longer than the route allows.", hint="Raise `total` of the route."
+                ) from None
+            call.status, call.outcome = (200, "cut") if hangup.late and call.started else (CLIENT_GONE, "cancelled")
             self.finish(call)
             if not hangup.taken():
                 raise
@@ -115,6 +119,13 @@ class Calls:
             return
         keeps = call.bodies != "none" or found.asked is not None
         relay = Relay(ask, opened, guarding, keeps)
+        try:
+            await self._relay(relay, found, hangup, send)
+        finally:
+            relay.let_go()
+
+    async def _relay(self, relay: Relay, found: cached.Found, hangup: Hangup, send: Send) -> None:
+        ask, call, guarding = relay.ask, relay.ask.call, relay.guarding
         last = await (self._stream(relay, send) if call.stream else relay.whole())
         hangup.over()
         call.status = 200
@@ -128,7 +139,7 @@ class Calls:
             return
         await send({"type": "http.response.body", "body": last})
         if call.outcome == "answered":
-            await _drained(opened)
+            await _drained(relay.opened)
 
     async def _stream(self, relay: Relay, send: Send) -> bytes:
         """Relay a stream; its head goes out with its first piece, so that a guard may still refuse it whole."""
@@ -254,11 +265,9 @@ async def _judged(ask: Ask, guarding: Guarding) -> None:
 
 async def _drained(opened: Opened) -> None:
     """Read what is left behind the end of a stream, so that its connection can be used again. The call is over: it cannot fail."""
-    began_s = monotonic_s()
+    until_s = monotonic_s() + 1.0
     try:
-        while await opened.answering.piece():
-            if monotonic_s() - began_s > 1.0:
-                opened.answering.close()
-                return
+        while await piece_by(opened.answering, until_s):
+            pass
     except UpstreamError:
         opened.answering.close()

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import Blocked, PerdureError, UpstreamBad, UpstreamCut, UpstreamError, UpstreamTimedOut
+from perdure.core.errors import Blocked, PerdureError, UpstreamBad, UpstreamCut, UpstreamError
 from perdure.core.usage import Usage
 from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.dialects.meter import StreamMeter
@@ -26,7 +26,7 @@ from perdure.serve.gateway.caching_replay import joined
 from perdure.serve.gateway.errors import failure_of, of_upstream
 from perdure.serve.gateway.filtering import Filtering
 from perdure.serve.gateway.guarding import Guarding, restored
-from perdure.serve.gateway.sending import Opened, bill
+from perdure.serve.gateway.sending import Opened, bill, piece_by
 
 Json = dict[str, Any]
 SendPiece = Callable[[bytes], Awaitable[None]]
@@ -58,6 +58,7 @@ class Relay:
     """Whether what comes back is read and judged, not passed as bytes."""
     _kept: list[bytes] = field(default_factory=list)
     _n_kept: int = 0
+    _billed: bool = False
 
     def __post_init__(self) -> None:
         self.judges = self.ask.endpoint.translated and self.guarding.judges_answers()
@@ -146,9 +147,7 @@ class Relay:
                     break
                 if shown:
                     await send(shown)
-                if monotonic_s() > deadline_s:
-                    raise _too_long()
-                piece = await answering.piece()
+                piece = await piece_by(answering, deadline_s)
         except UpstreamError as error:
             return self._cut(error, _so_far(meter))
         except asyncio.CancelledError:
@@ -184,10 +183,8 @@ class Relay:
                 shown = writer.write(chunks) if chunks else b""
                 if shown:
                     await send(shown)
-                if monotonic_s() > deadline_s:
-                    raise _too_long()
                 if not reader.done:
-                    piece = await answering.piece()
+                    piece = await piece_by(answering, deadline_s)
             if not reader.done:
                 raise _unfinished()
             last = writer.write(filtering.end()) + writer.end()
@@ -284,7 +281,15 @@ class Relay:
         self.opened.attempt.error = "cancelled"
         self._bill(usage, n_output)
 
+    def let_go(self) -> None:
+        """Whatever ended the call: nothing of the try is held any more, and it is billed."""
+        self.opened.answering.close()
+        if not self._billed:
+            self._leave(None, 0)
+            self.opened.attempt.error = "internal"
+
     def _bill(self, usage: Usage | None, n_output: int) -> None:
+        self._billed = True
         attempt = self.opened.attempt
         attempt.took_us = int((monotonic_s() - self.opened.began_s) * 1e6)
         bill(self.ask, self.opened.target, attempt, usage, n_output=n_output)
@@ -306,10 +311,6 @@ def _partly(usage: Usage | None, n_output: int, *, final: bool) -> Billed:
     if usage is not None and not final:
         usage = msgspec.structs.replace(usage, n_output=max(usage.n_output, n_output), estimated=True)
     return usage, n_output
-
-
-def _too_long() -> UpstreamTimedOut:
-    return UpstreamTimedOut("The stream took longer than the route allows.", hint="Raise `total` of the route.")
 
 
 def _unfinished() -> UpstreamCut:

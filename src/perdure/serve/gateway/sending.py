@@ -7,6 +7,7 @@ so another target can still answer. Every try is recorded with what the upstream
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from random import Random
 
@@ -126,7 +127,7 @@ async def _try(ask: Ask, target: LiveTarget, deadline_s: float, max_bytes: int) 
         if answering.status >= 400:
             await _failed(target, answering)
         streams = ask.call.stream
-        piece = await answering.piece() if streams else await _whole(answering, max_bytes, deadline_s)
+        piece = await (piece_by(answering, deadline_s) if streams else _whole(answering, max_bytes, deadline_s))
     except TargetRefused:
         breaker.succeed(monotonic_s() - began_s)
         attempt.took_us = int((monotonic_s() - began_s) * 1e6)
@@ -137,9 +138,11 @@ async def _try(ask: Ask, target: LiveTarget, deadline_s: float, max_bytes: int) 
         attempt.error, attempt.took_us = cause.code, int((monotonic_s() - began_s) * 1e6)
         _bill_unanswered(ask, target, attempt, cause)
         raise error if isinstance(error, TargetFailed) else TargetFailed(error) from error
-    except asyncio.CancelledError:
+    except BaseException as error:
+        # A cancellation, or what nobody foresaw: it says nothing of the target, which must not be taken for busy for ever.
         breaker.leave()
-        attempt.error, attempt.took_us = "cancelled", int((monotonic_s() - began_s) * 1e6)
+        attempt.error = "cancelled" if isinstance(error, asyncio.CancelledError) else "internal"
+        attempt.took_us = int((monotonic_s() - began_s) * 1e6)
         bill(ask, target, attempt, None, n_output=0)
         raise
     attempt.first_us = int((monotonic_s() - began_s) * 1e6)
@@ -190,16 +193,27 @@ async def _whole(answering: Answering, max_bytes: int, deadline_s: float) -> byt
     """
     parts: list[bytes] = []
     n_bytes = 0
-    while part := await answering.piece():
+    while part := await piece_by(answering, deadline_s):
         parts.append(part)
         n_bytes += len(part)
         if n_bytes > max_bytes:
             answering.close()
             raise UpstreamBad(f"The answer of the upstream has more than {max_bytes} bytes.", max_bytes=max_bytes)
-        if monotonic_s() > deadline_s:
-            answering.close()
-            raise UpstreamTimedOut("The answer took longer than the route allows.", hint="Raise `total` of the route.")
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def piece_by(answering: Answering, deadline_s: float) -> Awaitable[bytes]:
+    """The next piece, awaited no longer than the call may take.
+
+    Raises:
+        UpstreamTimedOut: it has taken that long.
+    """
+    left_s = deadline_s - monotonic_s()
+    if left_s <= 0.0:
+        answering.close()
+        raise UpstreamTimedOut("The answer took longer than the route allows.", hint="Raise `total` of the route.")
+    answering.idle_s = min(answering.idle_s, left_s)
+    return answering.piece()
 
 
 def _retry_after(headers: HeaderPairs) -> float:

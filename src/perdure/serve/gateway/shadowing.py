@@ -74,6 +74,8 @@ class Shadows:
             call.outcome = "cancelled"
             raise
         finally:
+            if relay is not None:
+                relay.let_go()
             call.sent_first()
             self._finish(call, relay)
 

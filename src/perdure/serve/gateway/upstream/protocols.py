@@ -14,6 +14,8 @@ class Answering(Protocol):
     status: int
     headers: HeaderPairs
     """Names in lower case."""
+    idle_s: float
+    """Longest wait for each piece; its reader may shorten it as a deadline comes near."""
 
     async def read(self, max_bytes: int) -> bytes:
         """The whole rest of the body.

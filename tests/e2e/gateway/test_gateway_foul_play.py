@@ -1,0 +1,129 @@
+"""Upstreams that send nonsense or stall at the worst instant, and clients that leave early: nothing is held, all is told."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+
+import pytest
+from gateway_upstream import Said, events, recorded, streamed
+from gateway_world import World
+
+from perdure import Guard, Route, seconds
+from perdure.assets.guard import Custom, Names
+from perdure.core.clock import monotonic_s, sleep_s
+
+CHAT = events("chat", Said())
+NONSENSE = {
+    "a text for a choice": b'{"choices":["x"]}',
+    "a text for a delta": b'{"choices":[{"delta":"x"}]}',
+    "a text for choices": b'{"choices":"abc"}',
+    "an index that is a name": b'{"choices":[{"index":"a","delta":{"content":"q"}}]}',
+    "an index that is an object": b'{"choices":[{"index":{},"delta":{"content":"q"}}]}',
+    "a number for tools": b'{"choices":[{"delta":{"tool_calls":5}}]}',
+    "a text for a function": b'{"choices":[{"delta":{"tool_calls":[{"function":"f"}]}}]}',
+}
+
+
+def under_way(gateway) -> str:
+    """What the gateway says of calls that it has not let go of."""
+    metrics = gateway.ask("/metrics", None, method="GET").content.decode()
+    return "\n".join(line for line in metrics.splitlines() if "under_way" in line and not line.startswith("#"))
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory, every_upstream):
+    """A gateway whose guard reads every answer, and a route without one."""
+    world = World(tmp_path_factory.mktemp("foul"), every_upstream.url)
+    names = Guard("names", [Names(("Globex",))], on=("output",))
+    patient = {"attempts": 1, "breaker": 1000}
+    world.declare(
+        Route("main", [world.target()], **patient), Route("judged", [world.target("j-1")], guards=[names], **patient)
+    )
+    with world.serving() as gateway:
+        yield gateway
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_chunks_that_are_none_are_the_upstreams_fault_and_hold_nothing(judged, upstreams, name, caplog):
+    upstreams.usual = streamed(*CHAT[:2], b"data: " + NONSENSE[name] + b"\n\n", *CHAT[2:])
+    with caplog.at_level(logging.ERROR):
+        answer = judged.chat(model="judged", stream=True)
+    assert answer.status in (200, 502), "with its head gone out it ends in an error event"
+    assert b'"upstream.bad"' in answer.content
+    assert b"[DONE]" not in answer.content
+    assert not caplog.records, "it is no defect of ours"
+    assert 'under_way{target="up/j-1"} 0.0' in under_way(judged)
+
+
+@pytest.mark.parametrize("name", NONSENSE)
+def test_chunks_that_nobody_judges_pass_although_they_cannot_be_recorded(judged, upstreams, name):
+    upstreams.usual = streamed(*CHAT[:2], b"data: " + NONSENSE[name] + b"\n\n", *CHAT[2:])
+    answer = judged.chat(stream=True)
+    assert (answer.status, answer.content.endswith(b"data: [DONE]\n\n")) == (200, True)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stall_shortly_before_the_deadline_does_not_move_it(world, upstreams, stream):
+    async def stalled(wire, seen):
+        wire.begin()
+        for each in CHAT[:2] if stream else [b'{"id":']:
+            await wire.piece(each)
+        await asyncio.sleep(0.5)
+        await wire.piece(CHAT[2] if stream else b'"x",')
+        await wire.hung_up()
+
+    world.declare(Route("main", [world.target()], total=seconds(0.7), idle=seconds(5), attempts=1))
+    upstreams.usual = stalled
+    with world.serving() as gateway:
+        began_s = monotonic_s()
+        answer = gateway.chat(stream=stream)
+        assert monotonic_s() - began_s < 1.1
+        [call] = gateway.recorded(1)
+    told = answer.chunks[-1]["error"] if stream else answer.error
+    assert told["code"] == "upstream.timed_out"
+    assert (answer.status, call.outcome) == ((200, "cut") if stream else (504, "failed"))
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_guard_that_outlasts_the_deadline_ends_in_an_error_that_the_client_can_read(world, upstreams, stream):
+    guard = Guard("slow", [Custom(lambda text: bool(sleep_s(2.0)))], wait_ms=5000)
+    world.declare(Route("main", [world.target()], guards=[guard], total=seconds(0.3), attempts=1))
+    with world.serving() as gateway:
+        answer = gateway.chat(stream=stream)
+        [call] = gateway.recorded(1)
+    assert (answer.status, answer.error["type"]) == (504, "timeout_error")
+    assert (call.outcome, call.status) == ("failed", 504)
+
+
+def test_who_leaves_while_the_body_comes_is_no_defect_and_on_record_once(world, upstreams, caplog):
+    world.declare(Route("main", [world.target()]))
+    with world.serving() as gateway, caplog.at_level(logging.DEBUG):
+        for path in ("/v1/chat/completions", "/v1/feedback"):
+            with socket.create_connection(gateway.address) as sent:
+                head = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.secret}\r\n"
+                sent.sendall(f"{head}content-length: 100\r\n\r\n{{".encode())
+                sleep_s(0.05)
+        [call] = gateway.recorded(1)
+        gateway.wait_for(lambda: "perdure_calls_under_way 0.0" in under_way(gateway))
+    assert (call.outcome, call.status) == ("cancelled", 499)
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+def test_an_upstream_that_does_not_end_behind_its_end_holds_no_call(world, upstreams):
+    async def lingering(wire, seen):
+        wire.begin()
+        for each in CHAT:
+            await wire.piece(each)
+        await wire.hung_up()
+        seen.gone.set()
+
+    world.declare(Route("main", [world.target()], idle=seconds(30)))
+    upstreams.usual = lingering
+    with world.serving() as gateway:
+        assert gateway.chat(stream=True).content.endswith(b"data: [DONE]\n\n")
+        assert upstreams.seen[0].gone.wait(3)
+        gateway.wait_for(lambda: "perdure_calls_under_way 0.0" in under_way(gateway))
+        upstreams.usual = recorded()
+        assert gateway.chat().status == 200
