@@ -223,6 +223,24 @@ class Guard:
             raise BadGuard(f"Guard {self.name!r} is on {self.on!r}.", hint='Use on=("input",), ("output",) or both.')
         if self.mode not in MODES:
             raise BadGuard(f"Guard {self.name!r} has the mode {self.mode!r}.", hint=f"Use {', '.join(MODES)}.")
+        self._check_settings()
+
+    def _check_settings(self) -> None:
+        wrong = [check for check in self.checks if type(check) not in _NAMES]
+        if wrong:
+            raise BadGuard(
+                f"Guard {self.name!r} has {wrong[0]!r} for a check.",
+                hint=f"Use those such as Pii() and Secrets(), or Custom(function): "
+                f"{', '.join(sorted(each.__name__ for each in _NAMES))}.",
+            )
+        if self.fails not in ("open", "closed"):
+            raise BadGuard(f"Guard {self.name!r} fails {self.fails!r}.", hint='Use fails="open" or "closed".')
+        if not self.wait_ms > 0.0:
+            raise BadGuard(
+                f"Guard {self.name!r} waits {self.wait_ms!r} ms.", hint="Use wait_ms above 0; 2000 is usual."
+            )
+        for check in self.checks:
+            _check_share(self.name, check)
 
     def definition(self) -> dict[str, Any]:
         """What a version of it is, but for what a learned check has learned: JSON-compatible."""
@@ -234,6 +252,24 @@ class Guard:
             "wait_ms": self.wait_ms,
             "hold_back": self.hold_back,
         }
+
+
+def _check_share(guard: str, check: Check) -> None:
+    """A threshold that no score reaches would let everything pass unseen.
+
+    Raises:
+        BadGuard: it is not above 0, or above 1.
+    """
+    settings: Mapping[type, str] = {
+        InjectionRules: "threshold", DefenderInjection: "threshold", PresidioPii: "min_score", Grounded: "least",
+        Learned: "max_false_block",
+    }  # fmt: skip
+    name = settings.get(type(check), "")
+    if name and not 0.0 < getattr(check, name) <= 1.0:
+        raise BadGuard(
+            f"Guard {guard!r} has {type(check).__name__}({name}={getattr(check, name)!r}).",
+            hint="Use a number above 0, and at most 1.",
+        )
 
 
 _NAMES: Mapping[type, str] = {

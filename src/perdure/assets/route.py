@@ -19,6 +19,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
+from math import inf
 from typing import Any, Literal
 
 from perdure.assets.guard import Guard
@@ -26,7 +27,7 @@ from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.upstream import Upstream
 from perdure.core.errors import BadRoute
-from perdure.core.units import days, hours, minutes, seconds
+from perdure.core.units import days, duration_text, hours, minutes, seconds
 
 Choice = Literal["in_order", "weighted", "fastest", "sticky"]
 """`in_order`: the first that is sound, the others are fallbacks; `weighted`: by the targets' weights; `fastest`: least
@@ -34,7 +35,10 @@ time to the first byte so far; `sticky`: by the caller's key of affinity, so tha
 CHOICES: tuple[Choice, ...] = ("in_order", "weighted", "fastest", "sticky")
 Bodies = Literal["none", "redacted", "full"]
 """What is kept of requests and answers: nothing, what is left after redaction of personal data and secrets, or all."""
+BODIES: tuple[Bodies, ...] = ("none", "redacted", "full")
 _NAME = re.compile(r"[a-z][a-z0-9_.-]*")
+_TARGET = 'Write: Target(Upstream("openai", "https://api.openai.com/v1"), "gpt-5-mini")'
+_GUARD = 'Name the guard itself: guards=[personal_data], where personal_data = Guard("personal_data", …)'
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,15 @@ class UnitPrices:
     audio_output: float | None = None
     call: float = 0.0
 
+    def __post_init__(self) -> None:
+        told = {each.name: getattr(self, each.name) for each in fields(self)}
+        wrong = [name for name, usd in told.items() if usd is not None and not 0.0 <= usd < inf]
+        if wrong:
+            raise BadRoute(
+                f"The price {wrong[0]}={told[wrong[0]]!r} means nothing.",
+                hint="Give US dollars for a million tokens, 0 where it costs nothing.",
+            )
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -80,6 +93,15 @@ class Target:
     prices: UnitPrices | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        upstream: object = self.upstream
+        if not isinstance(upstream, Upstream):
+            raise BadRoute(f"A target is at {upstream!r}, which is no upstream.", hint=_TARGET)
+        if not self.model:
+            raise BadRoute(f"A target at {self.upstream.name!r} names no model.", hint=_TARGET)
+        if not 0.0 <= self.weight < inf:
+            raise BadRoute(f"Target {self.id!r} has the weight {self.weight!r}.", hint="Give 0 or more.")
+
     @property
     def id(self) -> str:
         """`upstream/model`."""
@@ -93,7 +115,7 @@ class Cache:
     Args:
         ttl: how long.
         semantic: answers to questions that mean the same are given too: cosine similarity from which they do, or None.
-            Calibrate it on judged pairs: `perdure cache calibrate`.
+            Calibrate it on judged pairs: `engines.semantics.calibrate`.
         embedder: a route or upstream model for embeddings, `upstream/model`; needed where `semantic` is set.
         sample: share of semantic hits whose fresh answer is asked for too, for evaluation.
         shared: answers to one team are given to another too.
@@ -104,6 +126,13 @@ class Cache:
     embedder: str = ""
     sample: float = 0.01
     shared: bool = False
+
+    def __post_init__(self) -> None:
+        _lasts(self.ttl, "A cache keeps answers for")
+        if self.semantic is not None and not 0.0 < self.semantic <= 1.0:
+            raise BadRoute(f"A cosine similarity of {self.semantic!r} is none.", hint="Use one such as 0.94, or None.")
+        if not 0.0 <= self.sample <= 1.0:
+            raise BadRoute(f"A share of {self.sample!r} semantic hits is none.", hint="Use sample=0.01, 0 to 1.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +163,12 @@ class Probes:
     questions: tuple[Probe | str, ...]
     every: timedelta = hours(6)
     reference: timedelta = days(14)
+
+    def __post_init__(self) -> None:
+        if not self.questions or isinstance(self.questions, str):
+            raise BadRoute("A suite of probes asks nothing.", hint='Write: Probes(("Where is my parcel?", …))')
+        _lasts(self.every, "Probes are replayed every")
+        _lasts(self.reference, "Answers of probes are compared with those of")
 
     def suite(self) -> list[Probe]:
         """Every question as a probe; a bare text goes by `q` and its place."""
@@ -197,18 +232,38 @@ class Route:
         object.__setattr__(self, "healthy", tuple(self.healthy))
         if not _NAME.fullmatch(self.name):
             raise BadRoute(f"The route name {self.name!r} is not legal.", hint="Use a-z, 0-9, _, - and . in it.")
-        if not self.targets:
-            raise BadRoute(f"Route {self.name!r} has no target.", hint="Name at least one Target(upstream, model).")
-        ids = [target.id for target in self.targets]
-        if len(set(ids)) < len(ids):
-            raise BadRoute(f"Route {self.name!r} names a target twice: {', '.join(ids)}.")
+        self._check_targets()
         if self.choose not in CHOICES:
             raise BadRoute(f"Route {self.name!r} chooses {self.choose!r}.", hint=f"Use {', '.join(CHOICES)}.")
         if self.choose == "weighted" and not sum(target.weight for target in self.targets) > 0.0:
             raise BadRoute(f"The weights of route {self.name!r} sum to nothing.", hint="Give one of them a weight.")
-        if self.attempts < 1 or min(self.attempt, self.total, self.idle) <= timedelta(0):
+        if self.attempts < 1 or self.breaker < 1 or not 0.0 <= self.retry_budget < inf:
             raise BadRoute(
-                f"Route {self.name!r} has no time or no attempt.", hint="Use attempts=1 and seconds(1) or more."
+                f"Route {self.name!r} has no attempt, or a breaker or retry budget that means nothing.",
+                hint="Use attempts=1 and breaker=1 or more, retry_budget=0.2.",
+            )
+        for name in ("attempt", "total", "idle", "rest"):
+            _lasts(getattr(self, name), f"Route {self.name!r} has {name}")
+        guards: tuple[object, ...] = tuple(self.guards)
+        wrong = [guard for guard in guards if not isinstance(guard, Guard)]
+        if wrong:
+            raise BadRoute(f"Route {self.name!r} passes {wrong[0]!r}, which is no guard.", hint=_GUARD)
+        if self.bodies not in BODIES:
+            raise BadRoute(f"Route {self.name!r} keeps bodies {self.bodies!r}.", hint=f"Use {', '.join(BODIES)}.")
+
+    def _check_targets(self) -> None:
+        if not self.targets:
+            raise BadRoute(f"Route {self.name!r} has no target.", hint="Name at least one Target(upstream, model).")
+        targets: tuple[object, ...] = tuple(self.targets)
+        wrong = [each for each in targets if not isinstance(each, Target)]
+        if wrong:
+            raise BadRoute(f"Route {self.name!r} has {wrong[0]!r} for a target.", hint=_TARGET)
+        ids = [target.id for target in self.targets]
+        twice = next((each for each in ids if ids.count(each) > 1), None)
+        if twice:
+            raise BadRoute(
+                f"Route {self.name!r} names the target {twice!r} twice.",
+                hint="Leave one out; `attempts` says how often all are tried. Two upstreams need two names.",
             )
 
     def definition(self) -> dict[str, Any]:
@@ -231,6 +286,17 @@ class Route:
             "bodies": self.bodies,
             "source": self.source,
         }
+
+
+def _lasts(span: object, what: str) -> None:
+    """A time that is one, and lasts.
+
+    Raises:
+        BadRoute: it is something else, or over at once.
+    """
+    if not isinstance(span, timedelta) or span <= timedelta(0):
+        told = duration_text(span) if isinstance(span, timedelta) else repr(span)
+        raise BadRoute(f"{what} {told}, which is no time.", hint="Use seconds(…), minutes(…), hours(…) or days(…).")
 
 
 def _target(target: Target) -> dict[str, Any]:
