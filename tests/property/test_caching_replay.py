@@ -104,3 +104,34 @@ def test_a_text_is_streamed_in_a_few_pieces(text):
     pieces = [chunk["choices"][0]["delta"].get("content") for chunk in as_chunks(answer)[1:-1]]
     assert "".join(pieces) == text
     assert len(pieces) <= 24
+
+
+def test_a_chunk_with_more_than_text_is_joined_whole_among_others() -> None:
+    """What is added quickly is the text alone: log-probabilities, new members and reasons of ends are not lost."""
+
+    def chunk(delta: dict[str, object], **more: object) -> dict[str, object]:
+        return {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": None, **more}]}
+
+    answer = joined(
+        [
+            chunk({"role": "assistant", "content": "a"}),
+            chunk({"content": "b"}),
+            chunk({"content": "c"}, logprobs={"content": [{"token": "c"}]}),
+            chunk({"content": "d"}, stop_reason=None),
+            chunk({"content": "e"}, stop_reason=7),
+            chunk({"content": None}),
+            chunk({"refusal": "no"}),
+            chunk({"content": "f"}),
+            chunk({}, finish_reason="stop"),
+        ]
+    )
+
+    assert answer["choices"] == [
+        {
+            "index": 0,
+            "message": {"role": "assistant", "content": "abcdef", "refusal": "no"},
+            "finish_reason": "stop",
+            "logprobs": {"content": [{"token": "c"}]},
+            "stop_reason": 7,
+        }
+    ]

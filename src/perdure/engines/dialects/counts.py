@@ -22,7 +22,7 @@ def openai_usage(raw: Any) -> Usage | None:
     >>> openai_usage({"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}})
     Usage(n_input=9, n_output=4, n_cached=5, ...)
     """
-    if not isinstance(raw, Mapping) or not _told(raw, "prompt_tokens", "completion_tokens", "total_tokens"):
+    if not isinstance(raw, dict) or not _told(raw, "prompt_tokens", "completion_tokens", "total_tokens"):
         return None
     n_input, n_output = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")
     into, out = _part(raw, "prompt_tokens_details"), _part(raw, "completion_tokens_details")
@@ -124,12 +124,15 @@ def _cache_creation(usage: Usage) -> Json:
 
 
 def _told(raw: Mapping[str, Any], *names: str) -> bool:
-    return any(isinstance(raw.get(name), int | float) for name in names)
+    for name in names:  # noqa: SIM110 - a generator would cost more than what it asks
+        if isinstance(raw.get(name), int | float):
+            return True
+    return False
 
 
 def _part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     value = raw.get(name)
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _count(raw: Mapping[str, Any], name: str) -> int:

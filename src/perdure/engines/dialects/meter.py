@@ -154,10 +154,12 @@ class StreamMeter:
         if b'_tokens"' in whole or b'"error"' in whole:
             return self._read(whole)
         if self._endpoint == "chat":
-            if b"[DONE]" in whole or _ends(whole):
+            if b"[DONE]" in whole or (
+                whole.count(b'"finish_reason":null') != whole.count(b'"finish_reason"') and _ends(whole)
+            ):
                 return self._read(whole)
             # Only the members of an object have a comma before and a colon after an unescaped name: never content.
-            return _without_null_usage(whole) if self._hide else whole
+            return _without_null_usage(whole) if self._hide and b'"usage"' in whole else whole
         if self._endpoint == "messages" and b"message_stop" in whole:
             return self._read(whole)
         return whole
@@ -261,15 +263,13 @@ class StreamMeter:
 
 
 def _without_null_usage(whole: bytes) -> bytes:
-    if b'"usage"' not in whole:
-        return whole
     return whole.replace(b',"usage":null', b"").replace(b', "usage": null', b"")
 
 
 def _ends(whole: bytes) -> bool:
-    """Whether a choice may have come to its end: not every reason is null, with a space before it as Python writes, or without."""
-    n_told, n_null = whole.count(b'"finish_reason"'), whole.count(b'"finish_reason":null')
-    return n_told != n_null and n_told != n_null + whole.count(b'"finish_reason": null')
+    """Whether a choice may have come to its end, where spaces stand behind colons, as Python writes them."""
+    n_null = whole.count(b'"finish_reason": null') + whole.count(b'"finish_reason":null')
+    return n_null != whole.count(b'"finish_reason"')
 
 
 def _is_there(raw: msgspec.Raw) -> bool:

@@ -62,13 +62,15 @@ def _sound(choices: Any) -> bool:
     """Whether choices have the form that those who read on rely on."""
     if not choices:
         return True
-    return isinstance(choices, list) and all(
-        isinstance(choice, dict)
-        and isinstance(choice.get("index", 0), int)
-        and isinstance(choice.get("delta") or _NONE, dict)
-        and _are_calls((choice.get("delta") or _NONE).get("tool_calls"))
-        for choice in choices
-    )
+    if not isinstance(choices, list):
+        return False
+    for choice in choices:  # of each event: a generator would cost more than what it asks
+        if not isinstance(choice, dict) or not isinstance(choice.get("index", 0), int):
+            return False
+        delta = choice.get("delta") or _NONE
+        if not isinstance(delta, dict) or not _are_calls(delta.get("tool_calls")):
+            return False
+    return True
 
 
 def _are_calls(calls: Any) -> bool:

@@ -58,7 +58,9 @@ def joined(chunks: Iterable[Mapping[str, Any]]) -> Json:
         if chunk.get("usage") is not None:
             usage = {"usage": chunk["usage"]}
         for part in chunk.get("choices") or ():
-            _join_choice(choices.setdefault(part.get("index", 0), {}), part)
+            choice = choices.setdefault(part.get("index", 0), {})
+            if not _grown(choice, part):
+                _join_choice(choice, part)
     whole = [_whole(choices[index], index) for index in sorted(choices)]
     return {**answer, "object": "chat.completion", "choices": whole, **usage}
 
@@ -82,6 +84,18 @@ def _pieces(text: str | None) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
+def _grown(choice: Json, part: Mapping[str, Any]) -> bool:
+    """Whether a part was what most are, one more piece of the text and nothing else: then it has been added."""
+    delta = part.get("delta")
+    if not delta or len(delta) != 1 or "index" not in part or part.keys() != choice.get("like"):
+        return False
+    piece, text = delta.get("content"), choice["message"].get("content")
+    if type(piece) is not str or type(text) is not _Text or [*part.values()].count(None) != len(part) - 2:
+        return False
+    text.append(piece)
+    return True
+
+
 def _join_choice(choice: Json, part: Mapping[str, Any]) -> None:
     for name, value in part.items():
         if name == "delta":
@@ -92,6 +106,7 @@ def _join_choice(choice: Json, part: Mapping[str, Any]) -> None:
                         _join(calls.setdefault(call.get("index", len(calls)), {}), call)
                 else:
                     _join(choice.setdefault("message", {}), {key: piece})
+                    choice["like"] = part.keys()
         elif name not in ("index", "finish_reason") or value is not None:
             _join_beside(choice.setdefault("beside", {}), name, value)
 
