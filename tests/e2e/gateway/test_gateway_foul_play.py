@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import socket
 
@@ -34,15 +35,23 @@ def under_way(gateway) -> str:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory, every_upstream):
-    """A gateway whose guard reads every answer, and a route without one."""
+    """A gateway with a guard that reads every answer, one that reads every request, and a route without any."""
     world = World(tmp_path_factory.mktemp("foul"), every_upstream.url)
     names = Guard("names", [Names(("Globex",))], on=("output",))
     patient = {"attempts": 1, "breaker": 1000}
     world.declare(
-        Route("main", [world.target()], **patient), Route("judged", [world.target("j-1")], guards=[names], **patient)
+        Route("main", [world.target()], **patient),
+        Route("judged", [world.target("j-1")], guards=[names], **patient),
+        Route("judging", [world.target("j-2", "anthropic")], guards=[Guard("asked", [Names(("Globex",))])]),
     )
     with world.serving() as gateway:
         yield gateway
+
+
+@pytest.fixture
+def judging(judged, upstreams):
+    """The same, with an upstream that has seen nothing."""
+    return judged
 
 
 @pytest.mark.parametrize("name", NONSENSE)
@@ -127,3 +136,20 @@ def test_an_upstream_that_does_not_end_behind_its_end_holds_no_call(world, upstr
         gateway.wait_for(lambda: "perdure_calls_under_way 0.0" in under_way(gateway))
         upstreams.usual = recorded()
         assert gateway.chat().status == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_documents_are_judged_like_any_text(judging, upstreams, path):
+    source = {"type": "text", "media_type": "text/plain", "data": "Ask Globex."}
+    turn = {"role": "user", "content": [{"type": "document", "source": source}, {"type": "text", "text": "Well?"}]}
+    body = {"model": "judging", "max_tokens": 9, "messages": [turn]}
+    answer = judging.ask(path, json.dumps(body).encode())
+    assert (answer.status, answer.error["type"], upstreams.seen) == (400, "invalid_request_error", [])
+
+
+@pytest.mark.parametrize("messages", ["hello", [5], [{"content": "x"}], None])
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages"])
+def test_what_could_not_be_recorded_is_refused_before_it_is_paid(judging, upstreams, path, messages):
+    body = {"model": "main", "max_tokens": 9, "messages": messages, "stream": True}
+    answer = judging.ask(path, json.dumps(body).encode())
+    assert (answer.status, answer.error["type"], upstreams.seen) == (400, "invalid_request_error", [])

@@ -40,7 +40,7 @@ class Peek(msgspec.Struct, kw_only=True):
     n: int = 1
     """Answers asked for."""
     max_tokens: int | None = None
-    """The limit on each answer, by any of its names."""
+    """The limit on each answer, by any of its names: the largest, for which of them an upstream goes by is not known."""
     user: str = ""
     """`user`, or `metadata.user_id` of a message."""
     metadata: dict[str, str]
@@ -86,9 +86,8 @@ def peek(body: bytes) -> Peek:
         metadata={name: value for name, value in metadata.items() if isinstance(value, str)} if metadata else {},
         include_usage=options is not None and options.include_usage is True,
     )
-    for name in _LIMITS:
-        if name in raw and found.max_tokens is None:
-            found.max_tokens = _limit(raw, name)
+    limits = [_limit(raw, name) for name in _LIMITS if name in raw]
+    found.max_tokens = max((limit for limit in limits if limit is not None), default=None)
     for name in _CONTENT:
         if name in raw:
             found.content = bytes(raw[name])

@@ -12,7 +12,10 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 Rewrite = Callable[[str], str]
-_TEXTS = ("text", "refusal", "thinking", "input_text", "output_text")
+_TEXTS = ("text", "refusal", "thinking", "input_text", "output_text", "title", "context", "value")
+"""Members of a part that a model reads: its text, what a document is called and said to be."""
+_NESTED = ("content", "source")
+"""Members of a part with texts of their own: the result of a tool, a document's source."""
 
 
 class Said(NamedTuple):
@@ -34,7 +37,7 @@ def said(messages: Sequence[Json]) -> list[Said]:
     for index, message in enumerate(messages):
         role = str(message.get("role", ""))
         content = message.get("content")
-        text = content if isinstance(content, str) else "\n".join(_part_texts(content))
+        text = content if isinstance(content, str) else "\n".join(_texts(content))
         if text:
             found.append(Said(index, role, text))
         if len(message) > 2 or "content" not in message:
@@ -56,9 +59,15 @@ def answers_of(answer: Json) -> list[Json]:
 
 def calls_of(message: Json) -> list[tuple[str, str]]:
     """(name, arguments) of the tool calls of a message."""
-    calls = [call.get("function") for call in message.get("tool_calls") or () if isinstance(call, dict)]
+    calls = [call.get("function") for call in _tool_calls(message)]
     calls.append(message.get("function_call"))
     return [(str(each.get("name", "")), _text(each.get("arguments"))) for each in calls if isinstance(each, dict)]
+
+
+def custom_calls_of(message: Json) -> list[tuple[str, Any]]:
+    """(name, input) of the calls of custom tools of a message, whose input is free text."""
+    calls = [call.get("custom") for call in _tool_calls(message)]
+    return [(str(each.get("name", "")), each.get("input")) for each in calls if isinstance(each, dict)]
 
 
 def rewritten(messages: Sequence[Json], rewrite: Rewrite) -> list[Json]:
@@ -84,15 +93,42 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else json.dumps(value, ensure_ascii=False)
 
 
-def _part_texts(content: Any) -> Iterator[str]:
-    if not isinstance(content, list):
-        return
-    for part in content:
-        if isinstance(part, str):
-            yield part
-        elif isinstance(part, Mapping):
-            yield from (part[name] for name in _TEXTS if isinstance(part.get(name), str))
-            yield from _part_texts(part.get("content"))
+def _tool_calls(message: Json) -> list[Json]:
+    calls = message.get("tool_calls")
+    return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+
+
+def _texts(content: Any) -> Iterator[str]:
+    """The texts of content: of a string, of one part, or of a list of either."""
+    if isinstance(content, str):
+        yield content
+    elif isinstance(content, list):
+        for part in content:
+            if _is_bare(part):
+                yield part["text"]
+            else:
+                yield from _texts(part)
+    elif isinstance(content, Mapping):
+        for name in (*_TEXTS, *_NESTED):
+            if name in content and name not in _media(content):
+                yield from _texts(content[name])
+        if _is_plain(content):
+            yield from _texts(content["data"])
+
+
+def _is_bare(part: Any) -> bool:
+    """Whether a part is a text and nothing else, as nearly all are."""
+    return isinstance(part, dict) and len(part) == 2 and "type" in part and isinstance(part.get("text"), str)
+
+
+def _media(part: Mapping[str, Any]) -> tuple[str, ...]:
+    """The nested members of a part that are an address or bytes, not text."""
+    return ("source",) if isinstance(part.get("source"), str) else ()
+
+
+def _is_plain(source: Mapping[str, Any]) -> bool:
+    """Whether it is the source of a document in plain text."""
+    return source.get("type") == "text" and isinstance(source.get("data"), str)
 
 
 def _other_texts(message: Json) -> Iterator[str]:
@@ -101,6 +137,8 @@ def _other_texts(message: Json) -> Iterator[str]:
             yield message[name]
     for _, arguments in calls_of(message):
         yield _unescaped(arguments)
+    for _, given in custom_calls_of(message):
+        yield from _texts(given)
 
 
 def _unescaped(arguments: str) -> str:
@@ -132,23 +170,27 @@ def _message(message: Json, rewrite: Rewrite) -> Json:
 def _content(content: Any, rewrite: Rewrite) -> Any:
     if isinstance(content, str):
         return rewrite(content)
-    if not isinstance(content, list):
-        return content
-    return [rewrite(part) if isinstance(part, str) else _part(part, rewrite) for part in content]
+    if isinstance(content, list):
+        return [_content(part, rewrite) for part in content]
+    return _part(content, rewrite) if isinstance(content, dict) else content
 
 
-def _part(part: Any, rewrite: Rewrite) -> Any:
-    if not isinstance(part, dict):
-        return part
-    changed = {name: rewrite(part[name]) for name in _TEXTS if isinstance(part.get(name), str)}
-    if "content" in part:
-        changed["content"] = _content(part["content"], rewrite)
+def _part(part: Json, rewrite: Rewrite) -> Json:
+    if _is_bare(part):
+        return {**part, "text": rewrite(part["text"])}
+    held = [name for name in (*_TEXTS, *_NESTED) if name in part and name not in _media(part)]
+    changed = {name: _content(part[name], rewrite) for name in held}
+    if _is_plain(part):
+        changed["data"] = rewrite(part["data"])
     return {**part, **changed} if changed else part
 
 
 def _call(call: Any, rewrite: Rewrite) -> Any:
     if isinstance(call, dict) and isinstance(call.get("function"), dict):
         return {**call, "function": _function(call["function"], rewrite)}
+    if isinstance(call, dict) and isinstance(call.get("custom"), dict):
+        custom = call["custom"]
+        return {**call, "custom": {**custom, "input": _content(custom.get("input"), rewrite)}}
     return call
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 
 from perdure.engines.guards.checks import Finding, Json
-from perdure.engines.guards.conversation import calls_of
+from perdure.engines.guards.conversation import calls_of, custom_calls_of
 
 
 class ToolCallsCheck:
@@ -30,6 +30,9 @@ class ToolCallsCheck:
                     return Finding("tool_not_allowed", evidence={"call": index})
                 if arguments.strip() and not _is_object(arguments):
                     return Finding("arguments_not_json", evidence={"call": index, "tool": name})
+            for index, (name, _) in enumerate(custom_calls_of(answer)):
+                if name not in self._allowed:
+                    return Finding("tool_not_allowed", evidence={"call": index})
         return None
 
 

@@ -111,6 +111,8 @@ class Calls:
         self, ask: Ask, guarding: Guarding, found: cached.Found, hangup: Hangup, send: Send
     ) -> None:
         call = ask.call
+        if call.bodies != "none":
+            _ = ask.request  # what could not be recorded is refused before it is paid, not when half its answer is out
         try:
             opened = await open_call(ask, self.max_answer_bytes)
         except TargetRefused as refused:

@@ -137,3 +137,9 @@ def test_a_response_tells_why_it_is_incomplete():
 @given(st.binary())
 def test_an_answer_that_is_none_tells_nothing(body):
     assert read_usage(body, "chat").usage is None
+
+
+def test_of_two_limits_the_larger_is_kept_aside() -> None:
+    """A small one beside a large one would keep aside next to nothing, and the upstream may go by the large one."""
+    assert peek(b'{"model":"m","max_tokens":1,"max_completion_tokens":900}').max_tokens == 900
+    assert peek(b'{"model":"m","max_tokens":900,"max_output_tokens":null}').max_tokens == 900

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from perdure.engines.guards.conversation import answers_of, calls_of, rewritten, rewritten_answer, said
 from perdure.engines.guards.folding import plainest, unveiled
 from perdure.engines.guards.masking import Masks, restored
 from perdure.engines.guards.protocols import Span
+from perdure.engines.guards.tools import ToolCallsCheck
 
 CALL = {"id": "c", "type": "function", "function": {"name": "mail", "arguments": '{"to": "ann\\u0040example.org"}'}}
 MESSAGES = [
@@ -126,3 +129,57 @@ def test_the_way_back_leads_to_the_places_of_the_original() -> None:
     assert seen.text == "a1b"
     assert [text[seen.place(index, len(text))] for index in range(3)] == ["a", "\uff11", "b"]
     assert seen.place(3, len(text)) == len(text)
+
+
+DOCUMENT = {"type": "document", "title": "a", "context": "b", "source": {"type": "text", "media_type": "text/plain", "data": "c"}}  # fmt: skip
+HIDDEN = {
+    "a document in plain text": ([DOCUMENT], "a\nb\nc"),
+    "a document of parts": (
+        [{"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "a"}]}}],
+        "a",
+    ),
+    "a document of one text": ([{"type": "document", "source": {"type": "content", "content": "a"}}], "a"),
+    "a search result": (
+        [{"type": "search_result", "source": "https://x", "title": "a", "content": [{"type": "text", "text": "b"}]}],
+        "a\nb",
+    ),
+    "one part without a list": ({"type": "text", "text": "a"}, "a"),
+    "a text within a text": ([{"type": "text", "text": {"value": "a"}}], "a"),
+    "a result that is a text": ([{"type": "tool_result", "content": "a"}], "a"),
+    "lists within lists": ([["a", [{"type": "text", "text": "b"}]]], "a\nb"),
+}
+
+
+@pytest.mark.parametrize("name", HIDDEN)
+def test_a_text_is_read_and_masked_wherever_content_holds_it(name: str) -> None:
+    """Whatever a model may read of a message, in whatever shape it is sent, a guard reads too."""
+    content, text = HIDDEN[name]
+
+    assert [each.text for each in said([{"role": "user", "content": content}])] == [text]
+
+    [changed] = rewritten([{"role": "user", "content": content}], shout)
+    assert [each.text for each in said([changed])] == [text.upper()]
+
+
+def test_bytes_and_addresses_are_no_texts() -> None:
+    content = [
+        {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "abcd"}},
+        {"type": "document", "source": {"type": "url", "url": "https://x"}},
+        {"type": "search_result", "source": "https://x", "content": []},
+    ]
+    message = {"role": "user", "content": content}
+    assert said([message]) == []
+    assert rewritten([message], shout) == [message]
+
+
+def test_what_custom_tools_are_given_is_read_and_masked() -> None:
+    call = {"id": "c", "type": "custom", "custom": {"name": "run", "input": "print('a')"}}
+    message = {"role": "assistant", "content": None, "tool_calls": [call]}
+    assert [each.text for each in said([message])] == ["print('a')"]
+    assert rewritten([message], shout)[0]["tool_calls"][0]["custom"]["input"] == "PRINT('A')"
+    assert ToolCallsCheck(["search"]).judge([message], []) is not None
+    assert ToolCallsCheck(["run"]).judge([message], []) is None
+
+
+def test_tool_calls_that_are_no_list_are_none() -> None:
+    assert said([{"role": "assistant", "content": "x", "tool_calls": 5}])[0].text == "x"
