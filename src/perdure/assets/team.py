@@ -46,6 +46,11 @@ class Budget:
             raise BadTeam(f"A budget of {self.usd!r} USD allows nothing.", hint="Give an amount above zero.")
         if self.per not in PERIODS:
             raise BadTeam(f"A budget per {self.per!r} means nothing.", hint=f"Use {', '.join(PERIODS)}.")
+        if "*" in self.route:
+            raise BadTeam(
+                f"A budget is of one route or of all, and {self.route!r} is no name.",
+                hint='Write a budget for each route, or one with route="" for all.',
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +101,15 @@ class Team:
     policy: Policy = field(default_factory=Policy.observe)
 
     def __post_init__(self) -> None:
+        if isinstance(self.routes, str):
+            raise BadTeam(f"Team {self.name!r} has routes={self.routes!r}.", hint=f"Write: routes=({self.routes!r},)")
         object.__setattr__(self, "routes", tuple(self.routes))
         object.__setattr__(self, "budgets", tuple(self.budgets))
         object.__setattr__(self, "healthy", tuple(self.healthy))
         if not _NAME.fullmatch(self.name):
             raise BadTeam(f"The team name {self.name!r} is not legal.", hint="Use a-z, 0-9, _ and -, a letter first.")
+        if self.unpriced not in ("refuse", "allow"):
+            raise BadTeam(f"Team {self.name!r} has unpriced={self.unpriced!r}.", hint="Use refuse or allow.")
 
     @property
     def watched_as(self) -> str:

@@ -7,9 +7,10 @@ project and the environment.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from perdure.core.clock import machine_now
 from perdure.core.errors import BadGuard, MissingExtra, UntrustedArtifact, nearest
 
 if TYPE_CHECKING:
@@ -23,6 +24,14 @@ _PROMPT = "prompt:"
 _SETTINGS = "PERDURE_"
 _LEARNED = "learned"
 """Name of the check that is made by training."""
+_SLICES: Mapping[str, Mapping[str, str]] = {
+    "route": dict.fromkeys(
+        ("error_ratio", "first_token_ms", "latency_ms", "tokens_per_s", "refusal_ratio", "answer_shift"), "target"
+    ),
+    "guard": {"miss_ratio": "family"},
+    "team": {"burn_ratio": "budget"},
+}
+"""Kind → signal → what its readings can be told apart by."""
 
 
 def _nothing(_: str) -> bool:
@@ -68,12 +77,13 @@ def team_notes(team: Team, project: Project) -> Said:
             if not _is_there(name, there):
                 yield "warning", f"names the route {name!r}, which is not declared.", _hint(name, there, "Routes")
     for budget in team.budgets:
-        if budget.route and not budget.route.endswith("*") and not _reaches(team, budget.route, project):
+        if budget.route and not _reaches(team, budget.route, project):
             yield (
                 "warning",
                 f"has a budget for the route {budget.route!r}, which it may not call.",
                 "Add it to `routes`.",
             )
+    yield from _unpriced(team, project)
     try:
         ZoneInfo(team.timezone)
     except (ZoneInfoNotFoundError, ValueError):
@@ -128,6 +138,38 @@ def _judged(asset: Route | Guard, example: str) -> Said:
         yield "warning", "has no objectives: it can decay unseen.", f"Write: healthy=[{example}]"
         if asset.policy.trigger == "evidence":
             yield "error", "acts on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
+
+
+def sliced_notes(asset: Any, kind: str) -> Said:
+    """Objectives of the gateway's assets on slices that their signals do not have: they would be judged as a whole, unseen."""
+    if kind not in _SLICES:
+        return
+    for objective in asset.healthy:
+        spec, known = objective.spec, _SLICES[kind].get(objective.spec.signal, "")
+        if spec.by and spec.by != known:
+            hint = f'Write: by="{known}"' if known else "Leave `by` out."
+            yield "error", f"is held to {spec.signal!r} by {spec.by!r}, which nothing measures.", hint
+
+
+def _unpriced(team: Team, project: Project) -> Said:
+    """Where one target of a route has no known price, every call to the route is refused under a budget."""
+    from perdure.engines.prices import find_price
+
+    if team.unpriced == "allow":
+        return
+    now = machine_now()
+    for route in project.routes.values():
+        budgeted = any(budget.route in ("", route.name) for budget in team.budgets)
+        if not budgeted or not _reaches(team, route.name, project):
+            continue
+        for target in route.targets:
+            provider = target.upstream.provider or target.upstream.name
+            if find_price(target.prices, provider, target.model, now) is None:
+                yield (
+                    "warning",
+                    f"has a budget, and the price of {target.id} is not known: its calls to {route.name!r} are refused.",
+                    'Write: Target(…, prices=UnitPrices(input=0.25, output=2.0)), or Team(…, unpriced="allow")',
+                )
 
 
 def _can_burn(team: Team) -> bool:

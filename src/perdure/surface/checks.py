@@ -22,7 +22,7 @@ from perdure.assets.source import CallableReader, Source
 from perdure.assets.version import dataset_name
 from perdure.core.errors import BadContract, nearest
 from perdure.core.settings import Settings
-from perdure.surface.check_gateway import gateway_notes, guard_notes, route_notes, team_notes
+from perdure.surface.check_gateway import gateway_notes, guard_notes, route_notes, sliced_notes, team_notes
 from perdure.surface.check_policies import Level, Said, doubtful_rules, model_policy, source_policy
 from perdure.surface.check_prompts import prompt_notes
 
@@ -58,7 +58,12 @@ def check_project(
     for kind, name, asset in _assets(project):
         where = _where(project, kind, name, asset)
         label = f"{kind[0].upper()}{kind[1:]} {name!r}"
-        said = (*_home(asset), *_CHECKS[kind](asset, project), *_objectives(asset, kind, signals))
+        said = (
+            *_home(asset),
+            *_CHECKS[kind](asset, project),
+            *_objectives(asset, kind, signals),
+            *sliced_notes(asset, kind),
+        )
         rules = doubtful_rules(asset.policy, settings) if kind in _JUDGED else ()
         for level, text, hint in (*said, *rules):
             found.append(CheckNote(level, where, f"{label} {text}", hint))

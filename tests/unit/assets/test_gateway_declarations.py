@@ -10,8 +10,9 @@ import pytest
 
 from perdure.assets.guard import DefenderInjection, Grounded, Guard, InjectionRules, Pii
 from perdure.assets.route import Cache, Probes, Route, Target, UnitPrices
+from perdure.assets.team import Budget, Team
 from perdure.assets.upstream import Upstream
-from perdure.core.errors import BadGuard, BadRoute
+from perdure.core.errors import BadGuard, BadRoute, BadTeam
 from perdure.core.units import hours, minutes, seconds
 
 local: Any = Upstream("local", "http://127.0.0.1:8000/v1")
@@ -76,3 +77,18 @@ def test_the_bounds_themselves_are_allowed() -> None:
     assert route(retry_budget=0.0, attempts=1, breaker=1).retry_budget == 0.0
     assert Target(local, "small", weight=0.0, prices=UnitPrices(input=0.0, output=0.0)).weight == 0.0
     assert Cache(minutes(1), semantic=1.0, embedder="local/e", sample=0.0).semantic == 1.0
+
+
+@pytest.mark.parametrize(
+    ("declare", "told"),
+    [
+        (lambda: Budget(5.0, route="sales-*"), "'sales-\\*' is no name"),
+        (lambda: Team("desk", routes="support"), "routes='support'"),
+        (lambda: Team("desk", unpriced="deny"), "unpriced='deny'"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_team_that_would_be_held_to_nothing_is_refused_with_a_hint(declare: Callable[[], object], told: str) -> None:
+    with pytest.raises(BadTeam, match=told) as refused:
+        declare()
+
+    assert refused.value.hint

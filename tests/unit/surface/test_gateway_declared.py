@@ -15,7 +15,7 @@ from perdure import Contract, Policy, Source, csv, days, hours, mae
 from perdure.assets.gateway_objectives import block_ratio, error_ratio
 from perdure.assets.guard import Custom, Grounded, Guard, Learned, Pii, ToolCalls
 from perdure.assets.project import Project
-from perdure.assets.route import Cache, Route, Target
+from perdure.assets.route import Cache, Route, Target, UnitPrices
 from perdure.assets.team import Budget, Limits, Team
 from perdure.assets.upstream import Upstream
 from perdure.core.canonical import content_hash
@@ -41,7 +41,8 @@ attacks = Source("attacks", Attack, csv("attacks.csv"), event_at="seen_at", owne
 openai = Upstream("openai", "https://api.openai.com/v1", key_env="OPENAI_API_KEY")
 pii = Guard("pii", [Pii()], healthy=[block_ratio(over=days(1)) <= 0.5])
 learned = Guard("injection", [Learned(attacks)], healthy=[block_ratio(over=days(1)) <= 0.5])
-support = Route("support", [Target(openai, "small")], guards=[pii], healthy=[error_ratio(over=hours(1)) <= 0.02])
+small = Target(openai, "small", prices=UnitPrices(input=1.0, output=2.0))
+support = Route("support", [small], guards=[pii], healthy=[error_ratio(over=hours(1)) <= 0.02])
 team = Team("helpdesk", routes=("support",), budgets=[Budget(20.0)], limits=Limits(requests=60))
 
 DECLARED = """\
@@ -185,6 +186,37 @@ def test_a_budget_for_a_route_that_may_not_be_called_is_told() -> None:
     )
 
     assert note.level == "warning"
+
+
+def test_a_target_without_a_price_makes_a_budget_refuse_the_route_and_is_told() -> None:
+    unknown = replace(support, targets=[small, Target(openai, "our-own")])
+
+    note = told("the price of openai/our-own is not known", unknown, team, replace(team, name="free", budgets=()))
+
+    assert (note.level, "UnitPrices" in note.hint) == ("warning", True)
+    allowing = replace(team, unpriced="allow")
+    assert check_project(Project.of("p", unknown, allowing), SIGNALS) == []
+    listed = replace(support, targets=[Target(openai, "gpt-5-mini")])
+    assert check_project(Project.of("p", listed, team), SIGNALS) == []
+
+
+@pytest.mark.parametrize(
+    ("declared", "hint"),
+    [
+        (replace(support, healthy=[error_ratio(over=hours(1), by="targt") <= 0.02]), 'Write: by="target"'),
+        (replace(pii, healthy=[replace(block_ratio(over=days(1)), by="family") <= 0.5]), "Leave `by` out."),
+    ],
+)
+def test_an_objective_on_slices_that_its_signal_does_not_have_is_an_error(declared: Any, hint: str) -> None:
+    note = told("which nothing measures", declared, team)
+
+    assert (note.level, note.hint) == ("error", hint)
+
+
+def test_an_objective_on_the_slices_that_its_signal_has_is_fine() -> None:
+    sliced = replace(support, healthy=[error_ratio(over=hours(1), by="target") <= 0.02])
+
+    assert check_project(Project.of("p", sliced, team), SIGNALS) == []
 
 
 def test_a_time_zone_that_is_not_known_is_an_error() -> None:

@@ -2,8 +2,8 @@
 
 1 manual; 2 automated, stateless; 3 automated, stateful; 4 continual, triggered by evidence: the four
 stages of continual learning (Huyen, Designing Machine Learning Systems, 2022, chapter 9). A stage
-holds all that the stages below it ask for. A source has nothing to train: what is asked of training
-does not apply to it.
+holds all that the stages below it ask for. Only a model is trained on from a checkpoint, and only what
+has versions has a champion: where that is not so, it is not asked for.
 """
 
 from __future__ import annotations
@@ -61,8 +61,13 @@ def _maturity(session: LedgerSession, asset: Watched, cap: Autonomy, *, released
     return Maturity(asset.name, asset.kind, stage, STAGES[stage - 1], missing, n_repairs)
 
 
-def _trains(asset: Watched) -> bool:
-    return asset.kind != "source"
+_RELEASED = {
+    "model": "perdure train {}, perdure apply",
+    "route": "perdure apply",
+    "guard": "perdure apply",
+    "prompt": "perdure apply",
+}
+"""Kinds that have versions, and how the first of them comes to answer."""
 
 
 def _lacks_automation(asset: Watched, cap: Autonomy, *, released: bool) -> Iterator[str]:
@@ -71,12 +76,12 @@ def _lacks_automation(asset: Watched, cap: Autonomy, *, released: bool) -> Itera
         yield _autonomy(policy, cap, "Policy.propose(…) or Policy.act(…)")
     elif policy.trigger == "manual":
         yield 'a trigger: trigger="schedule" with every=days(7), or trigger="evidence"'
-    if _trains(asset) and not released:
-        yield f"a champion to start from: perdure train {asset.name}, perdure apply"
+    if asset.kind in _RELEASED and not released:
+        yield f"a champion to start from: {_RELEASED[asset.kind].format(asset.name)}"
 
 
 def _lacks_state(asset: Watched) -> Iterator[str]:
-    if _trains(asset) and asset.policy.training != "stateful":
+    if asset.kind == "model" and asset.policy.training != "stateful":
         yield 'training that goes on from the champion\'s checkpoint: training="stateful", and fit with warm_start'
 
 

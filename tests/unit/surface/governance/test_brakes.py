@@ -134,6 +134,16 @@ class TestMaturity:
             [found] = maturity(session, [Watched("new", "model", (), self.EVIDENCE, None)], "act")
         assert (found.stage, found.missing) == (1, ["a champion to start from: perdure train new, perdure apply"])
 
+    def test_only_a_model_is_asked_for_training_and_only_what_has_versions_for_a_champion(self, empty):
+        opened = open_project(empty)
+        objectives = opened.project.models["eta"].healthy
+        with opened._ledger.read() as session:
+            route, team = maturity(
+                session, [Watched(kind, kind, objectives, self.EVIDENCE, None) for kind in ("route", "team")], "act"
+            )
+        assert (route.stage, route.missing) == (1, ["a champion to start from: perdure apply"])
+        assert (team.stage, team.missing) == (4, [])
+
     def test_it_is_listed_with_how_often_the_loop_repaired(self, cli, told):
         lines = cli("perdure maturity", told).out.splitlines()
         assert lines[-2] == "model eta  2 automated, stateless, 1 repair"
