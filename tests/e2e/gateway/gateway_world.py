@@ -1,14 +1,10 @@
-"""A gateway to be tested: declared routes, guards and teams over real stores, behind a real server.
-
-Also a program: `python gateway_world.py ROOT UPSTREAM_URL` serves `chaos_declared` in a process of its own, and prints its URL.
-"""
+"""A gateway to be tested: declared routes, guards and teams over real stores, behind a real server."""
 
 from __future__ import annotations
 
 import http.client
 import json
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from perdure import Budget, Limits, Route, Target, Team, UnitPrices, Upstream
+from perdure import Route, Target, Team, UnitPrices, Upstream
 from perdure.assets.version import Pointer, Version
 from perdure.core.canonical import content_hash, plain
 from perdure.core.clock import monotonic_s, sleep_s
@@ -249,32 +245,3 @@ class Gateway:
     def recorded(self, n: int) -> list[Call]:
         """The calls on record, as soon as there are so many."""
         return self.wait_for(lambda: found if len(found := self.world.calls()) >= n else None)
-
-
-def chaos_declared(root: Path, url: str) -> World:
-    """The world of the accounting tests: the same for whoever serves it."""
-    from perdure import seconds
-
-    team = Team("team", budgets=[Budget(1_000_000)], limits=Limits(requests=10_000_000, concurrency=1000))
-    small = Team("small", budgets=[Budget(0.002)])
-    limits = LimitSettings(hold_ttl_s=5.0)
-    world = World(root, url, teams={"team": team, "small": small}, limits=limits)
-    patience: dict[str, Any] = {"attempt": seconds(1), "idle": seconds(1), "total": seconds(5), "bodies": "none"}
-    forgiving: dict[str, Any] = {"breaker": 1_000_000, "retry_budget": 1.0, "attempts": 2, **patience}
-    for name, dialect in (("main", "openai"), ("claude", "anthropic"), ("gemini", "gemini")):
-        targets: Sequence[Target] = [world.target("a-1", dialect), world.target("b-1", dialect)]
-        route = Route(name, targets, **forgiving)
-        world.routes[name] = route
-    return world
-
-
-def main() -> None:
-    world = chaos_declared(Path(sys.argv[1]), sys.argv[2])
-    server = Server(world.parts())
-    sys.stdout.write(server.bind() + "\n")
-    sys.stdout.flush()
-    server.run()
-
-
-if __name__ == "__main__":
-    main()
