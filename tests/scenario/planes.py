@@ -76,7 +76,7 @@ def work(perdure: Perdure, loop: Loop, held: HeldLease, told: Path) -> bool:
 def plane(folder: Path) -> None:
     """One control plane: waits for the lease, works, and ends when all is done."""
     perdure = open_project(folder)
-    loop = make_loop(perdure.place, perdure.project)
+    loop = make_loop(perdure.folder, perdure.place, perdure.project)
     done = False
     while not done:
         with contextlib.suppress(LeaseHeld, LostLease), perdure.hold_lease(wait_s=PATIENCE_S) as held:

@@ -19,7 +19,7 @@ from perdure.core.errors import BadProject, not_found
 
 Released = type[Model] | Route | Guard | Prompt
 """What has versions and pointers."""
-Declared = Released | Team
+Declared = Released | Team | Source
 """What stands for itself in a project; the rest is reached through it."""
 
 
@@ -68,7 +68,8 @@ class Project:
         guards = [each for each in declared if isinstance(each, Guard)]
         guards += [guard for route in routes for guard in route.guards]
         views = [view for model in models for view in model.features]
-        sources = [source for model in models for source in (model.rows, model.label.source)]
+        sources = [each for each in declared if isinstance(each, Source)]
+        sources += [source for model in models for source in (model.rows, model.label.source)]
         sources += [view.source for view in views if view.source is not None]
         sources += [source for guard in guards for source in examples_of(guard)]
         contracts = [*(model.contract for model in models), *(source.contract for source in sources)]

@@ -188,6 +188,7 @@ def make_app(parts: ScoringParts) -> Application:
             frozenset(kinds),
             parts.table_path,
             settings.poll_ms / 1000,
+            None if gateway is None else gateway.outdated,
         )
     )
 

@@ -32,6 +32,8 @@ from perdure.stores.ledger.protocols import Key, Ledger, LedgerSession
 
 log = logging.getLogger("perdure.serve")
 
+_CHANGED = "changed/"
+"""Cursors of retrieval sources, which the loop moves when one has changed."""
 _FIRST_RETRY_S = 0.5
 _LAST_RETRY_S = 15.0
 
@@ -47,6 +49,8 @@ class WatcherParts:
     """Names of what is served, of any kind."""
     table_path: Path
     poll_s: float
+    outdated: Callable[[str], None] | None = None
+    """Told the name of a source that changed, so that answers that rest on it are given no more."""
 
 
 class Watcher:
@@ -59,6 +63,7 @@ class Watcher:
         self._newest: RoutingTable | None = None
         self._kept: tuple[RoutingTable, Mapping[str, Key]] | None = None
         self._keys_at: int | None = None
+        self._sources: Mapping[str, Any] | None = None
         self._retry_at_s = 0.0
         self._retry_s = _FIRST_RETRY_S
         self._stopped = threading.Event()
@@ -107,6 +112,7 @@ class Watcher:
         Each is done only while it is not done.
         """
         self._follow_keys(ledger)
+        self._follow_sources(ledger)
         loaded = self._load_newest(ledger)
         if loaded is not None:
             self._put_in_force(loaded, source="ledger", **self._errors(loaded.failures))
@@ -126,6 +132,18 @@ class Watcher:
         now = machine_now()
         self._parts.live.keys = {key.digest: key for key in keys if is_good(key, now)}
         self._keys_at = generation
+
+    def _follow_sources(self, ledger: Ledger) -> None:
+        """Tell of sources that changed since the last look; what is cached begins with the first one."""
+        if self._parts.outdated is None:
+            return
+        with ledger.read() as session:
+            sources = session.cursors.list(_CHANGED)
+        before, self._sources = self._sources, sources
+        if before is not None:
+            for name in sources:
+                if before.get(name) != sources[name]:
+                    self._parts.outdated(name.removeprefix(_CHANGED))
 
     def _load_newest(self, ledger: Ledger) -> Loaded | None:
         """What the ledger's pointers name, loaded; None when all of it answers already."""

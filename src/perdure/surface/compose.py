@@ -235,8 +235,8 @@ def make_alerts(settings: Settings) -> Alerts | None:
     return Alerts(settings.alerts, sender, doing_about)
 
 
-def make_loop(place: Workplace, project: Project) -> Loop:
-    """The control plane of a project."""
+def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
+    """The control plane of a project in a folder."""
     from perdure.loop.round import Loop
 
     return Loop(
@@ -245,14 +245,15 @@ def make_loop(place: Workplace, project: Project) -> Loop:
         list(project.sources.values()),
         watched_assets(project),
         online_views(place, project),
-        _tellers(place, project),
+        _tellers(place, project, stores_root(folder, place.settings)),
     )
 
 
-def _tellers(place: Workplace, project: Project) -> list[Teller]:
-    from perdure.surface.compose_gateway import make_telemetry
+def _tellers(place: Workplace, project: Project, root: Path) -> list[Teller]:
+    from perdure.surface.compose_gateway import make_outdated, make_telemetry
 
-    tellers = (make_telemetry(place.settings, project), make_alerts(place.settings))
+    settings = place.settings
+    tellers = (make_outdated(root, settings, project), make_telemetry(settings, project), make_alerts(settings))
     return [each for each in tellers if each is not None]
 
 

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.team import Period
+    from perdure.loop.outdated import Outdated
     from perdure.loop.telemetry import Telemetry
     from perdure.loop.work.spans import Peer
     from perdure.serve.gateway.wiring import GatewayDeclared
     from perdure.stores.cache.protocols import AnswerCache
     from perdure.stores.counters.protocols import Counters
+    from perdure.surface.embedding import HttpEmbed
 
 _PROVIDERS = {"anthropic": "anthropic", "gemini": "gcp.gemini"}
 """Dialect → the provider's name in OpenTelemetry's conventions; many speak OpenAI's, and go by their own names."""
@@ -56,7 +58,31 @@ def gateway_declared(root: Path, settings: Settings, project: Project) -> Gatewa
         settings=settings.gateway,
         limits=settings.limits,
         owner=worker_name(),
+        embed=_embedder(project),
     )
+
+
+def _embedder(project: Project) -> HttpEmbed | None:
+    """What makes vectors of questions; None where no route finds answers by meaning."""
+    if all(route.cache is None or route.cache.semantic is None for route in project.routes.values()):
+        return None
+    from perdure.surface.embedding import HttpEmbed
+
+    return HttpEmbed(project.routes, project.upstreams, os.environ)
+
+
+def make_outdated(root: Path, settings: Settings, project: Project) -> Outdated | None:
+    """What drops answers whose source changed; None where no route names a source.
+
+    Raises: as `open_answers`.
+    """
+    sources = sorted({route.source for route in project.routes.values() if route.source in project.sources})
+    if not sources:
+        return None
+    from perdure.loop.outdated import Outdated
+
+    shared = settings.gateway.cache != "memory"
+    return Outdated(sources, open_answers(root, settings) if shared else None)
 
 
 def open_counters(root: Path, settings: Settings) -> Counters:

@@ -76,7 +76,7 @@ class Opened:
         """The control plane of the project."""
         from perdure.surface.compose import make_loop
 
-        return make_loop(self.place, self.project)
+        return make_loop(self.folder, self.place, self.project)
 
     def hold_lease(self, *, wait_s: float = 0.0) -> AbstractContextManager[HeldLease]:
         """The right to run the loop, renewed while held.

@@ -21,6 +21,7 @@ from perdure.core.settings import ACTOR, load_settings, replace_given
 from perdure.surface.alerting import Alerting
 from perdure.surface.applying import Applying
 from perdure.surface.backtest import Backtesting
+from perdure.surface.caching import Caching
 from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
@@ -83,7 +84,9 @@ def init_project(
     return open_project(folder)
 
 
-class Perdure(Applying, Governing, Keying, Prompting, Spending, Called, Alerting, Backtesting, Reviewing, Opened):
+class Perdure(
+    Applying, Governing, Keying, Prompting, Spending, Called, Caching, Alerting, Backtesting, Reviewing, Opened
+):
     """One project with its stores.
 
     Make one by `open_project`; in a notebook by `Perdure(folder, project=Project.of("rides", Minutes))`.

@@ -250,7 +250,7 @@ class TestHelp:
         assert found == {
             "Declare": ["init", "check"],
             "Train": ["train", "runs", "backtest"],
-            "Run": ["apply", "up", "serve", "tick", "plan", "key"],
+            "Run": ["apply", "up", "serve", "tick", "plan", "key", "cache"],
             "Look": ["status", "spend", "budgets", "calls", "call", "demo", "ledger", "prompt"],
             "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence", "alerts"],
             "Decide": ["approvals", "approve", "reject", "rollback", "pause", "jobs"],

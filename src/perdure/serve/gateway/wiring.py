@@ -139,6 +139,11 @@ class Gateway:
         """What it counts, for Prometheus."""
         return self.counters.families(self.loader.breakers)
 
+    def outdated(self, source: str) -> None:
+        """Forget answers that rest on a source that changed, where nobody else can: in this process's own memory."""
+        if self.declared.settings.cache == "memory":
+            self._answers.drop([f"source:{source}"])
+
     def start(self) -> None:
         """Begin to push what was settled to the shared counters, and to ask probes; called on the serving loop."""
         self._syncing = threading.Thread(target=self._sync, name="perdure-limits", daemon=True)

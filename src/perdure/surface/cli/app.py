@@ -21,6 +21,7 @@ from perdure.core.errors import DeclarationError, PerdureError, StoreError
 from perdure.surface.cli import (
     alerting,
     backtesting,
+    caching,
     calls,
     govern,
     keys,
@@ -241,6 +242,7 @@ for look in (spending.spend, spending.budgets, calls.calls, calls.call):
     app.command(cls=Command, rich_help_panel="Look")(look)
 app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
+app.add_typer(caching.group, rich_help_panel="Run")
 app.add_typer(prompts.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():
     for command in commands:
