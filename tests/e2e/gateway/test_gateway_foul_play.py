@@ -9,10 +9,11 @@ import socket
 
 import pytest
 from gateway_upstream import Said, events, recorded, streamed
-from gateway_world import World
+from gateway_world import World, version_of
 
-from perdure import Guard, Route, seconds
+from perdure import Guard, Pii, Route, seconds
 from perdure.assets.guard import Custom, Names
+from perdure.assets.version import Pointer
 from perdure.core.clock import monotonic_s, sleep_s
 
 CHAT = events("chat", Said())
@@ -153,3 +154,19 @@ def test_what_could_not_be_recorded_is_refused_before_it_is_paid(judging, upstre
     body = {"model": "main", "max_tokens": 9, "messages": messages, "stream": True}
     answer = judging.ask(path, json.dumps(body).encode())
     assert (answer.status, answer.error["type"], upstreams.seen) == (400, "invalid_request_error", [])
+
+
+def test_a_shadow_is_asked_what_the_guards_left_of_embeddings_too(world, upstreams, caplog):
+    mask = Guard("mask", [Pii("email")], mode="redact")
+    world.declare(Route("main", [world.target("e-1")], guards=[mask]))
+    shadow = version_of("main", "route", Route("main", [world.target("e-2")], guards=[mask]).definition())
+    world.register(shadow)
+    world.point(Pointer("main", "shadow", shadow.id))
+    with world.serving() as gateway:
+        body = {"model": "main", "input": ["Hello", "I am ann@example.org"]}
+        assert gateway.ask("/v1/embeddings", json.dumps(body).encode()).status == 200
+        calls = gateway.recorded(2)
+    assert {(call.arm, call.outcome) for call in calls} == {("champion", "answered"), ("shadow", "answered")}
+    first, second = (json.loads(seen.raw)["input"] for seen in upstreams.seen)
+    assert first == second != body["input"]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]

@@ -236,6 +236,10 @@ SECRET_INPUTS = [
     {"input": [{"role": "user", "content": [{"type": "input_text", "text": f"I am {MAIL}"}]}]},
     {"input": [{"type": "function_call_output", "call_id": "c", "output": f"user {MAIL}"}]},
     {"input": [{"type": "function_call", "call_id": "c", "name": "f", "arguments": json.dumps({"to": MAIL})}]},
+    {"input": [{"role": "user", "content": f"I am {MAIL}", "output": "nothing", "arguments": "{}"}]},
+    {"input": [{"type": "mcp_call", "name": "f", "arguments": json.dumps({"to": MAIL}), "output": f"user {MAIL}"}]},
+    {"input": [{"type": "custom_tool_call", "call_id": "c", "name": "f", "input": f"mail {MAIL}"}]},
+    {"input": [{"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": MAIL}]}]},
     {"input": "Hello", "instructions": f"The user is {MAIL}"},
     {"input": "Hello", "prompt": {"id": "p", "variables": {"who": MAIL}}},
     {"input": "Hello", "prompt": {"id": "p", "variables": {"who": {"type": "input_text", "text": MAIL}}}},
@@ -275,6 +279,8 @@ def test_embeddings_are_judged_and_token_ids_refused_where_a_guard_must_read_the
         assert upstreams.seen[0].body["input"][1] == "Hello"
         assert embed(gateway, [1, 2, 3]).status == 400
         assert embed(gateway, [[1, 2], [3]]).status == 400
+        assert embed(gateway, [[1464.0, 2]]).status == 400
+        assert embed(gateway, [[[1464]]]).status == 400
     assert len(upstreams.seen) == 1
 
 

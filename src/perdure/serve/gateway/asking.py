@@ -7,7 +7,7 @@ as a whole.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _BEARER = b"bearer "
+_OF_STREAMS = ("stream", "stream_options")
 _decode = msgspec.json.decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -86,6 +87,19 @@ class Ask:
         self.judged = True
         if request is not self._request:
             self._request, self.changed = request, True
+
+    def again(self, call: Ongoing, route: LiveRoute) -> Ask:
+        """The same, as guards left it, for another call of another version, not streamed."""
+        raw = {name: value for name, value in self.peek.raw.items() if name not in _OF_STREAMS}
+        peek = msgspec.structs.replace(self.peek, raw=raw, stream=False, include_usage=False)
+        request = self._request
+        return replace(
+            self,
+            call=call,
+            route=route,
+            peek=peek,
+            _request=request and {name: value for name, value in request.items() if name not in _OF_STREAMS},
+        )
 
     def passes_to(self, target: LiveTarget) -> bool:
         """Whether bytes can go to a target as they came."""

@@ -13,7 +13,8 @@ from perdure.core.errors import BadRequest
 
 Json = dict[str, Any]
 Place = tuple[str, Any]
-"""Member of the request, and where in it: an index, a name, or None for the whole."""
+"""Member of the request, and where in it: of `input` an index (None: it is no list) and the item's member (empty: the whole
+item), of `prompt` a variable's name."""
 MEMBERS = ("input", "instructions", "prompt")
 
 
@@ -30,12 +31,11 @@ def judged(body: Json) -> tuple[list[Json], list[Place]]:
         messages.append({"role": "user", "content": value if isinstance(value, str) else [value]})
         places.append(("prompt", name))
     given = body.get("input")
-    if isinstance(given, list):
-        messages += [_message(each) for each in given]
-        places += [("input", place) for place in range(len(given))]
-    elif given is not None:
-        messages.append(_message(given))
-        places.append(("input", None))
+    items: list[tuple[int | None, Any]] = list(enumerate(given)) if isinstance(given, list) else [(None, given)]
+    for index, item in items if given is not None else ():
+        for name, message in _messages(item):
+            messages.append(message)
+            places.append(("input", (index, name)))
     return messages, places
 
 
@@ -46,13 +46,19 @@ def must_be_text(messages: Sequence[Json]) -> None:
         BadRequest: token ids instead of text.
     """
     for message in messages:
-        content = message.get("content")
-        if isinstance(content, int) or (isinstance(content, list) and any(isinstance(each, int) for each in content)):
+        if _holds_numbers(message.get("content")):
             raise BadRequest(
                 "The input holds token ids, which the guards of this route cannot read.",
                 hint="Send text.",
                 param="input",
             )
+
+
+def _holds_numbers(content: Any) -> bool:
+    """Whether it is a number, of whatever kind, or has one in it: some servers take 1464.0 for the token 1464."""
+    if isinstance(content, list):
+        return any(map(_holds_numbers, content))
+    return isinstance(content, int | float)
 
 
 def put_back(body: Json, messages: Sequence[Json], places: Sequence[Place]) -> Json:
@@ -68,32 +74,42 @@ def put_back(body: Json, messages: Sequence[Json], places: Sequence[Place]) -> J
             changes["prompt"]["variables"][place] = (
                 message["content"] if isinstance(old, str) else message["content"][0]
             )
-        elif place is None:
-            changes[member] = _item(changes[member], message)
+        elif member == "instructions":
+            changes[member] = message["content"]
         else:
-            changes["input"][place] = _item(changes["input"][place], message)
+            index, name = place
+            if index is None:
+                changes["input"] = _item(changes["input"], name, message)
+            else:
+                changes["input"][index] = _item(changes["input"][index], name, message)
     return changes
 
 
-def _message(item: Any) -> Json:
-    """An item of `input` as a message: what a tool gave and what a call was given are texts too."""
+def _messages(item: Any) -> list[tuple[str, Json]]:
+    """An item of `input` as messages, each by the member that it stands in: one item may hold several texts."""
     if not isinstance(item, dict):
-        return {"role": "user", "content": item}
-    if "output" in item:
-        return {"role": "tool", "content": item["output"]}
+        return [("", {"role": "user", "content": item})]
+    found: list[tuple[str, Json]] = []
+    for name, role in _ROLES.items():
+        if name in item:
+            found.append((name, {"role": role or str(item.get("role", "user")), "content": item[name]}))
     if isinstance(item.get("arguments"), str):
-        return {"role": "assistant", "function_call": {"name": item.get("name"), "arguments": item["arguments"]}}
-    return item
+        call = {"name": item.get("name"), "arguments": item["arguments"]}
+        found.append(("arguments", {"role": "assistant", "function_call": call}))
+    return found
 
 
-def _item(item: Any, message: Json) -> Any:
-    if not isinstance(item, dict):
+_ROLES = {
+    "content": "", "output": "tool", "results": "tool", "input": "assistant", "code": "assistant", "summary": "assistant",
+    "action": "assistant",
+}  # fmt: skip
+"""Members of an item that hold texts, and who says them: messages, what tools gave, and what they were given."""
+
+
+def _item(item: Any, name: str, message: Json) -> Any:
+    if not name:
         return message["content"]
-    if "output" in item:
-        return {**item, "output": message["content"]}
-    if isinstance(item.get("arguments"), str):
-        return {**item, "arguments": message["function_call"]["arguments"]}
-    return message
+    return {**item, name: message["function_call"]["arguments"] if name == "arguments" else message["content"]}
 
 
 def texts_of(raw: Mapping[str, Any]) -> list[str]:

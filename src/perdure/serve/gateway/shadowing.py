@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-import msgspec
-
 from perdure.core.errors import PerdureError
 from perdure.serve.gateway.asking import Ask
 from perdure.serve.gateway.guarding import Guarding
@@ -19,7 +17,6 @@ from perdure.serve.gateway.relaying import Relay
 from perdure.serve.gateway.sending import TargetRefused, open_call
 
 _MOST = 64
-_NOT_ASKED = ("stream", "stream_options")
 
 
 class Shadows:
@@ -61,6 +58,7 @@ class Shadows:
     async def _ask(self, ask: Ask, version: str) -> None:
         shadow = self._like(ask, version)
         call, relay = shadow.call, None
+        call.outcome = "failed"
         try:
             opened = await open_call(shadow, self._max_bytes)
             relay = Relay(shadow, opened, Guarding(call, (), None), keeps=call.bodies != "none")
@@ -88,9 +86,4 @@ class Shadows:
         call.tags = {**came.tags, "shadow_of": came.id}
         route = ask.serving.servables[version]
         call.bodies = route.bodies
-        raw = {name: value for name, value in ask.peek.raw.items() if name not in _NOT_ASKED}
-        peek = msgspec.structs.replace(ask.peek, raw=raw, stream=False, include_usage=False)
-        shadow = Ask(call, ask.endpoint, ask.inbound, peek, ask.key, ask.team, route, ask.serving, ask.headers)
-        if ask.changed:
-            shadow.change({name: value for name, value in ask.request.items() if name not in _NOT_ASKED})
-        return shadow
+        return ask.again(call, route)
