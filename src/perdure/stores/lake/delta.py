@@ -265,13 +265,15 @@ def _is_kept(dtype: pl.DataType) -> bool:
 
 def _bounds(span: Span) -> list[pl.Expr]:
     column = pl.col(span.column)
-    bounds = [] if span.start is None else [column >= _instant(span.start)]
-    return bounds if span.end is None else [*bounds, column < _instant(span.end)]
+    bounds = [] if span.start is None else [column >= _bound(span.start)]
+    return bounds if span.end is None else [*bounds, column < _bound(span.end)]
 
 
-def _instant(at: datetime) -> pl.Expr:
+def _bound(value: datetime | int) -> pl.Expr:
+    if isinstance(value, int):
+        return pl.lit(value)
     # Ten times as cheap as the literal of an aware datetime; the plan is the same.
-    return pl.lit(to_us(at)).cast(_INSTANT)
+    return pl.lit(to_us(value)).cast(_INSTANT)
 
 
 @contextmanager

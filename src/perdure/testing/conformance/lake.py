@@ -144,6 +144,14 @@ class LakeConformance(ABC):
         assert self.numbers(lake, "t", span=Span("at", end, end + tick)) == [47]
         assert self.numbers(lake, "t", span=Span("at", end, end)) == []
 
+    def test_a_span_may_be_of_whole_numbers(self, tmp_path: Path) -> None:
+        """Such as batches: the start is in it, the end is not."""
+        lake = self.open(tmp_path)
+        for first in (0, 10):
+            lake.append("t", rows(*range(first, first + 10)))
+        assert self.numbers(lake, "t", span=Span("n", 8, 12)) == [8, 9, 10, 11]
+        assert self.numbers(lake, "t", span=Span("n", 18)) == [18, 19]
+
     def test_the_last_instant_of_a_file_is_found_to_the_microsecond(self, tmp_path: Path) -> None:
         """Statistics may be cut to milliseconds: a file whose maximum was cut must still be read."""
         lake = self.open(tmp_path)
