@@ -6,15 +6,17 @@ import asyncio
 import json
 import logging
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from gateway_upstream import Said, events, recorded, streamed
 from gateway_world import World, version_of
 
-from perdure import Guard, Pii, Route, seconds
+from perdure import Guard, Limits, Pii, Route, Team, seconds
 from perdure.assets.guard import Custom, Names
 from perdure.assets.version import Pointer
 from perdure.core.clock import monotonic_s, sleep_s
+from perdure.stores.counters.sqlite import SqliteCounters
 
 CHAT = events("chat", Said())
 NONSENSE = {
@@ -170,3 +172,45 @@ def test_a_shadow_is_asked_what_the_guards_left_of_embeddings_too(world, upstrea
     first, second = (json.loads(seen.raw)["input"] for seen in upstreams.seen)
     assert first == second != body["input"]
     assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+def test_calls_that_are_refused_keep_no_slow_guard_busy(world, upstreams):
+    """Neither do they wait for one: whether there is room is asked beside them."""
+    judged = []
+
+    def slowly(text: str) -> bool:
+        judged.append(text)
+        sleep_s(0.3)
+        return False
+
+    world.declare(Route("main", [world.target()], guards=[Guard("slow", [Custom(slowly)], wait_ms=5000)]))
+    world.teams["small"] = Team("small", limits=Limits(requests=1))
+    with world.serving() as gateway, ThreadPoolExecutor(20) as threads:
+        secret = world.key("small")
+        asked = {"authorization": f"Bearer {secret}"}
+        gateway.wait_for(lambda: gateway.chat(headers=asked).status == 200)
+        began_s = monotonic_s()
+        refused = threads.map(lambda each: gateway.chat(f"{each}", headers=asked).status, range(40))
+        assert set(refused) == {429}
+        assert monotonic_s() - began_s < 2.0
+    assert len(judged) < 20
+
+
+def test_limits_are_shared_again_after_a_failure_that_nobody_foresaw(world, upstreams, caplog):
+    class Failing(SqliteCounters):
+        left = 2
+
+        def expire(self, **named):
+            if Failing.left:
+                Failing.left -= 1
+                raise RuntimeError("foreign code")
+            return super().expire(**named)
+
+    world.open_counters = lambda: Failing(world.root / "counters.db")
+    world.teams["team"] = Team("team", limits=Limits(tokens=1_000_000))
+    world.declare(Route("main", [world.target()]))
+    with world.serving() as gateway:
+        assert gateway.chat().status == 200
+        gateway.wait_for(lambda: Failing.left == 0, 20.0)
+        assert gateway.chat().status == 200
+    assert "RuntimeError" in caplog.text

@@ -79,6 +79,13 @@ class Calls:
         """
         call = ask.call
         guarding = Guarding(call, armed(ask.route.guards, ask.serving, call.affinity), self.threads)
+        try:
+            await self._answer(ask, guarding, receive, send)
+        finally:
+            guarding.give_up()
+
+    async def _answer(self, ask: Ask, guarding: Guarding, receive: Receive, send: Send) -> None:
+        call = ask.call
         if guarding.guards:
             await _judged(ask, guarding)
         found = await cached.look_up(ask, self.threads)
@@ -88,7 +95,7 @@ class Calls:
             found = replace(found, hit=None)
         if found.asked is not None:
             call.cache = "miss" if found.hit is None else found.hit.kind
-        call.reservation = await self.settling.reserve(ask, self.threads, cached=found.hit is not None)
+        call.reservation = await self.settling.reserve(ask, cached=found.hit is not None)
         if found.hit is not None:
             await self._give_again(ask, guarding, found.hit.entry, send)
             return

@@ -128,6 +128,12 @@ class Guarding:
             for each in waiting:
                 each.future.cancel()
 
+    def give_up(self) -> None:
+        """Ask no more what nobody waits for: of a call that is over, what no thread has begun takes none from others."""
+        for each in self._waiting:
+            each.future.cancel()
+        self._waiting = []
+
     def judge_answer(self, answer: Json) -> Json:
         """A whole neutral answer as it may go out.
 
@@ -169,6 +175,7 @@ class Guarding:
             work = loop.run_in_executor(self.threads, each.guard.judge, messages, request)
             done, _ = await asyncio.wait((work,), timeout=each.guard.wait_ms / 1000.0)
             verdict = work.result() if done else Verdict(found=False, failed="not done in time")
+            work.cancel()
         else:
             verdict = each.guard.judge(messages, request)
         return verdict, int((monotonic_s() - began_s) * 1e6)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from perdure.engines.dialects.estimate import tokens_of_bytes
@@ -22,10 +21,11 @@ class Settling:
 
     allowance: Allowance
 
-    async def reserve(self, ask: Ask, threads: Executor, *, cached: bool = False) -> Reservation:
+    async def reserve(self, ask: Ask, *, cached: bool = False) -> Reservation:
         """Keep aside what the call may take: the dearest of its route's targets counts. A cached answer takes a request only.
 
-        Where the store of the counters has to be asked, a thread does, so that no other call waits.
+        Where the store of the counters has to be asked, a thread does, so that no other call waits; one of the loop's own:
+        behind slow guards of other calls it would wait for them.
 
         Raises:
             LimitReached, BudgetSpent, Refused: see `Allowance.reserve`.
@@ -37,7 +37,7 @@ class Settling:
         if found is not None:
             return found
         loop = asyncio.get_running_loop()
-        asked = loop.run_in_executor(threads, allowance.reserve, buckets, call.served_us, n_tokens, cost)
+        asked = loop.run_in_executor(None, allowance.reserve, buckets, call.served_us, n_tokens, cost)
         try:
             return await asyncio.shield(asked)
         except asyncio.CancelledError:

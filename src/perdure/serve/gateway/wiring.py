@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +26,7 @@ from perdure.core.ports import Embed
 from perdure.core.settings import GatewaySettings, LimitSettings
 from perdure.engines.guards.compiling import compile_guard
 from perdure.engines.guards.protocols import Compiled
+from perdure.serve.boundary import contained
 from perdure.serve.gateway.allowance import Allowance
 from perdure.serve.gateway.app import GatewayApp, GatewayParts
 from perdure.serve.gateway.caching import Forgiving
@@ -42,6 +44,8 @@ from perdure.stores.blobs.protocols import Blobs
 from perdure.stores.cache.protocols import AnswerCache
 from perdure.stores.capture.protocols import CaptureWriter
 from perdure.stores.counters.protocols import Counters
+
+log = logging.getLogger("perdure.serve")
 
 _SYNC_S = 0.5
 _REDACTOR: Mapping[str, Any] = {
@@ -171,10 +175,13 @@ class Gateway:
 
     def _sync(self) -> None:
         while not self._stopped.wait(_SYNC_S):
-            try:
-                self.allowance.sync(machine_us())
-            except StoreError:
-                continue  # the allowance knows that the store is away, and says so to callers
+            contained(lambda: self.allowance.sync(machine_us()), _not_synced)
+
+
+def _not_synced(error: Exception) -> None:
+    """The next time comes: without a sync what is leased runs out, and what was spent is told to nobody."""
+    if not isinstance(error, StoreError):  # that the store is away the allowance knows, and says so to callers
+        log.error("Limits and budgets could not be shared (%s).", type(error).__name__, exc_info=error)
 
 
 def make_gateway(
