@@ -21,15 +21,17 @@ def number(value: float | None) -> str:
 
 
 def money(usd: float | None) -> str:
-    """US dollars: to the cent from one dollar on, else to a ten-thousandth of a cent.
+    """US dollars: to the cent from one dollar on, below to a ten-thousandth of a cent where it takes that.
 
-    >>> money(1234.5), money(0.0001234), money(0.0), money(None)
-    ('$1,234.50', '$0.000123', '$0.00', 'unknown')
+    >>> money(1234.567), money(0.6), money(0.0001234), money(0.0), money(None)
+    ('$1,234.57', '$0.60', '$0.000123', '$0.00', 'unknown')
     """
     if usd is None:
         return "unknown"
-    sign = "-" if usd < 0 else ""
-    return f"{sign}${abs(usd):,.2f}" if abs(usd) >= 1 or not usd else f"{sign}${abs(usd):.6f}"
+    cents, _, rest = f"{abs(usd):,.6f}".partition(".")
+    digits = rest[:2] + rest[2:].rstrip("0")
+    told = f"{abs(usd):,.2f}" if abs(usd) >= 1 else f"{cents}.{digits}"
+    return f"-${told}" if usd < 0 else f"${told}"
 
 
 def instant(at: datetime | str) -> str:

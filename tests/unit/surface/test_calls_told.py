@@ -189,7 +189,7 @@ class TestCommands:
             "2026-03-13 12:00:00 to 2026-03-20 12:00:00 UTC",
             "team   calls  tokens  cost (USD)",
             "sales      1      17      $12.00",
-            "help       1   1,500   $0.500000",
+            "help       1   1,500       $0.50",
             "total      2   1,517      $12.50",
         ]
 
@@ -205,7 +205,7 @@ class TestCommands:
     def test_a_call_is_a_story_and_json_has_all_of_it(self, cli, folder):
         out = cli("perdure call c_1", folder).out
         assert "  who       team help, key k1\n" in out
-        assert "  cost      $0.500000\n" in out
+        assert "  cost      $0.50\n" in out
         assert "request (as it is kept)\n  user: Hello\n" in out
         told = json.loads(cli("perdure call c_1 --json", folder).out)
         assert told["attempts"][0]["error"] == "upstream"
