@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import Refused, not_found
-from perdure.surface.declaring import DeclaredVersion, declared_versions
+from perdure.surface.declaring import DeclaredVersion, declared_versions, refuse_unready
 from perdure.surface.governance.approvals import ask_release, find_release_question
 from perdure.surface.governance.roles import People, reason_of
 from perdure.surface.opened import Opened, When, instant_of
@@ -39,6 +39,12 @@ class _Moves:
     current: Mapping[str, str] = field(default_factory=dict)
     declared: Mapping[str, DeclaredVersion] = field(default_factory=dict)
     """Of assets whose versions are what is declared."""
+
+    @property
+    def as_declared(self) -> list[str]:
+        """Assets whose champion is to be what is declared now."""
+        moves = {move.asset: move.version for move in (*self.free, *self.ask)}
+        return [name for name, each in self.declared.items() if moves.get(name) == each.version.id]
 
     @property
     def new_versions(self) -> list[DeclaredVersion]:
@@ -94,7 +100,7 @@ class Applying(Opened):
 
         Raises:
             NotFound: a version that does not exist, with the nearest named.
-            DeclarationError: a version is named without a reason.
+            DeclarationError: a version is named without a reason, or what is declared could not be loaded by a server.
             Refused: the release was asked for, and a person said no.
         """
         now, chosen = instant_of(at), dict(release or {})
@@ -104,6 +110,7 @@ class Applying(Opened):
         with self._ledger.read() as session:
             known = {(record.kind, record.name): record.digest for record in session.registry.list_assets()}
             moves = self._moves(session, chosen, now)
+        refuse_unready(self.project, moves.as_declared)
         if chosen and not dry_run:
             reason = reason_of(reason, "A release by hand")
         changes = [_declared(kind, name, definition, known) for (kind, name), definition in definitions.items()]

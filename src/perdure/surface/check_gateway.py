@@ -54,6 +54,12 @@ def route_notes(route: Route, project: Project) -> Said:
 
 def guard_notes(guard: Guard, _: Project) -> Said:
     """A guard made ready but for what it has not learned yet; its objectives and policy."""
+    yield from cannot_judge(guard)
+    yield from _judged(guard, "false_block_ratio(over=days(7)) <= 0.02")
+
+
+def cannot_judge(guard: Guard) -> Said:
+    """Why a guard cannot be made ready: errors where it never can, a warning where this machine lacks a library."""
     from perdure.engines.guards.compiling import compile_guard
 
     definition = guard.definition()
@@ -65,7 +71,6 @@ def guard_notes(guard: Guard, _: Project) -> Said:
         yield "warning", f"cannot judge here. {error.message}", error.hint
     except (BadGuard, UntrustedArtifact) as error:
         yield "error", f"cannot judge: {error.message}", error.hint
-    yield from _judged(guard, "false_block_ratio(over=days(7)) <= 0.02")
 
 
 def team_notes(team: Team, project: Project) -> Said:

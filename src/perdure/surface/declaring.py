@@ -8,13 +8,14 @@ policy are others; the way back to an earlier declaration is a change like any.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.guard import Guard, Learned
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.canonical import content_hash, plain
+from perdure.core.errors import BadGuard, BadPrompt
 from perdure.core.ids import version_id
 from perdure.surface.governance.entries import entries
 
@@ -68,6 +69,31 @@ def declared_versions(project: Project, session: LedgerSession, actor: str, at: 
         _declared(session, _version(kind, asset, actor, at), known.get((kind, asset.name)))
         for kind, asset in _plain_assets(project)
     ]
+
+
+def refuse_unready(project: Project, names: Iterable[str]) -> None:
+    """Nothing is released that no server could load: it would answer no call.
+
+    Args:
+        project: where they are declared.
+        names: of routes, guards and prompts that are to be released as they are declared.
+
+    Raises:
+        BadGuard: a guard that cannot judge.
+        BadPrompt: a prompt that cannot be rendered, or whose route is not there.
+    """
+    from perdure.surface.check_gateway import cannot_judge
+    from perdure.surface.check_prompts import prompt_notes
+
+    for name in names:
+        if name in project.guards:
+            for level, text, hint in cannot_judge(project.guards[name]):
+                if level == "error":
+                    raise BadGuard(f"Guard {name!r} {text}", hint=hint)
+        elif name in project.prompts:
+            for level, text, hint in prompt_notes(project.prompts[name], project):
+                if level == "error":
+                    raise BadPrompt(f"Prompt {name!r} {text}", hint=hint)
 
 
 def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Prompt]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +11,16 @@ import pytest
 
 from perdure import Perdure, Policy, hours
 from perdure.assets.gateway_objectives import error_ratio
-from perdure.assets.guard import Guard, Learned, Pii
+from perdure.assets.guard import Guard, Learned, Pii, PresidioPii
 from perdure.assets.project import Project
+from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route, Target
 from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.canonical import content_hash
 from perdure.core.clock import parse_at
-from perdure.core.errors import NotFound, Refused
+from perdure.core.errors import BadGuard, BadPrompt, NotFound, Refused
 from perdure.core.ids import version_id
 from perdure.core.settings import ProjectSettings, Settings
 
@@ -195,3 +197,33 @@ def test_the_ledger_stays_whole(declare: Any) -> None:
     assert found.verify_ledger().intact
     actions = [entry.action for entry in found.audit(limit=100) if entry.subject == "support"]
     assert actions.count("registry.declare") == 2
+
+
+@pytest.mark.parametrize(
+    ("declared", "error", "why"),
+    [
+        (Guard("pii", [Pii("emial")]), BadGuard, "Guard 'pii' cannot judge"),
+        (Prompt("answer", [("user", "{{ question }}")], route="support"), BadPrompt, "'answer' cannot be rendered"),
+        (Prompt("answer", [("user", "Hello")], route="suport"), BadPrompt, "goes to the route 'suport'"),
+    ],
+)
+def test_what_no_server_could_load_is_not_released(
+    declare: Any, declared: Any, error: type[Exception], why: str
+) -> None:
+    found = declare(replace(support, guards=[]), declared, team)
+
+    with pytest.raises(error, match=why):
+        told(found)
+    with pytest.raises(error, match=why):
+        found.plan(at=AT)
+
+    assert champion(found) is None, "nothing was released, the rest of the project neither"
+
+
+def test_a_guard_whose_library_is_not_on_this_machine_is_released_where_it_may_be_elsewhere(
+    declare: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "presidio_analyzer", None)
+    guard = Guard("names", [PresidioPii()], mode="warn")
+
+    assert told(declare(guard))["guard", "names"] == "released"
