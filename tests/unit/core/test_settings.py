@@ -86,7 +86,11 @@ def test_truth_is_spelled_as_people_do(text: str, truth: bool) -> None:
 def test_every_key_can_be_set_in_the_environment() -> None:
     env = {f"PERDURE_{key.replace('.', '_').upper()}": "1" for key in setting_keys()}
     env |= {"PERDURE_LOOP_AUTONOMY": "propose", "PERDURE_ALERTS_URL": "http://x", "PERDURE_ALERTS_FORMAT": "slack"}
-    env |= {"PERDURE_LIMITS_URL": "redis://x", "PERDURE_LIMITS_FAIL_LIMITS": "open", "PERDURE_LIMITS_EXPIRED": "release"}
+    env |= {
+        "PERDURE_LIMITS_URL": "redis://x",
+        "PERDURE_LIMITS_FAIL_LIMITS": "open",
+        "PERDURE_LIMITS_EXPIRED": "release",
+    }
     env |= {"PERDURE_LIMITS_FAIL_BUDGETS": "open", "PERDURE_LIMITS_HOLD_TTL_S": "30", "PERDURE_GATEWAY_CACHE": "sqlite"}
     env |= {"PERDURE_TELEMETRY_OTLP_URL": "http://x"}
 
