@@ -31,8 +31,8 @@ from perdure.stores.counters.sqlite import SqliteCounters
 
 ROUTES = {"main": "openai", "claude": "anthropic", "gemini": "gemini"}
 SMALL_USD = 0.05
-LARGEST_PUSD = int((5_000 * PRICES.input + 2_000 * PRICES.output) * 10**6)
-"""The dearest answer of this upstream."""
+RESERVED_PUSD = int((100 * PRICES.input + 2_000 * PRICES.output) * 10**6)
+"""What is kept aside for the dearest call of these clients."""
 
 
 def declared(root: Path, url: str) -> World:
@@ -294,14 +294,18 @@ def _of_call(outcome: Outcome, calls: list[Call], asked: list[Noted]) -> list[st
 
 
 def _of_attempts(call: Call, asked: list[Noted]) -> list[str]:
-    """Tries in their order against what the upstream noted; a reset may have been sent again within one try."""
-    tried = [each for each in call.attempts if not (each.status == 0 and each.error == "upstream.cut")]
-    noted = [each for each in asked if each.fate != "reset"]
+    """Each try against what its target noted; each target is tried once, and after a reset, at most, sent the same again."""
     told = []
-    if len(tried) != len(noted) and call.outcome != "cancelled":
-        told.append(f"{len(tried)} tries on record, {len(noted)} at the upstream: {call.attempts} {asked}")
-    for attempt, counted in zip(tried, noted, strict=False):
-        told += _of_attempt(call, attempt, counted)
+    at = {noted.model: noted for noted in asked}
+    missing = set(at) - {attempt.target.rpartition("/")[2] for attempt in call.attempts}
+    if missing:
+        told.append(f"no try of {missing} is on record: {call.attempts} {asked}")
+    for attempt in call.attempts:
+        counted = at.get(attempt.target.rpartition("/")[2])
+        if counted is not None:
+            told += _of_attempt(call, attempt, counted)
+        elif attempt.usage is not None and not attempt.usage.estimated:
+            told.append(f"counted by nobody: {attempt}")
     total = sum(each.cost_pusd or 0 for each in call.attempts)
     if call.cost_pusd != total:
         told.append(f"the tries cost {total}, the call {call.cost_pusd}")
@@ -310,7 +314,9 @@ def _of_attempts(call: Call, asked: list[Noted]) -> list[str]:
 
 def _of_attempt(call: Call, attempt: Attempt, counted: Noted) -> list[str]:
     usage = attempt.usage
-    if counted.fate in ("429", "500", "400") and attempt.error != "cancelled":
+    # Who was left before it answered may have refused, or told its count, when nobody listened any more.
+    left = attempt.error in ("cancelled", "upstream.timed_out")
+    if counted.fate in ("429", "500", "400") and not left:
         return [] if usage is None else [f"billed though it was refused: {attempt}"]
     if usage is None:
         return [f"not billed: {attempt} {counted}"]
@@ -320,7 +326,7 @@ def _of_attempt(call: Call, attempt: Attempt, counted: Noted) -> list[str]:
     if usage.estimated:
         # Who must read what is garbage stops there: nothing behind it reaches anybody.
         unread = counted.fate == "garbage" and attempt.error == "upstream.bad"
-        missed = counted.told and call.outcome != "cancelled" and not unread
+        missed = counted.told and not left and not unread
         return [f"estimated though it was told: {attempt} {counted}"] if missed else []
     if (usage.n_input, usage.n_output) != (counted.n_input, counted.n_output):
         return [
@@ -340,7 +346,7 @@ def _of_budgets(trial: Chaos) -> list[str]:
         if used < spent[team] or (used != spent[team] and not trial.n_kills):
             told.append(f"{team}: {used} picodollars are counted, {spent[team]} on record")
     ceiling = int(SMALL_USD * 10**12)
-    if spent["small"] > ceiling + LARGEST_PUSD:
+    if spent["small"] > ceiling + RESERVED_PUSD:
         told.append(f"small: {spent['small']} picodollars were spent of {ceiling}")
     return told
 
