@@ -9,7 +9,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from gateway_upstream import Said, events, recorded, streamed
+from gateway_upstream import Said, events, recorded, streamed, whole
 from gateway_world import World, version_of
 
 from perdure import Guard, Limits, Pii, Route, Team, seconds
@@ -214,3 +214,28 @@ def test_limits_are_shared_again_after_a_failure_that_nobody_foresaw(world, upst
         gateway.wait_for(lambda: Failing.left == 0, 20.0)
         assert gateway.chat().status == 200
     assert "RuntimeError" in caplog.text
+
+
+@pytest.mark.parametrize("model", ["main", "judged"])
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("wrong", [(b'"prompt_tokens": 11', b'"prompt_tokens": 1' + b"1" * 40), (b'"stop"', b"5")])
+def test_what_an_upstream_counts_or_says_wrongly_loses_no_record(judged, upstreams, model, stream, wrong):
+    whole_body = json.dumps(whole("chat", Said())).encode()
+    told = [each.replace(*wrong).replace(wrong[0].replace(b": ", b":"), wrong[1]) for each in (whole_body, *CHAT)]
+    assert told != [whole_body, *CHAT]
+
+    async def behave(wire, seen):
+        if not stream:
+            wire.reply(200, told[0])
+            return
+        wire.begin()
+        for each in told[1:]:
+            await wire.piece(each)
+        wire.end()
+
+    upstreams.usual = behave
+    answer = judged.chat(model=model, stream=stream)
+    assert answer.status == 200
+    [call] = judged.wait_for(lambda: [c for c in judged.world.calls() if c.id == answer.headers["perdure-call-id"]])
+    assert call.outcome == "answered"
+    assert call.usage.n_total < 1000

@@ -2,7 +2,8 @@
 
 Anthropic's `input_tokens` leaves out what was read from and written to its cache; OpenAI's `prompt_tokens` holds all.
 `Usage` holds all. Some OpenAI-compatible servers leave reasoning out of `completion_tokens` and show it by their total.
-A count that is no number says nothing, and is taken as 0; without any number there is no usage at all: None.
+A count that is no number says nothing, and is taken as 0; without any number there is no usage at all: None. Neither is there
+where a count is of more tokens than any call can have: no budget is emptied, and no record lost, by one wrong number.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any
 from perdure.core.usage import Usage
 
 Json = dict[str, Any]
+_MOST_TOKENS = 4_000_000_000
+"""Of any count; a call of so many at the dearest price still fits into the whole numbers of stores."""
 
 
 def openai_usage(raw: Any) -> Usage | None:
@@ -124,10 +127,14 @@ def _cache_creation(usage: Usage) -> Json:
 
 
 def _told(raw: Mapping[str, Any], *names: str) -> bool:
-    for name in names:  # noqa: SIM110 - a generator would cost more than what it asks
+    for name in names:
         if isinstance(raw.get(name), int | float):
-            return True
+            return all(_is_likely(raw.get(each)) for each in names)
     return False
+
+
+def _is_likely(value: Any) -> bool:
+    return not isinstance(value, int | float) or value <= _MOST_TOKENS
 
 
 def _part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -141,5 +148,5 @@ def _count(raw: Mapping[str, Any], name: str) -> int:
 
 def _whole(value: Any) -> int:
     if type(value) is int:
-        return max(0, value)
-    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) else 0
+        return max(0, value) if value <= _MOST_TOKENS else 0
+    return max(0, int(value)) if isinstance(value, int | float) and math.isfinite(value) and _is_likely(value) else 0

@@ -30,6 +30,7 @@ from perdure.serve.boundary import contained_async
 from perdure.serve.gateway.endpoints import ENDPOINTS
 from perdure.serve.gateway.errors import of_upstream
 from perdure.serve.gateway.ongoing import Ongoing
+from perdure.serve.gateway.relaying import finish_of
 from perdure.serve.gateway.routes import LiveRoute, LiveTarget
 from perdure.serve.live import Live
 from perdure.stores.capture.events import Attempt
@@ -231,7 +232,7 @@ class Prober:
         attempt.first_us = call.first_us = max(1, call.elapsed_us() - int((monotonic_s() - began_s) * 1e6))
         answer, attempt.usage = upstream.outbound.read(body)
         choices = answer.get("choices") or [{}]
-        call.finish = choices[0].get("finish_reason") or ""
+        call.finish = finish_of(answer)
         said = [choice.get("message") or {} for choice in choices]
         call.answer, call.outcome = self._kept(said, route.bodies), "answered"
 

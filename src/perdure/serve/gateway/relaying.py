@@ -108,8 +108,7 @@ class Relay:
             self._fail(error, None, n_output=0)
             raise
         self._succeed(usage, n_output=tokens_of_bytes(len(piece)))
-        choices = answer.get("choices") or [{}]
-        ask.call.finish = choices[0].get("finish_reason") or ""
+        ask.call.finish = finish_of(answer)
         answer = self.guarding.judge_answer(answer)
         if self.guarding.restore:
             answer = restored(answer, self.guarding.restore)
@@ -194,8 +193,7 @@ class Relay:
             self._leave(*_of_part(reader.usage, filtering, came))
             raise
         answer = joined(filtering.sent)
-        choices = answer["choices"]
-        ask.call.finish = (choices[0].get("finish_reason") or "") if choices else ""
+        ask.call.finish = finish_of(answer)
         self._succeed(reader.usage, n_output=tokens_of_bytes(filtering.n_text))
         self.answer = answer if self.keeps else None
         return last
@@ -293,6 +291,13 @@ class Relay:
         attempt = self.opened.attempt
         attempt.took_us = int((monotonic_s() - self.opened.began_s) * 1e6)
         bill(self.ask, self.opened.target, attempt, usage, n_output=n_output)
+
+
+def finish_of(answer: Json) -> str:
+    """Why a neutral answer's first choice ended; empty where it says none, or nothing that is a word."""
+    choices = answer.get("choices")
+    said = choices[0].get("finish_reason") if choices else None
+    return said if isinstance(said, str) else ""
 
 
 def _so_far(meter: StreamMeter) -> Billed:
