@@ -15,7 +15,7 @@ from typing import Any
 from perdure.core.usage import Usage
 
 Json = dict[str, Any]
-_MOST_TOKENS = 4_000_000_000
+_MOST_TOKENS = 10_000_000_000
 """Of any count; a call of so many at the dearest price still fits into the whole numbers of stores."""
 
 
