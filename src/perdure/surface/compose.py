@@ -9,7 +9,6 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -150,15 +149,13 @@ def kinds() -> Mapping[str, Kind]:
     from perdure.loop.work.remedies import model_remedies
     from perdure.loop.work.routes.kind import route_kind
     from perdure.loop.work.teams.kind import team_kind
-    from perdure.loop.work.teams.signals import CostAnomaly
     from perdure.surface.compose_gateway import budget_window
 
-    route = route_kind()
     made = {kind: {name: make() for name, make in signals.items()} for kind, signals in _MADE.items()}
     return {
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
-        "route": replace(route, signals={**route.signals, "cost_anomaly": CostAnomaly("route")}),
+        "route": route_kind(),
         "guard": guard_kind(),
         "team": team_kind(budget_window),
         "prompt": Kind("prompt", {}),

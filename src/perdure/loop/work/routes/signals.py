@@ -24,6 +24,7 @@ from perdure.engines.answers.intents import BASE, new_intents
 from perdure.engines.answers.refusals import FILTERED, refuses
 from perdure.loop.protocols import Signal, Watched, Workplace
 from perdure.loop.work.calls import read_calls
+from perdure.loop.work.dear_hours import CostAnomaly
 from perdure.loop.work.routes.bodies import message_of, read_probed, read_questions, reference_of, shift_of
 from perdure.loop.work.routes.definitions import target_ids
 from perdure.loop.work.routes.traffic import mean, read_traffic, read_tries, share
@@ -40,6 +41,7 @@ def route_signals() -> Mapping[str, Callable[[], Signal]]:
     """The signals of the kind "route": name → what makes it."""
     return {
         "answer_shift": AnswerShift,
+        "cost_anomaly": partial(CostAnomaly, "route"),
         "cost_usd": CostUsd,
         "error_ratio": ErrorRatio,
         "first_token_ms": partial(Times, "first_token_ms", "first_us"),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from perdure.loop.protocols import Kind
+from perdure.loop.work.dear_hours import CostAnomaly
 from perdure.loop.work.teams.causes import Spender
-from perdure.loop.work.teams.signals import BurnRatio, CostAnomaly, SpendUsd, WindowOf
-
-SIGNALS = ("burn_ratio", "cost_anomaly", "spend_usd")
+from perdure.loop.work.teams.signals import BurnRatio, SpendUsd, WindowOf
 
 
 def team_kind(window_of: WindowOf) -> Kind:

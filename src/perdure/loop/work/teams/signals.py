@@ -1,4 +1,4 @@
-"""What is measured of a team: money that it spent, how fast its budgets go, hours that cost what they should not.
+"""What is measured of a team: money that it spent, and how fast its budgets go. Hours that stand out are in `work.dear_hours`.
 
 Calls of shadows and probes are nobody's: they count in no budget, and are left out. What surprised us: the share of a budget
 that is spent, held against the share of the window that has passed, goes on to alarm for weeks after one dear day. What
@@ -18,9 +18,8 @@ from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
 from perdure.assets.team import Budget, Period, Team
 from perdure.core.clock import iso
-from perdure.core.units import days
 from perdure.core.usage import PICO
-from perdure.engines.spend import Rule, anomalies, burn
+from perdure.engines.spend import burn
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.calls import read_calls
 from perdure.stores.ledger.protocols import Key
@@ -29,7 +28,6 @@ WindowOf = Callable[[Period, str, datetime], tuple[datetime, datetime]]
 """Period, time zone and instant → the window's begin and end."""
 _NOBODYS = ("shadow", "probe")
 _COLUMNS = ("team", "key", "route", "arm", "cost_pusd")
-_WORST = 5
 
 
 def read_spent(place: Workplace, team: str, start: datetime, end: datetime) -> pl.DataFrame:
@@ -155,36 +153,6 @@ def _each(team: Team) -> Iterator[Budget]:
 
 def _own(key: Key) -> Iterator[Budget]:
     return (Budget(**told) for told in key.limits.get("budgets", ()))
-
-
-class CostAnomaly:
-    """How far the dearest hour of the window is above the same hours of the weeks before.
-
-    Args:
-        of: the column that the asset is a value of: `team` or `route`.
-    """
-
-    name = "cost_anomaly"
-
-    def __init__(self, of: str) -> None:
-        self._of = of
-
-    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-        """One reading over the window's whole hours; none while the asset's first call is younger than two weeks."""
-        rule, start = Rule(threshold=0.0), now - spec.over
-        name = asset.declaration.name
-        calls = read_calls(place.stores.lake, None, start - days(7 * rule.weeks), now, _COLUMNS)
-        own = calls.filter((pl.col(self._of) == name) & ~pl.col("arm").is_in(_NOBODYS))
-        if own.is_empty() or own["served_at"][0] > start - days(7 * rule.history_weeks):
-            return []
-        found = anomalies(own, start, now, rule=rule).filter(pl.col("score") > 0.0).sort("score", descending=True)
-        hours = [
-            {"hour": iso(row["hour"]), **{name: round(row[name], 6) for name in ("cost_usd", "expected_usd", "score")}}
-            for row in found.head(_WORST).iter_rows(named=True)
-        ]
-        value = float(found["score"][0]) if hours else 0.0
-        n = own.filter(pl.col("served_at") >= start).height
-        return [_reading(asset, spec, now, value, n=n, unit="deviations", facts={"hours": hours})]
 
 
 def over_of(readings: Sequence[Reading]) -> timedelta:
