@@ -266,7 +266,7 @@ def failures(trial: Chaos) -> list[str]:
     for outcome in trial.outcomes:
         mine = by_number.get(outcome.number, [])
         # Who hung up was not acknowledged: the gateway may have been killed before it noticed.
-        at_kill = outcome.left and any(0.0 <= killed_s - outcome.ended_s < 2.0 for killed_s in trial.killed_s)
+        at_kill = outcome.left and any(abs(killed_s - outcome.ended_s) < 2.0 for killed_s in trial.killed_s)
         if mine or not at_kill:
             found += [f"n{outcome.number}: {told}" for told in _of_call(outcome, mine, asked[outcome.number])]
     ids = Counter(call.id for call in trial.calls)
