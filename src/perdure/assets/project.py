@@ -15,7 +15,7 @@ from perdure.assets.route import Route
 from perdure.assets.source import Source
 from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
-from perdure.core.errors import BadProject, not_found
+from perdure.core.errors import BadProject, NotFound, not_found
 
 Released = type[Model] | Route | Guard | Prompt
 """What has versions and pointers."""
@@ -92,6 +92,13 @@ class Project:
             NotFound: there is none; the message names the nearest.
         """
         if name not in self.models:
+            if name in self.pointed:
+                raise NotFound(
+                    f"There is no model {name!r}: it is a {self.kind_of(name)}.",
+                    hint=f"Models: {', '.join(sorted(self.models)) or 'none'}. A {self.kind_of(name)} is released by perdure apply.",
+                    what="model",
+                    name=name,
+                )
             raise not_found("model", name, self.models)
         return self.models[name]
 

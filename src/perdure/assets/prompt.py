@@ -89,8 +89,7 @@ class Prompt:
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise BadPrompt(f"The prompt name {self.name!r} is not legal.", hint="Use a-z, 0-9, _, - and . in it.")
-        made = (each if isinstance(each, Message) else Message(*each) for each in self.messages)
-        object.__setattr__(self, "messages", tuple(made))
+        object.__setattr__(self, "messages", tuple(_message(self.name, each) for each in self.messages))
         object.__setattr__(self, "healthy", tuple(self.healthy))
         if not self.route:
             raise BadPrompt(f"Prompt {self.name!r} names no route.", hint="Say who answers it: route: support")
@@ -182,6 +181,16 @@ class Prompt:
             return cls(**told, healthy=tuple(healthy), policy=policy or Policy.observe(), file=file)
         except BadPrompt as error:
             raise BadPrompt(f"{file.name}: {error.message}", hint=error.hint, **error.facts) from error
+
+
+def _message(prompt: str, given: object) -> Message:
+    if isinstance(given, Message):
+        return given
+    if isinstance(given, tuple | list) and len(given) == 2 and all(isinstance(part, str) for part in given):
+        return Message(*given)
+    raise BadPrompt(
+        f"Prompt {prompt!r} has {given!r} for a message.", hint="Write each as (role, template): ('user', '…')."
+    )
 
 
 class Prompts(dict[str, Prompt]):

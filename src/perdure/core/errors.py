@@ -19,7 +19,6 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 │   ├── Blocked        400       a guard found what it must not pass
 │   ├── BudgetSpent    429       no money left in this window
 │   ├── UntrustedArtifact        a pickle whose digest the ledger does not know
-│   ├── ParityBroken             compiled and native model disagree
 │   ├── Cancelled                a durable job that somebody called off
 │   └── StepFailed               a durable step that failed for good
 ├── LimitReached       429, 4    too much at once; temporary
@@ -253,12 +252,6 @@ class UntrustedArtifact(Refused):
     """An artifact that can run code, and whose digest the ledger does not know."""
 
     code = "refused.untrusted_artifact"
-
-
-class ParityBroken(Refused):
-    """Two computations that must agree do not."""
-
-    code = "refused.parity"
 
 
 class Cancelled(Refused):

@@ -22,6 +22,7 @@ from perdure.core.errors import NotReady
 from perdure.core.settings import ServeSettings
 from perdure.engines.contracts import compile_contract
 from perdure.serve.application import Application
+from perdure.serve.gateway.app import PATHS
 from perdure.serve.gateway.wiring import Gateway, GatewayDeclared, make_gateway
 from perdure.serve.live import Live
 from perdure.serve.loader import KindLoader, Loader
@@ -233,5 +234,6 @@ def _scoring(
             counters,
             settings.max_body_bytes,
             settings.replay,
+            () if gateway is None else tuple(PATHS),
         )
     )

@@ -14,7 +14,7 @@ import msgspec
 
 from perdure.assets.version import CHAMPION
 from perdure.core.canonical import content_hash, plain
-from perdure.core.errors import not_found
+from perdure.core.errors import NotFound, not_found
 from perdure.core.ids import version_id
 from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened
@@ -107,6 +107,8 @@ class Prompting(Opened):
         known[declared] = definition
         named = {each.name: each.version for each in pointers} | {DECLARED: declared}
         found = named.get(version) or _begun(name, version, known)
+        if found is None and version == CHAMPION:
+            raise NotFound(f"No version of prompt {name!r} answers yet.", hint="Release it: perdure apply")
         if found is None:
             raise not_found("version", version, [*named, *known])
         return PromptShown(name, found, [each for each in pointers if each.version == found], known[found])

@@ -143,6 +143,11 @@ def test_keys_are_read_from_headers_alone(gateway, upstreams, path):
     assert len(upstreams.seen) == 2
 
 
+def test_a_path_that_is_not_known_is_answered_with_those_of_the_gateway(gateway):
+    answer = gateway.ask("/nothing/here", body())
+    assert "/v1/chat/completions" in answer.json["error"]["hint"]
+
+
 @pytest.mark.parametrize(
     "path",
     [

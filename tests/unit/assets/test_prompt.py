@@ -243,6 +243,8 @@ def test_a_variable_that_no_template_could_name_is_refused(name: str) -> None:
     ("members", "why"),
     [
         ({"messages": []}, "no message"),
+        ({"messages": "Answer {{ question }}"}, "Write each as (role, template)"),
+        ({"messages": [{"role": "user", "content": "x"}]}, "Write each as (role, template)"),
         ({"messages": [("user", " \n")]}, "is empty"),
         ({"messages": [("usr", "x")]}, "Did you mean 'user'?"),
         ({"route": ""}, "names no route"),

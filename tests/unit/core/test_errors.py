@@ -8,6 +8,7 @@ from perdure.core import errors
 from perdure.core.errors import (
     BadRow,
     DeclarationError,
+    LimitReached,
     LostLease,
     MissingExtra,
     NotFound,
@@ -22,7 +23,7 @@ from perdure.core.errors import (
     not_found,
 )
 
-FAMILIES = (DeclarationError, NotFound, NotReady, Refused, StoreError, UpstreamError, MissingExtra)
+FAMILIES = (DeclarationError, LimitReached, NotFound, NotReady, Refused, StoreError, UpstreamError, MissingExtra)
 
 
 def tree(root: type[PerdureError] = PerdureError) -> list[type[PerdureError]]:

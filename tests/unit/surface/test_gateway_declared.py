@@ -132,6 +132,13 @@ def test_what_has_versions_is_found_by_its_name_and_the_nearest_told() -> None:
         project.released("suport")
 
 
+def test_a_route_that_is_asked_for_as_a_model_is_told_what_it_is() -> None:
+    with pytest.raises(NotFound, match="no model 'support': it is a route") as raised:
+        Project.of("p", support, team).model("support")
+
+    assert "perdure apply" in raised.value.hint
+
+
 def test_nothing_is_said_of_a_gateway_in_order() -> None:
     assert check_project(Project.of("p", support, team), SIGNALS, environment={"OPENAI_API_KEY": "s"}) == []
 

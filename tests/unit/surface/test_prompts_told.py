@@ -218,6 +218,7 @@ class TestCommands:
         assert "Did you mean 'answer'?" in cli("perdure prompt show answr", folder, expect=3).err
 
     def test_diff_without_versions_is_of_what_answers_and_what_is_declared(self, folder: Path, cli: Any) -> None:
+        assert "hint: Release it: perdure apply" in cli("perdure prompt diff answer", folder, expect=3).err
         cli("perdure apply", folder)
         assert "are the same" in cli("perdure prompt diff answer", folder).out
         changed(folder, "Be brief.", "Be kind.")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -220,8 +219,3 @@ def may_hold(text: str) -> bool:
         "1" in text or "0" in text or "2" in text or "@" in text or "3" in text or "5" in text or "4" in text
         or "6" in text or "7" in text or "8" in text or "9" in text
     )  # fmt: skip
-
-
-def kinds_of(names: Sequence[str]) -> tuple[str, ...]:
-    """The kinds a declaration names, checked."""
-    return tuple(pattern.kind for pattern in patterns(tuple(names)))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -52,6 +52,8 @@ class AppParts:
     counters: Counters
     max_body_bytes: int
     replay: bool
+    others: Sequence[str] = ()
+    """Paths that are answered elsewhere in this process: named where a path is not known."""
 
 
 class ScoringApp:
@@ -139,7 +141,7 @@ class ScoringApp:
     def _report(self, path: str, method: str) -> Reply:
         handler = self._gets.get(path)
         if handler is None:
-            raise not_found("path", path, [*self._gets, _PREDICT_PATH, _LABELS_PATH])
+            raise not_found("path", path, [*self._gets, _PREDICT_PATH, _LABELS_PATH, *self._parts.others])
         if method not in ("GET", "HEAD"):
             raise _wrong_method(method, path, "GET", "HEAD")
         return handler()

@@ -56,7 +56,8 @@ def serving(url: str, project: Project, *, as_json: bool) -> None:
     if project.models:
         put("  POST /v1/labels")
     if project.routes:
-        put(f"  POST /v1/chat/completions  /v1/messages   model: {', '.join(project.routes)}", "  POST /v1/feedback")
+        names = [*project.routes, *(f"prompt:{name}" for name in project.prompts)]
+        put(f"  POST /v1/chat/completions  /v1/messages   model: {', '.join(names)}", "  POST /v1/feedback")
     put("  GET  /v1/models  /healthz  /readyz  /metrics", "[dim]Ctrl-C stops.[/]")
     return None
 

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from perdure.surface.cli.options import HERE, At, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, of_rows, print_json, put
-from perdure.surface.words import counted, instant, money, number
+from perdure.surface.words import counted, instant, money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -189,6 +189,6 @@ def _level(row: BudgetRow) -> dict[str, str]:
         "ceiling": amount(row.ceiling),
         "share": f"[{colour}]{share:.0%}[/]",
         "ends": instant(row.ends_at) if row.ends_at and row.per != "minute" else "",
-        "rate": number(row.rate_usd_per_h) if row.rate_usd_per_h is not None else "",
+        "rate": money(row.rate_usd_per_h) if row.rate_usd_per_h is not None else "",
         "gone": f"[red]{instant(row.gone_by)}[/]" if row.gone_by else "",
     }
