@@ -48,21 +48,46 @@ def joined(chunks: Iterable[Mapping[str, Any]]) -> Json:
 
     Cost: 1 µs a chunk.
     """
-    answer: Json = {}
-    choices: dict[int, Json] = {}
-    usage: Json = {}
-    for chunk in chunks:
-        for name, value in chunk.items():
-            if name not in _TOP:
-                answer.setdefault(name, value)
-        if chunk.get("usage") is not None:
-            usage = {"usage": chunk["usage"]}
-        for part in chunk.get("choices") or ():
-            choice = choices.setdefault(part.get("index", 0), {})
-            if not _grown(choice, part):
-                _join_choice(choice, part)
-    whole = [_whole(choices[index], index) for index in sorted(choices)]
-    return {**answer, "object": "chat.completion", "choices": whole, **usage}
+    joining = Joining()
+    joining.add(chunks)
+    return joining.answer()
+
+
+class Joining:
+    """Chunks joined as they come: of a long stream only its texts are held, not each chunk."""
+
+    __slots__ = ("_choices", "_own", "_usage")
+
+    def __init__(self) -> None:
+        self._own: Json = {}
+        self._choices: dict[int, Json] = {}
+        self._usage: Json = {}
+
+    @property
+    def own(self) -> Json:
+        """The members that chunks have beside choices and usage."""
+        return self._own
+
+    def add(self, chunks: Iterable[Mapping[str, Any]]) -> None:
+        """Join the next chunks."""
+        own, choices = self._own, self._choices
+        for chunk in chunks:
+            for name, value in chunk.items():
+                if name not in _TOP:
+                    own.setdefault(name, value)
+            if chunk.get("usage") is not None:
+                self._usage = {"usage": chunk["usage"]}
+            for part in chunk.get("choices") or ():
+                choice = choices.setdefault(part.get("index", 0), {})
+                if not _grown(choice, part):
+                    _join_choice(choice, part)
+
+    def answer(self, only: int | None = None) -> Json:
+        """What the chunks make so far, of all choices or of one."""
+        choices = self._choices
+        indexes = sorted(choices) if only is None else [only] if only in choices else []
+        whole = [_whole(choices[index], index) for index in indexes]
+        return {**self._own, "object": "chat.completion", "choices": whole, **self._usage}
 
 
 def _deltas(choice: Mapping[str, Any]) -> Iterable[tuple[Json, Json]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from perdure.engines.guards.masking import Restoring
 from perdure.engines.guards.protocols import Filter
-from perdure.serve.gateway.caching_replay import joined
+from perdure.serve.gateway.caching_replay import Joining
 from perdure.serve.gateway.guarding import Armed, Guarding
 
 Json = dict[str, Any]
@@ -75,13 +75,12 @@ class Filtering:
     def __init__(self, guarding: Guarding) -> None:
         self._guarding = guarding
         self._lines: dict[tuple[int, str], _Line] = {}
-        self._came: list[Json] = []
+        self._came = Joining()
+        self._sent = Joining()
         self._held: dict[int, list[Json]] = {}
         whole = [each for each in guarding.of_output() if each.guard.whole]
         self._needs_whole = bool(whole)
         self._holds = any(each.acts and each.guard.mode == "block" for each in whole)
-        self.sent: list[Json] = []
-        """Chunks as the client got them."""
         self.finished = False
         """Whether the upstream has said why it ended: what it has counted by then is all of it."""
         self.n_text = 0
@@ -94,9 +93,9 @@ class Filtering:
             Blocked: a guard that blocks has found something.
         """
         if self._needs_whole:
-            self._came += chunks
+            self._came.add(chunks)
         passed = [shown for chunk in chunks if (shown := self._chunk(chunk)) is not None]
-        self.sent += passed
+        self._sent.add(passed)
         return passed
 
     def end(self) -> list[Json]:
@@ -110,14 +109,13 @@ class Filtering:
         choices = [{"index": index, "delta": delta, "finish_reason": None} for index, delta in deltas if delta]
         if not choices:
             return []
-        head = {
-            name: value
-            for name, value in (self.sent[-1] if self.sent else {}).items()
-            if name not in ("choices", "usage")
-        }
-        chunk = {**head, "choices": choices}
-        self.sent.append(chunk)
+        chunk = {**self._sent.own, "object": "chat.completion.chunk", "choices": choices}
+        self._sent.add([chunk])
         return [chunk]
+
+    def answer(self) -> Json:
+        """The whole answer as the client got it."""
+        return self._sent.answer()
 
     def _chunk(self, chunk: Json) -> Json | None:
         choices = chunk.get("choices")
@@ -172,13 +170,7 @@ class Filtering:
         return {**rest, "tool_calls": calls} if calls else rest
 
     def _answer(self, index: int) -> Json:
-        if not self._needs_whole:
-            return {}
-        of_choice = [
-            {**chunk, "choices": [part for part in chunk.get("choices") or () if part.get("index", 0) == index]}
-            for chunk in self._came
-        ]
-        return joined(of_choice)
+        return self._came.answer(index) if self._needs_whole else {}
 
 
 def _added(delta: Json, rest: Json) -> Json:

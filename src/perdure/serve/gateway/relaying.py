@@ -192,7 +192,7 @@ class Relay:
         except asyncio.CancelledError:
             self._leave(*_of_part(reader.usage, filtering, came))
             raise
-        answer = joined(filtering.sent)
+        answer = filtering.answer()
         ask.call.finish = finish_of(answer)
         self._succeed(reader.usage, n_output=tokens_of_bytes(filtering.n_text))
         self.answer = answer if self.keeps else None
