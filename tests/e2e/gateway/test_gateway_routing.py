@@ -72,6 +72,18 @@ def test_when_every_target_fails_the_client_learns_that_and_no_more(world, upstr
     assert (call.outcome, call.status, call.cost_pusd, len(call.attempts)) == ("failed", 502, 0, 3)
 
 
+@pytest.mark.parametrize("broken", [exactly(b"no http at all\r\n\r\n"), cut(0)], ids=["no-http", "cut"])
+def test_a_client_never_learns_the_address_of_an_upstream(world, upstreams, broken):
+    world.declare(Route("main", [world.target()], attempts=1, attempt=seconds(2)))
+    upstreams.usual = broken
+    with world.serving() as gateway:
+        answer = gateway.chat()
+    said = answer.json["error"]["message"]
+    assert answer.status == 502
+    assert "upstream up " in said
+    assert "127.0.0.1" not in said
+
+
 def test_weights_share_the_calls(world, upstreams):
     routes = [world.target("a-1", weight=3.0), world.target("b-1", weight=1.0)]
     world.declare(Route("main", routes, choose="weighted", bodies="none"))

@@ -30,6 +30,7 @@ class HttpClient:
         tls: whom to trust; None: what this machine trusts.
         clock: seconds of a clock that never goes back, for the rest of kept connections.
         headers: sent with each request.
+        name: what errors call it, which go to clients that are not to learn its address; empty: host and port.
 
     Raises:
         BadRoute: `url` has no legal host and port, or one of `headers` cannot be sent.
@@ -43,6 +44,7 @@ class HttpClient:
         tls: ssl.SSLContext | None = None,
         clock: Callable[[], float] = monotonic_s,
         headers: Mapping[str, str] | None = None,
+        name: str = "",
     ) -> None:
         parts = urlsplit(url)
         try:
@@ -53,7 +55,7 @@ class HttpClient:
         except ValueError as error:
             raise BadRoute(f"The address {url!r} has no legal host and port.", hint="Check its spelling.") from error
         self._host = parts.hostname or ""
-        self._name = f"{self._host}:{self._port}"
+        self._name = name or f"{self._host}:{self._port}"
         self._tls = (tls or tls_context()) if parts.scheme == "https" else None
         self._pool = Pool(self._open, max_connections, clock)
 

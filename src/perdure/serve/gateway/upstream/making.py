@@ -31,7 +31,8 @@ def make_client(upstream: Upstream, secret: str, *, tls: ssl.SSLContext | None =
         return LocalClient(upstream.url)
     if upstream.dialect == "any":
         return AnyClient(upstream.url, secret, max_connections=upstream.max_connections)
-    return HttpClient(upstream.url, max_connections=upstream.max_connections, tls=tls, headers=upstream.headers)
+    most = upstream.max_connections
+    return HttpClient(upstream.url, max_connections=most, tls=tls, headers=upstream.headers, name=upstream.name)
 
 
 def path_prefix(upstream: Upstream) -> str:
