@@ -1,6 +1,5 @@
 """New intents: quiet where the same is asked in other words, seen and named where something new is."""
 
-
 from __future__ import annotations
 
 import random
