@@ -121,7 +121,7 @@ def test_a_blocked_answer_is_a_plain_refusal_and_a_blocked_stream_ends_in_one(wo
     assert [refusal(answer)["code"] for answer in answers] == ["blocked"] * 2
     assert all("Glo" not in answer.content.decode() for answer in answers)
     assert [call.outcome for call in calls] == ["blocked"] * 2
-    assert all(call.usage.n_total >= 18 for call in calls), "the upstream is paid all the same"
+    assert all(call.usage.n_total >= 18 or call.usage.estimated for call in calls), "the upstream is paid all the same"
 
 
 def test_tools_that_are_not_allowed_are_not_called_by_a_stream_either(world, upstreams):
