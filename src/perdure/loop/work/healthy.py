@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,12 @@ from perdure.loop.work.rows import AS_OF, KEY
 from perdure.stores.blobs.protocols import Blobs
 
 
+@lru_cache(maxsize=1)
 def healthy_outcomes(recent: Recent) -> tuple[Outcomes, Mapping[str, int]]:
     """Healthy rows of the judged version, and how many of them were held out and how many were served.
 
-    No rows when neither can be had, as for a version that was made elsewhere.
+    No rows when neither can be had, as for a version that was made elsewhere. Several causes of one diagnosis ask
+    for the same.
     """
     held_out, served = _held_out(recent), _served(recent)
     counts = {"n_held_out": len(held_out), "n_served_healthy": len(served)}

@@ -15,8 +15,8 @@ from perdure.core.canonical import plain
 from perdure.engines.performance import delay_summary, measure
 from perdure.engines.training.dataset import LABEL, LABEL_KNOWN_AT
 from perdure.loop.protocols import Watched, Workplace
-from perdure.loop.work.outcomes import field_of_row, read_outcomes
-from perdure.loop.work.rows import kept
+from perdure.loop.work.outcomes import field_of_row
+from perdure.loop.work.rows import outcomes_between
 
 DECIDED_AT = 0.5
 """A classification's prediction is the probability of label 1; from here on it counts as 1."""
@@ -38,14 +38,7 @@ class ErrorSignal:
         label = asset.declaration.label
         end = now - label.delay
         start = end - spec.over
-        # Every error objective of a window looks at the same outcomes.
-        joined = kept(
-            place,
-            asset.declaration,
-            now,
-            ("outcomes", start, end),
-            lambda: read_outcomes(place.stores.lake, asset.name, label, (start, end), now),
-        )
+        joined = outcomes_between(place, asset.declaration, (start, end), now)
         if joined.frame.is_empty():
             return []
         served = joined.frame

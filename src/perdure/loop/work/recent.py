@@ -33,10 +33,10 @@ from perdure.loop.work.outcomes import (
     field_of_row,
     labels_table,
     read_captures,
-    read_outcomes,
 )
 from perdure.loop.work.performance import DECIDED_AT
 from perdure.loop.work.ranges import untainted
+from perdure.loop.work.rows import outcomes_between
 from perdure.loop.work.versions import find_champion, get_version, plan_of, profile_of
 
 Float1D = NDArray[np.float64]
@@ -153,7 +153,7 @@ class Recent:
     @cached_property
     def joined(self) -> LabelJoin:
         """The window's rows with their labels, as the error signals see them."""
-        return read_outcomes(self.place.stores.lake, self.asset.name, self.model.label, self.window, self.now)
+        return outcomes_between(self.place, self.model, self.window, self.now)
 
     @cached_property
     def version(self) -> Version:
@@ -194,7 +194,7 @@ class Recent:
 
     def labelled(self, window: tuple[datetime, datetime]) -> Outcomes:
         """Labelled rows that the judged version served in a window, sampled by key, of the broken slice only."""
-        joined = self.joined if window == self.window else self._join(window)
+        joined = self.joined if window == self.window else outcomes_between(self.place, self.model, window, self.now)
         frame = joined.frame.filter(pl.col(LABEL).is_not_null())
         if frame.is_empty():
             return self.no_rows()
@@ -204,9 +204,6 @@ class Recent:
             frame = frame.filter(field_of_row(field).fill_null(_NO_VALUE) == value)
         drawn = frame.sort(pl.col("key").hash(7), "served_at", "prediction_id").head(N_SAMPLED)
         return self._with_inputs(drawn, window)
-
-    def _join(self, window: tuple[datetime, datetime]) -> LabelJoin:
-        return read_outcomes(self.place.stores.lake, self.asset.name, self.model.label, window, self.now)
 
     def _with_inputs(self, drawn: pl.DataFrame, window: tuple[datetime, datetime]) -> Outcomes:
         if window == self.window:

@@ -35,6 +35,7 @@ from perdure.loop.work.outcomes import (
     captures_table,
     labels_table,
     read_captures,
+    read_outcomes,
     read_posted_labels,
 )
 from perdure.loop.work.ranges import all_ranges, untainted, usable_rows
@@ -90,6 +91,16 @@ def kept(place: Workplace, model: type[Model], now: datetime, what: Any, make: C
         known[1][what] = make()
     found: T = known[1][what]
     return found
+
+
+def outcomes_between(
+    place: Workplace, model: type[Model], window: tuple[datetime, datetime], now: datetime
+) -> LabelJoin:
+    """Predictions served in `[start, end)` with the labels known by now; signals and causes look at the same ones."""
+    lake = place.stores.lake
+    return kept(
+        place, model, now, ("outcomes", *window), lambda: read_outcomes(lake, model.name, model.label, window, now)
+    )
 
 
 def labelled_rows(place: Workplace, model: type[Model], now: datetime, start: datetime | None = None) -> LabelledRows:
