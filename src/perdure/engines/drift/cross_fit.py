@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -88,10 +89,16 @@ def usual_losses(
 
 def _one_thread() -> AbstractContextManager[Any]:
     """Threads of scikit-learn's loops would burn both cores waiting for each other, and sum in another order."""
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # scikit-learn brings it, without types
-
-    limits: AbstractContextManager[Any] = threadpool_limits(limits=1)
+    limits: AbstractContextManager[Any] = _thread_pools().limit(limits=1)
     return limits
+
+
+@cache
+def _thread_pools() -> Any:
+    """Those of scikit-learn, which is loaded by now: looking through all loaded libraries takes some milliseconds."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped] # scikit-learn brings it, without types
+
+    return ThreadpoolController()
 
 
 def _leaf(fit: NDArray[np.bool_]) -> int:
