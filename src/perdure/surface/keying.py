@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.team import Limits
-from perdure.core.errors import DeclarationError
+from perdure.core.errors import DeclarationError, Refused
 from perdure.core.ids import new_id
 from perdure.core.units import duration_text
 from perdure.surface.governance.entries import by_beginning
@@ -31,7 +32,7 @@ class KeyTerms:
     Args:
         label: what a person calls it.
         expires: how long it can be used; None: until it is revoked.
-        admin: it may change what others may do.
+        admin: its holder answers for the gateway; one is needed before it is reached from outside this machine.
         limits: of this key alone, instead of its team's `key_limits`.
         budgets: of this key alone, beside its team's.
     """
@@ -56,6 +57,18 @@ class IssuedKey:
 
     secret: str
     key: KeyRow
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this machine only.
+
+    >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("0.0.0.0"), is_loopback("gateway.example")
+    (True, True, False, False)
+    """
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 class Keying(Opened):
@@ -93,6 +106,19 @@ class Keying(Opened):
         now = instant_of(at)
         with self._ledger.read() as session:
             return [_row(key, now) for key in session.keys.list(team=team)]
+
+    def _check_admin(self, host: str) -> None:
+        """Refuse to be reached from outside while nobody answers for it.
+
+        Raises:
+            Refused: no key of an administrator may be used.
+        """
+        if not any(key.admin and key.state == "good" for key in self.list_keys()):
+            raise Refused(
+                f"The gateway would be reached from outside this machine ({host}), and no administrator has a key.",
+                hint="Issue one: perdure key create --team TEAM --admin. Or serve on 127.0.0.1.",
+                host=host,
+            )
 
     def revoke_key(self, key: str, *, reason: str, at: When = None) -> KeyRow:
         """Take a key away for good; servers see it with their next look at the ledger. One that is revoked stays so.

@@ -25,7 +25,7 @@ from perdure.surface.caching import Caching
 from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
-from perdure.surface.keying import Keying
+from perdure.surface.keying import Keying, is_loopback
 from perdure.surface.opened import Opened, When, instant_of
 from perdure.surface.prompting import Prompting
 from perdure.surface.records import RunRow, Status, TrainedGuard
@@ -188,10 +188,16 @@ class Perdure(
             return session.audit.list(after=after, limit=limit)
 
     def server(self, *, host: str | None = None, port: int | None = None, replay: bool | None = None) -> Server:
-        """The data plane of the project, not yet started; arguments win over the settings."""
+        """The data plane of the project, not yet started; arguments win over the settings.
+
+        Raises:
+            Refused: it would be reached from outside this machine, and no key of an administrator was issued.
+        """
         from perdure.surface.compose import make_server
 
         serve = replace_given(self.settings.serve, host=host, port=port, replay=replay)
+        if self.project.routes and not is_loopback(serve.host):
+            self._check_admin(serve.host)
         return make_server(self.folder, replace(self.settings, serve=serve), self.project)
 
     def up(self, *, stop: Callable[[], bool], listener: Listener, port: int | None = None) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from perdure import Budget, Limits, Perdure, Project, Team, days
+from perdure import Budget, Limits, Perdure, Project, Route, Target, Team, Upstream, days
 from perdure.core.clock import parse_at
-from perdure.core.errors import BadRequest, DeclarationError, NotFound
+from perdure.core.errors import BadRequest, DeclarationError, NotFound, Refused
 from perdure.surface.keying import KeyTerms
 
 AT = parse_at("2026-01-01")
@@ -130,3 +130,16 @@ def test_the_command_line_tells_what_to_do(cli, folder: Path) -> None:
     assert "Did you mean 'helpdesk'?" in cli("perdure key create --team helpdsk", folder, expect=3).err
     assert "is not a duration" in cli("perdure key create --team helpdesk --expires soon", folder, expect=2).err
     assert "Missing option '--team'" in cli("perdure key create", folder, expect=2).err
+
+
+def test_nobody_is_served_from_outside_before_an_administrator_has_a_key(tmp_path: Path) -> None:
+    route = Route("support", [Target(Upstream("local", "http://127.0.0.1:9/v1"), "small")])
+    found = Perdure(tmp_path, project=Project.of("p", route, Team("helpdesk")), actor="ann")
+    found.create_key("helpdesk")
+
+    with pytest.raises(Refused, match="no administrator has a key. Issue one: perdure key create"):
+        found.server(host="0.0.0.0", port=0)
+
+    found.create_key("helpdesk", KeyTerms(admin=True))
+    assert found.server(host="0.0.0.0", port=0) is not None
+    assert found.server(host="127.0.0.1", port=0) is not None

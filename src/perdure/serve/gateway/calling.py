@@ -223,7 +223,10 @@ class Calls:
             return b""  # nested too deeply to be looked at, and so to be kept
 
     def finish(self, call: Ongoing) -> None:
-        """Settle what was kept aside, count the call, record it: once. Cost: some 25 µs without bodies."""
+        """Settle what was kept aside, count the call, record it: once. Cost: some 25 µs without bodies.
+
+        A caller without a key is counted and not recorded: strangers fill no disk.
+        """
         if call.recorded:
             return
         call.recorded = True
@@ -231,7 +234,7 @@ class Calls:
             self.settling.settle(call)
         usage, cost = call.total()
         self.counters.count(call, usage, cost)
-        if not self.writer.append(call.record()):
+        if call.key and not self.writer.append(call.record()):
             self.counters.n_lost += 1
 
     def _headers(self, ask: Ask, guarding: Guarding, kind: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:

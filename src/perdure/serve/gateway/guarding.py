@@ -50,9 +50,9 @@ def armed(names: Iterable[str], serving: ServingTable, affinity: str) -> list[Ar
     for name in names:
         route = serving.table.routes.get(name)
         if route is None:
+            # Not released, or not loadable: `/readyz` and the log say which, and to whom it is a matter.
             raise NotReady(
-                f"The guard {name!r} has no released version.",
-                hint=f"Run `perdure apply`, or `perdure train {name}` where it learns.",
+                "A guard of this route cannot judge now, so nothing passes it.", hint="Try again later.", guard=name
             )
         arm = route.choose(affinity)
         found.append(Armed(name, arm.name, serving.servables[arm.version]))

@@ -155,7 +155,7 @@ class Key:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     admin: bool = False
-    """May change what others may do: needed where the server is reached from outside."""
+    """Its holder answers for the gateway: one is needed before the server is reached from outside."""
     limits: Mapping[str, Any] = field(default_factory=dict)
     """Of this key alone, beside its team's: `requests`, `tokens`, `concurrency`, `budgets`; JSON-compatible."""
     actor: str = "local"
