@@ -73,7 +73,8 @@ def _mlflow(stack: ExitStack, folder: Path, upstream: str) -> Serving:
 
 
 def _litellm(stack: ExitStack, folder: Path, upstream: str) -> Serving:
-    python = python_with("litellm", "litellm[proxy]>=1.106")
+    # Without OpenTelemetry each of its requests tries to import it, which takes milliseconds; with httptools uvicorn is quicker.
+    python = python_with("litellm", "litellm[proxy]>=1.106", "httptools", "opentelemetry-exporter-otlp")
     port, config = free_port(), folder / "litellm.yaml"
     config.write_text(_LITELLM.format(upstream=upstream))
     command = [python.with_name("litellm"), "--config", config, "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]  # fmt: skip
