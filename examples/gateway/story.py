@@ -110,6 +110,7 @@ def main() -> int:
             ended = replay(project, url, key, north)
         print(f"\n{sum(ended.values())} calls: " + ", ".join(f"{n} × {status}" for status, n in sorted(ended.items())))
         print("stores of this run:", os.environ["PERDURE_STORES_ROOT"])
+    sys.stdout.flush()
     subprocess.run([sys.executable, "-m", "perdure.surface.cli", "explain"], cwd=HERE, check=True)
     return 0
 

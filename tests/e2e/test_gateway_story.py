@@ -25,7 +25,7 @@ def test_a_provider_falls_ill_and_the_route_is_mended(repository: Path):
         "challenger → V (release canary)",
         "champion → V (release all)",
         "closed: Every objective is healthy again",
-        "released: ask ",  # north last or south first, which come to the same
+        "released:",  # north last or south first, which come to the same
     ]
     places = [said.find(line) for line in in_order]
     assert -1 not in places
