@@ -31,6 +31,7 @@ from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, INSTANT, known_span
 from perdure.loop.work.ranges import outside, read_ranges
+from perdure.loop.work.readings import reading_of
 
 _QUARANTINE = "quarantine"
 ORIGIN = "source:"
@@ -139,21 +140,10 @@ class OffProfileSignal:
         facts: dict[str, Any] = {"columns": {name: _facts(each) for name, each in sorted(judged.items())}}
         if worst is not None:
             facts |= {"worst": worst.column, "since": iso(newest.window[AVAILABLE_AT][worst.first])}
-        return [
-            Reading(
-                asset=asset.name,
-                signal=spec.series,
-                at=now,
-                window_start=now - spec.over,
-                window_end=now,
-                value=None if worst is None else worst.share,
-                low=None if worst is None else worst.low,
-                high=None if worst is None else worst.high,
-                n=newest.window.height if worst is None else worst.n,
-                unit="ratio",
-                facts=facts,
-            )
-        ]
+        if worst is None:
+            return [reading_of(asset, spec, now, None, n=newest.window.height, unit="ratio", facts=facts)]
+        bounds = {"value": worst.share, "low": worst.low, "high": worst.high, "n": worst.n}
+        return [reading_of(asset, spec, now, None, **bounds, unit="ratio", facts=facts)]
 
 
 def _facts(each: ColumnNovelty) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What remedies of models have in common: what runs, what could run, what was made already.
+"""What remedies have in common: what runs, what could run, what was made already.
 
 A remedy's work is recorded as a run whose id is made of the step's key. A step that is done again finds
 its run and gives the same versions, also when the tables have moved on meanwhile.
@@ -100,6 +100,35 @@ def champions(place: Workplace, asset: str) -> list[Version]:
         moves = [move for move in session.pointers.history(asset) if move.name == CHAMPION and move.version]
         ids = dict.fromkeys(str(move.version) for move in moves)
         return [session.registry.get_version(each) for each in ids]
+
+
+def other_versions(place: Workplace, asset: str, limit: int) -> list[Version]:
+    """Every champion of before and the newest versions, each once, without the present champion.
+
+    Args:
+        place: where to look.
+        asset: whose versions.
+        limit: how many of the newest; champions come beside them.
+    """
+    champion = find_champion(place.stores.ledger, asset)
+    with place.stores.ledger.read() as session:
+        newest = session.registry.list_versions(asset, limit=limit)
+    known = {version.id: version for version in [*champions(place, asset), *newest]}
+    return [version for version in known.values() if champion is None or version.id != champion.id]
+
+
+def best_of_known(remedy: str, past: Sequence[Version], cost_s: float) -> list[Action]:
+    """The one action that looks for the best of versions that are there; none where there is none.
+
+    Args:
+        remedy: which proposes it.
+        past: the versions.
+        cost_s: CPU seconds a version.
+    """
+    if not past:
+        return []
+    text = f"the best of {len(past)} known version{'s' * (len(past) > 1)}"
+    return [Action(remedy, text, "known", cost_s=cost_s * len(past))]
 
 
 def version_before(place: Workplace, asset: str) -> Version | None:

@@ -17,6 +17,7 @@ from perdure.core.units import days
 from perdure.engines.spend import Rule, anomalies
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.calls import read_calls
+from perdure.loop.work.readings import exactly, reading_of
 
 _NOBODYS = ("shadow", "probe")
 _WORST = 5
@@ -47,20 +48,6 @@ class CostAnomaly:
             {"hour": iso(row["hour"]), **{name: round(row[name], 6) for name in ("cost_usd", "expected_usd", "score")}}
             for row in found.head(_WORST).iter_rows(named=True)
         ]
-        value = float(found["score"][0]) if hours else 0.0
         n = own.filter(pl.col("served_at") >= start).height
-        return [
-            Reading(
-                asset=asset.name,
-                signal=spec.series,
-                at=now,
-                window_start=start,
-                window_end=now,
-                value=value,
-                low=value,
-                high=value,
-                n=n,
-                unit="deviations",
-                facts={"hours": hours},
-            )
-        ]
+        dearest = exactly(float(found["score"][0]) if hours else 0.0, n)
+        return [reading_of(asset, spec, now, dearest, unit="deviations", facts={"hours": hours})]

@@ -15,6 +15,7 @@ from perdure.engines.profile import build_profile
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import feature_matrix, read_captures
 from perdure.loop.work.ranges import untainted_by
+from perdure.loop.work.readings import reading_of
 from perdure.loop.work.versions import get_version, plan_of, profile_of
 
 _ERROR_SIGNALS = ("mae", "rmse", "accuracy")
@@ -59,22 +60,9 @@ class DriftSignal:
             ):
                 facts["harm_low"] = harm
             value, low, high = _worst(ranked, spec.params["measure"])
-            readings.append(
-                Reading(
-                    asset=asset.name,
-                    signal=spec.series,
-                    at=now,
-                    window_start=start,
-                    window_end=now,
-                    value=value,
-                    low=low,
-                    high=high,
-                    n=rows.height,
-                    unit=spec.params["measure"],
-                    version=str(version_id),
-                    facts=facts,
-                )
-            )
+            bounds = {"value": value, "low": low, "high": high, "n": rows.height}
+            more = {"unit": spec.params["measure"], "version": str(version_id), "facts": facts}
+            readings.append(reading_of(asset, spec, now, None, **bounds, **more))
         return readings
 
 

@@ -26,13 +26,7 @@ class FallbackDefault:
     name = "fallback_default"
     answers: Sequence[str] = (OPERATIONAL,)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where something operational was found, and neither the champion nor any before it loads.
 
         The blobs are read only then.

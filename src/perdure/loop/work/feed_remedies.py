@@ -12,7 +12,7 @@ from typing import Any
 
 import polars as pl
 
-from perdure.assets.health import Cause as RankedCause
+from perdure.assets.health import Cause
 from perdure.assets.repair import Action
 from perdure.core.clock import iso, parse_at
 from perdure.loop.protocols import Remedy, Watched, Workplace
@@ -37,13 +37,7 @@ class QuarantineSource:
     name = "quarantine_source"
     answers: Sequence[str] = (UNIT_CHANGE, PROFILE_SHIFT, CONTRACT_BROKEN)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[RankedCause],
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action for the heaviest cause that it answers; none when those rows are set aside already."""
         cause = _first(causes, self.answers)
         if cause is None:
@@ -72,13 +66,7 @@ class AwaitFeed:
     name = "await_feed"
     answers: Sequence[str] = (STALE_FEED, VOLUME_DROP)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[RankedCause],
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action for the heaviest cause that it answers; none when that silence was noted already."""
         cause = _first(causes, self.answers)
         if cause is None or _noted(place, asset.name) == cause.evidence["onset"]:
@@ -103,7 +91,7 @@ def _noted(place: Workplace, source: str) -> Any:
         return session.cursors.get(_CURSOR + source)
 
 
-def _first(causes: Sequence[RankedCause], names: Sequence[str]) -> RankedCause | None:
+def _first(causes: Sequence[Cause], names: Sequence[str]) -> Cause | None:
     return next((each for each in causes if each.name in names and "onset" in each.evidence), None)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -16,19 +15,8 @@ from perdure.loop.intake import table_of
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, EVENT_AT, INSTANT, known_span
 from perdure.loop.work.outcomes import read_captures
+from perdure.loop.work.readings import reading_of
 from perdure.loop.work.taken import known_until
-
-
-def _reading(asset: Watched, spec: SignalSpec, now: datetime, **measured: Any) -> Reading:
-    fields: dict[str, Any] = {"value": None, "low": None, "high": None, **measured}
-    return Reading(
-        asset=asset.name,
-        signal=spec.series,
-        at=now,
-        window_start=now - spec.over,
-        window_end=now,
-        **fields,
-    )
 
 
 class LatencySignal:
@@ -48,9 +36,12 @@ class LatencySignal:
             found = quantile_interval(took_ms, quantile, confidence=spec.confidence)
         except TooFewRows:
             # No order statistic bounds so far a quantile yet: the largest is shown, and nothing is judged.
-            return [_reading(asset, spec, now, n=requests.height, unit="ms", facts={"largest": float(took_ms.max())})]
-        bounds = {"value": found.value, "low": found.low, "high": found.high}
-        return [_reading(asset, spec, now, n=requests.height, unit="ms", **bounds)]
+            return [
+                reading_of(
+                    asset, spec, now, None, n=requests.height, unit="ms", facts={"largest": float(took_ms.max())}
+                )
+            ]
+        return [reading_of(asset, spec, now, found, n=requests.height, unit="ms")]
 
 
 class FreshnessSignal:
@@ -68,9 +59,9 @@ class FreshnessSignal:
             # Nothing came in the window: only then is the whole table asked.
             newest = place.stores.lake.read(table_of(asset.name), columns=[EVENT_AT])[EVENT_AT].max()
         if not isinstance(newest, datetime):
-            return [_reading(asset, spec, now, n=0, unit="h")]
+            return [reading_of(asset, spec, now, None, n=0, unit="h")]
         age_h = (now - newest).total_seconds() / 3600.0
-        return [_reading(asset, spec, now, value=age_h, n=rows.height, unit="h")]
+        return [reading_of(asset, spec, now, None, value=age_h, n=rows.height, unit="h")]
 
 
 class VolumeSignal:
@@ -83,7 +74,7 @@ class VolumeSignal:
         rows = _source_rows(place, asset, spec, now)
         if rows is None:
             return []
-        return [_reading(asset, spec, now, value=float(rows.height), n=rows.height, unit="rows")]
+        return [reading_of(asset, spec, now, None, value=float(rows.height), n=rows.height, unit="rows")]
 
 
 class ViolationsSignal:
@@ -103,7 +94,7 @@ class ViolationsSignal:
         if n == 0:
             return []
         found = proportion_interval(n_bad, n, confidence=spec.confidence)
-        return [_reading(asset, spec, now, value=found.value, low=found.low, high=found.high, n=n, unit="ratio")]
+        return [reading_of(asset, spec, now, found, unit="ratio")]
 
 
 def _source_rows(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> pl.DataFrame | None:

@@ -24,9 +24,10 @@ from perdure.loop.work.candidates import (
     CONCEPT_DRIFT,
     DATA_DRIFT,
     OPERATIONAL,
-    champions,
+    best_of_known,
     fits_contract,
     is_allowed,
+    other_versions,
     version_before,
 )
 from perdure.loop.work.scoring import Scoreboard, is_whole, newest_scoreboard
@@ -46,30 +47,13 @@ class PastVersion:
     name = "past_version"
     answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is another version that is whole and of the declared contract."""
         if not is_allowed(asset, self.name):
             return []
-        past = _past(place, asset, find_champion(place.stores.ledger, asset.name))
-        if not past:
-            return []
-        text = f"the best of {len(past)} known version{'s' * (len(past) > 1)}"
-        return [Action(self.name, text, "known", cost_s=_COST_S * len(past))]
+        return best_of_known(self.name, _past(place, asset), _COST_S)
 
-    def repair(
-        self,
-        place: Workplace,
-        asset: Watched,
-        action: Action,  # noqa: ARG002 - the Protocol's
-        step: str,  # noqa: ARG002 - nothing is made, so nothing is made twice
-        now: datetime,
-    ) -> Sequence[str]:
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - nothing is made, so nothing is made twice
         """At most three, the best first; those that are no better than the champion on these rows are left out.
 
         None where there are too few labelled rows to tell, and none that was itself fitted on some of them.
@@ -83,7 +67,7 @@ class PastVersion:
             return []
         bound = None if champion is None else _losses(board, champion)
         ranked = []
-        for version in _past(place, asset, champion):
+        for version in _past(place, asset):
             losses = _losses(board, version) if board.unseen_by(version)[fair].all() else None
             if losses is not None and (bound is None or losses[fair].mean() < bound[fair].mean()):
                 ranked.append((float(losses[fair].mean()), version.id))
@@ -101,17 +85,10 @@ def _losses(board: Scoreboard, version: Version) -> NDArray[np.float64] | None:
     return losses if np.isfinite(losses).all() else None
 
 
-def _past(place: Workplace, asset: Watched, champion: Version | None) -> list[Version]:
+def _past(place: Workplace, asset: Watched) -> list[Version]:
     model: type[Model] = asset.declaration
-    present = None if champion is None else champion.id
-    with place.stores.ledger.read() as session:
-        newest = session.registry.list_versions(asset.name, limit=MOST)
-    known = {version.id: version for version in [*champions(place, asset.name), *newest]}
-    return [
-        version
-        for version in known.values()
-        if version.id != present and fits_contract(model, version) and is_whole(place, version)
-    ]
+    known = other_versions(place, asset.name, MOST)
+    return [version for version in known if fits_contract(model, version) and is_whole(place, version)]
 
 
 class Rollback:
@@ -120,27 +97,14 @@ class Rollback:
     name = "rollback"
     answers: Sequence[str] = (OPERATIONAL,)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is such a version, whole and of the declared contract."""
         before = version_before(place, asset.name) if is_allowed(asset, self.name) else None
         if before is None or not is_whole(place, before) or not fits_contract(asset.declaration, before):
             return []
         return [Action(self.name, f"go back to {before.id}", "known", params={"version": before.id})]
 
-    def repair(
-        self,
-        place: Workplace,
-        asset: Watched,  # noqa: ARG002 - the Protocol's
-        action: Action,
-        step: str,  # noqa: ARG002 - nothing is made, so nothing is made twice
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[str]:
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - nothing is made, so nothing is made twice
         """The version to go back to.
 
         Raises:

@@ -16,6 +16,7 @@ from perdure.engines.performance import delay_summary, measure
 from perdure.engines.training.dataset import LABEL, LABEL_KNOWN_AT
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.outcomes import field_of_row
+from perdure.loop.work.readings import reading_of
 from perdure.loop.work.rows import outcomes_between
 
 DECIDED_AT = 0.5
@@ -57,15 +58,13 @@ class ErrorSignal:
         delays = delay_summary(_delays_s(served), watermark_s=label.delay.total_seconds())
         facts = {"n_served": served.height, "n_unlabelled": joined.n_unlabelled, "label_delay": plain(delays)}
         return [
-            Reading(
-                asset=asset.name,
-                signal=spec.series,
-                at=now,
+            reading_of(
+                asset,
+                spec,
+                now,
+                estimate.interval,
                 window_start=start,
                 window_end=end,
-                value=estimate.interval.value if estimate.interval else None,
-                low=estimate.interval.low if estimate.interval else None,
-                high=estimate.interval.high if estimate.interval else None,
                 n=estimate.n,
                 unit="ratio" if self.name == "accuracy" else label.column,
                 slice=f"{spec.by}={estimate.slice}" if spec.by else "",

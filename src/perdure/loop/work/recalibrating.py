@@ -49,13 +49,7 @@ class Recalibrate:
     name = "recalibrate"
     answers: Sequence[str] = (CONCEPT_DRIFT, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, for a regression with a champion that is whole."""
         model: type[Model] = asset.declaration
         champion = find_champion(place.stores.ledger, asset.name)

@@ -41,13 +41,7 @@ class RetrainFull:
     name = "retrain_full"
     answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action; under stateful training only where there is nothing to go on from."""
         if not is_allowed(asset, self.name) or (_is_stateful(asset) and champion_to_go_on_from(place, asset)):
             return []
@@ -74,13 +68,7 @@ class RetrainRecent:
     name = "retrain_recent"
     answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """An action a window; none under stateful training."""
         if not is_allowed(asset, self.name) or _is_stateful(asset):
             return []
@@ -120,13 +108,7 @@ class WarmStart:
     name = "warm_start"
     answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is a champion of the declared contract and views."""
         champion = champion_to_go_on_from(place, asset) if is_allowed(asset, self.name) else None
         if champion is None:

@@ -23,6 +23,7 @@ from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.feed import AVAILABLE_AT, known_span
 from perdure.loop.work.outcomes import feature_matrix, read_captures
 from perdure.loop.work.ranges import recomputable, usable_rows
+from perdure.loop.work.readings import exactly, reading_of
 from perdure.loop.work.taken import known_until
 from perdure.loop.work.versions import get_version, plan_of
 from perdure.stores.lake.protocols import Lake
@@ -58,7 +59,6 @@ class SkewSignal:
             if read.is_empty():
                 continue
             report = _compare(place, plan, requests, read, now)
-            share = report.n_mismatched_rows / report.n_rows
             facts = {
                 "n_mismatched": report.n_mismatched_rows,
                 "n_outdated": rows.height - read.height,
@@ -66,23 +66,10 @@ class SkewSignal:
                 "by_feature": dict(report.by_feature),
                 "population_high": proportion_interval(report.n_mismatched_rows, report.n_rows).high,
             }
-            readings.append(
-                Reading(
-                    asset=asset.name,
-                    signal=spec.series,
-                    at=now,
-                    window_start=start,
-                    window_end=end,
-                    value=share,
-                    # A mismatch is a fact and its absence is one too: the sample is judged as it is.
-                    low=share,
-                    high=share,
-                    n=report.n_rows,
-                    unit="ratio",
-                    version=str(version_id),
-                    facts=facts,
-                )
-            )
+            # A mismatch is a fact and its absence is one too: the sample is judged as it is.
+            found = exactly(report.n_mismatched_rows / report.n_rows, report.n_rows)
+            more = {"window_start": start, "window_end": end, "version": str(version_id), "facts": facts}
+            readings.append(reading_of(asset, spec, now, found, unit="ratio", **more))
         return readings
 
     def _window(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> tuple[datetime, datetime]:

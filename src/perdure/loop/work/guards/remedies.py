@@ -18,7 +18,7 @@ from perdure.core.ids import Digest
 from perdure.core.units import days
 from perdure.engines.guards.learned_training import recalibrated
 from perdure.loop.protocols import Remedy, Watched, Workplace
-from perdure.loop.work.candidates import champions, cost_of, once
+from perdure.loop.work.candidates import best_of_known, cost_of, once, other_versions
 from perdure.loop.work.guards.cases import Case, guard_of, learned_of, read_cases
 from perdure.loop.work.guards.causes import NEW_ATTACKS, OVER_DEFENCE
 from perdure.loop.work.guards.judging import LEARNED, Judge, TrainedOn, is_whole, load_judge
@@ -45,13 +45,7 @@ class GuardRetrain:
     name = "guard_retrain"
     answers: Sequence[str] = (NEW_ATTACKS, OVER_DEFENCE, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """Two actions, where it has a learned check: all labels alike, and the newer the heavier."""
         if learned_of(guard_of(asset)) is None:
             return []
@@ -92,13 +86,7 @@ class GuardThreshold:
     name = "guard_threshold"
     answers: Sequence[str] = (NEW_ATTACKS, OVER_DEFENCE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where the champion has a learned check that is whole."""
         champion = find_champion(place.stores.ledger, asset.name)
         if learned_of(guard_of(asset)) is None or champion is None or not is_whole(place, champion):
@@ -142,28 +130,11 @@ class GuardPastVersion:
     name = "guard_past_version"
     answers: Sequence[str] = (NEW_ATTACKS, OVER_DEFENCE, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is another version that is whole and declared as the guard is now."""
-        past = _past(place, asset)
-        if not past:
-            return []
-        text = f"the best of {len(past)} known version{'s' * (len(past) > 1)}"
-        return [Action(self.name, text, "known", cost_s=_COST_S * len(past))]
+        return best_of_known(self.name, _past(place, asset), _COST_S)
 
-    def repair(
-        self,
-        place: Workplace,
-        asset: Watched,
-        action: Action,  # noqa: ARG002 - the Protocol's
-        step: str,  # noqa: ARG002 - nothing is made, so nothing is made twice
-        now: datetime,
-    ) -> Sequence[str]:
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - nothing is made, so nothing is made twice
         """At most three, the best first; those that err no less than the champion on held-out texts are left out."""
         champion = find_champion(place.stores.ledger, asset.name)
         if champion is None or not is_whole(place, champion):
@@ -190,16 +161,8 @@ def errors_of(judge: Judge, cases: Sequence[Case]) -> float:
 
 
 def _past(place: Workplace, asset: Watched) -> list[Version]:
-    champion = find_champion(place.stores.ledger, asset.name)
-    with place.stores.ledger.read() as session:
-        newest = session.registry.list_versions(asset.name, limit=MOST)
-    known = {version.id: version for version in [*champions(place, asset.name), *newest]}
-    declared = guard_of(asset).definition()
-    return [
-        version
-        for version in known.values()
-        if (champion is None or version.id != champion.id) and fits(version, declared) and is_whole(place, version)
-    ]
+    declared, known = guard_of(asset).definition(), other_versions(place, asset.name, MOST)
+    return [version for version in known if fits(version, declared) and is_whole(place, version)]
 
 
 def fits(version: Version, declared: object) -> bool:

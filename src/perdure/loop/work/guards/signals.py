@@ -25,6 +25,7 @@ from perdure.loop.work.guards.cases import (
 )
 from perdure.loop.work.guards.estimates import Estimate, Which, of_calls, of_suite, suite_of
 from perdure.loop.work.guards.judging import Judge, is_whole, load_judge
+from perdure.loop.work.readings import reading_of
 from perdure.loop.work.versions import find_champion
 
 UNKNOWN = "unknown"
@@ -39,22 +40,6 @@ def guard_signals() -> Mapping[str, Callable[[], Signal]]:
         "false_block_ratio": lambda: WrongRatio("false_block_ratio", "false_block"),
         "miss_ratio": lambda: WrongRatio("miss_ratio", "miss"),
     }
-
-
-def _reading(asset: Watched, spec: SignalSpec, now: datetime, found: Interval, **more: Any) -> Reading:
-    return Reading(
-        asset=asset.name,
-        signal=spec.series,
-        at=now,
-        window_start=now - spec.over,
-        window_end=now,
-        value=found.value,
-        low=found.low,
-        high=found.high,
-        n=found.n,
-        unit="ratio",
-        **more,
-    )
 
 
 class BlockRatio:
@@ -74,7 +59,7 @@ class BlockRatio:
             found = Interval(found.value, max(0.0, found.low), min(1.0, found.high), found.n)
         else:
             found = proportion_interval(int(acted.sum()), len(acted), confidence=spec.confidence)
-        return [_reading(asset, spec, now, found, facts={"n_acted": int(acted.sum())})]
+        return [reading_of(asset, spec, now, found, unit="ratio", facts={"n_acted": int(acted.sum())})]
 
 
 class WrongRatio:
@@ -108,7 +93,7 @@ class WrongRatio:
             return []
         worse = max(told, key=lambda name: (told[name].interval.low, told[name].interval.value))
         facts = {"worse": worse, **{name: _facts(found) for name, found in told.items()}}
-        return [_reading(asset, spec, now, told[worse].interval, version=champion.id, facts=facts)]
+        return [reading_of(asset, spec, now, told[worse].interval, unit="ratio", version=champion.id, facts=facts)]
 
     def _of_calls(
         self, place: Workplace, asset: Watched, spec: SignalSpec, champion: Version, now: datetime, confidence: float
@@ -137,7 +122,7 @@ class WrongRatio:
         for family, cases in sorted(by_family.items()):
             wrong = judge.caught(cases) != (self._which == "miss")
             found = share_interval(wrong, group_numbers(cases), confidence=spec.confidence)
-            readings.append(_reading(asset, spec, now, found, slice=f"family={family}"))
+            readings.append(reading_of(asset, spec, now, found, unit="ratio", slice=f"family={family}"))
         return readings
 
 

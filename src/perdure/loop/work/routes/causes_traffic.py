@@ -75,13 +75,7 @@ class TrafficMoved:
 
     name = TRAFFIC_MOVED
 
-    def weigh(
-        self,
-        place: Workplace,  # noqa: ARG002 - the Protocol's
-        asset: Watched,  # noqa: ARG002 - the Protocol's
-        findings: Sequence[Finding],
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> RankedCause | None:
+    def weigh(self, place: Workplace, asset: Watched, findings: Sequence[Finding], now: datetime) -> RankedCause | None:  # noqa: ARG002 - the Protocol's
         """0.9 where new intents alone broke, 0.45 beside what else did; None where they are healthy."""
         sick = [each for each in findings if each.state is State.BROKEN]
         new = [each for each in sick if each.reading.signal.startswith("new_intents")]

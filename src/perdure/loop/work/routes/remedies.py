@@ -7,7 +7,7 @@ there the loop asks a person.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,7 +19,7 @@ from perdure.assets.version import Version
 from perdure.core.canonical import content_hash, plain
 from perdure.core.ids import version_id
 from perdure.loop.protocols import Remedy, Watched, Workplace
-from perdure.loop.work.candidates import champions
+from perdure.loop.work.candidates import best_of_known, other_versions
 from perdure.loop.work.routes.definitions import (
     LIMITS,
     left_out,
@@ -51,6 +51,8 @@ _QUANTILE = 0.99
 _N_CAP = 100
 _OF_TARGET = (UPSTREAM_FAILING, UPSTREAM_SATURATED, UPSTREAM_SLOW)
 _ANY_TARGET = (*_OF_TARGET, SILENT_CHANGE, PRICE_CHANGE)
+Change = Callable[[Mapping[str, Any]], dict[str, Any] | None]
+"""A definition → the changed one; None: it changes nothing."""
 
 
 def route_remedies() -> tuple[Remedy, ...]:
@@ -88,13 +90,7 @@ class RouteDemote:
     name = "route_demote"
     answers: Sequence[str] = _ANY_TARGET
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where the route has another target."""
         champion = find_champion(place.stores.ledger, asset.name)
         cause, target = _sick_target(causes, self.answers)
@@ -106,31 +102,29 @@ class RouteDemote:
         text = f"leave {target} out" if how == "out" else f"ask {target} last"
         return [Action(self.name, text, params={"of": champion.id, "target": target, "how": how}, cost_s=_COST_S)]
 
-    def repair(
-        self,
-        place: Workplace,
-        asset: Watched,
-        action: Action,
-        step: str,  # noqa: ARG002 - equal definitions are one version
-        now: datetime,
-    ) -> Sequence[str]:
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - equal definitions are one version
         """The version; none where the action changes nothing.
 
         Raises:
             NotFound: the version that it is made from is not known.
         """
-        params = action.params
-        base = get_version(place.stores.ledger, params["of"])
-        changed = _demoted(base.definition, params["target"], params["how"])
-        return [] if changed is None else [make_version(place, asset, changed, _lineage(action), now)]
+        target, how = action.params["target"], action.params["how"]
+        return _changed(place, asset, action, lambda known: _demoted(known, target, how), now)
 
 
 def _demoted(definition: Mapping[str, Any], target: str, how: str) -> dict[str, Any] | None:
     return left_out(definition, target) if how == "out" else put_last(definition, target)
 
 
-def _lineage(action: Action) -> dict[str, Any]:
-    return {"remedy": action.remedy, "remedy_params": dict(action.params)}
+def _changed(place: Workplace, asset: Watched, action: Action, change: Change, now: datetime) -> list[str]:
+    """The version that an action makes of the one that it names; none where that changes nothing.
+
+    Raises:
+        NotFound: the version that it is made from is not known.
+    """
+    changed = change(get_version(place.stores.ledger, action.params["of"]).definition)
+    lineage = {"remedy": action.remedy, "remedy_params": dict(action.params)}
+    return [] if changed is None else [make_version(place, asset, changed, lineage, now)]
 
 
 class RouteFallback:
@@ -152,22 +146,13 @@ class RouteFallback:
         params = {"of": champion.id, "target": best}
         return [Action(self.name, f"ask {best} first", params=params, cost_s=_COST_S)]
 
-    def repair(
-        self,
-        place: Workplace,
-        asset: Watched,
-        action: Action,
-        step: str,  # noqa: ARG002 - equal definitions are one version
-        now: datetime,
-    ) -> Sequence[str]:
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - equal definitions are one version
         """The version; none where the action changes nothing.
 
         Raises:
             NotFound: the version that it is made from is not known.
         """
-        base = get_version(place.stores.ledger, action.params["of"])
-        changed = put_first(base.definition, action.params["target"])
-        return [] if changed is None else [make_version(place, asset, changed, _lineage(action), now)]
+        return _changed(place, asset, action, lambda known: put_first(known, action.params["target"]), now)
 
 
 def _healthiest(evidence: Evidence, targets: Sequence[str]) -> str:
@@ -184,28 +169,11 @@ class RoutePastVersion:
     name = "route_past_version"
     answers: Sequence[str] = (*_ANY_TARGET, SCHEDULE)
 
-    def propose(
-        self,
-        place: Workplace,
-        asset: Watched,
-        causes: Sequence[Cause],  # noqa: ARG002 - the Protocol's
-        now: datetime,  # noqa: ARG002 - the Protocol's
-    ) -> Sequence[Action]:
+    def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is another version that may answer."""
-        past = _past(place, asset)
-        if not past:
-            return []
-        text = f"the best of {len(past)} known version{'s' * (len(past) > 1)}"
-        return [Action(self.name, text, "known", cost_s=_COST_S * len(past))]
+        return best_of_known(self.name, _past(place, asset), _COST_S)
 
-    def repair(
-        self,
-        place: Workplace,
-        asset: Watched,
-        action: Action,  # noqa: ARG002 - the Protocol's
-        step: str,  # noqa: ARG002 - nothing is made, so nothing is made twice
-        now: datetime,
-    ) -> Sequence[str]:
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - nothing is made, so nothing is made twice
         """At most three, the fewest expected errors first; those of whose targets too little is known are left out."""
         evidence = evidence_of(place, asset, now - window_of(place, asset, now), now)
         ranked = []
@@ -219,16 +187,8 @@ class RoutePastVersion:
 
 
 def _past(place: Workplace, asset: Watched) -> list[Version]:
-    champion = find_champion(place.stores.ledger, asset.name)
-    with place.stores.ledger.read() as session:
-        newest = session.registry.list_versions(asset.name, limit=MOST)
-    known = {version.id: version for version in [*champions(place, asset.name), *newest]}
-    return [
-        version
-        for version in known.values()
-        if (champion is None or version.id != champion.id)
-        and not why_not_declared(version.definition, asset.declaration)
-    ]
+    known = other_versions(place, asset.name, MOST)
+    return [version for version in known if not why_not_declared(version.definition, asset.declaration)]
 
 
 class RouteCap:
@@ -251,19 +211,10 @@ class RouteCap:
         text = f"{LIMITS[0]} {n_tokens} instead of {limit_of(champion.definition)}"
         return [Action(self.name, text, params={"of": champion.id, "n_tokens": n_tokens}, cost_s=_COST_S)]
 
-    def repair(
-        self,
-        place: Workplace,
-        asset: Watched,
-        action: Action,
-        step: str,  # noqa: ARG002 - equal definitions are one version
-        now: datetime,
-    ) -> Sequence[str]:
+    def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - equal definitions are one version
         """The version.
 
         Raises:
             NotFound: the version that it is made from is not known.
         """
-        base = get_version(place.stores.ledger, action.params["of"])
-        changed = limited(base.definition, action.params["n_tokens"])
-        return [] if changed is None else [make_version(place, asset, changed, _lineage(action), now)]
+        return _changed(place, asset, action, lambda known: limited(known, action.params["n_tokens"]), now)

@@ -25,6 +25,7 @@ from perdure.engines.answers.refusals import FILTERED, refuses
 from perdure.loop.protocols import Signal, Watched, Workplace
 from perdure.loop.work.calls import read_calls
 from perdure.loop.work.dear_hours import CostAnomaly
+from perdure.loop.work.readings import reading_of
 from perdure.loop.work.routes.bodies import message_of, read_probed, read_questions, reference_of, shift_of
 from perdure.loop.work.routes.definitions import target_ids
 from perdure.loop.work.routes.traffic import mean, read_traffic, read_tries, share
@@ -53,22 +54,6 @@ def route_signals() -> Mapping[str, Callable[[], Signal]]:
     }
 
 
-def _reading(asset: Watched, spec: SignalSpec, now: datetime, found: Interval | None, **more: Any) -> Reading:
-    bounds = (None, None, None) if found is None else (found.value, found.low, found.high)
-    fields: dict[str, Any] = {"n": 0 if found is None else found.n, **more}
-    return Reading(
-        asset=asset.name,
-        signal=spec.series,
-        at=now,
-        window_start=now - spec.over,
-        window_end=now,
-        value=bounds[0],
-        low=bounds[1],
-        high=bounds[2],
-        **fields,
-    )
-
-
 def _by_target(rows: pl.DataFrame) -> list[tuple[str, pl.DataFrame]]:
     """The rows of each target, with its slice; by name."""
     parts = rows.partition_by("target", as_dict=True, maintain_order=True)
@@ -92,7 +77,7 @@ class ErrorRatio:
         if spec.by == "target":
             tries = _tries(place, asset, spec, now).filter(pl.col("failed") | pl.col("answered"))
             return [
-                _reading(
+                reading_of(
                     asset, spec, now, share(part["failed"], part["served_at"], spec.over, confidence=spec.confidence),
                     unit="ratio", slice=target, facts={"errors": _errors(part)},
                 )
@@ -107,7 +92,7 @@ class ErrorRatio:
             return []
         found = share(ended["outcome"] != "answered", ended["served_at"], spec.over, confidence=spec.confidence)
         counts = {name: int((calls["outcome"] == name).sum()) for name in sorted(set(calls["outcome"]))}
-        return [_reading(asset, spec, now, found, unit="ratio", facts={"outcomes": counts})]
+        return [reading_of(asset, spec, now, found, unit="ratio", facts={"outcomes": counts})]
 
 
 def _errors(tries: pl.DataFrame) -> dict[str, int]:
@@ -161,10 +146,10 @@ def _quantile(
 ) -> Reading:
     data = values.cast(pl.Float64).to_numpy()
     try:
-        return _reading(asset, spec, now, quantile_interval(data, quantile, confidence=spec.confidence), **more)
+        return reading_of(asset, spec, now, quantile_interval(data, quantile, confidence=spec.confidence), **more)
     except TooFewRows:
         # No order statistic bounds so far a quantile yet: the largest is shown, and nothing is judged.
-        return _reading(asset, spec, now, None, n=len(data), facts={"largest": float(data.max())}, **more)
+        return reading_of(asset, spec, now, None, n=len(data), facts={"largest": float(data.max())}, **more)
 
 
 class RefusalRatio:
@@ -195,7 +180,7 @@ class RefusalRatio:
             answered = _tries(place, asset, spec, now).filter(pl.col("answered")).select("call_id", "target")
             parts = _by_target(seen.join(answered, on="call_id", how="inner", maintain_order="left"))
         return [
-            _reading(
+            reading_of(
                 asset, spec, now, share(part["refused"], part["served_at"], spec.over, confidence=spec.confidence),
                 unit="ratio", slice=target, facts=facts,
             )
@@ -221,8 +206,8 @@ class CostUsd:
         try:
             found = mean(cost, priced["served_at"], spec.over, confidence=spec.confidence)
         except TooFewRows:
-            return [_reading(asset, spec, now, None, n=priced.height, unit="USD", facts=facts)]
-        return [_reading(asset, spec, now, found, unit="USD", facts=facts)]
+            return [reading_of(asset, spec, now, None, n=priced.height, unit="USD", facts=facts)]
+        return [reading_of(asset, spec, now, found, unit="USD", facts=facts)]
 
 
 class SpendUsd:
@@ -239,7 +224,7 @@ class SpendUsd:
         facts = {"n_unpriced": calls["cost_pusd"].null_count(), "by_arm": dict(sorted(usd.items()))}
         total = sum(sorted(usd.values()))
         found = Interval(total, total, total, calls.height)
-        return [_reading(asset, spec, now, None if facts["n_unpriced"] == calls.height else found, unit="USD",
+        return [reading_of(asset, spec, now, None if facts["n_unpriced"] == calls.height else found, unit="USD",
                          facts=facts)]  # fmt: skip
 
 
@@ -262,12 +247,12 @@ class AnswerShift:
                 worst = dict(list(found.by_probe.items())[:5])
                 facts = {"target": target, "n_reference_runs": found.n_reference_runs, "by_probe": worst, **found.parts}
                 bounds = Interval(found.value, found.low, found.high, found.n_runs)
-                readings.append(_reading(asset, spec, now, bounds, unit="", slice=f"target={target}", facts=facts))
+                readings.append(reading_of(asset, spec, now, bounds, unit="", slice=f"target={target}", facts=facts))
         if spec.by == "target" or not readings:
             return readings
         worst_of_all = max(readings, key=lambda reading: (reading.low or 0.0, reading.value or 0.0, reading.slice))
         bounds = Interval(worst_of_all.value or 0.0, worst_of_all.low or 0.0, worst_of_all.high or 0.0, worst_of_all.n)
-        return [_reading(asset, spec, now, bounds, unit="", facts=worst_of_all.facts)]
+        return [reading_of(asset, spec, now, bounds, unit="", facts=worst_of_all.facts)]
 
 
 class NewIntents:
@@ -293,4 +278,4 @@ class NewIntents:
             "clusters": plain(list(found.clusters)),
         }
         bounds = proportion_interval(found.n_new, found.n, confidence=spec.confidence)
-        return [_reading(asset, spec, now, bounds, unit="ratio", facts=facts)]
+        return [reading_of(asset, spec, now, bounds, unit="ratio", facts=facts)]
