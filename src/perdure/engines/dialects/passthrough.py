@@ -20,7 +20,8 @@ from perdure.engines.dialects.counts import anthropic_usage, openai_usage, respo
 Raw = msgspec.Raw
 Endpoint = Literal["chat", "messages", "responses", "embeddings"]
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens")
+_LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"})
+_COUNTED = frozenset({"system", "instructions", "tools"})
 _CONTENT = ("messages", "input")
 _NOTHING = b"[]"
 
@@ -63,7 +64,7 @@ _object = msgspec.json.Decoder(dict[str, Any] | None).decode
 def peek(body: bytes) -> Peek:
     """What decides about a request, without decoding its content.
 
-    Cost: 3 µs, and 0.3 ms a megabyte.
+    Cost: 2 µs, and 0.3 ms a megabyte.
 
     Raises:
         BadRequest: no JSON object in UTF-8, without a model, or with one of these members of a wrong type.
@@ -74,29 +75,36 @@ def peek(body: bytes) -> Peek:
         raw = _split(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("The body is no JSON object in UTF-8.", hint="Send a JSON object.") from error
-    metadata = _member(raw, "metadata", _object, "an object") or {}
-    user = _member(raw, "user", _string, "a string", "") or metadata.get("user_id")
+    metadata = _metadata(raw) if "metadata" in raw else {}
+    user = (_member(raw, "user", _string, "a string", "") if "user" in raw else "") or metadata.get("user_id", "")
     options = _member(raw, "stream_options", _options, "an object") if "stream_options" in raw else None
-    found = Peek(
+    content = next((bytes(raw[name]) for name in _CONTENT if name in raw), _NOTHING)
+    return Peek(
         raw=raw,
         model=_model(raw),
-        stream=bool(_member(raw, "stream", _boolean, "true or false")),
-        n=_at_least_one(raw, "n") or 1,
-        user=user if isinstance(user, str) else "",
-        metadata={name: value for name, value in metadata.items() if isinstance(value, str)} if metadata else {},
+        stream="stream" in raw and bool(_member(raw, "stream", _boolean, "true or false")),
+        n=(_at_least_one(raw, "n") or 1) if "n" in raw else 1,
+        max_tokens=None if _LIMITS.isdisjoint(raw) else _most_tokens(raw),
+        user=user,
+        metadata=metadata,
         include_usage=options is not None and options.include_usage is True,
+        content=content,
+        n_bytes=len(content) + (0 if _COUNTED.isdisjoint(raw) else _n_counted(raw)),
     )
+
+
+def _metadata(raw: Mapping[str, Raw]) -> dict[str, str]:
+    members = _member(raw, "metadata", _object, "an object") or {}
+    return {name: value for name, value in members.items() if isinstance(value, str)}
+
+
+def _most_tokens(raw: Mapping[str, Raw]) -> int | None:
     limits = [_limit(raw, name) for name in _LIMITS if name in raw]
-    found.max_tokens = max((limit for limit in limits if limit is not None), default=None)
-    for name in _CONTENT:
-        if name in raw:
-            found.content = bytes(raw[name])
-            break
-    found.n_bytes = len(found.content) + sum(len(bytes(raw[name])) for name in _COUNTED if name in raw)
-    return found
+    return max((limit for limit in limits if limit is not None), default=None)
 
 
-_COUNTED = ("system", "instructions", "tools")
+def _n_counted(raw: Mapping[str, Raw]) -> int:
+    return sum(len(bytes(raw[name])) for name in _COUNTED if name in raw)
 
 
 def _model(raw: Mapping[str, Raw]) -> str:
