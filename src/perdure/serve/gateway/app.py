@@ -41,6 +41,7 @@ from perdure.serve.scoring.http import (
     send_reply,
 )
 from perdure.stores.capture.protocols import CaptureWriter
+from perdure.stores.ledger.protocols import Key
 
 log = logging.getLogger("perdure.serve")
 
@@ -104,23 +105,38 @@ class GatewayApp:
             counters.n_under_way -= 1
 
     async def _answer(self, call: Ongoing, scope: Scope, receive: Receive, send: Send) -> None:
-        ask = await self._read(call, scope, receive)
+        headers = dict(scope["headers"])
+        key, team = self._caller(call, scope, headers)
+        try:
+            ask = await self._read(call, (key, team), headers, receive)
+        except PerdureError as error:
+            if error.status < 500:  # the caller's own mistake: who makes them without end is told to slow down
+                await self._parts.calls.settling.count(call, team, key)
+            raise
         await self._parts.calls.answer(ask, receive, send)
 
-    async def _read(self, call: Ongoing, scope: Scope, receive: Receive) -> Ask:
-        """The call as it was asked for.
+    def _caller(self, call: Ongoing, scope: Scope, headers: Mapping[bytes, bytes]) -> tuple[Key, Team]:
+        """Who calls.
 
         Raises:
-            PerdureError: it cannot be read, is not allowed, or would be too much now.
+            PerdureError: nobody who may, or there is no room for more calls now.
         """
         parts, endpoint = self._parts, call.endpoint
-        headers = dict(scope["headers"])
         if scope["method"] != "POST":
             raise WrongMethod(f"{endpoint.path} does not answer {scope['method']}.", hint="Use POST.", allowed=["POST"])
         key = authenticate(parts.live.keys, secret_of(headers, scope["query_string"]), machine_now())
         call.key, call.team = key.id, key.team
         team = team_of(key, parts.teams)
         self._shed(team)
+        return key, team
+
+    async def _read(self, call: Ongoing, of: tuple[Key, Team], headers: dict[bytes, bytes], receive: Receive) -> Ask:
+        """The call as it was asked for.
+
+        Raises:
+            PerdureError: it cannot be read, or is not allowed.
+        """
+        parts, endpoint, (key, team) = self._parts, call.endpoint, of
         check_media(headers)
         body = await read_body(headers, receive, parts.settings.max_body_bytes)
         call.served_us = parts.now_us(headers)

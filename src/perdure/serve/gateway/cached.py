@@ -33,8 +33,8 @@ class Found:
 _NOTHING = Found()
 
 
-async def look_up(ask: Ask, threads: Executor) -> Found:
-    """What the cache has: the very same request first, then, where the route wants it, one that means the same."""
+def look_up(ask: Ask) -> Found:
+    """The answer to the very same request, if it is kept: by what the client sent, so guards need not have looked at it."""
     cache, call = ask.route.cache, ask.call
     if cache is None:
         return _NOTHING
@@ -42,16 +42,20 @@ async def look_up(ask: Ask, threads: Executor) -> Found:
     asked = cache.asked(ask.peek.raw, Caller(call.team, call.endpoint.name, call.prompt), control)
     if asked is None:
         return _NOTHING
-    now_us = machine_us()
-    hit = cache.find(asked, now_us=now_us)
-    semantic = ask.route.semantic
-    if hit is not None or semantic is None or not ask.endpoint.translated:
-        return Found(asked, hit)
+    return Found(asked, cache.find(asked, now_us=machine_us()))
+
+
+async def look_up_near(ask: Ask, found: Found, threads: Executor) -> Found:
+    """The answer to a request that means the same, where the route wants it; what is asked is as guards left it."""
+    semantic, asked = ask.route.semantic, found.asked
+    if semantic is None or asked is None or found.hit is not None or not ask.endpoint.translated:
+        return found
     question = semantic.question(ask.request, asked)
     if question is None:
-        return Found(asked)
+        return found
+    call_id, now_us = ask.call.id, machine_us()
     loop = asyncio.get_running_loop()
-    looked = await loop.run_in_executor(threads, lambda: semantic.find(question, asked, call_id=call.id, now_us=now_us))
+    looked = await loop.run_in_executor(threads, lambda: semantic.find(question, asked, call_id=call_id, now_us=now_us))
     return Found(asked, looked.hit, question, looked.vector)
 
 

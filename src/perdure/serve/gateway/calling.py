@@ -1,7 +1,8 @@
 """One call from its guards to its record: cache, limits, upstream, answer.
 
-The order: fast guards, cache, limits and budgets, upstream (slow guards beside it), guards of the answer, settling, record, last
-byte. Whatever goes wrong on the way, what was kept aside is settled and the call is recorded, once.
+The order: exact cache, limits and budgets, fast guards, cache by meaning, upstream (slow guards beside it), guards of the answer,
+settling, record, last byte. Limits come before guards, so that nobody tries guards out without end; what is in the cache comes
+before limits, for it takes no money. Whatever goes wrong on the way, what was kept aside is settled and the call is recorded, once.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from perdure.serve.gateway.errors import error_reply
 from perdure.serve.gateway.guarding import Guarding, armed, restored
 from perdure.serve.gateway.hanging_up import Hangup
 from perdure.serve.gateway.ongoing import Ongoing
+from perdure.serve.gateway.opening import piece_by
 from perdure.serve.gateway.relaying import Relay
-from perdure.serve.gateway.sending import Opened, TargetRefused, open_call, piece_by
+from perdure.serve.gateway.sending import Opened, TargetRefused, open_call
 from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.shadowing import Shadows
 from perdure.serve.scoring.http import Receive, Reply, Send, send_reply
@@ -86,16 +88,18 @@ class Calls:
 
     async def _answer(self, ask: Ask, guarding: Guarding, receive: Receive, send: Send) -> None:
         call = ask.call
+        found = cached.look_up(ask)
+        call.reservation = await self.settling.reserve(ask, cached=found.hit is not None)
         if guarding.guards:
             await _judged(ask, guarding)
-        found = await cached.look_up(ask, self.threads)
+        if ask.route.semantic is not None:
+            found = await cached.look_up_near(ask, found, self.threads)
         if found.hit is not None and found.hit.sampled:
             # Its fresh answer is wanted, to be compared with the one that would have been given again.
             call.tags |= found.hit.tags()
             found = replace(found, hit=None)
         if found.asked is not None:
             call.cache = "miss" if found.hit is None else found.hit.kind
-        call.reservation = await self.settling.reserve(ask, cached=found.hit is not None)
         if found.hit is not None:
             await self._give_again(ask, guarding, found.hit.entry, send)
             return

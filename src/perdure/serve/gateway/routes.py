@@ -22,6 +22,7 @@ from perdure.core.ports import Embed
 from perdure.engines.dialects.protocols import Outbound
 from perdure.engines.dialects.registry import outbound
 from perdure.engines.prices import UnitPrice, find_price
+from perdure.serve.gateway.allowance_sizes import Added, added_by
 from perdure.serve.gateway.breaker import Breaker, RetryBudget
 from perdure.serve.gateway.caching import CacheRules, Forgiving, RouteCache
 from perdure.serve.gateway.caching_semantic import SemanticCache
@@ -59,6 +60,8 @@ class LiveTarget:
     breaker: Breaker
     declared_prices: UnitPrices | None
     price: UnitPrice | None
+    added: Added | None
+    """What is sent to it beside what callers set, as far as it costs."""
 
     def price_at(self, now_us: int) -> UnitPrice | None:
         """What it costs at an instant, looked up again where a new price was announced."""
@@ -120,7 +123,7 @@ class RouteLoader:
         return LiveRoute(
             name=version.asset,
             version=version.id,
-            targets=tuple(self._target(each) for each in told["targets"]),
+            targets=tuple(self._target(each, told["params"]) for each in told["targets"]),
             choose=told["choose"],
             attempts=told["attempts"],
             attempt_s=told["attempt_s"],
@@ -151,7 +154,7 @@ class RouteLoader:
             return None
         return SemanticCache(cache.store, self.embed, cache.rules)
 
-    def _target(self, told: Mapping[str, Any]) -> LiveTarget:
+    def _target(self, told: Mapping[str, Any], params: Mapping[str, Any]) -> LiveTarget:
         upstream = self.upstreams.get(told["upstream"])
         if upstream is None:
             raise not_found("upstream", told["upstream"], self.upstreams)
@@ -166,6 +169,7 @@ class RouteLoader:
             breaker=self.breakers.setdefault(name, Breaker()),
             declared_prices=prices,
             price=_price(prices, upstream.declared, told["model"], machine_us()),
+            added=added_by({**params, **told["params"]}, upstream.dialect),
         )
 
 

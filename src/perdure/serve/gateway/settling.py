@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+from perdure.assets.team import Team
 from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.prices import largest_cost
-from perdure.serve.gateway.allowance import Allowance, Reservation
+from perdure.serve.gateway.allowance import Allowance, Buckets, Reservation
+from perdure.serve.gateway.allowance_sizes import USUAL_OUTPUT
 from perdure.serve.gateway.asking import Ask
 from perdure.serve.gateway.ongoing import Ongoing
-
-_USUAL_OUTPUT = 1024
-"""Output tokens kept aside for a call that sets no limit of its own."""
+from perdure.stores.ledger.protocols import Key
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,9 +30,19 @@ class Settling:
         Raises:
             LimitReached, BudgetSpent, Refused: see `Allowance.reserve`.
         """
-        call, allowance = ask.call, self.allowance
-        buckets = allowance.plan(ask.team, ask.key, call.route)
-        n_tokens, cost = (0, 0) if cached or not ask.endpoint.billed else _largest(ask)
+        buckets = self.allowance.plan(ask.team, ask.key, ask.call.route)
+        return await self._reserved(ask.call, buckets, (0, 0) if cached or not ask.endpoint.billed else _largest(ask))
+
+    async def count(self, call: Ongoing, team: Team, key: Key) -> None:
+        """Take a request for a call that could not be read: it calls nothing, and costs nothing else.
+
+        Raises:
+            LimitReached: the caller makes too many.
+        """
+        call.reservation = await self._reserved(call, self.allowance.plan(team, key, ""), (0, 0))
+
+    async def _reserved(self, call: Ongoing, buckets: Buckets, amounts: tuple[int, int | None]) -> Reservation:
+        allowance, (n_tokens, cost) = self.allowance, amounts
         found = allowance.try_reserve(buckets, call.served_us, n_tokens, cost)
         if found is not None:
             return found
@@ -56,8 +66,15 @@ class Settling:
 
 
 def _largest(ask: Ask) -> tuple[int, int | None]:
-    n_input = tokens_of_bytes(ask.peek.n_bytes)
-    n_output = 0 if ask.endpoint.name == "embeddings" else (ask.peek.max_tokens or _USUAL_OUTPUT) * ask.peek.n
-    costs = [largest_cost(n_input, n_output, target.price_at(ask.call.served_us)) for target in ask.route.targets]
-    known = [cost for cost in costs if cost is not None]
-    return n_input + n_output, max(known) if len(known) == len(costs) else None
+    """Tokens and picodollars of the dearest target, at what would be sent to it; None: a price is not known."""
+    peek, embeds, now_us = ask.peek, ask.endpoint.name == "embeddings", ask.call.served_us
+    own = (peek.n_bytes, 0 if embeds else (peek.max_tokens or USUAL_OUTPUT) * peek.n)
+    n_tokens, most, known = 0, 0, True
+    for target in ask.route.targets:
+        n_bytes, n_output = own if target.added is None or embeds else target.added.to(peek)
+        n_input = tokens_of_bytes(n_bytes)
+        cost = largest_cost(n_input, n_output, target.price_at(now_us))
+        n_tokens = max(n_tokens, n_input + n_output)
+        known = known and cost is not None
+        most = max(most, cost or 0)
+    return n_tokens, most if known else None
