@@ -198,7 +198,7 @@ def test_a_wrong_secret_of_ours_is_not_the_callers_fault(client, upstreams):
 
 @pytest.mark.parametrize("model", DIALECTS)
 def test_a_cut_stream_raises_in_the_sdk(client, upstreams, model):
-    upstreams.then(cut(3))
+    upstreams.then(cut(4))
     with pytest.raises(openai.APIError) as failed:
         list(client.chat.completions.create(model=model, messages=ASKED, stream=True))
     assert "whole" in str(failed.value)

@@ -26,7 +26,8 @@ from perdure.serve.gateway.caching_replay import joined
 from perdure.serve.gateway.errors import failure_of, of_upstream
 from perdure.serve.gateway.filtering import Filtering
 from perdure.serve.gateway.guarding import Guarding, restored
-from perdure.serve.gateway.sending import Opened, bill, piece_by
+from perdure.serve.gateway.opening import piece_by
+from perdure.serve.gateway.sending import Opened, bill
 
 Json = dict[str, Any]
 SendPiece = Callable[[bytes], Awaitable[None]]

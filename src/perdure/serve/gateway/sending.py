@@ -1,18 +1,17 @@
 """One call to the targets of its route: who is tried, how often, how long, and what each try cost.
 
-A try ends well when its whole answer has come, or, of a stream, its first piece. Until then nothing has gone to the client,
+A try ends well when its whole answer has come, or, of a stream, its first word. Until then nothing has gone to the client,
 so another target can still answer. Every try is recorded with what the upstream counted, or with an estimate that says so.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import dataclass
 from random import Random
 
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import BadRequest, PerdureError, UpstreamBad, UpstreamError, UpstreamTimedOut
+from perdure.core.errors import BadRequest, PerdureError, UpstreamBad, UpstreamError
 from perdure.core.usage import Usage
 from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.dialects.protocols import Failure
@@ -20,6 +19,7 @@ from perdure.engines.prices import cost_pusd
 from perdure.serve.gateway.asking import Ask
 from perdure.serve.gateway.choosing import order
 from perdure.serve.gateway.errors import of_upstream
+from perdure.serve.gateway.opening import error_of, first_words, piece_by
 from perdure.serve.gateway.routes import LiveTarget
 from perdure.serve.gateway.upstream.protocols import Answering, HeaderPairs
 from perdure.stores.capture.events import Attempt
@@ -62,7 +62,7 @@ class Opened:
     passes: bool
     """Whether bytes pass as they come."""
     piece: bytes
-    """The whole body, or the first piece of a stream."""
+    """The whole body, or a stream up to its first word."""
     began_s: float
 
 
@@ -124,10 +124,15 @@ async def _try(ask: Ask, target: LiveTarget, deadline_s: float, max_bytes: int) 
             path, headers, body, first_s=min(route.attempt_s, left_s), idle_s=min(route.idle_s, left_s)
         )
         attempt.status = answering.status
-        if answering.status >= 400:
+        if answering.status >= 300:
             await _failed(target, answering)
-        streams = ask.call.stream
-        piece = await (piece_by(answering, deadline_s) if streams else _whole(answering, max_bytes, deadline_s))
+        if ask.call.stream:
+            piece, error_body = await first_words(answering, deadline_s)
+        else:
+            piece = await _whole(answering, max_bytes, deadline_s)
+            error_body = error_of(piece)
+        if error_body is not None:
+            _told(target, attempt, answering, error_body)
     except TargetRefused:
         breaker.succeed(monotonic_s() - began_s)
         attempt.took_us = int((monotonic_s() - began_s) * 1e6)
@@ -177,12 +182,31 @@ async def _failed(target: LiveTarget, answering: Answering) -> None:
     Raises:
         TargetRefused: the request itself is wrong.
         TargetFailed: another target, or the same later, may answer.
+        UpstreamBad: it names another address, where nobody goes.
     """
+    if answering.status < 400:
+        answering.close()
+        raise UpstreamBad("The upstream names another address.", hint="Check the upstream's address.")
     body = await answering.read(1_000_000)
-    failure = target.upstream.outbound.read_error(answering.status, body)
+    _judge(target, target.upstream.outbound.read_error(answering.status, body), body, _retry_after(answering.headers))
+
+
+def _told(target: LiveTarget, attempt: Attempt, answering: Answering, body: bytes) -> None:
+    """An error that came under the status 200 is the error that it says it is, and is recorded as such.
+
+    Raises: as `_failed`.
+    """
+    failure = target.upstream.outbound.read_error(0, body)
+    answering.close()
+    attempt.status = failure.status
+    _judge(target, failure, body, 0.0)
+
+
+def _judge(target: LiveTarget, failure: Failure, body: bytes, retry_after_s: float) -> None:
+    """Raises: as `_failed`."""
     if failure.status not in _RETRIED and failure.status not in _CLIENTS_OWN:
         raise TargetRefused(failure, body)
-    raise TargetFailed(of_upstream(failure, target.id), retry_after_s=_retry_after(answering.headers))
+    raise TargetFailed(of_upstream(failure, target.id), retry_after_s=retry_after_s)
 
 
 async def _whole(answering: Answering, max_bytes: int, deadline_s: float) -> bytes:
@@ -200,20 +224,6 @@ async def _whole(answering: Answering, max_bytes: int, deadline_s: float) -> byt
             answering.close()
             raise UpstreamBad(f"The answer of the upstream has more than {max_bytes} bytes.", max_bytes=max_bytes)
     return parts[0] if len(parts) == 1 else b"".join(parts)
-
-
-def piece_by(answering: Answering, deadline_s: float) -> Awaitable[bytes]:
-    """The next piece, awaited no longer than the call may take.
-
-    Raises:
-        UpstreamTimedOut: it has taken that long.
-    """
-    left_s = deadline_s - monotonic_s()
-    if left_s <= 0.0:
-        answering.close()
-        raise UpstreamTimedOut("The answer took longer than the route allows.", hint="Raise `total` of the route.")
-    answering.idle_s = min(answering.idle_s, left_s)
-    return answering.piece()
 
 
 def _retry_after(headers: HeaderPairs) -> float:
