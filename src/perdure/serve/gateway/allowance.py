@@ -231,7 +231,7 @@ class Allowance:
         return meter
 
 
-def _drawn(  # noqa: C901 - four short loops twice: a function for one would cost more than it does
+def _drawn(  # noqa: C901, PLR0912 - four short loops twice: a function for one would cost more than it does
     buckets: Buckets, now_us: int, amounts: tuple[int, int]
 ) -> Reservation | None:
     """Draw on every block, or on none."""
@@ -253,15 +253,19 @@ def _drawn(  # noqa: C901 - four short loops twice: a function for one would cos
         if (block.free < cost_pusd and cost_pusd) or now_us >= block.ends_us:
             return None
     for block in requests:
-        block.free -= 1
-        block.drawn += 1
+        block.free = free = block.free - 1
+        if free < block.low:  # noqa: PLR1730 - min() costs more than the rest
+            block.low = free
     for block in slots:
-        block.free -= 1
-        block.drawn += 1
+        block.free = free = block.free - 1
+        if free < block.low:  # noqa: PLR1730 - min() costs more than the rest
+            block.low = free
     for block in tokens:
-        block.free -= n_tokens
-        block.drawn += n_tokens
+        block.free = free = block.free - n_tokens
+        if free < block.low:  # noqa: PLR1730 - min() costs more than the rest
+            block.low = free
     for block in money:
-        block.free -= cost_pusd
-        block.drawn += cost_pusd
+        block.free = free = block.free - cost_pusd
+        if free < block.low:  # noqa: PLR1730 - min() costs more than the rest
+            block.low = free
     return Reservation((requests, slots), tokens, money, amounts)

@@ -367,6 +367,7 @@ class Lender:
         self, pair: tuple[Block, Meter], counted: tuple[dict[str, int], dict[str, int]], now_us: int, keep: _Keep
     ) -> None:
         block, meter = pair
+        block.measure()
         current = meter.block is block and now_us < block.ends_us
         if current and keep != "nothing":
             surplus = meter.surplus(now_us) if keep == "needed" else 0

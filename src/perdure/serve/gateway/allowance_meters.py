@@ -18,8 +18,12 @@ _SHARE = 16
 """Ahead of need a worker leases at most this part of what is left: near the ceiling, exactly what it needs."""
 _NEAR = 8
 """Below this part of a ceiling, no more is kept at a sync than was drawn since the last one."""
-_INTERVALS = 4
-"""A block lasts for so many intervals of the sync, at the present rate."""
+_HUNDREDTH = 100
+"""Ahead of need a worker leases at most this part of a budget: more is not lost with a worker that is killed."""
+_INTERVALS = 2
+"""So many times what was lacking of the block at most, between two syncs, is kept free."""
+_IDLE = 8
+"""By which the block of a limit that nobody draws on shrinks at each sync."""
 _REFUSED_US = 50_000
 """So long a refusal is not asked for again: a caller that hammers at a limit costs the store nothing."""
 _LATE_US = 86_400_000_000
@@ -39,7 +43,9 @@ class Hold:
 class Block:
     """Quota of one bucket."""
 
-    __slots__ = ("active", "bucket", "drawn", "ends_us", "free", "hold", "leased", "loan", "meter", "taken", "used")
+    __slots__ = (
+        "active", "bucket", "drawn", "ends_us", "free", "hold", "leased", "loan", "low", "meter", "taken", "top", "used"
+    )  # fmt: skip
 
     def __init__(self, meter: Meter | None, bucket: str, ends_us: int, hold: Hold | None) -> None:
         self.meter = meter
@@ -49,8 +55,13 @@ class Block:
         self.free = 0
         self.used = 0
         self.leased = 0
+        self.top = 0
+        """Free at the last sync, with what was leased since."""
+        self.low = 0
+        """The least that was free since, with what was leased since."""
         self.drawn = 0
-        """Reserved since the last sync."""
+        """As much as calls took of it at a time, between the last two syncs: what they reserve and give back at their ends is
+        needed once, not once a call."""
         self.taken = 0
         """Leased and not given back; of a minute, this worker's part of the limit."""
         self.loan = False
@@ -60,19 +71,32 @@ class Block:
     def grant(self, amount: int) -> None:
         """So much more is leased."""
         self.free += amount
+        self.top += amount
+        self.low += amount
         self.leased += amount
         self.taken += amount
+
+    def lend(self, amount: int) -> None:
+        """So much is free without the store."""
+        self.loan = True
+        self.free = self.top = self.low = amount
+
+    def measure(self) -> None:
+        """Note how much of it was needed until now."""
+        self.drawn = max(self.drawn, self.top - self.low)
 
     def hand_over(self, surplus: int) -> tuple[int, int]:
         """(used, given back) for the store to count; here it is done."""
         used, self.used = self.used, 0
         if self.loan:
+            self.top = self.low = self.free
             return used, 0
         covered = min(self.leased, used)
         back = min(surplus, self.leased - covered)
         self.leased -= covered + back
         self.taken -= back
         self.free += used - covered - surplus
+        self.top = self.low = self.free
         return used, back
 
 
@@ -118,8 +142,7 @@ class Meter:
         if not self.smoothed:
             return
         if alone:
-            self.block.loan = True
-            self.block.free = self.last_taken if window.starts_us > self.loaned_us else 0
+            self.block.lend(self.last_taken if window.starts_us > self.loaned_us else 0)
             self.loaned_us = window.starts_us
         else:
             self.remember(old)
@@ -152,9 +175,12 @@ class Meter:
 
     def ahead(self, need: int, now_us: int) -> int:
         """How much to lease beyond `need`: for whole calls like this one, or nothing."""
-        room = self.room(now_us) - need
-        ahead = max(min(max(2 * self.target, 4 * need), room // _SHARE), 0)
+        ahead = max(min(max(2 * self.target, 4 * need), self._most_ahead(self.room(now_us) - need)), 0)
         return ahead - ahead % need
+
+    def _most_ahead(self, room: int) -> int:
+        most = room // _SHARE
+        return min(most, self.limit.ceiling // _HUNDREDTH) if self.limit.kind == "usd" else most
 
     def claims(self, amount: int, now_us: int) -> list[Claim]:
         """What to ask of the store; where minutes are smoothed also that the minute before is no fuller than we think."""
@@ -182,8 +208,9 @@ class Meter:
         return now_us < self.refused_until_us and need >= self.refused_amount
 
     def adjust(self) -> None:
-        """A sync: what was drawn since the last one says how much is needed. Idle, the target halves each time."""
-        self.target = max(self.target // 2, _INTERVALS * self.block.drawn)
+        """A sync: what was drawn since the last one says how much is needed."""
+        shrunk = self.target // (2 if self.block.drawn else _IDLE)
+        self.target = max(shrunk, _INTERVALS * self.block.drawn)
 
     def surplus(self, now_us: int) -> int:
         """What the block has beyond its need, given back at a sync."""
@@ -196,7 +223,7 @@ class Meter:
         """What a block in use wants more, so that no call need wait for the store."""
         if self.block.loan or not self.block.drawn or self.block.free * 2 >= self.target:
             return 0
-        return max(min(self.target - self.block.free, self.room(now_us) // _SHARE), 0)
+        return max(min(self.target - self.block.free, self._most_ahead(self.room(now_us))), 0)
 
 
 Want = tuple[Meter, int]

@@ -435,3 +435,34 @@ def test_without_limits_nothing_is_asked(store):
     assert worker.plan(Team("support"), KEY, "chat").limits() == []
     call = worker.reserve(worker.plan(Team("support"), KEY, "chat"), NOW, 10**9, None)
     worker.settle(call, 5, None, NOW)
+
+
+@pytest.mark.parametrize(("usd", "n_per_second"), [(1_000_000, 1_000), (200, 1_000), (20, 50)])
+def test_a_killed_worker_takes_little_more_with_it_than_its_calls_under_way(store, usd, n_per_second):
+    """However many calls a second are made: what each reserves and gives back at its end is leased once, not once a call."""
+    team, largest, cost, n_under_way = Team("support", budgets=[Budget(usd)]), PICO // 250, PICO // 25_000, 8
+    worker, now_us, calls, spent = Allowance(store, "w"), NOW, [], 0
+    for turn in range(10 * n_per_second):
+        now_us += SECOND // n_per_second
+        calls.append(worker.reserve(worker.plan(team, KEY, "chat"), now_us, 0, largest))
+        if len(calls) > n_under_way:
+            worker.settle(calls.pop(0), 0, cost, now_us)
+            spent += cost
+        if turn % (n_per_second // 2) == 0:
+            worker.sync(now_us)
+
+    other = Allowance(store, "other")
+    ended = [each for turn in range(3) for each in other.sync(now_us + 120 * SECOND + turn)]
+
+    assert ended
+    ((used, held),) = level(other, team, "usd", now_us)
+    assert spent <= used <= spent + 6 * n_under_way * largest
+    assert used - spent - n_under_way * largest <= usd * PICO // 100 + n_per_second * cost
+    assert held == 0
+
+
+def test_ahead_of_need_at_most_a_hundredth_of_a_budget_is_leased(store):
+    team = Team("support", budgets=[Budget(1, per="total")])
+    worker = Allowance(store, "w")
+    worker.reserve(worker.plan(team, KEY, "chat"), NOW, 0, PICO // 100)
+    assert level(worker, team, "usd") == [(0, 2 * PICO // 100)]
