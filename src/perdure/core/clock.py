@@ -11,6 +11,7 @@ UTC `datetime` (`_at`).
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -48,9 +49,8 @@ def machine_us() -> int:
     return time.time_ns() // 1000
 
 
-def monotonic_s() -> float:
-    """Seconds of a clock that never goes back, for time-outs and latency."""
-    return time.perf_counter()
+monotonic_s: Callable[[], float] = time.perf_counter
+"""Seconds of a clock that never goes back, for time-outs and latency. The function itself: a call asks it a dozen times."""
 
 
 def cpu_s() -> float:

@@ -25,7 +25,7 @@ from perdure.serve.gateway.caching_replay import as_chunks
 from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.errors import error_reply
 from perdure.serve.gateway.guarding import Guarding, armed, restored
-from perdure.serve.gateway.hanging_up import Hangup
+from perdure.serve.gateway.hanging_up import Hangup, Hangups
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.opening import piece_by
 from perdure.serve.gateway.relaying import Relay
@@ -69,6 +69,7 @@ class Calls:
     max_answer_bytes: int = 64_000_000
     next_id: Callable[[], str] = PredictionIds().next
     shadows: Shadows = field(init=False)
+    hangups: Hangups = field(default_factory=Hangups)
 
     def __post_init__(self) -> None:
         self.shadows = Shadows(self.next_id, self._finish_shadow, self.max_answer_bytes)
@@ -103,7 +104,7 @@ class Calls:
         if found.hit is not None:
             await self._give_again(ask, guarding, found.hit.entry, send)
             return
-        hangup = Hangup(receive, ask.route.total_s)
+        hangup = self.hangups.watch(receive, ask.route.total_s)
         try:
             await self._ask_upstream(ask, guarding, found, hangup, send)
         except asyncio.CancelledError:
