@@ -53,7 +53,7 @@ def spend_usd(*, over: timedelta) -> SignalSpec:
 def burn_ratio(*, over: timedelta, by: str | None = None) -> SignalSpec:
     """What a team will have spent of a budget at the end of its window at the rate of the newest `over`, to the budget.
 
-    Above 1 it will be gone before. Without `by` the worst of the team's budgets, its keys' too; `by="budget"`: each.
+    Above 1 it will be gone before; one for all time, within 30 days. Without `by` the worst of the team's budgets, its keys' too; `by="budget"`: each.
     """
     return SignalSpec("burn_ratio", over, by)
 

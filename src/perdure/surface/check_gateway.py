@@ -95,10 +95,10 @@ def team_notes(team: Team, project: Project) -> Said:
         yield "error", f"is in the time zone {team.timezone!r}, which is not known.", "Write one such as Europe/Berlin."
     if team.policy.trigger == "evidence" and not team.healthy:
         yield "error", "asks on evidence, but says nothing of what healthy is.", "Declare objectives, or observe."
-    if any(objective.spec.signal == "burn_ratio" for objective in team.healthy) and not _can_burn(team):
+    if any(objective.spec.signal == "burn_ratio" for objective in team.healthy) and not team.budgets:
         yield (
             "warning",
-            "is held to its burn ratio, and has no budget by day, week or month.",
+            "is held to its burn ratio, and has no budget: only budgets of single keys would be measured.",
             'Write: budgets=[Budget(200, per="month")]',
         )
 
@@ -175,10 +175,6 @@ def _unpriced(team: Team, project: Project) -> Said:
                     f"has a budget, and the price of {target.id} is not known: its calls to {route.name!r} are refused.",
                     'Write: Target(…, prices=UnitPrices(input=0.25, output=2.0)), or Team(…, unpriced="allow")',
                 )
-
-
-def _can_burn(team: Team) -> bool:
-    return any(budget.per != "total" for budget in team.budgets)
 
 
 def _reaches(team: Team, route: str, project: Project) -> bool:

@@ -17,7 +17,8 @@ import polars as pl
 from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
 from perdure.assets.team import Budget, Period, Team
-from perdure.core.clock import iso
+from perdure.core.clock import from_us, iso
+from perdure.core.units import days
 from perdure.core.usage import PICO
 from perdure.engines.spend import burn
 from perdure.loop.protocols import Watched, Workplace
@@ -27,6 +28,9 @@ from perdure.stores.ledger.protocols import Key
 WindowOf = Callable[[Period, str, datetime], tuple[datetime, datetime]]
 """Period, time zone and instant → the window's begin and end."""
 _NOBODYS = ("shadow", "probe")
+_EVER = from_us(0)
+_AHEAD = days(30)
+"""So far ahead a budget for all time is looked at, which has no end of a window."""
 _COLUMNS = ("team", "key", "route", "arm", "cost_pusd")
 
 
@@ -77,7 +81,8 @@ class _Paid:
     def name(self) -> str:
         """Tells the budgets of a team apart, such as `20 USD a day for support of key_1`."""
         route = f" for {self.budget.route}" if self.budget.route else ""
-        return f"{self.budget.usd:g} USD a {self.budget.per}{route}{f' of {self.key}' if self.key else ''}"
+        per = "in total" if self.budget.per == "total" else f"a {self.budget.per}"
+        return f"{self.budget.usd:g} USD {per}{route}{f' of {self.key}' if self.key else ''}"
 
     def of(self, calls: pl.DataFrame) -> pl.DataFrame:
         """The calls that it pays for."""
@@ -97,7 +102,8 @@ class _Window:
 class BurnRatio:
     """What will have been spent of a budget at the end of its window, to the budget: above 1 it will be gone before.
 
-    Budgets for all time have no window and are left out.
+    A budget for all time is held against what will have been spent of it in 30 days. What was spent of it before is on record as
+    far back as the lake keeps calls.
     """
 
     name = "burn_ratio"
@@ -108,9 +114,7 @@ class BurnRatio:
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
         """One reading a budget (without `by`: the worst); none where there is no budget or no call."""
         team: Team = asset.declaration
-        windows = [
-            _Window(paid, self._window_of(paid.budget.per, team.timezone, now)) for paid in _budgets(place, team, now)
-        ]
+        windows = [_Window(paid, self._bounds(paid.budget.per, team, now)) for paid in _budgets(place, team, now)]
         if not windows:
             return []
         start = min(now - spec.over, *(window.bounds[0] for window in windows))
@@ -122,6 +126,9 @@ class BurnRatio:
             return readings
         worst = max(readings, key=lambda reading: (reading.value or 0.0, reading.slice))
         return [_reading(asset, spec, now, worst.value, n=worst.n, unit="", facts=worst.facts)]
+
+    def _bounds(self, per: Period, team: Team, now: datetime) -> tuple[datetime, datetime]:
+        return (_EVER, now + _AHEAD) if per == "total" else self._window_of(per, team.timezone, now)
 
 
 def _of_budget(asset: Watched, spec: SignalSpec, now: datetime, window: _Window, calls: pl.DataFrame) -> Reading:
@@ -138,13 +145,13 @@ def _of_budget(asset: Watched, spec: SignalSpec, now: datetime, window: _Window,
 
 
 def _budgets(place: Workplace, team: Team, now: datetime) -> list[_Paid]:
-    """Each budget with a window: the team's own, and of each key that can be used."""
+    """Each budget: the team's own, and of each key that can be used."""
     with place.stores.ledger.read() as session:
         keys = session.keys.list(team=team.name)
     good = [key for key in keys if key.revoked_at is None and (key.expires_at is None or key.expires_at > now)]
     shared = [_Paid(budget) for budget in team.budgets if not budget.each_key]
     apart = [_Paid(budget, key.id) for key in good for budget in (*_each(team), *_own(key))]
-    return [paid for paid in (*shared, *apart) if paid.budget.per != "total"]
+    return [*shared, *apart]
 
 
 def _each(team: Team) -> Iterator[Budget]:
