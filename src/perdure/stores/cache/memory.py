@@ -8,8 +8,8 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +20,7 @@ _OVERHEAD_BYTES = 600
 """Of an entry beside its body: its key, the records and their places in two dictionaries, measured on CPython 3.11."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(msgspec.Struct, frozen=True, gc=False):
     entry: Entry
     ends_us: int
     tags: tuple[str, ...]
