@@ -46,9 +46,11 @@ class Masked:
     """A conversation or a text with what was found masked, and how to put it back."""
 
     value: Any
-    """The neutral messages, or the text."""
+    """The neutral messages, the request, the answer."""
     spans: int
     """How many stretches were masked."""
+    stuck: str = ""
+    """Kind of what was found where no mask can stand, such as in an address; empty where there was none."""
     restore: Mapping[str, str] = field(default_factory=dict)
     """Mask → what it stands for; masks are unguessable, and the same text has the same mask within a call."""
 
@@ -71,6 +73,11 @@ class Filter(Protocol):
     @property
     def verdict(self) -> Verdict:
         """So far."""
+        ...
+
+    @property
+    def held(self) -> str:
+        """What of everything fed so far is still held back, as it came."""
         ...
 
 
@@ -100,11 +107,23 @@ class Compiled(Protocol):
         ...
 
     def judge(self, messages: Sequence[Json], request: Json) -> Verdict:
-        """Of a whole conversation, in neutral form; `request` is the rest of it. Never raises: see `Verdict.failed`."""
+        """Of a whole conversation, in neutral form. Checks do not raise: see `Verdict.failed`.
+
+        Args:
+            messages: the conversation.
+            request: all that goes out, in which every string beside the conversation is looked through; may be empty.
+        """
+        ...
+
+    def mask_request(self, request: Json) -> Masked:
+        """A request, its `messages` in neutral form, with every stretch found masked wherever it stands; for mode `redact`.
+
+        Where nothing can be masked, what was found stays, and `Masked.stuck` says so.
+        """
         ...
 
     def mask(self, messages: Sequence[Json]) -> Masked:
-        """The conversation with every stretch found masked; for mode `redact`."""
+        """A conversation with every stretch found masked in every string of it, names of members too; for records."""
         ...
 
     def judge_answer(self, answer: Json, messages: Sequence[Json]) -> Verdict:

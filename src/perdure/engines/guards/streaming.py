@@ -110,6 +110,13 @@ class SlidingFilter:
         """So far."""
         return self._verdict
 
+    @property
+    def held(self) -> str:
+        """What of everything fed so far is still held back, as it came."""
+        if self._closed or self._passes:
+            return ""
+        return "".join(self._whole) if self._holds else self._raw[self._sent_raw :]
+
     def feed(self, text: str) -> str:
         """What may be sent now of everything fed so far. With mode `block`, nothing more once something is found."""
         if self._closed or not text:

@@ -8,6 +8,7 @@ before limits, for it takes no money. Whatever goes wrong on the way, what was k
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from perdure.serve.gateway.sending import Opened, TargetRefused, open_call
 from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.shadowing import Shadows
 from perdure.serve.scoring.http import Receive, Reply, Send, send_reply
+from perdure.stores.capture.events import Call
 from perdure.stores.capture.protocols import CaptureWriter
 
 Json = dict[str, Any]
@@ -43,6 +45,8 @@ _EVENTS = (
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),
 )
+_TRACE = "traceparent"
+_SPAN = re.compile(r"[0-9a-f-]{55}")
 CLIENT_GONE = 499
 """Status by which a call is recorded whose client hung up; nobody gets it."""
 
@@ -181,7 +185,7 @@ class Calls:
         if guarding.judges_answers() or call.stream or ask.endpoint.dialect != "openai":
             answer: Json = msgspec.json.decode(body)
             if guarding.judges_answers():
-                answer = restored(guarding.judge_answer(answer), guarding.restore)
+                answer = restored(await guarding.judge_answer(answer), guarding.restore)
             if call.stream:
                 writer = ask.inbound.events({**ask.request, "stream": True})
                 body = writer.write(as_chunks(answer)) + writer.end()
@@ -239,8 +243,18 @@ class Calls:
             self.settling.settle(call)
         usage, cost = call.total()
         self.counters.count(call, usage, cost)
-        if call.key and not self.writer.append(call.record()):
+        if call.key and not self.writer.append(self._record(call)):
             self.counters.n_lost += 1
+
+    def _record(self, call: Ongoing) -> Call:
+        """The record of a call, what the caller said of itself looked through as its words are."""
+        found = call.record()
+        if call.bodies != "full" and (call.tags or call.affinity != call.key):
+            trace = {name: value for name, value in call.tags.items() if name == _TRACE and _SPAN.fullmatch(value)}
+            own = {name: value for name, value in call.tags.items() if name not in trace}
+            tags, stuck = self.redactor.mask([own, {"affinity": call.affinity}]).value
+            found.tags, found.affinity = tags | trace, stuck["affinity"]
+        return found
 
     def _headers(self, ask: Ask, guarding: Guarding, kind: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         call = ask.call
@@ -275,7 +289,7 @@ async def _judged(ask: Ask, guarding: Guarding) -> None:
     request = ask.request
     if any(each.acts and "input" in each.guard.on for each in guarding.guards):
         ask.check_text()
-    ask.change(await guarding.judge_request(request))
+    ask.change(await guarding.judge_request(request, ask.came))
     if not ask.endpoint.translated:
         guarding.restore.clear()  # such answers pass as bytes: masks stay in them
 

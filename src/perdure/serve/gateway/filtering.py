@@ -6,15 +6,17 @@ until then too. Text that a model thinks aloud passes the same filters: what mus
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from perdure.engines.guards.masking import Restoring
-from perdure.engines.guards.protocols import Filter
+from perdure.engines.guards.protocols import Filter, Verdict
 from perdure.serve.gateway.caching_replay import Joining
 from perdure.serve.gateway.guarding import Armed, Guarding
 
 Json = dict[str, Any]
+Note = Callable[[Armed, Filter], None]
+"""Records what a filter has found, and acts on it: see `Guarding.note_stream`."""
 
 _TEXTS = ("content", "refusal", "reasoning_content", "reasoning")
 
@@ -28,21 +30,26 @@ class _Line:
         self._filters = filters
         self._restoring = restoring
 
-    def feed(self, text: str, guarding: Guarding) -> str:
+    def feed(self, text: str, note: Note) -> str:
         """What may go out of what came.
 
         Raises:
-            Blocked: a guard that blocks has found something.
+            Blocked: a guard that blocks has found something, or one that fails closed could not look.
         """
         for each, filtered in self._filters:
             shown = filtered.feed(text)
-            if filtered.verdict.found and each.acts and each.guard.mode == "block":
-                guarding.note_stream(each, filtered)
+            verdict = filtered.verdict
+            if (verdict.found or verdict.failed) and each.acts and _stops(each, verdict):
+                note(each, filtered)
             if each.acts:
                 text = shown
         return self._restoring.feed(text)
 
-    def end(self, answer: Json, guarding: Guarding) -> str:
+    def held(self) -> str:
+        """What the first filter holds, as it came; asked of lines that have one."""
+        return self._filters[0][1].held
+
+    def end(self, answer: Json, note: Note) -> str:
         """What was still held; every verdict is recorded.
 
         Raises:
@@ -51,7 +58,7 @@ class _Line:
         held = ""
         for place, (each, filtered) in enumerate(self._filters):
             shown = filtered.end(answer)
-            guarding.note_stream(each, filtered)
+            note(each, filtered)
             if each.acts:
                 held += self._behind(place, shown)
         return self._restoring.feed(held) + self._restoring.end()
@@ -65,20 +72,37 @@ class _Line:
         return text
 
 
+def _stops(each: Armed, verdict: Verdict) -> bool:
+    return each.guard.mode == "block" if verdict.found else each.guard.fails == "closed"
+
+
 class Filtering:
     """The filters of one stream.
 
     Args:
         guarding: the call's guards.
+        guards: those of them that look; None: all that look at answers.
+        note: told what each has found; None: the call's guards are.
+        restore: masks that are put back behind them; None: the call's.
     """
 
-    def __init__(self, guarding: Guarding) -> None:
+    def __init__(
+        self,
+        guarding: Guarding,
+        guards: Sequence[Armed] | None = None,
+        *,
+        note: Note | None = None,
+        restore: Mapping[str, str] | None = None,
+    ) -> None:
         self._guarding = guarding
+        self._guards = guarding.of_output() if guards is None else guards
+        self._note = note or guarding.note_stream
+        self._restore = guarding.restore if restore is None else restore
         self._lines: dict[tuple[int, str], _Line] = {}
         self._came = Joining()
         self._sent = Joining()
         self._held: dict[int, list[Json]] = {}
-        whole = [each for each in guarding.of_output() if each.guard.whole]
+        whole = [each for each in self._guards if each.guard.whole]
         self._needs_whole = bool(whole)
         self._holds = any(each.acts and each.guard.mode == "block" for each in whole)
         self.finished = False
@@ -105,13 +129,21 @@ class Filtering:
             Blocked: a guard that blocks has found something.
         """
         indexes = sorted({index for index, _ in self._lines} | set(self._held))
-        deltas = [(index, self._rest(index)) for index in indexes]
+        chunks = self._as_chunks([(index, self._rest(index)) for index in indexes])
+        self._sent.add(chunks)
+        return chunks
+
+    def held(self) -> list[Json]:
+        """What one guard holds back now, as it came, in chunks; it stays held."""
+        rest: dict[int, Json] = {index: {"tool_calls": list(calls)} for index, calls in self._held.items()}
+        for (index, name), line in self._lines.items():
+            if text := line.held():
+                rest.setdefault(index, {})[name] = text
+        return self._as_chunks(sorted(rest.items()))
+
+    def _as_chunks(self, deltas: Sequence[tuple[int, Json]]) -> list[Json]:
         choices = [{"index": index, "delta": delta, "finish_reason": None} for index, delta in deltas if delta]
-        if not choices:
-            return []
-        chunk = {**self._sent.own, "object": "chat.completion.chunk", "choices": choices}
-        self._sent.add([chunk])
-        return [chunk]
+        return [{**self._sent.own, "object": "chat.completion.chunk", "choices": choices}] if choices else []
 
     def answer(self) -> Json:
         """The whole answer as the client got it."""
@@ -132,7 +164,7 @@ class Filtering:
             if isinstance(text, str) and text:
                 said_something = True
                 self.n_text += len(text.encode())
-                delta[name] = self._line(index, name).feed(text, self._guarding)
+                delta[name] = self._line(index, name).feed(text, self._note)
                 if not delta[name]:
                     del delta[name]
         calls = delta.get("tool_calls")
@@ -151,8 +183,7 @@ class Filtering:
     def _line(self, index: int, name: str) -> _Line:
         line = self._lines.get((index, name))
         if line is None:
-            restoring = Restoring(self._guarding.restore)
-            line = self._lines[index, name] = _Line(self._guarding.filters(), restoring)
+            line = self._lines[index, name] = _Line(self._guarding.filters(self._guards), Restoring(self._restore))
         return line
 
     def _rest(self, index: int) -> Json:
@@ -163,7 +194,7 @@ class Filtering:
         rest: Json = {}
         for name in _TEXTS:
             line = self._lines.pop((index, name), None)
-            held = "" if line is None else line.end(answer, self._guarding)
+            held = "" if line is None else line.end(answer, self._note)
             if held:
                 rest[name] = held
         calls = self._held.pop(index, None)

@@ -7,10 +7,11 @@ have spoken. What was found is recorded whatever the mode; a shadow arm of a gua
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from perdure.core.clock import monotonic_s
 from perdure.core.errors import Blocked, NotReady
@@ -22,7 +23,10 @@ from perdure.serve.routing import ServingTable
 from perdure.stores.capture.events import Guarded
 
 Json = dict[str, Any]
+Done = TypeVar("Done")
 
+NOT_IN_TIME = Verdict(found=False, failed="not done in time")
+"""Of a slow check that a call waits for no longer."""
 _ACTIONS = {"block": "blocked", "redact": "redacted", "warn": "warned", "shadow": "shadowed"}
 
 
@@ -88,28 +92,34 @@ class Guarding:
     _messages: Sequence[Json] = ()
     _waiting: list[_Waiting] = field(default_factory=list)
 
-    async def judge_request(self, request: Json) -> Json:
+    async def judge_request(self, request: Json, came: Json | None = None) -> Json:
         """The request as it may go on: masked where a guard redacts. Slow checks that do not mask are begun, not awaited.
 
+        Args:
+            request: neutral; the same object comes back where nothing was masked.
+            came: what goes out as long as nothing is masked, where it is not this one: every string of it is looked through.
+
         Raises:
-            Blocked: a guard found what it must not pass.
+            Blocked: a guard found what it must not pass, or what it cannot mask.
         """
-        messages = request.get("messages") or []
+        goes = request if came is None else came
         for each in self.guards:
             guard = each.guard
             if "input" not in guard.on:
                 continue
             if guard.slow and not (each.acts and guard.mode == "redact"):
-                self._begin(each, messages, request)
+                self._begin(each, request.get("messages") or [], goes)
                 continue
-            verdict, took_us = await self._verdict(each, messages, request)
-            self._note(each, "input", verdict, took_us)
+            verdict, took_us = await self._verdict(each, request.get("messages") or [], goes)
             if verdict.found and each.acts and guard.mode == "redact":
-                masked = guard.mask(messages)
-                messages = masked.value
+                masked = guard.mask_request(request)
+                if masked.stuck:
+                    self._note_stuck(each, verdict, masked.stuck, took_us)
+                request = goes = masked.value
                 self.restore.update(masked.restore)
-        self._messages = messages
-        return {**request, "messages": messages} if messages is not request.get("messages") else request
+            self._note(each, "input", verdict, took_us)
+        self._messages = request.get("messages") or []
+        return request
 
     async def settle(self) -> None:
         """Wait for the slow checks of the request; call it before the first byte of an answer goes out.
@@ -122,7 +132,7 @@ class Guarding:
             for each in waiting:
                 left_s = each.began_s + each.armed.guard.wait_ms / 1000.0 - monotonic_s()
                 done, _ = await asyncio.wait((each.future,), timeout=max(left_s, 0.0))
-                verdict = each.future.result() if done else Verdict(found=False, failed="not done in time")
+                verdict = each.future.result() if done else NOT_IN_TIME
                 self._note(each.armed, "input", verdict, int((monotonic_s() - each.began_s) * 1e6))
         finally:
             for each in waiting:
@@ -134,27 +144,39 @@ class Guarding:
             each.future.cancel()
         self._waiting = []
 
-    def judge_answer(self, answer: Json) -> Json:
-        """A whole neutral answer as it may go out.
+    async def judge_answer(self, answer: Json) -> Json:
+        """A whole neutral answer as it may go out; slow checks look at it in a thread, no longer than they may take.
 
         Raises:
-            Blocked: a guard found what it must not pass.
+            Blocked: a guard found what it must not pass, or fails closed and was not done in time.
         """
         for each in self.of_output():
             began_s = monotonic_s()
-            verdict = each.guard.judge_answer(answer, self._messages)
+            if each.guard.slow:
+                work = partial(_judged_answer, each, answer, self._messages)
+                verdict, passed = await self.within(each, work) or (NOT_IN_TIME, answer)
+            else:
+                verdict, passed = _judged_answer(each, answer, self._messages)
             self._note(each, "output", verdict, int((monotonic_s() - began_s) * 1e6))
-            if verdict.found and each.acts and each.guard.mode == "redact":
-                answer = each.guard.mask_answer(answer, self._messages).value
+            answer = passed
         return answer
+
+    async def within(self, each: Armed, work: Callable[[], Done]) -> Done | None:
+        """What a thread makes of some work for a slow guard; None: it was not done in the time that the guard has."""
+        future = asyncio.get_running_loop().run_in_executor(self.threads, work)
+        try:
+            done, _ = await asyncio.wait((future,), timeout=each.guard.wait_ms / 1000.0)
+            return future.result() if done else None
+        finally:
+            future.cancel()
 
     def judges_answers(self) -> bool:
         """Whether any guard looks at what comes back, or masks are to be put back into it."""
         return bool(self.restore) or any("output" in each.guard.on for each in self.guards)
 
-    def filters(self) -> list[tuple[Armed, Filter]]:
+    def filters(self, guards: Sequence[Armed]) -> list[tuple[Armed, Filter]]:
         """One filter a guard, for one choice of a streamed answer."""
-        return [(each, each.guard.filter(self._messages)) for each in self.of_output()]
+        return [(each, each.guard.filter(self._messages)) for each in guards]
 
     def note_stream(self, each: Armed, filtered: Filter) -> None:
         """Record what a filter found once its stream is over, or has been stopped.
@@ -164,6 +186,14 @@ class Guarding:
         """
         self._note(each, "output", filtered.verdict, 0)
 
+    def note_answer(self, each: Armed, verdict: Verdict, took_us: int) -> None:
+        """Record what a slow guard said of a stream.
+
+        Raises:
+            Blocked: it found what it must not pass, or could not look and fails closed.
+        """
+        self._note(each, "output", verdict, took_us)
+
     def of_output(self) -> list[Armed]:
         """The guards that look at what comes back."""
         return [each for each in self.guards if "output" in each.guard.on]
@@ -171,11 +201,7 @@ class Guarding:
     async def _verdict(self, each: Armed, messages: Sequence[Json], request: Json) -> tuple[Verdict, int]:
         began_s = monotonic_s()
         if each.guard.slow:
-            loop = asyncio.get_running_loop()
-            work = loop.run_in_executor(self.threads, each.guard.judge, messages, request)
-            done, _ = await asyncio.wait((work,), timeout=each.guard.wait_ms / 1000.0)
-            verdict = work.result() if done else Verdict(found=False, failed="not done in time")
-            work.cancel()
+            verdict = await self.within(each, partial(each.guard.judge, messages, request)) or NOT_IN_TIME
         else:
             verdict = each.guard.judge(messages, request)
         return verdict, int((monotonic_s() - began_s) * 1e6)
@@ -185,6 +211,21 @@ class Guarding:
         future = loop.run_in_executor(self.threads, each.guard.judge, messages, request)
         self._waiting.append(_Waiting(each, monotonic_s(), future))
 
+    def _note_stuck(self, each: Armed, verdict: Verdict, kind: str, took_us: int) -> None:
+        """Refuse what would have to be masked where no mask can stand.
+
+        Raises:
+            Blocked: always.
+        """
+        self.call.guards.append(_said(each, "input", "blocked", verdict, took_us))
+        raise Blocked(
+            f"The guard {each.name!r} cannot mask what it found in this request ({kind}).",
+            hint="It stands where a mask would break the call: in a name, an address, a type, a key or signed thinking.",
+            guard=each.name,
+            side="input",
+            kind=kind,
+        )
+
     def _note(self, each: Armed, side: str, verdict: Verdict, took_us: int) -> None:
         """Record a verdict, and act on it.
 
@@ -192,10 +233,7 @@ class Guarding:
             Blocked: the guard found something and blocks, or could not look and fails closed.
         """
         action = _action(each, verdict)
-        said = Guarded(
-            each.name, each.guard.version, each.arm, side, action, verdict.check, verdict.kind, verdict.score, took_us
-        )
-        self.call.guards.append(said)
+        self.call.guards.append(_said(each, side, action, verdict, took_us))
         if not each.acts:
             return
         if action == "warned":
@@ -209,6 +247,20 @@ class Guarding:
                 side=side,
                 kind=verdict.kind,
             )
+
+
+def _judged_answer(each: Armed, answer: Json, messages: Sequence[Json]) -> tuple[Verdict, Json]:
+    """What one guard says of a whole answer, and the answer as it lets it pass."""
+    verdict = each.guard.judge_answer(answer, messages)
+    if verdict.found and each.acts and each.guard.mode == "redact":
+        answer = each.guard.mask_answer(answer, messages).value
+    return verdict, answer
+
+
+def _said(each: Armed, side: str, action: str, verdict: Verdict, took_us: int) -> Guarded:
+    return Guarded(
+        each.name, each.guard.version, each.arm, side, action, verdict.check, verdict.kind, verdict.score, took_us
+    )
 
 
 def _action(each: Armed, verdict: Verdict) -> str:

@@ -25,6 +25,7 @@ from perdure.serve.gateway.asking import Ask
 from perdure.serve.gateway.caching_replay import joined
 from perdure.serve.gateway.errors import failure_of, of_upstream
 from perdure.serve.gateway.filtering import Filtering
+from perdure.serve.gateway.filtering_slowly import filters_of
 from perdure.serve.gateway.guarding import Guarding, restored
 from perdure.serve.gateway.opening import piece_by
 from perdure.serve.gateway.sending import Opened, bill
@@ -84,7 +85,7 @@ class Relay:
             if self.keeps and ask.endpoint.translated:
                 self.answer, _ = opened.target.upstream.outbound.read(body)
         else:
-            body = self._read(opened.piece)
+            body = await self._read(opened.piece)
         await self.guarding.settle()
         return body
 
@@ -101,7 +102,7 @@ class Relay:
             self._fail(bad, None, n_output=0)
             raise bad from error
 
-    def _read(self, piece: bytes) -> bytes:
+    async def _read(self, piece: bytes) -> bytes:
         ask = self.ask
         try:
             answer, usage = self.opened.target.upstream.outbound.read(piece)
@@ -110,7 +111,7 @@ class Relay:
             raise
         self._succeed(usage, n_output=tokens_of_bytes(len(piece)))
         ask.call.finish = finish_of(answer)
-        answer = self.guarding.judge_answer(answer)
+        answer = await self.guarding.judge_answer(answer)
         if self.guarding.restore:
             answer = restored(answer, self.guarding.restore)
         self.answer = answer
@@ -172,7 +173,7 @@ class Relay:
         ask, opened = self.ask, self.opened
         reader = opened.target.upstream.outbound.chunks()
         writer = ask.inbound.events({**ask.request, "stream": True})
-        filtering = Filtering(self.guarding)
+        filtering, slow = filters_of(self.guarding)
         answering, piece = opened.answering, opened.piece
         deadline_s = ask.call.began_s + ask.route.total_s
         came: list[Json] = []
@@ -180,6 +181,8 @@ class Relay:
             while piece and not reader.done:
                 came = reader.feed(piece)
                 chunks = filtering.feed(came)
+                if slow is not None and chunks:
+                    chunks = await slow.feed(chunks)
                 shown = writer.write(chunks) if chunks else b""
                 if shown:
                     await send(shown)
@@ -187,13 +190,16 @@ class Relay:
                     piece = await piece_by(answering, deadline_s)
             if not reader.done:
                 raise _unfinished()
-            last = writer.write(filtering.end()) + writer.end()
+            chunks = filtering.end()
+            if slow is not None:
+                chunks = await slow.end(chunks)
+            last = writer.write(chunks) + writer.end()
         except (UpstreamError, Blocked) as error:
             return self._stopped(error, _of_part(reader.usage, filtering, came), writer)
         except asyncio.CancelledError:
             self._leave(*_of_part(reader.usage, filtering, came))
             raise
-        answer = filtering.answer()
+        answer = filtering.answer() if slow is None else slow.answer()
         ask.call.finish = finish_of(answer)
         self._succeed(reader.usage, n_output=tokens_of_bytes(filtering.n_text))
         self.answer = answer if self.keeps else None
