@@ -18,7 +18,7 @@ from perdure.core.errors import BadObjective
 
 
 def error_ratio(*, over: timedelta, by: str | None = None) -> SignalSpec:
-    """Share of a route's calls that failed or were cut by upstreams, 0 to 1; `by="target"`: of each target's tries."""
+    """Share of a route's calls, 0 to 1, that upstreams failed or cut or a guard could not judge; `by="target"`: of tries."""
     return SignalSpec("error_ratio", over, by)
 
 

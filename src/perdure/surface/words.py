@@ -8,14 +8,14 @@ from perdure.core.clock import iso, parse_at
 
 
 def number(value: float | None) -> str:
-    """Four significant digits; a dash where there is no value.
+    """Four significant digits, counts as they are; a dash where there is no value.
 
-    >>> number(1.18), number(0.0), number(12345.6), number(-7.444e-09), number(None)
-    ('1.180', '0', '12,346', '-7.4e-09', '–')
+    >>> number(1.18), number(34), number(0.0), number(12345.6), number(-7.444e-09), number(None)
+    ('1.180', '34', '0', '12,346', '-7.4e-09', '–')
     """
     if value is None:
         return "–"
-    if not value or abs(value) >= 1000:
+    if isinstance(value, int) or not value or abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:#.4g}"
 

@@ -124,7 +124,7 @@ def evidence_lines(facts: Mapping[str, Any]) -> list[Line]:
 
 def _symptom(symptom: Mapping[str, Any]) -> Line:
     interval = "" if symptom["low"] is None else f" ({number(symptom['low'])} to {number(symptom['high'])})"
-    where = f" {symptom['slice']}" if symptom["slice"] else ""
+    where = f" ({symptom['slice']})" if symptom["slice"] else ""
     unit = f" {symptom['unit']}" if symptom["unit"] else ""
     told = f"{number(symptom['value'])}{unit}{interval}, n {symptom['n']:,}, at {instant(symptom['at'])}"
     return Line(f"{symptom['objective']}{where}", told)
@@ -166,7 +166,7 @@ def _outcome(facts: Mapping[str, Any]) -> str:
 
 
 def _effect(effect: Effect) -> Line:
-    where = f" {effect.slice}" if effect.slice else ""
+    where = f" ({effect.slice})" if effect.slice else ""
     unit = f" {effect.unit}" if effect.unit else ""
     assert effect.after_at is not None
     before = f"{number(effect.before)}{unit} at {instant(effect.before_at)}"

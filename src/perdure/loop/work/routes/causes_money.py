@@ -19,7 +19,7 @@ from perdure.assets.health import Finding
 from perdure.core.usage import PICO
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.routes.evidence import COST
-from perdure.loop.work.routes.symptoms import LONGER_CALLS, PRICE_CHANGE, before_of, broken_of, over_of, times
+from perdure.loop.work.routes.symptoms import LONGER_CALLS, PRICE_CHANGE, broken_of, healthy_time, over_of, times
 from perdure.loop.work.routes.traffic import read_tries
 
 _N_LEAST = 20
@@ -52,7 +52,7 @@ def _dearer(place: Workplace, asset: Watched, findings: Sequence[Finding], now: 
         pl.col("answered") & ~pl.col("is_probe") & pl.col("cost_pusd").is_not_null() & pl.col("n_output").is_not_null()
     )
     late = read_tries(lake, asset.name, now - over, now).filter(wanted)
-    early = read_tries(lake, asset.name, now - over - before_of(over), now - over).filter(wanted)
+    early = read_tries(lake, asset.name, *healthy_time(place, asset, over, now)).filter(wanted)
     found: list[_Dearer] = []
     for (name,), rows in sorted(late.partition_by("target", as_dict=True).items()):
         known = early.filter(pl.col("target") == name)

@@ -20,8 +20,8 @@ from perdure.loop.work.routes.symptoms import (
     UPSTREAM_FAILING,
     UPSTREAM_SATURATED,
     UPSTREAM_SLOW,
-    before_of,
     broken_of,
+    healthy_time,
     over_of,
     times,
 )
@@ -45,11 +45,10 @@ class _Windows:
 
 def _windows(place: Workplace, asset: Watched, sick: Sequence[Finding], now: datetime) -> _Windows:
     over = over_of(sick)
-    lake, start = place.stores.lake, now - over
-    told = pl.col("failed") | pl.col("answered")
+    lake, told = place.stores.lake, pl.col("failed") | pl.col("answered")
     return _Windows(
-        read_tries(lake, asset.name, start, now).filter(told),
-        read_tries(lake, asset.name, start - before_of(over), start).filter(told),
+        read_tries(lake, asset.name, now - over, now).filter(told),
+        read_tries(lake, asset.name, *healthy_time(place, asset, over, now)).filter(told),
         duration_text(over),
     )
 
@@ -66,6 +65,11 @@ class _Failing:
     n_other_failed: int
     before: float | None
     commonest: str
+
+    @property
+    def earlier(self) -> str:
+        """What it failed before, as it is told."""
+        return "" if self.before is None else f", before {self.before:.1%}"
 
 
 def _failing(windows: _Windows) -> _Failing | None:
@@ -92,11 +96,14 @@ def _failing(windows: _Windows) -> _Failing | None:
 
 
 def _is_usual(found: Interval, rows: pl.Series) -> bool:
-    """Whether other tries fail as often, as far as these tell."""
+    """Whether other tries may fail as often: the interval of the difference (Newcombe's, of both Wilson's) holds zero.
+
+    Fallbacks are seldom asked: that both intervals lie apart would be to ask for too much of a few tries.
+    """
     if len(rows) < N_LEAST:
         return False
     usual = proportion_interval(int(rows.sum()), len(rows), confidence=_CONFIDENCE)
-    return found.low <= usual.high
+    return found.value - usual.value <= math.hypot(found.value - found.low, usual.high - usual.value)
 
 
 class UpstreamFailing:
@@ -124,9 +131,8 @@ class UpstreamFailing:
             "n_others": found.n_other,
             "n_others_failed": found.n_other_failed,
         }
-        earlier = "" if found.before is None else f", before {found.before:.1%}"
         text = (
-            f"{found.target} failed {found.n_failed} of {found.found.n} tries in {windows.over} ({found.found.value:.0%}{earlier}), "
+            f"{found.target} failed {found.n_failed} of {found.found.n} tries in {windows.over} ({found.found.value:.0%}{found.earlier}), "
             f"the others {found.n_other_failed} of {found.n_other}; mostly {found.commonest}."
         )
         return RankedCause(self.name, weight, evidence, text)
@@ -152,7 +158,10 @@ class UpstreamSaturated:
                 "n": found.found.n,
                 "before": found.before,
             }
-            text = f"{found.target} said {found.n_busy} times of {found.found.n} tries in {windows.over} that it takes no more."
+            text = (
+                f"{found.target} turned {found.n_busy} of {found.found.n} tries away as too busy in {windows.over} "
+                f"({found.found.value:.0%} failed{found.earlier}); mostly {found.commonest}."
+            )
             return RankedCause(self.name, 0.92, evidence, text)
         return self._paced(windows) if broken_of(findings, LATENCY) else None
 

@@ -38,7 +38,7 @@ from perdure.loop.work.routes.symptoms import (
     UPSTREAM_FAILING,
     UPSTREAM_SATURATED,
     UPSTREAM_SLOW,
-    before_of,
+    healthy_time,
 )
 from perdure.loop.work.routes.traffic import read_tries
 from perdure.loop.work.versions import find_champion, get_version
@@ -203,7 +203,7 @@ class RouteCap:
         if champion is None or limit_of(champion.definition) is None:
             return []
         over = window_of(place, asset, now)
-        tries = read_tries(place.stores.lake, asset.name, now - over - before_of(over), now - over)
+        tries = read_tries(place.stores.lake, asset.name, *healthy_time(place, asset, over, now))
         lengths = tries.filter(pl.col("answered") & ~pl.col("is_probe"))["n_output"].drop_nulls()
         n_tokens = int(lengths.quantile(_QUANTILE, "higher") or 0)
         if len(lengths) < _N_CAP or n_tokens < 1 or limited(champion.definition, n_tokens) is None:

@@ -23,7 +23,7 @@ from perdure.core.usage import PICO
 from perdure.engines.answers.intents import BASE, new_intents
 from perdure.engines.answers.refusals import FILTERED, refuses
 from perdure.loop.protocols import Signal, Watched, Workplace
-from perdure.loop.work.calls import read_calls
+from perdure.loop.work.calls import read_calls, read_guarded
 from perdure.loop.work.dear_hours import CostAnomaly
 from perdure.loop.work.readings import reading_of
 from perdure.loop.work.routes.bodies import message_of, read_probed, read_questions, reference_of, shift_of
@@ -33,6 +33,7 @@ from perdure.loop.work.versions import find_champion
 
 ENDED = ("answered", "cut", "failed")
 """Outcomes that an upstream has a part in: not what the client, a limit or a guard ended."""
+_BLOCKED = "blocked"
 _CACHED = ("exact", "semantic")
 _MEMORY = 7
 """New intents are held against so many windows before, a week at least."""
@@ -68,7 +69,7 @@ def _tries(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) ->
 
 
 class ErrorRatio:
-    """Share of calls that upstreams failed or cut; by target, of its tries."""
+    """Share of calls that upstreams failed or cut, or that a guard could not judge; by target, of its tries."""
 
     name = "error_ratio"
 
@@ -85,14 +86,25 @@ class ErrorRatio:
             ]  # fmt: skip
         columns = ["outcome", "n_attempts"]
         calls = read_traffic(place.stores.lake, asset.name, now - spec.over, now, columns)
-        ended = calls.filter(pl.col("outcome").is_in(ENDED))
         # A call that failed before anybody was asked says nothing of upstreams.
-        ended = ended.filter((pl.col("outcome") != "failed") | (pl.col("n_attempts") > 0))
+        told = pl.col("outcome").is_in(ENDED) & ((pl.col("outcome") != "failed") | (pl.col("n_attempts") > 0))
+        if (calls["outcome"] == _BLOCKED).any():
+            told |= (pl.col("outcome") == _BLOCKED) & pl.col("call_id").is_in(_unjudged(place, asset, spec, now))
+        ended = calls.filter(told)
         if ended.is_empty():
             return []
         found = share(ended["outcome"] != "answered", ended["served_at"], spec.over, confidence=spec.confidence)
         counts = {name: int((calls["outcome"] == name).sum()) for name in sorted(set(calls["outcome"]))}
         return [reading_of(asset, spec, now, found, unit="ratio", facts={"outcomes": counts})]
+
+
+def _unjudged(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> list[str]:
+    """Calls of the window that a guard could not judge, and none found anything in: nobody is at fault but we."""
+    looks = read_guarded(place.stores.lake, None, now - spec.over, now, ["route", "arm", "action"])
+    looks = looks.filter((pl.col("route") == asset.name) & (pl.col("arm") != "shadow"))
+    found = looks.filter(pl.col("action") == _BLOCKED)["call_id"].to_list()
+    failed = looks.filter((pl.col("action") == "failed") & ~pl.col("call_id").is_in(found))
+    return failed["call_id"].unique(maintain_order=True).to_list()
 
 
 def _errors(tries: pl.DataFrame) -> dict[str, int]:

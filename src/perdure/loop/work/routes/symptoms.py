@@ -1,12 +1,14 @@
-"""What the causes of routes ask of findings: which broke, and over which window."""
+"""What the causes of routes ask of findings: which broke, over which window, and which time it is held against."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from perdure.assets.health import Finding, State
 from perdure.core.units import days
+from perdure.loop.incidents import find_incident
+from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.routes.evidence import harm_of
 
 UPSTREAM_FAILING = "upstream_failing"
@@ -34,6 +36,17 @@ def over_of(findings: Sequence[Finding]) -> timedelta:
 def before_of(over: timedelta) -> timedelta:
     """How long the time before is."""
     return max(BEFORE * over, days(1))
+
+
+def healthy_time(place: Workplace, asset: Watched, over: timedelta, now: datetime) -> tuple[datetime, datetime]:
+    """`[start, end)` that a window of ill health is held against: before it, and before the open incident's first window.
+
+    Else what has been ill for long would be held against itself, and look usual.
+    """
+    with place.stores.ledger.read() as session:
+        incident = find_incident(session, asset.name)
+    end = (now if incident is None else min(now, incident.opened_at)) - over
+    return end - before_of(over), end
 
 
 def times(ratio: float) -> str:
