@@ -9,7 +9,8 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 │   ├── TooLarge       413       a request over the limit
 │   └── BadRequest     400       a request that is not even readable
 │       ├── WrongMethod     405  a path asked with a method that it does not answer
-│       └── UnsupportedMedia 415 a body in a format that is not read here
+│       ├── UnsupportedMedia 415 a body in a format that is not read here
+│       └── TooSlow         408  a body that did not come in time
 ├── NotFound           404, 3    a name that is not there; says the nearest one
 ├── NotReady           503, 4    not yet, or not now; retry after `delay_s`
 │   ├── LostLease                somebody else holds the lease: this worker may change nothing
@@ -193,6 +194,13 @@ class UnsupportedMedia(BadRequest):
 
     code = "request.media"
     status = 415
+
+
+class TooSlow(BadRequest):
+    """A body that did not come whole in time."""
+
+    code = "request.too_slow"
+    status = 408
 
 
 class TooFewRows(DeclarationError):

@@ -199,6 +199,8 @@ class GatewaySettings:
     """Calls under way at a time. Before it is reached those of low priority are turned away (429): of priority 0 at 70 % of it, 1 at 80 %, 2 at 90 %."""
     max_body_bytes: int = 32_000_000
     """Larger requests are answered 413: pictures travel in them."""
+    body_seconds: float = 30.0
+    """A request whose body is not whole by then is answered 408, and its connection closed."""
     threads: int = 4
     """Threads for checks of guards that take more than a millisecond, and for embeddings of the cache."""
     cache: str = "memory"
@@ -212,6 +214,10 @@ class GatewaySettings:
                 "gateway.cache is neither memory, sqlite nor an address of Redis.",
                 hint="Write memory, sqlite, or redis://HOST:PORT/0.",
                 key="gateway.cache",
+            )
+        if not 0.0 < self.body_seconds < float("inf"):
+            raise BadSettings(
+                f"gateway.body_seconds is {self.body_seconds!r}, but it must be above 0.", key="gateway.body_seconds"
             )
         if self.max_calls < 1 or self.threads < 1:
             raise BadSettings("gateway.max_calls and gateway.threads must be 1 or more.", key="gateway.max_calls")

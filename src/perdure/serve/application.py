@@ -56,7 +56,7 @@ class Application:
     def _models(self, gateway: GatewayApp, scope: Scope) -> Reply:
         name = scope["path"][len(_MODELS) + 1 :]
         try:
-            routes = gateway.models(dict(scope["headers"]))
+            routes = gateway.models(dict(scope["headers"]), scope["query_string"])
             if name:
                 found = [each for each in routes if each["id"] == name]
                 if not found:

@@ -118,6 +118,7 @@ def test_methods_media_and_sizes_are_checked(gateway, upstreams, path):
     for code, answer in told.items():
         assert answer.status == code
         assert in_shape(answer, path)
+    assert told[405].headers["allow"] == "POST"
     assert gateway.ask(path, body(), content_encoding="gzip").status == 415
     assert not upstreams.seen
 
@@ -141,6 +142,16 @@ def test_keys_are_read_from_headers_alone(gateway, upstreams, path):
     assert gateway.ask(path, body(), authorization="", x_api_key=gateway.secret).status == 200
     assert gateway.ask(path, body(), authorization=f"bearer  {gateway.secret}").status == 200
     assert len(upstreams.seen) == 2
+
+
+@pytest.mark.parametrize("path", ["/v1/models", "/v1/models/main"])
+@pytest.mark.parametrize("keyed", [True, False])
+def test_a_list_of_models_takes_no_key_from_the_address_either(gateway, path, keyed):
+    headers = {} if keyed else {"authorization": ""}
+    answer = gateway.ask(f"{path}?api_key={gateway.secret}", None, method="GET", **headers)
+    assert answer.status == 400
+    assert gateway.secret not in answer.content.decode()
+    assert gateway.ask("/v1/models?limit=5", None, method="GET", **headers).status == 200
 
 
 def test_a_path_that_is_not_known_is_answered_with_those_of_the_gateway(gateway):
@@ -227,6 +238,32 @@ def test_a_body_that_never_comes_whole_is_dropped(gateway, upstreams):
         wire.sendall(line + b"content-length: 500\r\n\r\n" + b'{"model"')
     assert gateway.chat().status == 200
     assert len(upstreams.seen) == 1
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/feedback"])
+def test_a_body_that_drips_is_answered_408_and_hung_up_on(tmp_path, upstreams, path):
+    world = World(tmp_path, upstreams.url, settings=GatewaySettings(body_seconds=0.3))
+    world.declare(Route("main", [world.target()]))
+    with world.serving() as gateway, socket.create_connection(gateway.address, timeout=5) as wire:
+        line = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.secret}\r\n"
+        wire.sendall(line.encode() + b"content-length: 500\r\n\r\n")
+        wire.settimeout(0.05)
+        came = b""
+        for _ in range(40):
+            try:
+                piece = wire.recv(65536)
+                came += piece
+                if not piece:
+                    break
+            except TimeoutError:
+                wire.sendall(b" ")
+        else:
+            raise AssertionError("the connection stays open")
+        assert b" 408 " in came.split(b"\r\n")[0]
+        assert b"timeout_error" in came
+        assert gateway.chat().status == 200
+    if path != "/v1/feedback":
+        assert [(call.status, call.outcome) for call in world.calls()] == [(408, "refused"), (200, "answered")]
 
 
 # What content can do

@@ -19,7 +19,7 @@ from perdure.core.settings import GatewaySettings
 from perdure.engines.dialects.passthrough import peek
 from perdure.engines.dialects.registry import inbound
 from perdure.serve.boundary import contained_async
-from perdure.serve.gateway.asking import Ask, affinity_of, chosen, route_of, secret_of, team_of
+from perdure.serve.gateway.asking import Ask, affinity_of, check_address, chosen, route_of, secret_of, team_of
 from perdure.serve.gateway.calling import CLIENT_GONE, Calls
 from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.endpoints import ENDPOINTS, Endpoint
@@ -37,7 +37,7 @@ from perdure.serve.scoring.http import (
     Send,
     check_media,
     json_reply,
-    read_body,
+    read_body_within,
     send_reply,
 )
 from perdure.stores.capture.protocols import CaptureWriter
@@ -138,7 +138,7 @@ class GatewayApp:
         """
         parts, endpoint, (key, team) = self._parts, call.endpoint, of
         check_media(headers)
-        body = await read_body(headers, receive, parts.settings.max_body_bytes)
+        body = await self._body(headers, receive)
         call.served_us = parts.now_us(headers)
         found = peek(body)
         call.stream = found.stream and endpoint.streams
@@ -165,6 +165,10 @@ class GatewayApp:
                 hint="Make room; nothing was called.",
             )
         return Ask(call, endpoint, inbound(endpoint.dialect), found, key, team, route, serving, headers)
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        settings = self._parts.settings
+        return await read_body_within(headers, receive, settings.max_body_bytes, settings.body_seconds)
 
     def _shed(self, team: Team) -> None:
         """Turn calls away before too many are under way, those of the lowest priority first.
@@ -208,7 +212,7 @@ class GatewayApp:
                 raise WrongMethod(f"{FEEDBACK} does not answer {scope['method']}.", hint="Use POST.", allowed=["POST"])
             key = authenticate(parts.live.keys, secret_of(headers, scope["query_string"]), machine_now())
             check_media(headers)
-            body = await read_body(headers, receive, parts.settings.max_body_bytes)
+            body = await self._body(headers, receive)
             n = accept(body, key.id, parts.now_us(headers), parts.writer)
             return json_reply(202, {"accepted": n})
 
@@ -219,16 +223,18 @@ class GatewayApp:
 
         await send_reply(send, await contained_async(take, refuse))
 
-    def models(self, headers: Mapping[bytes, bytes]) -> list[dict[str, object]]:
+    def models(self, headers: Mapping[bytes, bytes], query: bytes) -> list[dict[str, object]]:
         """The routes and prompts that a key may call, as OpenAI lists models; none without a key.
 
         Raises:
             Unauthorized: the key is not known.
+            BadRequest: it stands in the address.
         """
+        check_address(query)
         parts, serving = self._parts, self._parts.live.serving
         if serving is None or not (b"authorization" in headers or b"x-api-key" in headers):
             return []
-        team = team_of(authenticate(parts.live.keys, secret_of(headers, b""), machine_now()), parts.teams)
+        team = team_of(authenticate(parts.live.keys, secret_of(headers, query), machine_now()), parts.teams)
         served = [name for name in parts.routes if name in serving.table.routes and team.may_call(name)]
         served += parts.prompting.listed(team, serving)
         return [{"id": name, "object": "model", "created": 0, "owned_by": "perdure"} for name in served]

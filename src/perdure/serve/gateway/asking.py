@@ -17,7 +17,7 @@ from perdure.core.errors import BadRequest, Refused, Unauthorized, not_found
 from perdure.engines.dialects.passthrough import Peek, for_upstream
 from perdure.engines.dialects.protocols import Inbound
 from perdure.serve.gateway.endpoints import Endpoint
-from perdure.serve.gateway.judged import Place, judged, must_be_text, put_back, texts_of
+from perdure.serve.gateway.judged import Place, judged, must_be_text, put_back
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.routes import LiveRoute, LiveTarget
 from perdure.serve.routing import Arm, ServingTable
@@ -82,6 +82,11 @@ class Ask:
         if self._places:
             must_be_text(self.request["messages"])
 
+    @property
+    def came(self) -> Json | None:
+        """The client's own body, where a target may be sent it and the neutral request says less than it; else None."""
+        return self._body if self.endpoint.dialect == "anthropic" and self.request else None
+
     def change(self, request: Json) -> None:
         """Put a request that guards have judged in the place of the one that came."""
         self.judged = True
@@ -116,22 +121,45 @@ class Ask:
             return for_upstream(self.peek, target.model, params, endpoint=self.endpoint.name)  # type: ignore[arg-type]
         if not self.changed:
             # Written anew from what was read: of two members of one name within it, an upstream could take the other.
-            changes: Json = {name: self._body[name] for name in texts_of(self.peek.raw)}
+            changes = self._written(self._body)
         elif self.endpoint.dialect == "anthropic":
             return _to_count(target.upstream.outbound.write(self.request, target.model, "").body)
         elif self.endpoint.translated:
-            changes = {"messages": self.request["messages"]}
+            changes = self._written(self.request)
         else:
-            changes = put_back(self._body, self.request["messages"], self._places)
+            request = {name: self._body[name] if name == "messages" else self.request[name] for name in self._body}
+            changes = self._written(request) | put_back(request, self.request["messages"], self._places)
         raw = dict(self.peek.raw) | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in changes.items()}
         found = msgspec.structs.replace(self.peek, raw=raw)
         return for_upstream(found, target.model, params, endpoint=self.endpoint.name)  # type: ignore[arg-type]
+
+    def _written(self, told: Json) -> Json:
+        """The members that do not go out as the bytes that came: what has members of its own, and what was masked."""
+        came = self._body
+        return {
+            name: value
+            for name, value in told.items()
+            if name in self.peek.raw and (isinstance(value, dict | list) or value is not came.get(name))
+        }
 
 
 def _to_count(body: bytes) -> bytes:
     """A message's body as tokens are counted of it: a limit of the answer means nothing then."""
     members = _members(body)
     return msgspec.json.encode({name: raw for name, raw in members.items() if name not in ("max_tokens", "stream")})
+
+
+def check_address(query: bytes) -> None:
+    """Refuse a key in the address, where every log on the way keeps it.
+
+    Raises:
+        BadRequest: there is one.
+    """
+    if b"key=" in query or b"token=" in query:
+        raise BadRequest(
+            "A key stands in the address of this request, where logs keep it.",
+            hint="Send it as `Authorization: Bearer …` or `x-api-key: …`, and revoke it if it was real.",
+        )
 
 
 def secret_of(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
@@ -141,11 +169,8 @@ def secret_of(headers: Mapping[bytes, bytes], query: bytes) -> bytes:
         Unauthorized: there is none.
         BadRequest: it stands in the address, where every log on the way keeps it.
     """
-    if query and (b"key=" in query or b"token=" in query):
-        raise BadRequest(
-            "A key stands in the address of this request, where logs keep it.",
-            hint="Send it as `Authorization: Bearer …` or `x-api-key: …`, and revoke it if it was real.",
-        )
+    if query:
+        check_address(query)
     bearer = headers.get(b"authorization")
     if bearer is not None and bearer[:7].lower() == _BEARER:
         return bearer[7:].strip()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 
-from perdure.core.errors import BudgetSpent, PerdureError, Temporary, UpstreamBusy, UpstreamError
+from perdure.core.errors import BudgetSpent, PerdureError, Temporary, TooSlow, UpstreamBusy, UpstreamError, WrongMethod
 from perdure.engines.dialects.protocols import Failure, Inbound
 from perdure.serve.scoring.http import Reply
 
@@ -32,6 +32,10 @@ def error_reply(error: PerdureError | Failure, inbound: Inbound, call_id: str) -
     headers = [(b"content-type", b"application/json"), (b"perdure-call-id", call_id.encode())]
     if isinstance(error, Temporary) and failure.status in (429, 503):
         headers.append((b"retry-after", str(max(1, math.ceil(error.delay_s))).encode()))
+    if isinstance(error, WrongMethod):
+        headers.append((b"allow", ", ".join(error.facts["allowed"]).encode()))
+    elif isinstance(error, TooSlow):
+        headers.append((b"connection", b"close"))
     return Reply(failure.status, inbound.write_error(failure, call_id), headers)
 
 

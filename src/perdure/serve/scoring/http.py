@@ -6,6 +6,7 @@ of their family in `core.errors`; a temporary one carries `Retry-After`.
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,16 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from perdure.core.errors import BadRequest, PerdureError, Temporary, TooLarge, UnsupportedMedia, WrongMethod, nearest
+from perdure.core.errors import (
+    BadRequest,
+    PerdureError,
+    Temporary,
+    TooLarge,
+    TooSlow,
+    UnsupportedMedia,
+    WrongMethod,
+    nearest,
+)
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -89,6 +99,22 @@ def _check_content_type(text: str) -> None:
         name, _, value = param.partition("=")
         if name.strip().lower() == "charset" and value.strip().strip('"').lower() not in _CHARSETS:
             raise UnsupportedMedia(f"The charset is {value.strip()!r}, but JSON is read as UTF-8.", hint="Send UTF-8.")
+
+
+async def read_body_within(headers: dict[bytes, bytes], receive: Receive, max_bytes: int, most_s: float) -> bytes:
+    """The whole body, by a deadline. Cost: some 2 µs beside the reading.
+
+    Raises:
+        TooSlow: it was not whole in time, however steadily it came.
+        TooLarge, ClientGone: as `read_body`.
+    """
+    try:
+        async with asyncio.timeout(most_s):
+            return await read_body(headers, receive, max_bytes)
+    except TimeoutError:
+        raise TooSlow(
+            f"The body was not whole after {most_s:g} s.", hint="Send it faster, or raise [gateway] body_seconds."
+        ) from None
 
 
 async def read_body(headers: dict[bytes, bytes], receive: Receive, max_bytes: int) -> bytes:
