@@ -25,7 +25,7 @@ from perdure.loop.work.backtesting.history import Assumed, read_history
 from perdure.loop.work.backtesting.line import Line
 from perdure.loop.work.backtesting.observed import findings
 from perdure.loop.work.backtesting.yardsticks import retrain
-from perdure.surface.backtest import write_backtest
+from perdure.surface.backtest import BacktestTerms, write_backtest
 from perdure.surface.sdk import Perdure
 from perdure.testing.world import World
 
@@ -57,7 +57,7 @@ def quiet(tmp_path_factory):
 
 
 def replayed(perdure: Perdure, **assumed):
-    return perdure.backtest("minutes", **{"start": at(START), "end": at(END), **assumed})
+    return perdure.backtest("minutes", BacktestTerms(**{"start": at(START), "end": at(END), **assumed}))
 
 
 @pytest.fixture(scope="module")

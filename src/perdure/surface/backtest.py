@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,56 +23,71 @@ SHOWN = ("never", "always", "on alarm")
 """Yardsticks that are drawn beside the declared policies: with all of them nothing would be seen."""
 
 
+@dataclass(frozen=True, slots=True)
+class BacktestTerms:
+    """What is replayed, and what is assumed.
+
+    Args:
+        start: when the replay begins; by default when the first version was made, else after a quarter.
+        end: nothing that became known later is looked at; by default now.
+        step: from one moment at which policies may act to the next.
+        holdout: kept from every fit in place of `Model.holdout`.
+        label_delay: `declared`: labels are known when they were; `infinite`: none comes any more; a span: each is known so
+            long after its row.
+        quiet: a stretch in which nothing drifts: retrains inside are counted as false.
+        cost: of one retrain, in days of the frozen version's error; beside the usual sweep.
+        policies: more of them, by name, beside the declared one.
+    """
+
+    start: When = None
+    end: When = None
+    step: timedelta = days(3)
+    holdout: timedelta | None = None
+    label_delay: timedelta | str = "declared"
+    quiet: tuple[datetime, datetime] | None = None
+    cost: float = 1.0
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not self.cost >= 0.0:
+            raise DeclarationError(f"A cost of {self.cost!r} means nothing.", hint="Use 0 or more.")
+
+
 class Backtesting(Opened):
     """`backtest` of a project."""
 
-    def backtest(  # noqa: PLR0913 - what may be assumed of a replay
+    def backtest(
         self,
         model: str,
+        terms: BacktestTerms | None = None,
         *,
-        start: When = None,
-        end: When = None,
-        step: timedelta = days(3),
-        holdout: timedelta | None = None,
-        label_delay: timedelta | str = "declared",
-        quiet: tuple[datetime, datetime] | None = None,
-        cost: float = 1.0,
-        policies: Mapping[str, Policy] | None = None,
         progress: Callable[[int, int, str], None] | None = None,
     ) -> Backtest:
         """Replay the labelled history of a model through policies; nothing is written.
 
         Args:
             model: its name.
-            start: when the replay begins; by default when the first version was made, else after a quarter.
-            end: nothing that became known later is looked at; by default now.
-            step: from one moment at which policies may act to the next.
-            holdout: kept from every fit in place of `Model.holdout`.
-            label_delay: `declared`: labels are known when they were; `infinite`: none comes any more; a span:
-                each is known so long after its row.
-            quiet: a stretch in which nothing drifts: retrains inside are counted as false.
-            cost: of one retrain, in days of the frozen version's error; beside the usual sweep.
-            policies: more of them, by name, beside the declared one.
+            terms: what is replayed, and what is assumed.
             progress: told how much of how much is done.
 
         Raises:
+            NotFound: no such model; the message names the nearest.
             NotReady: too little labelled history.
-            DeclarationError: a stretch without rows, a delay or a cost that means nothing.
+            DeclarationError: a stretch without rows, or a delay that means nothing.
         """
         from perdure.loop.work.backtesting.replay import RATIOS, Settings, replay
 
-        if not cost >= 0.0:
-            raise DeclarationError(f"A cost of {cost!r} means nothing.", hint="Use 0 or more.")
+        terms = terms or BacktestTerms()
         settings = Settings(
-            start=None if start is None else instant_of(start),
-            end=None if end is None else instant_of(end),
-            step=step,
-            assumed=_assumed(holdout, label_delay),
-            quiet=quiet,
-            policies=tuple((policies or {}).items()),
-            ratios=tuple(sorted({*RATIOS, float(cost)})),
+            start=None if terms.start is None else instant_of(terms.start),
+            end=None if terms.end is None else instant_of(terms.end),
+            step=terms.step,
+            assumed=_assumed(terms.holdout, terms.label_delay),
+            quiet=terms.quiet,
+            policies=tuple(terms.policies.items()),
+            ratios=tuple(sorted({*RATIOS, float(terms.cost)})),
         )
-        return replay(self.place, self.project.model(model), instant_of(end), settings, progress)
+        return replay(self.place, self.project.model(model), instant_of(terms.end), settings, progress)
 
 
 def _assumed(holdout: timedelta | None, label_delay: timedelta | str) -> Assumed:

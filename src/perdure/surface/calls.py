@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.core.errors import NotFound, not_found
+from perdure.core.errors import NotFound, nearest, not_found
 from perdure.core.units import days
 from perdure.core.usage import PICO
 from perdure.surface.drained import AsOf, drained
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 OUTCOMES = ("answered", "cut", "cancelled", "blocked", "refused", "failed")
+_SEARCHED = 1_000
+"""So many of the newest ids are compared with one that is not known."""
 _US = timedelta(microseconds=1)
 
 
@@ -146,7 +148,7 @@ class Called(Opened):
             at: domain time.
 
         Raises:
-            NotFound: no such outcome.
+            NotFound: no such outcome; or no such route, now or in what is on record.
         """
         import polars as pl
 
@@ -157,6 +159,10 @@ class Called(Opened):
         until = instant_of(at)
         as_of = drained(self, until)
         calls = read_calls(self.place.stores.lake, route, until - since, until, _columns())
+        if route is not None and calls.is_empty() and route not in self.project.routes:
+            known = read_calls(self.place.stores.lake, None, None, None, ["route"])["route"].unique().to_list()
+            if route not in known:
+                raise not_found("route", route, {*self.project.routes, *filter(None, known)})
         if outcome is not None:
             calls = calls.filter(pl.col("outcome") == outcome)
         newest = calls.reverse().head(limit)
@@ -181,14 +187,18 @@ class Called(Opened):
 
         drained(self, instant_of(at))
         lake = self.place.stores.lake
-        ids = read_calls(lake, None, None, None, [])
-        ids = ids.filter(
+        all_ids = read_calls(lake, None, None, None, [])
+        ids = all_ids.filter(
             pl.col("call_id").str.starts_with(call) | pl.col("call_id").str.contains(f"_{call}", literal=True)
         )
         known = dict(ids.select("call_id", "served_at").iter_rows())
         if not call or not known:
+            near = nearest(call, all_ids["call_id"].tail(_SEARCHED))
             raise NotFound(
-                f"No call {call!r} was recorded.", hint="perdure calls lists the newest; --since looks further back."
+                f"No call {call!r} was recorded.",
+                hint=f"{f'Did you mean {near!r}? ' if near else ''}perdure calls lists the newest; --since looks further back.",
+                call=call,
+                nearest=near,
             )
         found = by_beginning("call", call, known)
         start, end = known[found], known[found] + _US

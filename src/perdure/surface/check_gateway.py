@@ -121,6 +121,12 @@ def gateway_notes(project: Project, environment: Mapping[str, str] | None) -> Sa
             )
     if project.routes and not project.teams:
         yield "warning", "The project declares routes, but no team: nobody can get a key.", 'Write: Team("support")'
+    if project.teams and not project.routes:
+        yield (
+            "warning",
+            "The project declares teams, but no route: there is nothing that their keys may call.",
+            'Write: Route("support", [Target(Upstream("openai", "https://api.openai.com/v1"), "gpt-5-mini")])',
+        )
 
 
 def _semantic(cache: Cache, project: Project) -> Said:

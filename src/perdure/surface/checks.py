@@ -69,7 +69,7 @@ def check_project(
             found.append(CheckNote(level, where, f"{label} {text}", hint))
     found += _shared_names(project)
     found += [CheckNote(level, project.name, text, hint) for level, text, hint in gateway_notes(project, environment)]
-    if not (project.models or project.routes or project.guards or project.prompts):
+    if not (project.models or project.routes or project.guards or project.prompts or project.teams):
         found.append(CheckNote("warning", project.name, "The project declares no model.", "Subclass perdure.Model."))
     return sorted(found, key=lambda note: (_LEVELS.index(note.level), note.where, note.text))
 

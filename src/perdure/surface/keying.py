@@ -12,7 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.team import Limits
-from perdure.core.errors import DeclarationError, Refused
+from perdure.core.errors import DeclarationError, Refused, not_found
 from perdure.core.ids import new_id
 from perdure.core.units import duration_text
 from perdure.surface.governance.entries import by_beginning
@@ -102,10 +102,18 @@ class Keying(Opened):
         return IssuedKey(secret, _row(key, now))
 
     def list_keys(self, team: str | None = None, *, at: When = None) -> list[KeyRow]:
-        """Keys in the order in which they were issued, revoked ones too; of one team, also of one not declared any more."""
+        """Keys in the order in which they were issued, revoked ones too; of one team, also of one not declared any more.
+
+        Raises:
+            NotFound: no such team, and none that has a key; the message names the nearest.
+        """
         now = instant_of(at)
         with self._ledger.read() as session:
-            return [_row(key, now) for key in session.keys.list(team=team)]
+            keys = session.keys.list()
+        teams = {*self.project.teams, *(key.team for key in keys)}
+        if team is not None and team not in teams:
+            raise not_found("team", team, teams)
+        return [_row(key, now) for key in keys if team in (None, key.team)]
 
     def _check_admin(self, host: str) -> None:
         """Refuse to be reached from outside while nobody answers for it.

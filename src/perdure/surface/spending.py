@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.core.clock import from_us, to_us
+from perdure.core.errors import NotFound, nearest
 from perdure.core.units import days, hours
 from perdure.core.usage import PICO
 from perdure.surface.drained import AsOf, drained
@@ -22,9 +23,15 @@ if TYPE_CHECKING:
 
 OF_ATTEMPTS = ("target", "upstream", "model")
 """Dimensions of the attempts of a call, which may have gone to several."""
+DIMENSIONS = (
+    *("team", "key", "route", *OF_ATTEMPTS, "version", "arm", "prompt", "endpoint", "outcome", "finish", "status"),
+    *("cache", "stream", "affinity", "generation"),
+)
+"""What calls can be told apart by, beside `tag:NAME`."""
 _NEEDED = ("cost_pusd", "saved_pusd", "n_input", "n_output", "outcome", "tags")
 _RATE_OVER = hours(24)
 _YEAR = days(365)
+_TAG = "tag:"
 _NOBODYS = ("shadow", "probe")
 """Arms whose calls are billed by upstreams, and count in no budget."""
 
@@ -142,9 +149,8 @@ class Spending(Opened):
         """What calls cost, by dimensions and period. Drains first, if nobody else runs the loop.
 
         Args:
-            by: `team`, `key`, `route`, `version`, `prompt`, `tag:NAME`, any other column of `calls`; `model`,
-                `upstream` or `target` (`upstream/model`), then a call counts at each that it tried, and what the
-                cache answered is left out.
+            by: of `DIMENSIONS`, or `tag:NAME`. By `model`, `upstream` or `target` (`upstream/model`) a call counts at
+                each that it tried, and what the cache answered is left out.
             per: `hour`, `day` or `month`; None: the whole stretch.
             since: how far back from `at`.
             timezone: of the periods.
@@ -159,7 +165,8 @@ class Spending(Opened):
 
         zone(timezone)
         until = instant_of(at)
-        as_of, names = drained(self, until), list(by)
+        names = _checked(by)
+        as_of = drained(self, until)
         calls = self._spent(names, until - since, until)
         rows = [_row(each, names) for each in spend(calls, names, per, timezone=timezone).iter_rows(named=True)]
         [total] = [_row(each, []) for each in spend(calls).iter_rows(named=True)]
@@ -183,7 +190,8 @@ class Spending(Opened):
 
         zone(timezone)
         until, rule = instant_of(at), Rule(timezone=timezone)
-        as_of, names, start = drained(self, until), list(by), until - since
+        names, start = _checked(by, tags=False), until - since
+        as_of = drained(self, until)
         calls = self._spent(names, start - days(7 * rule.weeks), until)
         rows = [
             AnomalyRow(each["hour"], {name: each[name] for name in names}, each["cost_usd"], each["expected_usd"], each["score"])
@@ -229,9 +237,7 @@ class Spending(Opened):
 
         lake = self.place.stores.lake
         own = [name for name in by if name in CALLS_SCHEMA]
-        # All of its columns where a name is none of them: the engine tells what there is.
-        odd = [name for name in by if name not in (*CALLS_SCHEMA, *OF_ATTEMPTS) and not name.startswith("tag:")]
-        calls = read_calls(lake, None, start, until, None if odd else [*_NEEDED, *own])
+        calls = read_calls(lake, None, start, until, [*_NEEDED, *own])
         if not any(name in OF_ATTEMPTS for name in by):
             return calls
         return by_target(calls, read_attempts(lake, None, start, until, ["target", "n_input", "n_output", "cost_pusd"]))
@@ -252,6 +258,25 @@ class Spending(Opened):
         start = min([now - _RATE_OVER, *(from_us(window.starts_us) for window in windows)])
         calls = read_calls(self.place.stores.lake, None, start, now, ["team", "key", "route", "arm", "cost_pusd"])
         return calls.filter(~pl.col("arm").is_in(_NOBODYS))
+
+
+def _checked(by: Sequence[str], *, tags: bool = True) -> list[str]:
+    """Dimensions that there are.
+
+    Raises:
+        NotFound: one is none; the message has them all, and the nearest.
+    """
+    for name in by:
+        if name not in DIMENSIONS and not (tags and name.startswith(_TAG)):
+            near = nearest(name, DIMENSIONS)
+            known = ", ".join([*DIMENSIONS, *(["tag:NAME"] if tags else [])])
+            raise NotFound(
+                f"There is no dimension of spend {name!r}.",
+                hint=f"{f'Did you mean {near!r}? ' if near else ''}There are: {known}.",
+                name=name,
+                nearest=near,
+            )
+    return list(by)
 
 
 def _row(found: Mapping[str, Any], by: Sequence[str]) -> SpendRow:

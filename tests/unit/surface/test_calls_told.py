@@ -16,6 +16,7 @@ from perdure.stores.capture.events import Call, Feedback
 from perdure.stores.capture.segments import SegmentWriter
 from perdure.surface.compose import stores_root
 from perdure.surface.compose_gateway import open_counters
+from perdure.surface.spending import DIMENSIONS
 from perdure.testing.conformance.capture import call
 
 NOW = parse_at("2026-03-20T12:00:00Z")
@@ -94,6 +95,18 @@ class TestSpend:
         with pytest.raises(BadTeam, match="no time zone"):
             gateway.spend(timezone="Mars/Olympus", at=NOW)
 
+    @pytest.mark.parametrize("name", ["nope", "request", "cost_pusd"])
+    def test_a_dimension_that_is_like_none_is_told_with_all_that_there_are(self, gateway, name):
+        with pytest.raises(NotFound, match=r"There are: team, key, route, target, upstream, model, .*tag:NAME"):
+            gateway.spend([name], at=NOW)
+        with pytest.raises(NotFound, match="There are: team"):
+            gateway.spend_anomalies([name], at=NOW)
+
+    def test_every_dimension_that_is_told_is_one(self, gateway):
+        for name in DIMENSIONS:
+            assert gateway.spend([name], at=NOW).total.calls == 3
+            gateway.spend_anomalies([name], at=NOW)
+
     def test_while_another_process_runs_the_loop_it_says_as_of_when(self, gateway, tmp_path):
         assert gateway.spend(at=NOW).as_of.whole
         capture(tmp_path / ".perdure", made(4))
@@ -169,8 +182,12 @@ class TestCalls:
 
     def test_a_call_is_found_by_its_beginning_and_one_that_there_is_not_is_told(self, gateway):
         assert gateway.call("1", at=NOW).call.id == "c_1"
-        with pytest.raises(NotFound, match="No call 'c_9' was recorded"):
+        with pytest.raises(NotFound, match=r"No call 'c_9' was recorded. Did you mean 'c_\d'\?"):
             gateway.call("c_9", at=NOW)
+
+    def test_a_route_that_there_is_not_is_told_with_the_nearest(self, gateway):
+        with pytest.raises(NotFound, match=r"no route 'suport'\. Did you mean 'support'"):
+            gateway.calls(route="suport", at=NOW)
 
 
 class TestCommands:

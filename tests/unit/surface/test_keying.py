@@ -87,6 +87,8 @@ def test_a_key_is_revoked_once_with_its_reason(found: Perdure) -> None:
 def test_mistakes_are_told_and_nothing_is_written(found: Perdure) -> None:
     with pytest.raises(NotFound, match="'helpdesk'"):
         found.create_key("helpdsk")
+    with pytest.raises(NotFound, match=r"no team 'sale'\. Did you mean 'sales'"):
+        found.list_keys("sale")
     with pytest.raises(NotFound, match="no key"):
         found.revoke_key("key_0", reason="left")
     with pytest.raises(DeclarationError, match="can never be used"):

@@ -10,7 +10,21 @@ from typing import Annotated, Any
 import pytest
 from pydantic import AfterValidator, field_validator, model_validator
 
-from perdure import Contract, Label, Model, Policy, Source, csv, days, feature_view, freshness_h, hours, mae, minutes
+from perdure import (
+    Contract,
+    Label,
+    Model,
+    Policy,
+    Source,
+    Team,
+    csv,
+    days,
+    feature_view,
+    freshness_h,
+    hours,
+    mae,
+    minutes,
+)
 from perdure.assets.objective import SignalSpec
 from perdure.assets.policy import Ramp
 from perdure.assets.project import Project
@@ -256,6 +270,8 @@ def test_a_source_that_acts_without_an_objective_on_what_it_brings_is_a_warning(
 
 def test_a_project_without_a_model_is_a_warning() -> None:
     assert [note.text for note in check_project(Project("p"), SIGNALS)] == ["The project declares no model."]
+    [note] = check_project(Project.of("p", Team("support")), SIGNALS)
+    assert note.text == "The project declares teams, but no route: there is nothing that their keys may call."
 
 
 def test_errors_come_first_and_each_says_where_it_is() -> None:

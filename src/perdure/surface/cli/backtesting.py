@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,10 +12,11 @@ import typer
 from rich.table import Table
 
 from perdure.core.units import duration_text, parse_duration
-from perdure.surface.backtest import check_out, shown, stretch_of, write_backtest
+from perdure.surface.backtest import BacktestTerms, check_out, shown, stretch_of, write_backtest
 from perdure.surface.cli.options import HERE, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, console, of_rows, print_json, put, table
 from perdure.surface.cli.replay_view import sparkline
+from perdure.surface.cli.taking import taking
 from perdure.surface.words import counted
 
 if TYPE_CHECKING:
@@ -35,46 +37,57 @@ _COLUMNS = {
 }
 
 
-def backtest(  # noqa: PLR0913 - a command takes what may be said with it
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")],
-    project: Folder = HERE,
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which replay is wanted, and what becomes of it."""
+
     start: Annotated[
         str | None,
         typer.Option("--from", metavar="INSTANT", help="Where the replay begins. Default: its first version."),
-    ] = None,
+    ] = None
     end: Annotated[
         str | None, typer.Option("--to", metavar="INSTANT", help="Look at nothing that was known later. Default: now.")
-    ] = None,
-    step: Annotated[str, typer.Option(metavar="SPAN", help="From one chance to act to the next.")] = "3d",
+    ] = None
+    step: Annotated[str, typer.Option(metavar="SPAN", help="From one chance to act to the next.")] = "3d"
     holdout: Annotated[
         str | None, typer.Option(metavar="SPAN", help="Kept from every fit. Default: the model's own.")
-    ] = None,
+    ] = None
     label_delay: Annotated[
         str, typer.Option(metavar="SPAN", help="Labels come after: 0, 2d …, declared, infinite.")
-    ] = "declared",
+    ] = "declared"
     quiet: Annotated[
         str | None, typer.Option(metavar="FROM/TO", help="Nothing drifts there: count its retrains as false.")
-    ] = None,
-    cost: Annotated[float, typer.Option(metavar="DAYS", help="A retrain's worth in days of the error of never.")] = 1.0,
-    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or a table (.csv).")] = None,
+    ] = None
+    cost: Annotated[float, typer.Option(metavar="DAYS", help="A retrain's worth in days of the error of never.")] = 1.0
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page (.html) or a table (.csv).")] = None
+
+    def terms(self) -> BacktestTerms:
+        """The same as the SDK takes it."""
+        return BacktestTerms(
+            start=self.start,
+            end=self.end,
+            step=parse_duration(self.step),
+            holdout=None if self.holdout is None else parse_duration(self.holdout),
+            label_delay=self.label_delay,
+            quiet=None if self.quiet is None else stretch_of(self.quiet),
+            cost=self.cost,
+        )
+
+
+@taking(_Asked)
+def backtest(
+    asked: _Asked,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")],
+    project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Replay a model's history through policies: never, always, on alarm, its own, and what hindsight would do."""
+    out, cost = asked.out, asked.cost
     if out is not None:
         check_out(out)
-    found = opened(project)
+    found, terms = opened(project), asked.terms()
     with _progress(quiet=json) as progress:
-        result = found.backtest(
-            model,
-            start=start,
-            end=end,
-            step=parse_duration(step),
-            holdout=None if holdout is None else parse_duration(holdout),
-            label_delay=label_delay,
-            quiet=None if quiet is None else stretch_of(quiet),
-            cost=cost,
-            progress=progress,
-        )
+        result = found.backtest(model, terms, progress=progress)
     if out is not None:
         write_backtest(result, out, cost=cost)
     if json:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 
 from perdure.surface.cli.options import HERE, Actor, Folder, Json, Reason, opened
 from perdure.surface.cli.printing import Column, Fitted, of_rows, print_json, put
+from perdure.surface.cli.taking import taking
 from perdure.surface.cli.usage import Command, Group
 from perdure.surface.words import instant
 
@@ -33,28 +35,36 @@ _HEADINGS = {
 _STATE = {"good": "[green]good[/]", "expired": "[dim]expired[/]", "revoked": "[red]revoked[/]"}
 
 
-@group.command(cls=Command)
-def create(  # noqa: PLR0913 - a command takes what may be said with it
-    team: Annotated[str, typer.Option(metavar="TEAM", help="The team that calls with it.")],
-    label: Annotated[str, typer.Option(metavar="TEXT", help="What a person calls it.", show_default=False)] = "",
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is said of a new key."""
+
+    team: Annotated[str, typer.Option(metavar="TEAM", help="The team that calls with it.")]
+    label: Annotated[str, typer.Option(metavar="TEXT", help="What a person calls it.", show_default=False)] = ""
     expires: Annotated[
         str | None, typer.Option(metavar="SPAN", help="How long it can be used, such as 90d. Default: no end.")
-    ] = None,
-    admin: Annotated[bool, typer.Option("--admin", help="It may change what others may do.")] = False,
-    requests: Annotated[int | None, typer.Option(metavar="N", help="Requests a minute.")] = None,
-    tokens: Annotated[int | None, typer.Option(metavar="N", help="Tokens a minute, input and output.")] = None,
-    concurrency: Annotated[int | None, typer.Option(metavar="N", help="Calls under way at a time.")] = None,
-    project: Folder = HERE,
-    actor: Actor = None,
-    json: Json = False,
-) -> None:
+    ] = None
+    admin: Annotated[bool, typer.Option("--admin", help="It may change what others may do.")] = False
+    requests: Annotated[int | None, typer.Option(metavar="N", help="Requests a minute.")] = None
+    tokens: Annotated[int | None, typer.Option(metavar="N", help="Tokens a minute, input and output.")] = None
+    concurrency: Annotated[int | None, typer.Option(metavar="N", help="Calls under way at a time.")] = None
+
+
+@group.command(cls=Command)
+@taking(_Wanted)
+def create(wanted: _Wanted, project: Folder = HERE, actor: Actor = None, json: Json = False) -> None:
     """Issue a key for a team, and print its secret: this once, and never again."""
     from perdure.assets.team import Limits
     from perdure.core.units import parse_duration
     from perdure.surface.keying import KeyTerms
 
-    terms = KeyTerms(label, parse_duration(expires) if expires else None, admin, Limits(requests, tokens, concurrency))
-    _created(opened(project, actor).create_key(team, terms), as_json=json)
+    terms = KeyTerms(
+        label=wanted.label,
+        expires=parse_duration(wanted.expires) if wanted.expires else None,
+        admin=wanted.admin,
+        limits=Limits(wanted.requests, wanted.tokens, wanted.concurrency),
+    )
+    _created(opened(project, actor).create_key(wanted.team, terms), as_json=json)
 
 
 @group.command("list", cls=Command)

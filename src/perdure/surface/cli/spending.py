@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -9,6 +10,7 @@ from rich.markup import escape
 
 from perdure.surface.cli.options import HERE, At, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, of_rows, print_json, put
+from perdure.surface.cli.taking import taking
 from perdure.surface.words import counted, instant, money
 
 if TYPE_CHECKING:
@@ -52,34 +54,37 @@ _PERIOD = {"hour": _HOURS, "day": "%Y-%m-%d", "month": "%Y-%m"}
 _WHAT = {"requests": "requests a minute", "tokens": "tokens a minute", "concurrency": "calls at a time"}
 
 
-def spend(  # noqa: PLR0913 - a command takes what may be said with it
-    project: Folder = HERE,
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Which report of spend is wanted."""
+
     by: Annotated[
         str,
         typer.Option("--by", metavar="NAME,…", help="team, route, model, key, prompt, tag:NAME …", show_default=False),
-    ] = "",
+    ] = ""
     per: Annotated[
         Literal["hour", "day", "month"] | None, typer.Option("--per", metavar="PERIOD", help="hour, day or month.")
-    ] = None,
-    since: Since = "7d",
+    ] = None
+    since: Since = "7d"
     anomalies: Annotated[
         bool, typer.Option("--anomalies", help="Hours that cost far more or less than such hours do.")
-    ] = False,
-    timezone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="Of the periods.")] = "UTC",
-    at: At = None,
-    json: Json = False,
-) -> None:
+    ] = False
+    timezone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="Of the periods.")] = "UTC"
+
+
+@taking(_Asked)
+def spend(asked: _Asked, project: Folder = HERE, at: At = None, json: Json = False) -> None:
     """What the gateway's calls cost, by any dimension and period."""
     from perdure.core.errors import BadRequest
     from perdure.core.units import parse_duration
 
-    found, names = opened(project), [name.strip() for name in by.split(",") if name.strip()]
-    span = parse_duration(since)
-    if not anomalies:
-        return _spent(found.spend(names, per=per, since=span, timezone=timezone, at=at), as_json=json)
-    if per is not None:
+    found, names = opened(project), [name.strip() for name in asked.by.split(",") if name.strip()]
+    span, zone = parse_duration(asked.since), asked.timezone
+    if not asked.anomalies:
+        return _spent(found.spend(names, per=asked.per, since=span, timezone=zone, at=at), as_json=json)
+    if asked.per is not None:
         raise BadRequest("--per goes not with --anomalies, which are hours.", hint="Leave --per out.")
-    return _odd(found.spend_anomalies(names, since=span, timezone=timezone, at=at), as_json=json)
+    return _odd(found.spend_anomalies(names, since=span, timezone=zone, at=at), as_json=json)
 
 
 def budgets(
