@@ -20,6 +20,7 @@ from perdure.engines.dialects.failures import anthropic_error, openai_error
 from perdure.engines.dialects.passthrough import Endpoint, Whole, answered
 from perdure.engines.dialects.protocols import Failure
 from perdure.engines.dialects.sse import MAX_EVENT_BYTES
+from perdure.engines.dialects.stencil import Stencil
 
 _TEXTS: dict[Endpoint, tuple[bytes, ...]] = {
     "chat": (b'"content":', b'"arguments":', b'"reasoning_content":', b'"reasoning":', b'"refusal":'),
@@ -27,6 +28,13 @@ _TEXTS: dict[Endpoint, tuple[bytes, ...]] = {
     "responses": (b'"delta":',),
     "embeddings": (),
 }
+_MARKS: dict[Endpoint, tuple[bytes, ...]] = {
+    "chat": (b'"content":"', b'"content": "'),
+    "messages": (b'"text":"', b'"text": "'),
+    "responses": (),
+    "embeddings": (),
+}
+"""Before the text of the events that most of a stream is."""
 _SPACE, _QUOTE, _BACKSLASH = b' "\\'
 
 
@@ -72,7 +80,7 @@ class StreamMeter:
     """
 
     __slots__ = (
-        "_after_cr", "_counted", "_endpoint", "_held", "_hide", "_size", "_texts", "done", "failure", "finish", "model",
+        "_after_cr", "_counted", "_endpoint", "_held", "_hide", "_marks", "_size", "_stencil", "_strips", "_texts", "done", "failure", "finish", "model",
         "n_bytes", "usage",
     )  # fmt: skip
 
@@ -80,6 +88,9 @@ class StreamMeter:
         self._endpoint = endpoint
         self._hide = hide_usage and endpoint == "chat"
         self._texts = _TEXTS[endpoint]
+        self._marks = _MARKS[endpoint]
+        self._stencil = Stencil()
+        self._strips = False
         self._held: list[bytes] = []
         self._size = 0
         self._after_cr = False
@@ -105,11 +116,16 @@ class StreamMeter:
     def feed(self, piece: bytes) -> bytes:
         """What to send on now: the events that are whole, in most cases the very piece; empty while none is.
 
-        Cost: about 1.5 µs a piece of one event without anything of interest.
+        Cost: about 0.5 µs a piece of one event that is like the ones before, 2 µs a piece of another without anything of
+        interest.
 
         Raises:
             UpstreamBad: an event larger than `MAX_EVENT_BYTES`.
         """
+        text = None if self._held or self._after_cr else self._stencil.text(piece)
+        if text is not None:
+            self.n_bytes += len(text)
+            return _without_null_usage(piece) if self._strips else piece
         if b"\r" in piece or self._after_cr:
             piece = self._in_lines(piece)
         whole = piece if not self._held and piece.endswith(b"\n\n") else self._whole(piece)
@@ -158,11 +174,20 @@ class StreamMeter:
                 whole.count(b'"finish_reason":null') != whole.count(b'"finish_reason"') and _ends(whole)
             ):
                 return self._read(whole)
+            self._learn(whole)
             # Only the members of an object have a comma before and a colon after an unescaped name: never content.
             return _without_null_usage(whole) if self._hide and b'"usage"' in whole else whole
         if self._endpoint == "messages" and b"message_stop" in whole:
             return self._read(whole)
+        self._learn(whole)
         return whole
+
+    def _learn(self, whole: bytes) -> None:
+        """Events to come may be like this one, which says nothing but a text."""
+        for mark in self._marks:
+            if mark in whole and not any(key in whole for key in self._texts[1:]):
+                self._stencil.learn(whole, mark)
+                self._strips = self._hide and b'"usage"' in whole
 
     def _measure(self, whole: bytes) -> None:
         for key in self._texts:
