@@ -1,11 +1,13 @@
 """The scoring server: wires the data plane's parts and runs them on uvicorn with uvloop and httptools.
 
 `surface.compose` makes one from stores and settings; tests and notebooks start one in a thread.
-A stop drains: no new connection is taken, requests under way are answered, then the segment is closed.
+A stop drains: no new connection is taken, requests under way are answered, those that last longer than the grace are told that
+they are cut, then the segment is closed.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import socket
 import sys
@@ -23,6 +25,7 @@ from perdure.core.settings import ServeSettings
 from perdure.engines.contracts import compile_contract
 from perdure.serve.application import Application
 from perdure.serve.gateway.app import PATHS
+from perdure.serve.gateway.stopping import STOPPING
 from perdure.serve.gateway.wiring import Gateway, GatewayDeclared, make_gateway
 from perdure.serve.live import Live
 from perdure.serve.loader import KindLoader, Loader
@@ -41,6 +44,8 @@ from perdure.stores.ledger.protocols import Ledger
 from perdure.stores.online.protocols import Online
 
 _DRAIN_S = 10
+_LAST_WORDS_S = 3
+"""For calls that are cut then to say so."""
 _IDLE_S = 75  # longer than what clients and proxies commonly keep a connection
 _BACKLOG = 2048
 
@@ -62,6 +67,21 @@ class ScoringParts:
     settings: ServeSettings
     gateway: GatewayDeclared | None = None
     """What the gateway serves; None where no route is declared."""
+
+
+class _Draining(uvicorn.Server):
+    """Tells what is still under way after the grace that the server stops, before uvicorn cuts it without a word."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        cut = asyncio.get_running_loop().call_later(_DRAIN_S, self._cut)
+        try:
+            await super().shutdown(sockets)
+        finally:
+            cut.cancel()
+
+    def _cut(self) -> None:
+        for task in self.server_state.tasks:
+            task.cancel(STOPPING)
 
 
 class Server:
@@ -90,11 +110,11 @@ class Server:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            timeout_graceful_shutdown=_DRAIN_S,
+            timeout_graceful_shutdown=_DRAIN_S + _LAST_WORDS_S,
             timeout_keep_alive=_IDLE_S,
             backlog=_BACKLOG,
         )
-        self._uvicorn = uvicorn.Server(config)
+        self._uvicorn = _Draining(config)
 
     def bind(self) -> str:
         """Take the port and return the URL; requests wait until the server runs.

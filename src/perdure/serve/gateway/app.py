@@ -28,6 +28,7 @@ from perdure.serve.gateway.feedback import accept
 from perdure.serve.gateway.keys import authenticate
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.prompting import PREFIX, Caller, Prompting
+from perdure.serve.gateway.stopping import is_stop, stopped
 from perdure.serve.live import Live
 from perdure.serve.scoring.http import (
     ClientGone,
@@ -97,7 +98,10 @@ class GatewayApp:
             await contained_async(
                 lambda: self._answer(call, scope, receive, send), lambda error: self._refuse(call, error, send)
             )
-        except (asyncio.CancelledError, ClientGone):
+        except (asyncio.CancelledError, ClientGone) as error:
+            if is_stop(error) and not (call.started or call.recorded):
+                await self._refuse(call, stopped(), send)
+                return
             call.status, call.outcome = CLIENT_GONE, "cancelled"
             parts.calls.finish(call)
             raise

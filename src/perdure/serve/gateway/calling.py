@@ -33,6 +33,7 @@ from perdure.serve.gateway.relaying import Relay
 from perdure.serve.gateway.sending import Opened, TargetRefused, open_call
 from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.shadowing import Shadows
+from perdure.serve.gateway.stopping import is_stop
 from perdure.serve.scoring.http import Receive, Reply, Send, send_reply
 from perdure.stores.capture.events import Call
 from perdure.stores.capture.protocols import CaptureWriter
@@ -111,7 +112,9 @@ class Calls:
         hangup = self.hangups.watch(receive, ask.route.total_s)
         try:
             await self._ask_upstream(ask, guarding, found, hangup, send)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
+            if is_stop(error) and not call.started:
+                raise
             if hangup.late and not call.started and hangup.taken():
                 raise UpstreamTimedOut(
                     "The call took longer than the route allows.", hint="Raise `total` of the route."

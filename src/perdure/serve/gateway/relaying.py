@@ -29,6 +29,7 @@ from perdure.serve.gateway.filtering_slowly import filters_of
 from perdure.serve.gateway.guarding import Guarding, restored
 from perdure.serve.gateway.opening import piece_by
 from perdure.serve.gateway.sending import Opened, bill
+from perdure.serve.gateway.stopping import is_stop, stopped
 
 Json = dict[str, Any]
 SendPiece = Callable[[bytes], Awaitable[None]]
@@ -151,9 +152,9 @@ class Relay:
                 piece = await piece_by(answering, deadline_s)
         except UpstreamError as error:
             return self._cut(error, _so_far(meter))
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             self._leave(*_so_far(meter))
-            raise
+            return self._last_words(error, ask.inbound.events({"stream": True}))
         return self._over(meter, shown)
 
     def _over(self, meter: StreamMeter, shown: bytes) -> bytes:
@@ -196,9 +197,9 @@ class Relay:
             last = writer.write(chunks) + writer.end()
         except (UpstreamError, Blocked) as error:
             return self._stopped(error, _of_part(reader.usage, filtering, came), writer)
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as error:
             self._leave(*_of_part(reader.usage, filtering, came))
-            raise
+            return self._last_words(error, writer)
         answer = filtering.answer() if slow is None else slow.answer()
         ask.call.finish = finish_of(answer)
         self._succeed(reader.usage, n_output=tokens_of_bytes(filtering.n_text))
@@ -233,6 +234,17 @@ class Relay:
         if not self.ask.call.started:
             raise error
         return self.ask.inbound.events({"stream": True}).fail(failure_of(error))
+
+    def _last_words(self, error: asyncio.CancelledError, writer: EventWriter) -> bytes:
+        """The last bytes of a stream that the end of the process cuts.
+
+        Raises:
+            CancelledError: it was cancelled for another reason, or nothing of it has gone out.
+        """
+        if not (is_stop(error) and self.ask.call.started):
+            raise error
+        self.ask.call.outcome = "cut"
+        return writer.fail(failure_of(stopped()))
 
     def _told(self, meter: StreamMeter, shown: bytes) -> bytes:
         """The last bytes of a stream of which the upstream has said itself that it failed: its words, without its secrets.
