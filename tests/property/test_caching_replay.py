@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perdure.serve.gateway.caching_replay import as_chunks, joined
+from perdure.engines.dialects.openai_stream import OpenAIChunks
+from perdure.serve.gateway.caching_replay import as_chunks, joined, joined_stream
 
 texts = st.text(max_size=200)
 calls = st.lists(
@@ -135,3 +137,16 @@ def test_a_chunk_with_more_than_text_is_joined_whole_among_others() -> None:
             "stop_reason": 7,
         }
     ]
+
+
+@given(
+    answers,
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+    st.booleans(),
+    st.sampled_from([{}, {"usage": None}, {"usage": None, "obfuscation": "ab"}]),
+)
+def test_a_stream_as_it_came_makes_the_answer_that_its_chunks_make(answer, separators, ascii_only, more):
+    chunks = [{**more, **chunk} for chunk in as_chunks(answer)]
+    events = [json.dumps(chunk, separators=separators, ensure_ascii=ascii_only) for chunk in chunks]
+    data = "".join(f"data: {event}\n\n" for event in [*events, "[DONE]"]).encode()
+    assert joined_stream(data, OpenAIChunks()) == joined(OpenAIChunks().feed(data)) == joined(chunks)

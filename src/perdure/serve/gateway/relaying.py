@@ -22,7 +22,7 @@ from perdure.engines.dialects.meter import StreamMeter
 from perdure.engines.dialects.passthrough import read_usage
 from perdure.engines.dialects.protocols import EventWriter
 from perdure.serve.gateway.asking import Ask
-from perdure.serve.gateway.caching_replay import joined
+from perdure.serve.gateway.caching_replay import joined_stream
 from perdure.serve.gateway.errors import failure_of, of_upstream
 from perdure.serve.gateway.filtering import Filtering
 from perdure.serve.gateway.filtering_slowly import filters_of
@@ -272,7 +272,7 @@ class Relay:
         if self._kept and self.ask.endpoint.translated:
             try:
                 reader = self.opened.target.upstream.outbound.chunks()
-                self.answer = joined(reader.feed(b"".join(self._kept)))
+                self.answer = joined_stream(b"".join(self._kept), reader)
             except UpstreamError:
                 self.answer = None
 
