@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -16,8 +14,6 @@ from perdure.serve.gateway.asking import Ask
 from perdure.serve.gateway.caching import Asked, Caller, Hit
 from perdure.serve.gateway.caching_semantic import Question
 from perdure.stores.cache.protocols import Entry
-
-Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +24,13 @@ class Found:
     hit: Hit | None = None
     question: Question | None = None
     vector: NDArray[np.float32] | None = None
+    n_tokens: int | None = None
+    """Of the question, as the embedder's upstream counted."""
 
 
 _NOTHING = Found()
+_TOLD = (b"anthropic-beta", b"anthropic-version", b"openai-beta")
+"""Headers of a caller that go to an upstream, and change what it answers."""
 
 
 def look_up(ask: Ask) -> Found:
@@ -39,7 +39,8 @@ def look_up(ask: Ask) -> Found:
     if cache is None:
         return _NOTHING
     control = ask.headers.get(b"cache-control", b"").decode("latin-1")
-    asked = cache.asked(ask.peek.raw, Caller(call.team, call.endpoint.name, call.prompt), control)
+    told = tuple([name + b"=" + ask.headers[name] for name in _TOLD if name in ask.headers])
+    asked = cache.asked(ask.peek.raw, Caller(call.team, call.endpoint.name, call.prompt, told), control)
     if asked is None:
         return _NOTHING
     return Found(asked, cache.find(asked, now_us=machine_us()))
@@ -56,16 +57,16 @@ async def look_up_near(ask: Ask, found: Found, threads: Executor) -> Found:
     call_id, now_us = ask.call.id, machine_us()
     loop = asyncio.get_running_loop()
     looked = await loop.run_in_executor(threads, lambda: semantic.find(question, asked, call_id=call_id, now_us=now_us))
-    return Found(asked, looked.hit, question, looked.vector)
+    return Found(asked, looked.hit, question, looked.vector, looked.n_tokens)
 
 
-def keep(ask: Ask, found: Found, answer: Json) -> None:
-    """Keep a fresh answer that came to its end."""
+def keep(ask: Ask, found: Found, body: bytes) -> None:
+    """Keep a fresh answer that came to its end: the neutral one, or of embeddings the very bytes."""
     cache, semantic = ask.route.cache, ask.route.semantic
     if cache is None or found.asked is None:
         return
     _, cost = ask.call.total()
     text = "" if found.question is None else found.question.text
-    entry = Entry(msgspec.json.encode(answer), ask.call.id, machine_us(), cost, text)
+    entry = Entry(body, ask.call.id, machine_us(), cost, text)
     if cache.keep(found.asked, entry) and semantic is not None and found.question and found.vector is not None:
         semantic.keep(found.question, found.asked, found.vector)

@@ -82,6 +82,8 @@ class Caller:
     endpoint: str
     prompt: str = ""
     """Version of the prompt that it renders."""
+    told: tuple[bytes, ...] = ()
+    """Headers that go to the upstream and change what it answers, each with its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,7 @@ class Asked:
     key: str
     """40 hex digits."""
     space: bytes
-    """Digest of route version, tenant, prompt and endpoint: what keys and spaces of vectors begin with."""
+    """Digest of route version, tenant, prompt, endpoint and headers that count: what keys and spaces of vectors begin with."""
     read: bool = True
     keep: bool = True
     max_age_us: int | None = None
@@ -194,7 +196,7 @@ class RouteCache:
         if not _cacheable(members, caller.endpoint):
             return None
         team = "" if self.rules.shared else caller.team
-        space = _space(self._version, team, self.rules.shared, caller.prompt, caller.endpoint)
+        space = _space(self._version, team, self.rules.shared, caller)
         key = exact_key(members, space)
         if not cache_control:
             return Asked(key, space)
@@ -207,7 +209,7 @@ class RouteCache:
         return None if entry is None or is_older(entry, asked, now_us) else Hit(entry, "exact")
 
     def keep(self, asked: Asked, entry: Entry) -> bool:
-        """Keep an answer that was given whole; whether it is kept. `entry.body` is in neutral form.
+        """Keep an answer that was given whole; whether it is kept. `entry.body` is in neutral form; of embeddings what came.
 
         Where a guard masks what is personal, give it as it is before masks are restored if the cache is shared.
         """
@@ -279,8 +281,9 @@ def _cacheable(members: Members, endpoint: str) -> bool:
 
 
 @lru_cache(maxsize=4_096)
-def _space(version: str, team: str, shared: bool, prompt: str, endpoint: str) -> bytes:
-    return _digest(_encode((version, team, shared, prompt, endpoint)), digest_size=20).digest()
+def _space(version: str, team: str, shared: bool, caller: Caller) -> bytes:
+    told = (version, team, shared, caller.prompt, caller.endpoint, caller.told)
+    return _digest(_encode(told), digest_size=20).digest()
 
 
 @lru_cache(maxsize=256)

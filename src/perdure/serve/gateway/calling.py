@@ -152,7 +152,7 @@ class Calls:
         call.status = 200
         call.outcome = call.outcome or "answered"
         call.first_us = call.first_us or call.elapsed_us()
-        self._keep(relay, found)
+        self._keep(relay, found, last)
         self.finish(call)
         self.shadows.follow(ask)
         if not call.stream:
@@ -185,7 +185,7 @@ class Calls:
         """A cached answer, past the guards as they are now."""
         call = ask.call
         body: bytes = entry.body
-        if guarding.judges_answers() or call.stream or ask.endpoint.dialect != "openai":
+        if ask.endpoint.translated and (guarding.judges_answers() or call.stream or ask.endpoint.dialect != "openai"):
             answer: Json = msgspec.json.decode(body)
             if guarding.judges_answers():
                 answer = restored(await guarding.judge_answer(answer), guarding.restore)
@@ -193,7 +193,7 @@ class Calls:
                 writer = ask.inbound.events({**ask.request, "stream": True})
                 body = writer.write(as_chunks(answer)) + writer.end()
             else:
-                body = ask.inbound.write(answer) if ask.endpoint.translated else msgspec.json.encode(answer)
+                body = ask.inbound.write(answer)
         await guarding.settle()
         call.status, call.outcome, call.saved_pusd = 200, "answered", entry.cost_pusd or 0
         call.first_us = call.elapsed_us()
@@ -208,11 +208,14 @@ class Calls:
         self.finish(ask.call)
         await send_reply(send, reply)
 
-    def _keep(self, relay: Relay, found: cached.Found) -> None:
+    def _keep(self, relay: Relay, found: cached.Found, last: bytes) -> None:
         """Keep the answer for others, and what the record keeps of it."""
-        ask, call, answer = relay.ask, relay.ask.call, relay.answer
-        if answer is not None and call.outcome == "answered" and not relay.guarding.restore:
-            cached.keep(ask, found, answer)
+        ask, answer = relay.ask, relay.answer
+        if found.asked is not None and ask.call.outcome == "answered" and not relay.guarding.restore:
+            if not ask.endpoint.translated:
+                cached.keep(ask, found, last)
+            elif answer is not None:
+                cached.keep(ask, found, msgspec.json.encode(answer))
         self._record_bodies(relay)
 
     def _finish_shadow(self, call: Ongoing, relay: Relay | None) -> None:
