@@ -235,7 +235,7 @@ def _gateway(parts: ScoringParts, live: Live, writer: CaptureWriter, taps: Taps)
     if parts.gateway is None:
         return None
     request = (taps.next_id, partial(domain_us, replay=parts.settings.replay))
-    return make_gateway(parts.gateway, live, writer, parts.blobs, request, probes=not parts.settings.replay)
+    return make_gateway(parts.gateway, live, writer, parts.blobs, request, replay=parts.settings.replay)
 
 
 def _scoring(

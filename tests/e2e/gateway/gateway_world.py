@@ -6,7 +6,7 @@ import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -97,8 +97,6 @@ class World:
         return secret
 
     def revoke(self, secret: str) -> None:
-        from dataclasses import replace
-
         with self._ledger() as ledger, ledger.transaction(actor="test", at=NOW, reason="test") as session:
             found = next(each for each in session.keys.list() if each.digest == digest_of(secret.encode()))
             session.keys.put(replace(found, revoked_at=NOW))
@@ -130,10 +128,11 @@ class World:
         )
 
     @contextmanager
-    def serving(self) -> Iterator[Gateway]:
-        """A running gateway, with a key."""
-        secret = self.key()
-        server = Server(self.parts())
+    def serving(self, *, replay: bool = False) -> Iterator[Gateway]:
+        """A running gateway, with a key; one whose time goes by its requests, where asked for."""
+        secret, parts = self.key(), self.parts()
+        parts = replace(parts, settings=replace(parts.settings, replay=True)) if replay else parts
+        server = Server(parts)
         gateway = Gateway(self, server.start(), secret)
         try:
             gateway.wait_ready()

@@ -48,6 +48,8 @@ class GatewayCounters:
         "latency",
         "n_lost",
         "n_under_way",
+        "probe_first_s",
+        "probes",
         "tokens",
         "tries",
         "unpriced",
@@ -63,6 +65,8 @@ class GatewayCounters:
         self.guards: dict[tuple[str, str, str], int] = {}
         self.latency: dict[str, _Histogram] = {}
         self.first: dict[str, _Histogram] = {}
+        self.probes: dict[tuple[str, str, str], int] = {}
+        self.probe_first_s: dict[tuple[str, str], float] = {}
         self.n_under_way = 0
         self.n_lost = 0
 
@@ -86,6 +90,12 @@ class GatewayCounters:
             _histogram(self.latency, route).add((call.elapsed_us()) / 1e6)
             _histogram(self.first, route).add(call.first_us / 1e6)
 
+    def count_probe(self, call: Ongoing, target: str) -> None:
+        """One question to a target that is over."""
+        _add(self.probes, (call.route, target, call.outcome), 1)
+        if call.outcome == "answered":
+            self.probe_first_s[call.route, target] = call.first_us / 1e6
+
     def families(self, breakers: Mapping[str, Breaker]) -> Iterator[Metric]:
         """As Prometheus reads them."""
         yield _counter("perdure_calls", "Calls of the gateway.", ("route", "outcome", "status"), self.calls)
@@ -99,6 +109,15 @@ class GatewayCounters:
         yield _counter("perdure_calls_unpriced", "Calls of unknown price.", ("route",), unpriced)
         yield _counter("perdure_answer_cache", "Calls by what the cache had.", ("route", "found"), self.cache)
         yield _counter("perdure_guard_actions", "What guards did.", ("guard", "side", "action"), self.guards)
+        yield _counter("perdure_probes", "Questions of probes.", ("route", "target", "outcome"), self.probes)
+        newest = GaugeMetricFamily(
+            "perdure_probe_first_byte_seconds",
+            "Time to the first byte of the newest answer to a probe.",
+            labels=("route", "target"),
+        )
+        for key, first_s in self.probe_first_s.items():
+            newest.add_metric(key, first_s)
+        yield newest
         yield GaugeMetricFamily("perdure_calls_under_way", "Calls under way.", value=self.n_under_way)
         yield CounterMetricFamily(
             "perdure_call_records_lost", "Records of calls that could not be written.", value=self.n_lost

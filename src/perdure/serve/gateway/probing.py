@@ -1,9 +1,10 @@
 """Asks the routes' fixed questions on schedule, so that a model that changed behind its name is seen.
 
 One task beside the calls of a process. Time is cut into slots of the route's own period; whoever takes the slot's bucket from
-the shared counters asks the suite, so that of many processes and hosts one does. Every target that a pointer's version names
-is asked once, past breakers, limits, guards and caches: what is measured is the upstream. What comes is recorded as calls of
-the arm `probe`, with what it cost.
+the shared counters asks the suite, so that of many processes and hosts one does. Every target that a pointer's version names, or that
+the route declares, is asked once, past breakers, limits, guards and caches: what is measured is the upstream. One that rests or was
+left out is asked too, or nobody would see that it is well again. What comes is recorded as calls of the arm `probe`, with
+what it cost.
 
 What surprised us: a slot that is given back when its holder dies would be asked twice, and a suite that is missed once harms
 nobody. So a slot is used up the moment it is taken.
@@ -13,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +28,7 @@ from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.guards.protocols import Compiled
 from perdure.engines.prices import cost_pusd
 from perdure.serve.boundary import contained_async
+from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.endpoints import ENDPOINTS
 from perdure.serve.gateway.errors import of_upstream
 from perdure.serve.gateway.ongoing import Ongoing
@@ -52,6 +54,21 @@ _CLIENTS_FAULT = frozenset({400, 404, 405, 413, 415, 422})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Asking:
+    """What a question needs and where its answer is counted.
+
+    Args:
+        redactor: masks what records keep.
+        declared: a route's name → the targets that it declares, whether a version names them or not.
+        counters: for Prometheus; added to on the serving thread only.
+    """
+
+    redactor: Compiled
+    declared: Callable[[str], Sequence[LiveTarget]]
+    counters: GatewayCounters
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class ProbingParts:
     """What the prober works with.
 
@@ -59,7 +76,7 @@ class ProbingParts:
         live: the table in force.
         writer: where records go; used on the serving thread only.
         next_id: makes ids of calls.
-        redactor: masks what records keep.
+        asking: what a question needs.
         open_counters: the store of slots; opened when the first route with probes is seen.
         threads: where that store is asked.
         owner: names this process.
@@ -68,7 +85,7 @@ class ProbingParts:
     live: Live
     writer: CaptureWriter
     next_id: Callable[[], str]
-    redactor: Compiled
+    asking: Asking
     open_counters: Callable[[], Counters]
     threads: Executor
     owner: str
@@ -79,7 +96,6 @@ class _Question:
     """One question to one target."""
 
     route: LiveRoute
-    arm_version: str
     target: LiveTarget
     generation: int
     told: Mapping[str, Any]
@@ -162,26 +178,26 @@ class Prober:
         return len(questions)
 
     def _questions(self, champion: LiveRoute) -> Iterator[_Question]:
-        """Every question to every target, each target once: the champion's first, then those of trials."""
+        """Every question to every target, each target once: the champion's, those of trials, those that were left out."""
         serving = self.parts.live.serving
         if serving is None or champion.probes is None:
             return
-        seen: set[str] = set()
-        for arm in serving.table.routes[champion.name].every_arm():
-            route = serving.servables.get(arm.version)
-            if not isinstance(route, LiveRoute):
-                continue
-            for target in route.targets:
-                if target.id in seen:
-                    continue
-                seen.add(target.id)
-                for told in champion.probes["questions"]:
-                    yield _Question(route, arm.version, target, serving.table.generation, told)
+        routes = [serving.servables.get(arm.version) for arm in serving.table.routes[champion.name].every_arm()]
+        asked: dict[str, tuple[LiveRoute, LiveTarget]] = {}
+        for route in routes:
+            if isinstance(route, LiveRoute):
+                for target in route.targets:
+                    asked.setdefault(target.id, (route, target))
+        for target in self.parts.asking.declared(champion.name):
+            asked.setdefault(target.id, (champion, target))
+        for route, target in asked.values():
+            for told in champion.probes["questions"]:
+                yield _Question(route, target, serving.table.generation, told)
 
     async def _ask(self, question: _Question, now_us: int) -> None:
         """Ask one question of one target, and record the call whatever became of it."""
         call = Ongoing("c" + self.parts.next_id()[1:], _CHAT, now_us)
-        call.route, call.version, call.arm = question.route.name, question.arm_version, ARM
+        call.route, call.version, call.arm = question.route.name, question.route.version, ARM
         call.generation = question.generation
         call.tags = {"probe": str(question.told["name"]), "target": question.target.id}
         call.outcome = "failed"
@@ -199,6 +215,7 @@ class Prober:
         finally:
             attempt.took_us = call.elapsed_us()
             self._bill(call, attempt, question)
+            self.parts.asking.counters.count_probe(call, question.target.id)
             self.parts.writer.append(call.record())
 
     async def _try(self, call: Ongoing, attempt: Attempt, question: _Question) -> None:
@@ -247,7 +264,7 @@ class Prober:
 
     def _kept(self, messages: list[dict[str, Any]], bodies: str) -> bytes:
         """Probes are our own questions: their answers are kept whatever the route's policy, masked unless it keeps all."""
-        return msgspec.json.encode(messages if bodies == "full" else self.parts.redactor.mask(messages).value)
+        return msgspec.json.encode(messages if bodies == "full" else self.parts.asking.redactor.mask(messages).value)
 
 
 async def _told(error: Exception) -> int:

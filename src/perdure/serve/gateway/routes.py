@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
-from perdure.assets.route import UnitPrices
+from perdure.assets.route import Route, UnitPrices
 from perdure.assets.upstream import Upstream
 from perdure.assets.version import Version
 from perdure.core.clock import from_us, machine_us
@@ -25,7 +26,7 @@ from perdure.engines.prices import UnitPrice, find_price
 from perdure.serve.gateway.allowance_sizes import Added, added_by
 from perdure.serve.gateway.breaker import Breaker, RetryBudget
 from perdure.serve.gateway.caching import CacheRules, Forgiving, RouteCache
-from perdure.serve.gateway.caching_semantic import SemanticCache
+from perdure.serve.gateway.caching_semantic import Embedder, SemanticCache
 from perdure.serve.gateway.upstream.protocols import Client, HeaderPairs
 
 _SPEAKS = {"local": "openai", "any": "openai"}
@@ -105,12 +106,14 @@ class RouteLoader:
         breakers: of targets by id; filled here, and kept from version to version.
         answers: where routes that declare a cache keep answers; None: nowhere.
         embed: makes vectors of questions, for routes that find answers by meaning.
+        routes: as declared: an embedder may be one.
     """
 
     upstreams: Mapping[str, LiveUpstream]
     breakers: dict[str, Breaker] = field(default_factory=dict)
     answers: Forgiving | None = None
     embed: Embed | None = None
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
     def load(self, version: Version) -> LiveRoute:
         """The route of a version.
@@ -123,7 +126,7 @@ class RouteLoader:
         return LiveRoute(
             name=version.asset,
             version=version.id,
-            targets=tuple(self._target(each, told["params"]) for each in told["targets"]),
+            targets=self.targets(told),
             choose=told["choose"],
             attempts=told["attempts"],
             attempt_s=told["attempt_s"],
@@ -142,6 +145,14 @@ class RouteLoader:
             retries=RetryBudget(told["retry_budget"]),
         )
 
+    def targets(self, definition: Mapping[str, Any]) -> tuple[LiveTarget, ...]:
+        """Those of a route's definition, in its order.
+
+        Raises:
+            NotFound: it names an upstream that is not declared any more.
+        """
+        return tuple(self._target(each, definition["params"]) for each in definition["targets"])
+
     def _cache(self, version: Version) -> RouteCache | None:
         rules = CacheRules.of(version.definition)
         if rules is None or self.answers is None:
@@ -152,7 +163,22 @@ class RouteLoader:
     def _semantic(self, cache: RouteCache | None) -> SemanticCache | None:
         if cache is None or cache.rules.semantic is None or self.embed is None:
             return None
-        return SemanticCache(cache.store, self.embed, cache.rules)
+        return SemanticCache(cache.store, self.embed, cache.rules, self._embedder(cache.rules.embedder))
+
+    def _embedder(self, name: str) -> Embedder:
+        """Whom a route asks for vectors: a route's first target, or a model at an upstream."""
+        if name in self.routes:
+            target = self.routes[name].targets[0]
+            upstream, model, prices = target.upstream, target.model, target.prices
+        else:
+            at, _, model = name.partition("/")
+            if at not in self.upstreams:
+                raise not_found("embedder", name, [*self.routes, *(f"{each}/MODEL" for each in self.upstreams)])
+            upstream, prices = self.upstreams[at].declared, None
+        price = _price(prices, upstream, model, machine_us())
+        if price is None and _is_own(upstream):
+            price = _price(UnitPrices(input=0, output=0), upstream, model, machine_us())
+        return Embedder(f"{upstream.name}/{model}", price)
 
     def _target(self, told: Mapping[str, Any], params: Mapping[str, Any]) -> LiveTarget:
         upstream = self.upstreams.get(told["upstream"])
@@ -196,6 +222,15 @@ _SECRETS = {
     "gemini": ("x-goog-api-key", "{}"),
 }
 """Dialect → header of its secret, and how the secret stands in it."""
+
+
+def _is_own(upstream: Upstream) -> bool:
+    """Whether it answers on this machine: then it costs nothing but time."""
+    host = urlsplit(upstream.url).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _price(prices: UnitPrices | None, upstream: Upstream, model: str, now_us: int) -> UnitPrice | None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,9 +32,9 @@ from perdure.serve.gateway.app import GatewayApp, GatewayParts
 from perdure.serve.gateway.caching import Forgiving
 from perdure.serve.gateway.calling import Calls
 from perdure.serve.gateway.counted import GatewayCounters
-from perdure.serve.gateway.probing import Prober, ProbingParts
+from perdure.serve.gateway.probing import Asking, Prober, ProbingParts
 from perdure.serve.gateway.prompting import Prompting, PromptLoader
-from perdure.serve.gateway.routes import LiveUpstream, RouteLoader, live_upstream
+from perdure.serve.gateway.routes import LiveTarget, LiveUpstream, RouteLoader, live_upstream
 from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.upstream.making import make_client
 from perdure.serve.gateway.upstream.tls import tls_context
@@ -121,6 +121,24 @@ class _RouteKind:
 
 
 @dataclass(slots=True, eq=False)
+class Replayed:
+    """The time of a replay: the newest that a request told."""
+
+    told: Callable[[dict[bytes, bytes]], int]
+    newest_us: int = 0
+
+    def now_us(self, headers: dict[bytes, bytes]) -> int:
+        """That of a request, which is noted.
+
+        Raises:
+            BadRequest: it tells none that can be read.
+        """
+        now_us = self.told(headers)
+        self.newest_us = max(self.newest_us, now_us)
+        return now_us
+
+
+@dataclass(slots=True, eq=False)
 class Gateway:
     """The gateway of one process: its application, what loads its assets, and what runs beside it."""
 
@@ -137,6 +155,8 @@ class Gateway:
     _syncing: threading.Thread | None = None
     prober: Prober | None = None
     """Asks the routes' probes; None in a replay, whose time goes by its requests."""
+    replayed: Replayed | None = None
+    """The time of a replay; None: the machine's."""
     _probing: asyncio.Task[None] | None = None
 
     def families(self) -> Iterable[Metric]:
@@ -168,14 +188,18 @@ class Gateway:
         for upstream in self.loader.upstreams.values():
             await upstream.client.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        self.allowance.close(machine_us())
+        self.allowance.close(self._now_us())
         if self.prober is not None:
             self.prober.close()
         self._answers.close()
 
     def _sync(self) -> None:
         while not self._stopped.wait(_SYNC_S):
-            contained(lambda: self.allowance.sync(machine_us()), _not_synced)
+            contained(lambda: self.allowance.sync(self._now_us()), _not_synced)
+
+    def _now_us(self) -> int:
+        """Domain time, by which windows of limits and budgets end."""
+        return machine_us() if self.replayed is None else self.replayed.newest_us
 
 
 def _not_synced(error: Exception) -> None:
@@ -191,7 +215,7 @@ def make_gateway(
     blobs: Blobs,
     request: tuple[Callable[[], str], Callable[[dict[bytes, bytes]], int]],
     *,
-    probes: bool = True,
+    replay: bool = False,
 ) -> Gateway:
     """The gateway of a process.
 
@@ -201,15 +225,16 @@ def make_gateway(
         writer: where records go.
         blobs: artifacts of guards.
         request: makes ids of calls; and gives the domain time of a request.
-        probes: ask the routes' probes by the machine's clock.
+        replay: time goes by the requests: limits and budgets follow it, and no probe is asked.
     """
     counters, threads = GatewayCounters(), ThreadPoolExecutor(declared.settings.threads, "perdure-guards")
     answers = declared.open_answers()
     upstreams = {name: _upstream(each, declared) for name, each in declared.upstreams.items()}
-    loader = RouteLoader(upstreams, answers=Forgiving(answers), embed=declared.embed)
+    loader = RouteLoader(upstreams, answers=Forgiving(answers), embed=declared.embed, routes=declared.routes)
     allowance = Allowance(declared.open_counters(), declared.owner, declared.limits)
     redactor = compile_guard("records", "records", _REDACTOR, {})
     next_id, now_us = request
+    replayed = Replayed(now_us) if replay else None
     calls = Calls(Settling(allowance), counters, writer, threads, redactor, next_id=next_id)
     parts = GatewayParts(
         routes=declared.routes,
@@ -221,7 +246,7 @@ def make_gateway(
         calls=calls,
         counters=counters,
         settings=declared.settings,
-        now_us=now_us,
+        now_us=now_us if replayed is None else replayed.now_us,
     )
     kinds: dict[str, KindLoader] = {
         "route": _RouteKind(loader),
@@ -229,9 +254,17 @@ def make_gateway(
         "prompt": PromptLoader(),
     }
     made = Gateway(declared, GatewayApp(parts), kinds, counters, allowance, calls, loader, threads, answers)
-    if probes:
-        own = ProbingParts(live, writer, next_id, redactor, declared.open_counters, threads, declared.owner)
-        made.prober = Prober(own)
+    made.replayed = replayed
+    if replayed is None:
+
+        def targets(name: str) -> Sequence[LiveTarget]:
+            route = declared.routes.get(name)
+            return () if route is None else loader.targets(route.definition())
+
+        asking = Asking(redactor, targets, counters)
+        made.prober = Prober(
+            ProbingParts(live, writer, next_id, asking, declared.open_counters, threads, declared.owner)
+        )
     return made
 
 
