@@ -122,14 +122,24 @@ class StreamMeter:
         Raises:
             UpstreamBad: an event larger than `MAX_EVENT_BYTES`.
         """
-        text = None if self._held or self._after_cr else self._stencil.text(piece)
-        if text is not None:
-            self.n_bytes += len(text)
-            return _without_null_usage(piece) if self._strips else piece
+        if not (self._held or self._after_cr):
+            text = self._stencil.text(piece)
+            if text is not None:
+                self.n_bytes += len(text)
+                return _without_null_usage(piece) if self._strips else piece
         if b"\r" in piece or self._after_cr:
             piece = self._in_lines(piece)
         whole = piece if not self._held and piece.endswith(b"\n\n") else self._whole(piece)
-        return self._look(whole) if whole else whole
+        if whole.find(b"\n\n") == len(whole) - 2:
+            return self._look(whole)
+        return b"".join([self._event(event + b"\n\n") for event in whole.split(b"\n\n")[:-1]])
+
+    def _event(self, event: bytes) -> bytes:
+        text = self._stencil.text(event)
+        if text is None:
+            return self._look(event)
+        self.n_bytes += len(text)
+        return _without_null_usage(event) if self._strips else event
 
     def end(self) -> bytes:
         """At the stream's end: the last event, where it said the end but lacks its blank line; else empty."""
@@ -213,14 +223,9 @@ class StreamMeter:
         return n_found
 
     def _read(self, whole: bytes) -> bytes:
-        kept: list[bytes] = []
-        changed = False
-        for each in whole.split(b"\n\n"):
-            if each:
-                sent = self._one(each)
-                changed = changed or sent is not each
-                kept.append(sent)
-        return b"".join(event + b"\n\n" for event in kept if event) if changed else whole
+        event = whole[:-2]
+        sent = self._one(event)
+        return whole if sent is event else sent and sent + b"\n\n"
 
     def _one(self, each: bytes) -> bytes:
         data = b"\n".join(line[5:].removeprefix(b" ") for line in each.split(b"\n") if line.startswith(b"data:"))
