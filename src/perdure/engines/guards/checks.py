@@ -13,6 +13,8 @@ from typing import Any, Protocol
 from perdure.engines.guards.stretches import Finder, Gate, Hit, grouped
 
 Json = dict[str, Any]
+READ, TOLD, LITERAL = 0, 1, 2
+"""What a string of a request is: a model reads it; it is words, but nobody's to read; it is an id, a name or another literal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class PointingCheck:
         threshold: hits count from where their weights have summed up to it.
         slow: whether it takes more than a millisecond a text.
         clean: texts that hold nothing; None where they are not remembered.
+        reach: which strings of a request it is asked about: up to this level.
     """
 
     name: str
@@ -87,6 +90,7 @@ class PointingCheck:
     threshold: float = 0.0
     slow: bool = False
     clean: Clean | None = None
+    reach: int = READ
     groups: tuple[tuple[Gate | None, tuple[Finder, ...]], ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -145,11 +149,18 @@ class ScoringCheck:
     score: Scorer
     threshold: float
     slow: bool = False
+    reach: int = READ
+    clean: Clean = field(default_factory=Clean)
 
     def judge(self, text: str) -> Finding | None:
         """A finding where the score reaches the threshold."""
+        if text in self.clean:
+            return None
         score, kind = self.score(text)
-        return Finding(kind or self.name, min(score, 1.0)) if score >= self.threshold else None
+        if score >= self.threshold:
+            return Finding(kind or self.name, min(score, 1.0))
+        self.clean.add(text)
+        return None
 
 
 class AnswerCheck(Protocol):

@@ -11,7 +11,15 @@ from typing import Any
 
 from perdure.core.errors import BadGuard, nearest
 from perdure.engines.guards.canary import CanaryCheck
-from perdure.engines.guards.checks import AnswerCheck, Bound, PointingCheck, ScoringCheck, TextCheck, clean_of
+from perdure.engines.guards.checks import (
+    LITERAL,
+    AnswerCheck,
+    Bound,
+    PointingCheck,
+    ScoringCheck,
+    TextCheck,
+    clean_of,
+)
 from perdure.engines.guards.guarding import CompiledGuard
 
 Json = dict[str, Any]
@@ -98,7 +106,7 @@ def _pii(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG0
 
     found = patterns(tuple(settings.get("kinds", ())))
     restores = bool(settings.get("restore", True))
-    return PointingCheck("pii", found, may_hold, restores=restores, clean=clean_of(found))
+    return PointingCheck("pii", found, may_hold, restores=restores, clean=clean_of(found), reach=LITERAL)
 
 
 def _presidio(settings: Mapping[str, Any], making: Making) -> AnyCheck:
@@ -113,7 +121,7 @@ def _presidio(settings: Mapping[str, Any], making: Making) -> AnyCheck:
 def _secrets(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG001
     from perdure.engines.guards.secrets import PATTERNS
 
-    return PointingCheck("secrets", PATTERNS, clean=clean_of(PATTERNS))
+    return PointingCheck("secrets", PATTERNS, clean=clean_of(PATTERNS), reach=LITERAL)
 
 
 def _injection_rules(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG001

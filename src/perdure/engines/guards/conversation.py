@@ -1,13 +1,15 @@
 """The texts of neutral messages and answers: to be read one by one, and to be put back changed.
 
 A message holds text in its content (a string, or parts of type `text`), in the results of tools and in the arguments of tool
-calls, which are JSON in a string. A model reads an escaped character as the character: so do we.
+calls, which are JSON in a string. A model reads an escaped character as the character: so do we. In members that are not known
+whatever has white space or is not ASCII is a text. Ids, names and addresses are none: see `aside`.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import is_not
 from typing import Any, NamedTuple
 
 Json = dict[str, Any]
@@ -16,6 +18,11 @@ _TEXTS = ("text", "refusal", "thinking", "input_text", "output_text", "title", "
 """Members of a part that a model reads: its text, what a document is called and said to be."""
 _NESTED = ("content", "source")
 """Members of a part with texts of their own: the result of a tool, a document's source."""
+BYTES = frozenset({"data", "url", "image_url", "file_data", "signature", "encrypted_content"})
+"""Members that hold bytes or an address."""
+_OF_MESSAGES = frozenset({"content", "refusal", "reasoning_content", "reasoning"})
+_NO_TEXTS = frozenset({"role", "tool_calls", "function_call", "thinking_blocks", "tool_call_id"})
+"""Members of a message that are no texts, or are read elsewhere. Thinking is signed: changed, it would be refused."""
 
 
 class Said(NamedTuple):
@@ -98,22 +105,39 @@ def _tool_calls(message: Json) -> list[Json]:
     return [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
 
 
-def _texts(content: Any) -> Iterator[str]:
-    """The texts of content: of a string, of one part, or of a list of either."""
+def _texts(content: Any, *, known: bool = True) -> Iterator[str]:
+    """The texts of content: of a string, of one part, or of a list of either; of what is not known, only prose."""
     if isinstance(content, str):
-        yield content
+        if known or is_prose(content):
+            yield content
     elif isinstance(content, list):
         for part in content:
             if _is_bare(part):
                 yield part["text"]
             else:
-                yield from _texts(part)
+                yield from _texts(part, known=known)
     elif isinstance(content, Mapping):
-        for name in (*_TEXTS, *_NESTED):
-            if name in content and name not in _media(content):
-                yield from _texts(content[name])
-        if _is_plain(content):
-            yield from _texts(content["data"])
+        for name, value in content.items():
+            if _may_be_text(content, name):
+                yield from _texts(value, known=_is_known(name))
+
+
+def is_prose(text: str) -> bool:
+    """Whether it is words rather than a literal: it has white space, or is not ASCII, as words of many languages are."""
+    return " " in text or "\n" in text or "\t" in text or not text.isascii()
+
+
+def _is_known(name: str) -> bool:
+    return name in _TEXTS or name in _NESTED or name == "data"
+
+
+def _may_be_text(part: Mapping[str, Any], name: str) -> bool:
+    """Whether a member of a part may be a text, or hold one."""
+    if name == "source":
+        return not isinstance(part["source"], str)
+    if name in BYTES:
+        return isinstance(part[name], dict | list) or (name == "data" and part.get("type") == "text")
+    return name != "type"
 
 
 def _is_bare(part: Any) -> bool:
@@ -121,27 +145,18 @@ def _is_bare(part: Any) -> bool:
     return isinstance(part, dict) and len(part) == 2 and "type" in part and isinstance(part.get("text"), str)
 
 
-def _media(part: Mapping[str, Any]) -> tuple[str, ...]:
-    """The nested members of a part that are an address or bytes, not text."""
-    return ("source",) if isinstance(part.get("source"), str) else ()
-
-
-def _is_plain(source: Mapping[str, Any]) -> bool:
-    """Whether it is the source of a document in plain text."""
-    return source.get("type") == "text" and isinstance(source.get("data"), str)
-
-
 def _other_texts(message: Json) -> Iterator[str]:
-    for name in ("refusal", "reasoning_content", "reasoning"):
-        if isinstance(message.get(name), str):
-            yield message[name]
+    for name, value in message.items():
+        if name != "content" and name not in _NO_TEXTS:
+            yield from _texts(value, known=name in _OF_MESSAGES)
     for _, arguments in calls_of(message):
-        yield _unescaped(arguments)
+        yield unescaped(arguments)
     for _, given in custom_calls_of(message):
         yield from _texts(given)
 
 
-def _unescaped(arguments: str) -> str:
+def unescaped(arguments: str) -> str:
+    """Arguments as a model reads them: without JSON's escapes."""
     if "\\" not in arguments:
         return arguments
     try:
@@ -156,10 +171,9 @@ def _message(message: Json, rewrite: Rewrite) -> Json:
         text = rewrite(content)
         return message if text is content else {**message, "content": text}
     changed: Json = {}
-    for name in ("content", "refusal", "reasoning_content", "reasoning"):
-        value = message.get(name)
-        if value:
-            changed[name] = _content(value, rewrite)
+    for name, value in message.items():
+        if value and name not in _NO_TEXTS:
+            changed[name] = _content(value, rewrite, known=name in _OF_MESSAGES)
     if isinstance(message.get("tool_calls"), list):
         changed["tool_calls"] = [_call(each, rewrite) for each in message["tool_calls"]]
     if isinstance(message.get("function_call"), dict):
@@ -167,22 +181,25 @@ def _message(message: Json, rewrite: Rewrite) -> Json:
     return {**message, **changed}
 
 
-def _content(content: Any, rewrite: Rewrite) -> Any:
+def _content(content: Any, rewrite: Rewrite, *, known: bool = True) -> Any:
     if isinstance(content, str):
-        return rewrite(content)
+        return rewrite(content) if known or is_prose(content) else content
     if isinstance(content, list):
-        return [_content(part, rewrite) for part in content]
+        changed = [_content(part, rewrite, known=known) for part in content]
+        return changed if any(map(is_not, changed, content)) else content
     return _part(content, rewrite) if isinstance(content, dict) else content
 
 
 def _part(part: Json, rewrite: Rewrite) -> Json:
     if _is_bare(part):
-        return {**part, "text": rewrite(part["text"])}
-    held = [name for name in (*_TEXTS, *_NESTED) if name in part and name not in _media(part)]
-    changed = {name: _content(part[name], rewrite) for name in held}
-    if _is_plain(part):
-        changed["data"] = rewrite(part["data"])
-    return {**part, **changed} if changed else part
+        text = rewrite(part["text"])
+        return part if text is part["text"] else {**part, "text": text}
+    changed = {
+        name: _content(value, rewrite, known=_is_known(name))
+        for name, value in part.items()
+        if _may_be_text(part, name)
+    }
+    return {**part, **changed} if any(changed[name] is not part[name] for name in changed) else part
 
 
 def _call(call: Any, rewrite: Rewrite) -> Any:
@@ -196,10 +213,12 @@ def _call(call: Any, rewrite: Rewrite) -> Any:
 
 def _function(function: Json, rewrite: Rewrite) -> Json:
     arguments = function.get("arguments")
-    return {**function, "arguments": _arguments(arguments, rewrite)} if isinstance(arguments, str) else function
+    return (
+        {**function, "arguments": rewritten_arguments(arguments, rewrite)} if isinstance(arguments, str) else function
+    )
 
 
-def _arguments(arguments: str, rewrite: Rewrite) -> str:
+def rewritten_arguments(arguments: str, rewrite: Rewrite) -> str:
     """Arguments stay JSON where they were, and keep their shape: values first, then what is known by its name."""
     try:
         value = json.loads(arguments)

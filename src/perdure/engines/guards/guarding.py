@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
 
-from perdure.engines.guards.checks import AnswerCheck, Bound, Finding, PointingCheck, ScoringCheck, TextCheck
+from perdure.engines.guards.aside import Aside, asides, rewritten_throughout, with_asides
+from perdure.engines.guards.checks import LITERAL, AnswerCheck, Bound, Finding, PointingCheck, ScoringCheck, TextCheck
 from perdure.engines.guards.conversation import Said, answers_of, rewritten, rewritten_answer, said
 from perdure.engines.guards.folding import unveiled
 from perdure.engines.guards.masking import Masks
@@ -56,15 +57,37 @@ class CompiledGuard:
     def _texts(self) -> tuple[TextCheck, ...]:
         return tuple(check for check in self.checks if isinstance(check, PointingCheck | ScoringCheck))
 
-    def judge(self, messages: Sequence[Json], request: Json) -> Verdict:  # noqa: ARG002 - the Protocol's: checks to come
-        """Of a whole conversation. Checks of answers have nothing to say."""
-        return _first(self._texts, said(messages))
+    @cached_property
+    def _reaching(self) -> tuple[tuple[TextCheck, ...], ...]:
+        """The checks that are asked about strings of each level."""
+        return tuple(tuple(check for check in self._texts if check.reach >= level) for level in range(LITERAL + 1))
+
+    def judge(self, messages: Sequence[Json], request: Json) -> Verdict:
+        """Of a whole conversation, then of what stands beside it in its request. Checks of answers have nothing to say."""
+        verdict = _first(self._texts, said(messages))
+        others = [] if verdict.found else asides(request)
+        return _first_aside(self._texts, others, verdict) if others else verdict
+
+    def mask_request(self, request: Json) -> Masked:
+        """A request with every stretch found masked wherever it stands; a text that a check scores too high is masked whole."""
+        masks, stuck = self._masks(), []
+        messages = rewritten(request.get("messages") or [], lambda text: self._masked(text, self._texts, masks))
+
+        def see(text: str, level: int, fixed: bool) -> str:
+            spans = spans_of(text, self._reaching[level])
+            if spans and fixed:
+                stuck.append(spans[0].kind)
+            return text if fixed or not spans else masks.masked(text, spans)
+
+        value = with_asides({**request, "messages": messages}, see)
+        return Masked(value, masks.count, stuck[0] if stuck else "", masks.restore)
 
     def mask(self, messages: Sequence[Json]) -> Masked:
-        """The conversation with every stretch found masked; a text that a check scores too high is masked whole."""
+        """Messages with every stretch found masked in every string of them, names of members too: as they may be kept."""
         masks = self._masks()
-        value = rewritten(messages, lambda text: self._masked(text, self._texts, masks))
-        return Masked(value, masks.count, masks.restore)
+        texts = rewritten(messages, lambda text: self._masked(text, self._texts, masks))
+        value = rewritten_throughout(texts, lambda text: self._masked(text, self._reaching[LITERAL], masks))
+        return Masked(value, masks.count, restore=masks.restore)
 
     def judge_answer(self, answer: Json, messages: Sequence[Json]) -> Verdict:
         """Of a whole answer, its tool calls too."""
@@ -77,7 +100,7 @@ class CompiledGuard:
         masks = self._masks()
         checks = self._bound(messages)
         value = rewritten_answer(answer, lambda text: self._masked(text, checks, masks))
-        return Masked(value, masks.count, masks.restore)
+        return Masked(value, masks.count, restore=masks.restore)
 
     def filter(self, messages: Sequence[Json]) -> Filter:
         """For one streamed answer to that conversation."""
@@ -155,6 +178,32 @@ def _first(checks: Sequence[TextCheck], texts: Sequence[Said]) -> Verdict:
                 return Verdict(True, found.check, found.kind, found.score, verdict.failed, found.evidence)
             verdict = verdict if verdict.failed else found
     return verdict
+
+
+def _first_aside(checks: Sequence[TextCheck], others: Sequence[Aside], before: Verdict) -> Verdict:
+    """What the first check that finds says of strings beside a conversation; else what was said before, or that one failed."""
+    seen = [each.text if each.text.isascii() else unveiled(each.text).text for each in others]
+    verdict = before
+    for check in checks:
+        found = asked(check.name, lambda: _found_aside(check, others, seen))  # noqa: B023 - called at once
+        if isinstance(found, Verdict):
+            if found.found:
+                return Verdict(True, found.check, found.kind, found.score, verdict.failed, found.evidence)
+            verdict = verdict if verdict.failed else found
+    return verdict
+
+
+def _found_aside(check: TextCheck, others: Sequence[Aside], seen: Sequence[str]) -> Verdict | None:
+    for each, text in zip(others, seen, strict=True):
+        if each.level > check.reach:
+            continue
+        if isinstance(check, ScoringCheck):
+            finding = check.judge(each.text)
+            if finding is not None:
+                return Verdict(True, check.name, finding.kind, finding.score, evidence={"member": each.member})
+        elif (hit := check.first(text)) is not None:
+            return Verdict(True, check.name, hit.kind, 1.0, evidence={"member": each.member})
+    return None
 
 
 def _found(check: TextCheck, texts: Sequence[Said], seen: Sequence[str]) -> Verdict | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from perdure.core.errors import BadGuard, MissingExtra
-from perdure.engines.guards.checks import PointingCheck
+from perdure.engines.guards.checks import TOLD, PointingCheck
 from perdure.engines.guards.pii import patterns
 from perdure.engines.guards.stretches import Finder, Gate, Hit
 
@@ -79,7 +79,7 @@ def presidio(entities: Sequence[str], language: str, min_score: float, *, restor
     finders: list[Finder] = [Analysed(engine, tuple(wanted), language, min_score, longest)]
     if not entities or "EMAIL_ADDRESS" in entities:
         finders += patterns(("email",))
-    return PointingCheck("presidio", tuple(finders), restores=restore, slow=True)
+    return PointingCheck("presidio", tuple(finders), restores=restore, slow=True, reach=TOLD)
 
 
 @lru_cache(maxsize=4)

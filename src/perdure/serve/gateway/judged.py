@@ -1,12 +1,12 @@
-"""What guards look at in requests that no other dialect can say: responses, embeddings; and how it is put back once masked.
+"""What guards read in requests that no other dialect can say: responses, embeddings; and how it is put back once masked.
 
 Texts become messages, so that one guard judges every endpoint: the items of `input`, the `instructions`, the variables of a
-stored prompt. Token ids are no text: where a guard must judge them, they are refused.
+stored prompt, `messages` where a server takes them. Everything else of a request is looked through where it stands. Token ids are no text: where a guard must judge them, they are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from perdure.core.errors import BadRequest
@@ -14,8 +14,8 @@ from perdure.core.errors import BadRequest
 Json = dict[str, Any]
 Place = tuple[str, Any]
 """Member of the request, and where in it: of `input` an index (None: it is no list) and the item's member (empty: the whole
-item), of `prompt` a variable's name."""
-MEMBERS = ("input", "instructions", "prompt")
+item), of `messages` an index, of `prompt` a variable's name."""
+MEMBERS = ("input", "instructions", "prompt", "messages")
 
 
 def judged(body: Json) -> tuple[list[Json], list[Place]]:
@@ -30,6 +30,10 @@ def judged(body: Json) -> tuple[list[Json], list[Place]]:
     for name, value in (variables if isinstance(variables, dict) else {}).items():
         messages.append({"role": "user", "content": value if isinstance(value, str) else [value]})
         places.append(("prompt", name))
+    further = body.get("messages")
+    for place, message in enumerate(further if isinstance(further, list) else ()):
+        messages.append(message if isinstance(message, dict) else {"role": "user", "content": message})
+        places.append(("messages", place))
     given = body.get("input")
     items: list[tuple[int | None, Any]] = list(enumerate(given)) if isinstance(given, list) else [(None, given)]
     for index, item in items if given is not None else ():
@@ -64,8 +68,9 @@ def _holds_numbers(content: Any) -> bool:
 def put_back(body: Json, messages: Sequence[Json], places: Sequence[Place]) -> Json:
     """The members that hold judged texts, with the messages as they are now."""
     changes = {name: body[name] for name in MEMBERS if name in body}
-    if isinstance(changes.get("input"), list):
-        changes["input"] = list(changes["input"])
+    for name in ("input", "messages"):
+        if isinstance(changes.get(name), list):
+            changes[name] = list(changes[name])
     if any(member == "prompt" for member, _ in places):
         changes["prompt"] = {**changes["prompt"], "variables": dict(changes["prompt"]["variables"])}
     for message, (member, place) in zip(messages, places, strict=True):
@@ -74,6 +79,8 @@ def put_back(body: Json, messages: Sequence[Json], places: Sequence[Place]) -> J
             changes["prompt"]["variables"][place] = (
                 message["content"] if isinstance(old, str) else message["content"][0]
             )
+        elif member == "messages":
+            changes[member][place] = message if isinstance(body[member][place], dict) else message["content"]
         elif member == "instructions":
             changes[member] = message["content"]
         else:
@@ -110,8 +117,3 @@ def _item(item: Any, name: str, message: Json) -> Any:
     if not name:
         return message["content"]
     return {**item, name: message["function_call"]["arguments"] if name == "arguments" else message["content"]}
-
-
-def texts_of(raw: Mapping[str, Any]) -> list[str]:
-    """The members of a request, of any endpoint, that guards have looked at."""
-    return [name for name in ("messages", "system", *MEMBERS) if name in raw]
