@@ -37,7 +37,7 @@ def chapters(story: Story) -> list[Chapter]:
         Chapter("seen", [_symptom(each) for each in story.symptoms]),
         Chapter("causes", list(_causes(story))),
         Chapter("decided", list(_decided(story))),
-        Chapter("proved", [line for each in story.verdicts for line in _verdict_lines(each.facts)]),
+        Chapter("proved", [line for each in story.verdicts for line in _verdict_lines(each.facts, each.at)]),
         Chapter("asked", [line for each in story.approvals for line in approval_lines(each)]),
         Chapter("moved", [_move(each) for each in story.moves]),
         Chapter("came to", [Line(instant(each.at), _outcome(each.facts)) for each in story.outcomes]),
@@ -140,11 +140,11 @@ def _causes(story: Story) -> Iterator[Line]:
         yield from cause_lines(story.incident.facts.get("causes", ()))
 
 
-def _verdict_lines(facts: Mapping[str, Any]) -> Iterator[Line]:
+def _verdict_lines(facts: Mapping[str, Any], at: Any) -> Iterator[Line]:
     for trial in facts["trials"]:
         against = f" against {trial['incumbent']}" if trial["incumbent"] else ""
         won = " wins" if trial["candidate"] == facts.get("winner") else ""
-        yield Line(facts["stage"], f"{trial['candidate']}{against}{won}")
+        yield Line(f"{instant(at)} {facts['stage']}", f"{trial['candidate']}{against}{won}")
         for verdict in trial["verdicts"]:
             yield Line("", f"{_passed(verdict)} {verdict['gate']}: {verdict['text']}")
 
