@@ -40,11 +40,21 @@ class Chat(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """What an embedding model answered."""
+
+    vectors: NDArray[np.float32]
+    """One row a text, shape (len(texts), dimensions)."""
+    n_tokens: int | None = None
+    """As its upstream counted; None: it did not tell."""
+
+
 class Embed(Protocol):
     """An embedding model behind a route."""
 
-    def embed(self, route: str, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One row a text, shape (len(texts), dimensions).
+    def embed(self, route: str, texts: Sequence[str]) -> Embedded:
+        """A row a text, and what they cost.
 
         Raises:
             UpstreamError: the route answered with an error or not in time.

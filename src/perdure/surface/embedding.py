@@ -1,7 +1,7 @@
 """Vectors of texts by an upstream's `/embeddings`: the port `Embed` that compose gives to the semantic cache, and calibration.
 
-Connections are kept alive and lent to one thread at a time: the gateway asks from the threads of its slow checks. What is asked
-here is not recorded and counts in no budget: it is the gateway's own question, not a caller's.
+Connections are kept alive and lent to one thread at a time: the gateway asks from the threads of its slow checks. The gateway
+records and bills what it asks here (`serve.gateway.embedded`); a calibration is nobody's call, and is not.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from perdure.assets.route import Route
 from perdure.assets.upstream import Upstream
 from perdure.core.errors import BadRoute, UpstreamError, not_found
+from perdure.core.ports import Embedded
 
 _TIMEOUT_S = 10.0
 _TEXTS_A_TRY = 256
@@ -59,15 +60,15 @@ class HttpEmbed:
         # Whoever embeds has no end that tells it: connections go with it.
         weakref.finalize(self, _close, self._pool)
 
-    def embed(self, route: str, texts: Sequence[str]) -> NDArray[np.float32]:
-        """One row a text.
+    def embed(self, route: str, texts: Sequence[str]) -> Embedded:
+        """One row a text, and what the upstream counted.
 
         Raises:
             UpstreamError: no answer, or none that holds as many vectors of one length.
             NotFound: no such route or upstream.
             BadRoute: its upstream speaks another dialect than OpenAI's.
         """
-        return self.embed_at(self.find(route), texts)
+        return self._embedded(self.find(route), texts)
 
     def find(self, embedder: str) -> EmbedAt:
         """Where an embedder answers.
@@ -91,11 +92,16 @@ class HttpEmbed:
         return EmbedAt(upstream.url, model, secret, upstream.headers)
 
     def embed_at(self, at: EmbedAt, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The same at an address."""
-        parts = [self._some(at, texts[first : first + _TEXTS_A_TRY]) for first in range(0, len(texts), _TEXTS_A_TRY)]
-        return np.concatenate(parts) if parts else np.zeros((0, 0), np.float32)
+        """The vectors alone, at an address."""
+        return self._embedded(at, texts).vectors
 
-    def _some(self, at: EmbedAt, texts: Sequence[str]) -> NDArray[np.float32]:
+    def _embedded(self, at: EmbedAt, texts: Sequence[str]) -> Embedded:
+        parts = [self._some(at, texts[first : first + _TEXTS_A_TRY]) for first in range(0, len(texts), _TEXTS_A_TRY)]
+        counts = [part.n_tokens for part in parts if part.n_tokens is not None]
+        vectors = np.concatenate([part.vectors for part in parts]) if parts else np.zeros((0, 0), np.float32)
+        return Embedded(vectors, sum(counts) if len(counts) == len(parts) else None)
+
+    def _some(self, at: EmbedAt, texts: Sequence[str]) -> Embedded:
         body = msgspec.json.encode({"model": at.model, "input": list(texts), "encoding_format": "float"})
         headers = {**(at.headers or {}), "content-type": "application/json"}
         if at.secret:
@@ -144,9 +150,10 @@ def _connection(url: SplitResult) -> http.client.HTTPConnection:
     return made(str(url.hostname), url.port, timeout=_TIMEOUT_S)
 
 
-def _vectors(answer: bytes, n: int, model: str) -> NDArray[np.float32]:
+def _vectors(answer: bytes, n: int, model: str) -> Embedded:
     try:
-        told: list[Any] = msgspec.json.decode(answer)["data"]
+        whole = msgspec.json.decode(answer)
+        told: list[Any] = whole["data"]
         rows = np.array([each["embedding"] for each in sorted(told, key=lambda each: each["index"])], np.float32)
     except (msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
         raise UpstreamError(f"The embedder {model!r} answered what holds no vectors.") from error
@@ -154,4 +161,10 @@ def _vectors(answer: bytes, n: int, model: str) -> NDArray[np.float32]:
         raise UpstreamError(
             f"The embedder {model!r} gave {rows.shape[0]} vectors for {n} texts, or some that are none."
         )
-    return rows
+    return Embedded(rows, _counted(whole.get("usage")))
+
+
+def _counted(usage: object) -> int | None:
+    """Tokens by OpenAI's `usage` of embeddings."""
+    found = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return found if type(found) is int and found >= 0 else None

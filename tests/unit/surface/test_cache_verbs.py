@@ -168,7 +168,8 @@ class TestEmbedding:
 
     def test_vectors_come_in_the_order_of_the_texts_over_one_connection(self, embedder):
         embed = self.made(embedder.url)
-        found = embed.embed("vectors", [f"t {n / 1000}" for n in range(300)])
+        told = embed.embed("vectors", [f"t {n / 1000}" for n in range(300)])
+        found = told.vectors
         assert np.allclose(np.arctan2(found[:, 1], found[:, 0]), np.arange(300) / 1000, atol=1e-6)
         assert [asked[3] for asked in embedder.asked] == [256, 44]
         assert [len(free) for free in embed._pool.values()] == [1]

@@ -55,7 +55,7 @@ class Buckets:
 class Reservation:
     """What a call under way keeps aside; settled once."""
 
-    __slots__ = ("cost_pusd", "money", "n_tokens", "requests", "settled", "slots", "tokens")
+    __slots__ = ("beside", "cost_pusd", "money", "n_tokens", "requests", "settled", "slots", "tokens")
 
     def __init__(
         self, counts: tuple[list[Block], list[Block]], tokens: list[Block], money: list[Block], amounts: tuple[int, int]
@@ -65,6 +65,8 @@ class Reservation:
         self.money = money
         self.n_tokens, self.cost_pusd = amounts
         self.settled = False
+        self.beside: tuple[int, int] | None = None
+        """Tokens and picodollars that were used for the call, and are not on its own record."""
 
 
 class Allowance:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -46,14 +47,18 @@ def look_up(ask: Ask) -> Found:
     return Found(asked, cache.find(asked, now_us=machine_us()))
 
 
-async def look_up_near(ask: Ask, found: Found, threads: Executor) -> Found:
-    """The answer to a request that means the same, where the route wants it; what is asked is as guards left it."""
+async def look_up_near(ask: Ask, found: Found, threads: Executor, asks: Callable[[Question], None]) -> Found:
+    """The answer to a request that means the same, where the route wants it; what is asked is as guards left it.
+
+    `asks` is told of a question before it goes to the embedder.
+    """
     semantic, asked = ask.route.semantic, found.asked
     if semantic is None or asked is None or found.hit is not None or not ask.endpoint.translated:
         return found
     question = semantic.question(ask.request, asked)
     if question is None:
         return found
+    asks(question)
     call_id, now_us = ask.call.id, machine_us()
     loop = asyncio.get_running_loop()
     looked = await loop.run_in_executor(threads, lambda: semantic.find(question, asked, call_id=call_id, now_us=now_us))

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 from perdure.core.errors import UpstreamError
 from perdure.core.ports import Embed
+from perdure.core.usage import Usage
+from perdure.engines.dialects.estimate import tokens_of_bytes, tokens_of_text
+from perdure.engines.prices import UnitPrice, largest_cost
 from perdure.engines.semantics import same_numbers
 from perdure.serve.gateway.caching import SILENT, Asked, CacheRules, Forgiving, Hit, is_older
 
@@ -41,11 +44,32 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
+class Embedder:
+    """Who makes vectors of questions, and for how much."""
+
+    target: str
+    """`upstream/model`."""
+    price: UnitPrice | None
+    """None: not known."""
+
+    def most_pusd(self) -> int:
+        """The most that one question can cost, as far as its price is known."""
+        return largest_cost(tokens_of_bytes(4 * _MAX_CHARS), 0, self.price) or 0
+
+    def usage(self, text: str, n_tokens: int | None) -> Usage:
+        """What one question took: as its upstream counted, else an estimate."""
+        n_input = tokens_of_text(text) if n_tokens is None else n_tokens
+        return Usage(n_input=n_input, estimated=n_tokens is None)
+
+
+@dataclass(frozen=True, slots=True)
 class Looked:
     """What became of looking: an answer, or the question's vector to keep with a fresh one (None: it has none)."""
 
     hit: Hit | None
     vector: NDArray[np.float32] | None
+    n_tokens: int | None = None
+    """Of the question, as the embedder's upstream counted; None: it did not tell."""
 
 
 class SemanticCache:
@@ -55,9 +79,13 @@ class SemanticCache:
         store: where answers lie.
         embed: makes vectors of questions.
         rules: of a route that declares `semantic`.
+        embedder: who is billed for vectors.
     """
 
-    def __init__(self, store: Forgiving, embed: Embed, rules: CacheRules) -> None:
+    def __init__(self, store: Forgiving, embed: Embed, rules: CacheRules, embedder: Embedder) -> None:
+        self.embedder = embedder
+        self.most_pusd = embedder.most_pusd()
+        """The most that one question can cost."""
         self.n_failed = 0
         """Questions that the embedder failed on: they are misses."""
         self._store = store
@@ -71,9 +99,9 @@ class SemanticCache:
 
     def find(self, question: Question, asked: Asked, *, call_id: str, now_us: int) -> Looked:
         """The answer to the nearest question, where it is near enough. `call_id` says whether the hit is sampled."""
-        vector = self._vector(question.text)
+        vector, n_tokens = self._vector(question.text)
         if vector is None or not asked.read:
-            return Looked(None, vector)
+            return Looked(None, vector, n_tokens)
         near = self._store.nearest(question.space, vector, now_us)
         if (
             near is None
@@ -81,8 +109,9 @@ class SemanticCache:
             or not same_numbers(near.entry.question, question.text)
             or is_older(near.entry, asked, now_us)
         ):
-            return Looked(None, vector)
-        return Looked(Hit(near.entry, "semantic", near.similarity, is_sampled(call_id, self._rules.sample)), vector)
+            return Looked(None, vector, n_tokens)
+        hit = Hit(near.entry, "semantic", near.similarity, is_sampled(call_id, self._rules.sample))
+        return Looked(hit, vector, n_tokens)
 
     def keep(self, question: Question, asked: Asked, vector: NDArray[np.float32]) -> None:
         """Let an answer that `RouteCache.keep` kept, with the question's text, be found by its meaning.
@@ -91,13 +120,13 @@ class SemanticCache:
         """
         self._store.put_vector(question.space, asked.key, vector)
 
-    def _vector(self, text: str) -> NDArray[np.float32] | None:
+    def _vector(self, text: str) -> tuple[NDArray[np.float32] | None, int | None]:
         try:
-            vector: NDArray[np.float32] = self._embed.embed(self._rules.embedder, [text])[0]
+            found = self._embed.embed(self._rules.embedder, [text])
         except UpstreamError:
             self.n_failed += 1
-            return None
-        return vector
+            return None, None
+        return found.vectors[0], found.n_tokens
 
 
 def question_of(request: Mapping[str, Any], space: bytes, embedder: str) -> Question | None:

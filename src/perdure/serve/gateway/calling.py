@@ -24,6 +24,7 @@ from perdure.serve.gateway import cached
 from perdure.serve.gateway.asking import Ask
 from perdure.serve.gateway.caching_replay import as_chunks
 from perdure.serve.gateway.counted import GatewayCounters
+from perdure.serve.gateway.embedded import Embedding
 from perdure.serve.gateway.errors import error_reply
 from perdure.serve.gateway.guarding import Guarding, armed, restored
 from perdure.serve.gateway.hanging_up import Hangup, Hangups
@@ -99,7 +100,7 @@ class Calls:
         if guarding.guards:
             await _judged(ask, guarding)
         if ask.route.semantic is not None:
-            found = await cached.look_up_near(ask, found, self.threads)
+            found = await self._look_up_near(ask, found)
         if found.hit is not None and found.hit.sampled:
             # Its fresh answer is wanted, to be compared with the one that would have been given again.
             call.tags |= found.hit.tags()
@@ -125,6 +126,17 @@ class Calls:
                 raise
         finally:
             hangup.over()
+
+    async def _look_up_near(self, ask: Ask, found: cached.Found) -> cached.Found:
+        """What the cache has by meaning; what its embedder was asked is a call of its own."""
+        embedding, near = Embedding(ask, self.next_id), None
+        try:
+            near = await cached.look_up_near(ask, found, self.threads, embedding.asks)
+        finally:
+            call = embedding.billed(near)
+            if call is not None:
+                self.finish(call)
+        return near
 
     async def _ask_upstream(
         self, ask: Ask, guarding: Guarding, found: cached.Found, hangup: Hangup, send: Send

@@ -95,6 +95,7 @@ class LiveRoute:
     bodies: str
     source: str
     retries: RetryBudget
+    continues: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +144,7 @@ class RouteLoader:
             bodies=told["bodies"],
             source=told["source"],
             retries=RetryBudget(told["retry_budget"]),
+            continues=told.get("continues", False),
         )
 
     def targets(self, definition: Mapping[str, Any]) -> tuple[LiveTarget, ...]:

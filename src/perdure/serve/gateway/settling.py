@@ -62,7 +62,10 @@ class Settling:
     def settle(self, call: Ongoing) -> None:
         """Count what the call really took, whatever became of it."""
         usage, cost = call.total()
-        self.allowance.settle(call.reservation, usage.n_total, cost, call.served_us)
+        n_tokens, beside = usage.n_total, call.reservation.beside
+        if beside is not None:
+            n_tokens, cost = n_tokens + beside[0], None if cost is None else cost + beside[1]
+        self.allowance.settle(call.reservation, n_tokens, cost, call.served_us)
 
 
 def _largest(ask: Ask) -> tuple[int, int | None]:
@@ -77,4 +80,7 @@ def _largest(ask: Ask) -> tuple[int, int | None]:
         n_tokens = max(n_tokens, n_input + n_output)
         known = known and cost is not None
         most = max(most, cost or 0)
+    semantic = ask.route.semantic
+    if semantic is not None:
+        most += semantic.most_pusd
     return n_tokens, most if known else None

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from perdure.core.errors import UpstreamError
+from perdure.core.ports import Embedded
 from perdure.serve.gateway.caching import CacheRules, Caller, Forgiving, RouteCache
-from perdure.serve.gateway.caching_semantic import SemanticCache, is_sampled, question_of
+from perdure.serve.gateway.caching_semantic import Embedder, SemanticCache, is_sampled, question_of
 from perdure.stores.cache.memory import MemoryCache
 from perdure.stores.cache.protocols import Entry
 
@@ -19,7 +20,7 @@ ANSWER = b'{"choices":[{"finish_reason":"stop"}]}'
 SYSTEM = {"role": "system", "content": "Be short."}
 
 
-class Embedder:
+class Vectors:
     """Texts that are told to mean the same have nearly the same vector."""
 
     def __init__(self):
@@ -28,7 +29,7 @@ class Embedder:
 
     def embed(self, route, texts):
         self.asked.append((route, list(texts)))
-        return np.array([self.at.get(text, (0.0, 1.0)) for text in texts], dtype=np.float32)
+        return Embedded(np.array([self.at.get(text, (0.0, 1.0)) for text in texts], dtype=np.float32), n_tokens=5)
 
 
 class Gateway:
@@ -36,10 +37,10 @@ class Gateway:
 
     def __init__(self, **rules):
         self.rules = CacheRules(60_000_000, **{"semantic": 0.9, "embedder": "u/e", **rules})
-        self.embedder = Embedder()
+        self.embedder = Vectors()
         store = Forgiving(MemoryCache())
         self.exact = RouteCache(store, self.rules, route="a", version="a@1")
-        self.semantic = SemanticCache(store, self.embedder, self.rules)
+        self.semantic = SemanticCache(store, self.embedder, self.rules, Embedder("u/e", None))
 
     def ask(self, text, *, team="support", now_us=NOW_US, cache_control="", call_id="c_9", **more):
         request = {"messages": [SYSTEM, {"role": "user", "content": text}], **more}
