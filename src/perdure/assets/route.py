@@ -195,12 +195,14 @@ class Route:
         breaker: after so many failures in a row (cut streams count) a target rests, `rest` long.
         rest: then one call at a time tries it again.
         affinity: member of the request, or header `x-…`, that sticky choice and sticky shares go by; empty: the
-            member `user`, else the caller's key.
+            member `user`, else the caller's key; `key`: the caller's key alone, which no caller can choose.
         guards: what requests and answers pass, in order; each at its own champion.
         cache: answers that are given again; None: none are.
         probes: fixed questions that tell a silent change; None: nothing is asked.
         params: members set in each request that does not set them.
         bodies: what is kept of requests and answers.
+        continues: requests of `/v1/responses` may name what earlier ones left at the provider (`previous_response_id`,
+            `conversation`, references in `input`), whichever team's it is. Without it that takes a gateway of one team.
         source: the retrieval source that answers rest on: when it changes, cached answers are dropped.
         healthy: objectives, such as `error_ratio(over=hours(1)) <= 0.02`.
         policy: how far the loop may go alone.
@@ -225,6 +227,7 @@ class Route:
     source: str = ""
     healthy: Sequence[Objective] = ()
     policy: Policy = field(default_factory=Policy.observe)
+    continues: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "targets", tuple(self.targets))
@@ -285,6 +288,8 @@ class Route:
             "params": dict(self.params),
             "bodies": self.bodies,
             "source": self.source,
+            # Left out where it is not set: a version is its definition, and those of before have none.
+            **({"continues": True} if self.continues else {}),
         }
 
 

@@ -121,6 +121,20 @@ def test_a_sticky_caller_stays_with_its_target_and_callers_are_spread(world, ups
     assert 4 <= found[:20].count("up/a-1") <= 16
 
 
+def test_a_caller_cannot_choose_its_arm_where_the_key_alone_decides(world, upstreams):
+    world.declare(Route("main", [world.target("a-1")], affinity="key", bodies="none"))
+    challenger = version_of("main", "route", Route("main", [world.target("b-1")], bodies="none").definition())
+    world.register(challenger)
+    generation = world.point(Pointer("main", "challenger", challenger.id, share=0.5))
+    with world.serving() as gateway:
+        gateway.wait_for_generation(generation)
+        for user in range(20):
+            gateway.chat(user=f"u{user}", key=f"k{user}")
+        calls = gateway.recorded(20)
+    assert len({call.arm for call in calls}) == 1
+    assert {call.affinity for call in calls} == {calls[0].key}
+
+
 def test_a_challenger_gets_its_share_of_the_callers_and_keeps_them(world, upstreams):
     world.declare(Route("main", [world.target("a-1")], bodies="none"))
     challenger = version_of("main", "route", Route("main", [world.target("b-1")], bodies="none").definition())

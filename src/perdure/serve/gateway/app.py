@@ -21,6 +21,7 @@ from perdure.engines.dialects.registry import inbound
 from perdure.serve.boundary import contained_async
 from perdure.serve.gateway.asking import Ask, affinity_of, check_address, chosen, route_of, secret_of, team_of
 from perdure.serve.gateway.calling import CLIENT_GONE, Calls
+from perdure.serve.gateway.continuing import check_own
 from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.endpoints import ENDPOINTS, Endpoint
 from perdure.serve.gateway.errors import error_reply
@@ -163,6 +164,8 @@ class GatewayApp:
         call.affinity = affinity_of(champion, found, headers, key)
         arm, route = chosen(name, serving, call.affinity)
         call.arm, call.version, call.bodies = arm.name, arm.version, route.bodies
+        if endpoint.name == "responses" and not route.continues and len(parts.teams) > 1:
+            check_own(found.raw)
         if not parts.writer.has_room():
             raise StoreFull(
                 "This call could not be recorded: the disk of the captures is full.",

@@ -209,8 +209,10 @@ def route_of(name: str, team: Team, serving: ServingTable | None, routes: Mappin
 
 
 def affinity_of(route: LiveRoute | None, peek: Peek, headers: Mapping[bytes, bytes], key: Key) -> str:
-    """What sticky choices go by: the route's own member or header, else `user`, else the key."""
+    """What sticky choices go by: the route's own member or header, else `user`, else the key; or the key alone."""
     name = route.affinity if route is not None else ""
+    if name == "key":
+        return key.id
     if name:
         told = headers.get(name.lower().encode("latin-1")) if name.lower().startswith("x-") else peek.raw.get(name)
         if told is not None:
