@@ -27,7 +27,7 @@ from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.embedded import Embedding
 from perdure.serve.gateway.errors import error_reply
 from perdure.serve.gateway.guarding import Guarding, armed, restored
-from perdure.serve.gateway.hanging_up import Hangup, Hangups
+from perdure.serve.gateway.hanging_up import AFTER_S, Hangup
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.opening import piece_by
 from perdure.serve.gateway.relaying import Relay
@@ -36,6 +36,7 @@ from perdure.serve.gateway.settling import Settling
 from perdure.serve.gateway.shadowing import Shadows
 from perdure.serve.gateway.stopping import is_stop
 from perdure.serve.scoring.http import Receive, Reply, Send, send_reply
+from perdure.serve.waits import Waits
 from perdure.stores.capture.events import Call
 from perdure.stores.capture.protocols import CaptureWriter
 
@@ -75,7 +76,8 @@ class Calls:
     max_answer_bytes: int = 64_000_000
     next_id: Callable[[], str] = PredictionIds().next
     shadows: Shadows = field(init=False)
-    hangups: Hangups = field(default_factory=Hangups)
+    young: Waits = field(default_factory=lambda: Waits(AFTER_S))
+    """Calls that have not lasted long enough to be listened to."""
 
     def __post_init__(self) -> None:
         self.shadows = Shadows(self.next_id, self._finish_shadow, self.max_answer_bytes)
@@ -110,17 +112,17 @@ class Calls:
         if found.hit is not None:
             await self._give_again(ask, guarding, found.hit.entry, send)
             return
-        hangup = self.hangups.watch(receive, ask.route.total_s)
+        hangup = Hangup(self.young, receive, ask.route.total_s)
         try:
             await self._ask_upstream(ask, guarding, found, hangup, send)
         except asyncio.CancelledError as error:
             if is_stop(error) and not call.started:
                 raise
-            if hangup.late and not call.started and hangup.taken():
+            if hangup.unread and not call.started and hangup.taken():
                 raise UpstreamTimedOut(
                     "The call took longer than the route allows.", hint="Raise `total` of the route."
                 ) from None
-            call.status, call.outcome = (200, "cut") if hangup.late and call.started else (CLIENT_GONE, "cancelled")
+            call.status, call.outcome = (200, "cut") if hangup.unread and call.started else (CLIENT_GONE, "cancelled")
             self.finish(call)
             if not hangup.taken():
                 raise
