@@ -119,19 +119,22 @@ def _presidio(settings: Mapping[str, Any], making: Making) -> AnyCheck:
 
 
 def _secrets(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG001
-    from perdure.engines.guards.secrets import PATTERNS
+    from perdure.engines.guards.secrets import PATTERNS, may_hold
 
-    return PointingCheck("secrets", PATTERNS, clean=clean_of(PATTERNS), reach=LITERAL)
+    return PointingCheck("secrets", PATTERNS, may_hold, clean=clean_of(PATTERNS), reach=LITERAL)
 
 
 def _injection_rules(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG001
-    from perdure.engines.guards.injection import signs
+    from perdure.engines.guards.injection import NONE, least_weight, signs
+
+    threshold = float(settings.get("threshold", 0.5))
+    least = least_weight(threshold)
 
     def score(text: str) -> tuple[float, str]:
-        found = signs(text)
-        return found.score, found.family
+        found = signs(text, least)
+        return (0.0, "") if found is NONE else (found.score, found.family)
 
-    return ScoringCheck("injection_rules", score, float(settings.get("threshold", 0.5)))
+    return ScoringCheck("injection_rules", score, threshold)
 
 
 def _defender(settings: Mapping[str, Any], making: Making) -> AnyCheck:  # noqa: ARG001

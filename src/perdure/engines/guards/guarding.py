@@ -16,14 +16,13 @@ from perdure.engines.guards.checks import LITERAL, AnswerCheck, Bound, Finding, 
 from perdure.engines.guards.conversation import Said, answers_of, rewritten, rewritten_answer, said
 from perdure.engines.guards.folding import unveiled
 from perdure.engines.guards.masking import Masks
+from perdure.engines.guards.passing import TRUSTED, passing
 from perdure.engines.guards.protocols import Filter, Masked, Span, Verdict
 from perdure.engines.guards.streaming import SlidingFilter, Watch
 from perdure.engines.guards.stretches import merged
 
 Json = dict[str, Any]
 Done = TypeVar("Done")
-TRUSTED = ("system", "developer")
-"""Roles whose texts are the operator's own: nobody injects into them."""
 _NOTHING = Verdict(found=False)
 
 
@@ -58,13 +57,20 @@ class CompiledGuard:
         return tuple(check for check in self.checks if isinstance(check, PointingCheck | ScoringCheck))
 
     @cached_property
+    def _passes(self) -> Callable[[Sequence[Json]], bool] | None:
+        """Whether messages hold nothing, told the short way."""
+        return passing(self._texts)
+
+    @cached_property
     def _reaching(self) -> tuple[tuple[TextCheck, ...], ...]:
         """The checks that are asked about strings of each level."""
         return tuple(tuple(check for check in self._texts if check.reach >= level) for level in range(LITERAL + 1))
 
     def judge(self, messages: Sequence[Json], request: Json) -> Verdict:
         """Of a whole conversation, then of what stands beside it in its request. Checks of answers have nothing to say."""
-        verdict = _first(self._texts, said(messages))
+        passes = self._passes
+        passed = passes is not None and passes(messages)
+        verdict = _NOTHING if passed else _first(self._texts, said(messages))
         others = [] if verdict.found else asides(request)
         return _first_aside(self._texts, others, verdict) if others else verdict
 

@@ -75,6 +75,7 @@ class Rule:
         regex: what is looked for.
         needs: groups of stems; one of each group stands in every match.
         raw: read on the text itself, in lower case, not on its words.
+        apart: only the first group is in every match; the others stand somewhere in the text.
     The first group is what brings a rule up: beginnings of words, or signs.
     """
 
@@ -83,11 +84,13 @@ class Rule:
     regex: re.Pattern[str]
     needs: tuple[tuple[str, ...], ...]
     raw: bool = False
+    apart: bool = False
 
 
-def _rule(family: str, weight: float, regex: str, *needs: str, raw: bool = False) -> Rule:
+def _rule(family: str, weight: float, regex: str, *needs: str, raw: bool = False, apart: bool = False) -> Rule:
     begin, end = ("", "") if raw else (r"(?<!\w)(?:", r")(?!\w)")
-    return Rule(family, weight, re.compile(begin + regex + end), tuple(tuple(each.split("|")) for each in needs), raw)
+    groups = tuple(tuple(each.split("|")) for each in needs)
+    return Rule(family, weight, re.compile(begin + regex + end), groups, raw, apart)
 
 
 def _loose(family: str, weight: float, regex: str, *needs: str) -> Rule:
@@ -182,7 +185,7 @@ RULES: tuple[Rule, ...] = (
           r"(?:above|before this|preceding|prior to)", "above|before this|preceding|prior to", "repeat|print|output|copy|say|"
           "echo|recit|return|reprod"),
     _rule("extraction", 0.4, r"(?:verbatim|word for word|starting with you are|begin\w{0,4} with you are|in (?:a )?code block)",
-          "verbatim|word|with|code", "prompt|instruct|above|system|rules|you are"),
+          "verbatim|word|with|code", "prompt|instruct|above|system|rules|you are", apart=True),
     _rule("extraction", 0.5, r"(?:full|entire|complete|hidden|secret|your) system prompt", "system", "system prompt"),
     _loose("extraction", 0.6, rf"(?:{_SYSTEM})", "system|sistem|систем|系统|系統|システム|시스템",
            "prompt|aufford|instr|istruz|anweis|промпт|инструк|подсказ|запрос|提示|プロンプト|프롬프트"),
@@ -204,7 +207,7 @@ RULES: tuple[Rule, ...] = (
     _rule("indirect", 0.7, r"(?:ai|llm) ?(?:assistants?|agents?|models?|systems?|tools?)?(?: \w{1,15}){0,2} (?:reading|processing|parsing|"
           r"integrating|summari[sz]ing|viewing)(?: this)?", "readin|proces|parsin|integr|summar|viewin", "ai|llm"),
     _rule("indirect", 0.4, r"before (?:you |sending |giving )?(?:reply|answer|respond|replying|answering|responding)",
-          "before", "repl|answer|respon", "call|use |invoke|execut|run |append|includ|add |send|print"),
+          "before", "repl|answer|respon", "call|use |invoke|execut|run |append|includ|add |send|print", apart=True),
     _rule("indirect", 0.3, r"\b(?:delete|remove|drop|send|transfer|wipe|disable|grant|export|forward|post|upload)_[a-z_]{2,30}",
           "delete|remove|drop|send|transfer|wipe|disable|grant|export|forward|post|upload", "_", raw=True),
     _rule("indirect", 0.6, r"(?:must|should|has to|have to|needs? to) be (?:included|appended|added|shown|printed|inserted)"
@@ -256,7 +259,7 @@ RULES: tuple[Rule, ...] = (
           r"instructions?)", "decod|decrypt|deciph|translat|deobfuscat|unobfuscat|unscrambl|revers|convert",
           "do |follow|execut|obey|run|comply|carry|perform|act|instruct"),
     _rule("encoded", 0.3, r"base ?64|base ?32|rot ?13|hex(?:adecimal)?|binary|morse|caesar|cipher\w{0,4}|encoded", "base|base64|base32|rot|rot13|hex|hexadec|binary|morse|"
-          "caesar|cipher|encoded", "do |follow|execut|obey|run|comply|perform|act|instruct"),
+          "caesar|cipher|encoded", "do |follow|execut|obey|run|comply|perform|act|instruct", apart=True),
     _rule("encoded", 0.6, r"do (?:exactly )?(?:what|as) (?:it|this|the (?:text|message|result)|that) (?:says?|tells?)|follow (?:the )?"
           r"(?:hidden |decoded |embedded )?(?:instructions?|commands?) (?:inside|within|hidden|in it|it contains)", "do |follow",
           "say|tell|inside|within|hidden|contain|in it"),
@@ -268,7 +271,7 @@ RULES: tuple[Rule, ...] = (
           r"все|всех|предыдущ\w{1,3}|твои|onceki|tum|semua|sebelumnya|truoc|السابقة|جميع|سابق\w{0,2}|सभी|पिछले)"
           rf"(?: \w{{1,30}}){{0,3}}? (?:{_THINGS_EU})|(?:{_THINGS_EU}) (?:\w{{1,12}} )?(?:precedent\w{{0,2}}|anteriores|previas|previos|"
           r"truoc|السابقة|sebelumnya)", _NEED_EU, "ignor|verg|missacht|umgeh|oubli|neglig|contourn|olvid|esque|desconsid|dimentic|omit|"
-          "nege|zapomn|pomin|игнор|забуд|yok say|unut|abaikan|lupakan|bo qua|quen|تجاهل|انس|अनदेखा|भूल"),
+          "nege|zapomn|pomin|игнор|забуд|yok say|unut|abaikan|lupakan|bo qua|quen|تجاهل|انس|अनदेखा|भूल", apart=True),
     _rule("freedom", 0.7, r"(?:ohne|sans|sin|senza|sem|zonder|bez|keine|plus aucune|aucune|ninguna|nessuna|без|pas de) (?:\w{1,12} )?"
           r"(?:einschrankung\w{0,2}|restrict\w{0,4}|restricc\w{1,5}|restriz\w{1,4}|restric\w{1,4}|filtr\w{0,2}|filter|limit\w{0,4}|regeln|"
           r"regles?|reglas|regole|regola|regras|beperkingen|ogranicz\w{1,3}|ограничен\w{1,3}|censur\w{0,3})", "einschr|restri|filt|"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from perdure.engines.guards.decoding import readings
 from perdure.engines.guards.folding import plainest
+from perdure.engines.guards.injection_stems import bits_of
 
 N_BITS = 17
 """Buckets are 2**17: with fewer, n-grams of 50,000 texts fall upon each other too often."""
@@ -67,7 +68,7 @@ def views(text: str) -> list[str]:
     plain = plainest(text)
     words = plain.split()
     found = dict.fromkeys([normalise(text)])
-    for reading in islice(readings(text, plain, {word[:4] for word in words}, words), MOST_VIEWS - 1):
+    for reading in islice(readings(text, plain, bits_of(words), words), MOST_VIEWS - 1):
         found[normalise(reading)] = None
     return list(found)
 

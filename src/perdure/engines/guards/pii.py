@@ -1,7 +1,7 @@
 """Personal data by patterns with checksums.
 
-A text without a digit and without `@` holds nothing that is found here, and costs about a microsecond a kilobyte. Names and
-places are no patterns: see `presidio`.
+A text without a digit and without `@` holds nothing that is found here, nor does one of a few digits that stand alone: both
+cost about a microsecond a kilobyte. Names and places are no patterns: see `presidio`.
 """
 
 from __future__ import annotations
@@ -208,14 +208,35 @@ def patterns(kinds: tuple[str, ...] = ()) -> tuple[Pattern, ...]:
     return tuple(pattern for kind in kinds or KINDS for pattern in _PATTERNS[kind])
 
 
-def may_hold(text: str) -> bool:
-    """Whether a text can hold any of it: the scan before the scans. About half a microsecond a kilobyte.
+_SHAPE = bytes(48 if 48 <= code <= 57 else 97 if code < 128 and chr(code).isalpha() else code for code in range(256))
+_LEAST_DIGITS = (
+    5  # of a paper, or of a day with its month in letters; all else that is told by its digits alone has more
+)
 
-    >>> may_hold("Nothing to see."), may_hold("room 7")
-    (False, True)
+
+def may_hold(text: str) -> bool:
+    """Whether a text can hold any of it: the scan before the scans. About a microsecond a kilobyte.
+
+    A few digits that touch nothing are a number.
+
+    >>> may_hold("Nothing to see."), may_hold("room 7"), may_hold("call 555 0199")
+    (False, False, True)
     """
-    # Eleven searches for one byte each run at memory speed; one regular expression for them takes ten times as long.
+    # Searches for one byte each run at memory speed; one regular expression for them takes ten times as long.
+    if "@" in text:
+        return True
+    if not (
+        "1" in text or "0" in text or "2" in text or "3" in text or "5" in text or "4" in text or "6" in text
+        or "7" in text or "8" in text or "9" in text
+    ):  # fmt: skip
+        return False
+    shape = text.encode("utf-8", "surrogatepass").translate(_SHAPE)
+    # A sign is looked for first by itself, which is five times faster than with what stands beside it.
     return (
-        "1" in text or "0" in text or "2" in text or "@" in text or "3" in text or "5" in text or "4" in text
-        or "6" in text or "7" in text or "8" in text or "9" in text
+        shape.count(b"0") >= _LEAST_DIGITS
+        or b"a0" in shape or b"0a" in shape  # accounts, coins, numbers of persons
+        or (b"." in shape and (b"0.0" in shape or b"0.a" in shape or b"a.0" in shape or b"aaaa.aaaa.aaaa" in shape))
+        or (b":" in shape and (b"::" in shape or shape.count(b":") >= 5))
+        or (b"-" in shape and (b"0-0" in shape or shape.count(b"-") >= 5))
+        or (b"/" in shape and b"0/0" in shape)
     )  # fmt: skip
