@@ -74,8 +74,25 @@ def replay(perdure, url: str, key: str, north: str) -> dict[str, int]:
             n += 1
         now += STEP
         perdure.tick(at=now)
+        await_pointers(perdure, url)
         told(perdure, now)
     return ended
+
+
+def await_pointers(perdure, url: str) -> None:
+    """Wait until the server has what the round released: who answers the next call is then the same at every run."""
+    from perdure.core.clock import monotonic_s, sleep_s
+
+    with perdure.place.stores.ledger.read() as session:
+        wanted = session.pointers.generation()
+    deadline_s = monotonic_s() + 30
+    while True:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=30) as response:
+            if json.loads(response.read())["generation"] >= wanted:
+                return
+        if monotonic_s() > deadline_s:
+            raise TimeoutError(f"The server did not load generation {wanted}.")
+        sleep_s(0.02)
 
 
 _seen: set[str] = set()
