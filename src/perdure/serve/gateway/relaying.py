@@ -78,24 +78,28 @@ class Relay:
         ask, opened = self.ask, self.opened
         if opened.passes and not self.judges:
             body = opened.piece
-            found = read_usage(body, ask.endpoint.name)  # type: ignore[arg-type]
-            if found.usage is None:
-                self._check(body)
-            ask.call.finish = found.finish
-            self._succeed(found.usage, n_output=tokens_of_bytes(len(body)))
             if self.keeps and ask.endpoint.translated:
-                self.answer, _ = opened.target.upstream.outbound.read(body)
+                self.answer = self._decoded(body)
+            else:
+                self._meter(body)
         else:
             body = await self._read(opened.piece)
         await self.guarding.settle()
         return body
 
-    def _check(self, body: bytes) -> None:
-        """An answer that counts nothing may be none at all.
+    def _meter(self, body: bytes) -> None:
+        """Bill a whole answer that passes as bytes and is needed no more; one that counts nothing may be none at all.
 
         Raises:
             UpstreamBad: it is no JSON object.
         """
+        found = read_usage(body, self.ask.endpoint.name)  # type: ignore[arg-type]
+        if found.usage is None:
+            self._check(body)
+        self.ask.call.finish = found.finish
+        self._succeed(found.usage, n_output=tokens_of_bytes(len(body)))
+
+    def _check(self, body: bytes) -> None:
         try:
             decode_object(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -104,19 +108,26 @@ class Relay:
             raise bad from error
 
     async def _read(self, piece: bytes) -> bytes:
-        ask = self.ask
-        try:
-            answer, usage = self.opened.target.upstream.outbound.read(piece)
-        except UpstreamError as error:
-            self._fail(error, None, n_output=0)
-            raise
-        self._succeed(usage, n_output=tokens_of_bytes(len(piece)))
-        ask.call.finish = finish_of(answer)
-        answer = await self.guarding.judge_answer(answer)
+        answer = await self.guarding.judge_answer(self._decoded(piece))
         if self.guarding.restore:
             answer = restored(answer, self.guarding.restore)
         self.answer = answer
-        return ask.inbound.write(answer)
+        return self.ask.inbound.write(answer)
+
+    def _decoded(self, body: bytes) -> Json:
+        """The neutral answer of a whole body, which is billed.
+
+        Raises:
+            UpstreamError: it is none.
+        """
+        try:
+            answer, usage = self.opened.target.upstream.outbound.read(body)
+        except UpstreamError as error:
+            self._fail(error, None, n_output=0)
+            raise
+        self.ask.call.finish = finish_of(answer)
+        self._succeed(usage, n_output=tokens_of_bytes(len(body)))
+        return answer
 
     # Streams
 
