@@ -1,7 +1,7 @@
 """Guards around one call: what was asked passes them, then what comes back, whole or streamed.
 
-Fast checks judge at once. Slow ones judge in a thread while the upstream is called already; its first byte is held until they
-have spoken. What was found is recorded whatever the mode; a shadow arm of a guard judges beside it and never acts.
+Fast checks judge at once, a long conversation in a thread that is waited for. Slow ones judge in a thread while the upstream is
+called already; its first byte is held until they have spoken. What was found is recorded whatever the mode; a shadow arm of a guard judges beside it and never acts.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ Done = TypeVar("Done")
 
 NOT_IN_TIME = Verdict(found=False, failed="not done in time")
 """Of a slow check that a call waits for no longer."""
+_MOST_CHARS = 32_000  # of a conversation that is judged at once; what is longer is judged in a thread, and waited for
+_PART_CHARS = 100  # what is taken for the length of what is no plain text
 _ACTIONS = {"block": "blocked", "redact": "redacted", "warn": "warned", "shadow": "shadowed"}
 
 
@@ -200,7 +202,7 @@ class Guarding:
 
     async def _verdict(self, each: Armed, messages: Sequence[Json], request: Json) -> tuple[Verdict, int]:
         began_s = monotonic_s()
-        if each.guard.slow:
+        if each.guard.slow or _is_large(messages):
             verdict = await self.within(each, partial(each.guard.judge, messages, request)) or NOT_IN_TIME
         else:
             verdict = each.guard.judge(messages, request)
@@ -247,6 +249,22 @@ class Guarding:
                 side=side,
                 kind=verdict.kind,
             )
+
+
+def _is_large(messages: Sequence[Json]) -> bool:
+    """Whether even fast checks take so long on these messages that others would wait for them."""
+    left = _MOST_CHARS
+    for message in messages:
+        content = message.get("content")
+        if type(content) is str:
+            left -= len(content)
+        elif isinstance(content, list):
+            for part in content:
+                text = part.get("text") if isinstance(part, dict) else None
+                left -= len(text) if isinstance(text, str) else _PART_CHARS
+        if len(message) > 2:
+            left -= _PART_CHARS
+    return left < 0
 
 
 def _judged_answer(each: Armed, answer: Json, messages: Sequence[Json]) -> tuple[Verdict, Json]:
