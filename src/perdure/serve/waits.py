@@ -33,10 +33,10 @@ class Waits:
         after_s: how long each may take.
     """
 
-    __slots__ = ("_after_s", "_loop", "_sleeps", "_young")
+    __slots__ = ("_loop", "_sleeps", "_young", "after_s")
 
     def __init__(self, after_s: float) -> None:
-        self._after_s = after_s
+        self.after_s = after_s
         self._loop: asyncio.AbstractEventLoop | None = None
         self._young: deque[Waiting] = deque()
         self._sleeps = True
@@ -52,18 +52,18 @@ class Waits:
         young.append(waiting)
         if self._sleeps:
             self._sleeps = False
-            loop.call_later(self._after_s, self._look)
+            loop.call_later(self.after_s, self._look)
         return loop
 
     def _look(self) -> None:
         young, loop = self._young, self._loop
         assert loop is not None, "nothing is looked at before something was added"
         now_s = loop.time()
-        while young and (young[0].is_over or young[0].began_s + self._after_s <= now_s):
+        while young and (young[0].is_over or young[0].began_s + self.after_s <= now_s):
             first = young.popleft()
             if not first.is_over:
                 first.late()
         if young:
-            loop.call_at(young[0].began_s + self._after_s, self._look)
+            loop.call_at(young[0].began_s + self.after_s, self._look)
         else:
             self._sleeps = True

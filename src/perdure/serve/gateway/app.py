@@ -42,6 +42,7 @@ from perdure.serve.scoring.http import (
     read_body_within,
     send_reply,
 )
+from perdure.serve.waits import Waits
 from perdure.stores.capture.protocols import CaptureWriter
 from perdure.stores.ledger.protocols import Key
 
@@ -79,6 +80,7 @@ class GatewayApp:
 
     def __init__(self, parts: GatewayParts) -> None:
         self._parts = parts
+        self._slow = Waits(parts.settings.body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request of one of the gateway's paths."""
@@ -174,8 +176,7 @@ class GatewayApp:
         return Ask(call, endpoint, inbound(endpoint.dialect), found, key, team, route, serving, headers)
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
-        settings = self._parts.settings
-        return await read_body_within(headers, receive, settings.max_body_bytes, settings.body_seconds)
+        return await read_body_within(headers, receive, self._parts.settings.max_body_bytes, self._slow)
 
     def _shed(self, team: Team) -> None:
         """Turn calls away before too many are under way, those of the lowest priority first.

@@ -7,7 +7,6 @@ as a whole.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -34,8 +33,7 @@ _decode = msgspec.json.decode
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
-@dataclass(slots=True, eq=False)
-class Ask:
+class Ask(msgspec.Struct, eq=False):
     """One call as it was asked for, and what of it has been decoded so far."""
 
     call: Ongoing
@@ -51,9 +49,9 @@ class Ask:
     """The request is not what the client sent any more: masked, rendered from a prompt."""
     judged: bool = False
     """Guards have looked at the request: what they read is what goes out."""
-    _request: Json | None = field(default=None, repr=False)
-    _body: Json = field(default_factory=dict, repr=False)
-    _places: list[Place] = field(default_factory=list, repr=False)
+    _request: Json | None = None
+    _body: Json = {}
+    _places: list[Place] = []
 
     @property
     def request(self) -> Json:
@@ -98,7 +96,7 @@ class Ask:
         raw = {name: value for name, value in self.peek.raw.items() if name not in _OF_STREAMS}
         peek = msgspec.structs.replace(self.peek, raw=raw, stream=False, include_usage=False)
         request = self._request
-        return replace(
+        return msgspec.structs.replace(
             self,
             call=call,
             route=route,

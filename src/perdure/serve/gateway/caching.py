@@ -74,8 +74,7 @@ class CacheRules:
         return cls(round(declared["ttl_s"] * 1e6), **rest)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Whose request it is, and what was made of it before its members were read."""
 
     team: str
@@ -86,8 +85,7 @@ class Caller:
     """Headers that go to the upstream and change what it answers, each with its name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """A request as the cache sees it."""
 
     key: str
@@ -99,8 +97,7 @@ class Asked:
     max_age_us: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
+class Hit(msgspec.Struct, frozen=True):
     """An answer that is given again."""
 
     entry: Entry

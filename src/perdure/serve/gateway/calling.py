@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -106,7 +106,7 @@ class Calls:
         if found.hit is not None and found.hit.sampled:
             # Its fresh answer is wanted, to be compared with the one that would have been given again.
             call.tags |= found.hit.tags()
-            found = replace(found, hit=None)
+            found = msgspec.structs.replace(found, hit=None)
         if found.asked is not None:
             call.cache = "miss" if found.hit is None else found.hit.kind
         if found.hit is not None:

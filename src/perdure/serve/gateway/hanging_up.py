@@ -25,7 +25,18 @@ class Hangup:
         total_s: how long the call may take.
     """
 
-    __slots__ = ("_handle", "_listener", "_loop", "_receive", "_task", "_total_s", "began_s", "gone", "is_over", "unread")
+    __slots__ = (
+        "_handle",
+        "_listener",
+        "_loop",
+        "_receive",
+        "_task",
+        "_total_s",
+        "began_s",
+        "gone",
+        "is_over",
+        "unread",
+    )
 
     def __init__(self, young: Waits, receive: Receive, total_s: float) -> None:
         self.is_over = False

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -40,8 +39,7 @@ _KEPT_BYTES = 4_000_000
 """Of a stream that is kept for its record or the cache; a longer one is not."""
 
 
-@dataclass(slots=True, eq=False)
-class Relay:
+class Relay(msgspec.Struct, eq=False):
     """One answer being relayed.
 
     Args:
@@ -57,9 +55,9 @@ class Relay:
     keeps: bool
     answer: Json | None = None
     """The neutral answer as the client got it, where it is kept and came to its end."""
-    judges: bool = field(init=False)
+    judges: bool = False
     """Whether what comes back is read and judged, not passed as bytes."""
-    _kept: list[bytes] = field(default_factory=list)
+    _kept: list[bytes] = []
     _n_kept: int = 0
     _billed: bool = False
 

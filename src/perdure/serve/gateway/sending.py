@@ -7,8 +7,9 @@ so another target can still answer. Every try is recorded with what the upstream
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from random import Random
+
+import msgspec
 
 from perdure.core.clock import monotonic_s
 from perdure.core.errors import BadRequest, PerdureError, UpstreamBad, UpstreamError
@@ -52,8 +53,7 @@ class TargetRefused(Exception):
         self.body = body
 
 
-@dataclass(slots=True, eq=False)
-class Opened:
+class Opened(msgspec.Struct, eq=False):
     """A try whose answer goes to the client."""
 
     target: LiveTarget
