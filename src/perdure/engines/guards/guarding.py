@@ -62,6 +62,11 @@ class CompiledGuard:
         return passing(self._texts)
 
     @cached_property
+    def _points(self) -> bool:
+        """Whether no check scores: one that does spares the operator's own texts where it judges, and none where it masks."""
+        return not any(isinstance(check, ScoringCheck) for check in self._texts)
+
+    @cached_property
     def _reaching(self) -> tuple[tuple[TextCheck, ...], ...]:
         """The checks that are asked about strings of each level."""
         return tuple(tuple(check for check in self._texts if check.reach >= level) for level in range(LITERAL + 1))
@@ -90,6 +95,8 @@ class CompiledGuard:
 
     def mask(self, messages: Sequence[Json]) -> Masked:
         """Messages with every stretch found masked in every string of them, names of members too: as they may be kept."""
+        if self._points and _are_plain(messages) and self._passes is not None and self._passes(messages):
+            return Masked(messages, 0)
         masks = self._masks()
         texts = rewritten(messages, lambda text: self._masked(text, self._texts, masks))
         value = rewritten_throughout(texts, lambda text: self._masked(text, self._reaching[LITERAL], masks))
@@ -145,6 +152,24 @@ class CompiledGuard:
     def _masked(self, text: str, checks: Sequence[TextCheck], masks: Masks) -> str:
         spans = spans_of(text, checks)
         return masks.masked(text, spans) if spans else text
+
+
+def _are_plain(messages: Sequence[Json]) -> bool:
+    """Whether messages hold their texts, their roles and nothing else: no other string could be masked."""
+    for message in messages:
+        if type(message.get("content")) is not str or message.get("role") not in _ROLES:
+            return False
+        if len(message) > 2 and any(
+            name not in _EMPTY or value for name, value in message.items() if name not in _PLAIN
+        ):
+            return False
+    return True
+
+
+_ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+_PLAIN = frozenset({"role", "content"})
+_EMPTY = frozenset({"refusal", "annotations", "audio", "function_call", "tool_calls", "reasoning_content"})
+"""Members of answers that servers send though they have nothing to say."""
 
 
 def spans_of(text: str, checks: Sequence[TextCheck]) -> list[Span]:
