@@ -218,20 +218,21 @@ class RouteCache:
 def exact_key(members: Members, space: bytes) -> str:
     """Key of a request within a space: a hash of its members' bytes by name, in the order of names.
 
-    Lengths are hashed before the bytes, so that no two different requests read the same.
+    Each length is hashed before its bytes, so that no two different requests read the same.
 
     >>> decode = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
     >>> one, two = decode(b'{"top_p":1,"n":1,"stream":true}'), decode(b'{"n":1,"top_p":1}')
     >>> exact_key(one, b"") == exact_key(two, b"")
     True
     """
-    names = sorted([name for name in members if name not in SILENT])
-    values = [memoryview(members[name]) for name in names]
-    digest = _digest(space, digest_size=20)
-    digest.update(_encode((names, [len(value) for value in values])))
-    for value in values:
-        digest.update(value)
-    return digest.hexdigest()
+    names = _heard(tuple(members))
+    told = _encode((names, [memoryview(members[name]) for name in names]))
+    return _digest(told, key=space, digest_size=20).hexdigest()
+
+
+@lru_cache(maxsize=1_024)
+def _heard(names: tuple[str, ...]) -> list[str]:
+    return sorted(name for name in names if name not in SILENT)
 
 
 def is_older(entry: Entry, asked: Asked, now_us: int) -> bool:
