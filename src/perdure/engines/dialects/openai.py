@@ -28,6 +28,22 @@ _COMPLETION_TOKENS = re.compile(r"(?:.*/)?(?:o\d|gpt-(?:[5-9]|\d\d)|chatgpt)", r
 _PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal"})
 
 
+_CHECKED = ("tools", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens")
+
+
+def _check(body: Json, name: str) -> None:
+    if name == "tools":
+        objects(body, name)
+    elif name == "stream":
+        optional(body, name, "boolean")
+    elif name == "stream_options":
+        optional(body, name, "object")
+    else:
+        value = optional(body, name, "integer")
+        if value is not None and value < 1:
+            raise BadRequest(f"`{name}` must be at least 1.", param=name)
+
+
 class OpenAIInbound:
     """The side that clients with an OpenAI SDK speak."""
 
@@ -42,14 +58,11 @@ class OpenAIInbound:
         required(body, "model", "string")
         required(body, "messages", "list")
         for index, message in enumerate(objects(body, "messages")):
-            required(message, "role", "string", f"messages[{index}].")
-        objects(body, "tools")
-        optional(body, "stream", "boolean")
-        optional(body, "stream_options", "object")
-        for name in ("n", "max_tokens", "max_completion_tokens"):
-            value = optional(body, name, "integer")
-            if value is not None and value < 1:
-                raise BadRequest(f"`{name}` must be at least 1.", param=name)
+            if type(message.get("role")) is not str:
+                required(message, "role", "string", f"messages[{index}].")
+        for name in _CHECKED:
+            if name in body:
+                _check(body, name)
         return body
 
     def write(self, answer: Json) -> bytes:

@@ -24,6 +24,7 @@ _LIMITS = frozenset({"max_tokens", "max_completion_tokens", "max_output_tokens"}
 _COUNTED = frozenset({"system", "instructions", "tools"})
 _CONTENT = ("messages", "input")
 _NOTHING = b"[]"
+_AS_IT_CAME: Mapping[str, Any] = {}
 
 
 class StreamOptions(msgspec.Struct):
@@ -154,12 +155,23 @@ def with_members(raw: Mapping[str, Raw], changes: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode({name: value for name, value in members.items() if value is not None})
 
 
-def for_upstream(found: Peek, model: str, params: Mapping[str, Any], *, endpoint: Endpoint) -> bytes:
-    """The body for one model: params where the caller set none, and a chat's stream asked for its usage."""
-    changes: dict[str, Any] = {name: value for name, value in params.items() if name not in found.raw}
+def for_upstream(
+    found: Peek, model: str, params: Mapping[str, Any], *, endpoint: Endpoint, written: Mapping[str, Any] = _AS_IT_CAME
+) -> bytes:
+    """The body for one model: params where the caller set none, and a chat's stream asked for its usage.
+
+    Args:
+        found: the request.
+        model: the target's own name of it.
+        params: of route and target.
+        endpoint: what is asked.
+        written: members that go out as these values, not as the bytes that came.
+    """
+    changes = {name: value for name, value in params.items() if name not in found.raw} if params else {}
+    changes |= written
     changes["model"] = model
     if endpoint == "chat" and found.stream and not found.include_usage:
-        options = _member(found.raw, "stream_options", _object, "an object") or {}
+        options = changes.get("stream_options") or _member(found.raw, "stream_options", _object, "an object") or {}
         changes["stream_options"] = {**options, "include_usage": True}
     return with_members(found.raw, changes)
 

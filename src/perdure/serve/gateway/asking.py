@@ -127,9 +127,8 @@ class Ask(msgspec.Struct, eq=False):
         else:
             request = {name: self._body[name] if name == "messages" else self.request[name] for name in self._body}
             changes = self._written(request) | put_back(request, self.request["messages"], self._places)
-        raw = dict(self.peek.raw) | {name: msgspec.Raw(msgspec.json.encode(value)) for name, value in changes.items()}
-        found = msgspec.structs.replace(self.peek, raw=raw)
-        return for_upstream(found, target.model, params, endpoint=self.endpoint.name)  # type: ignore[arg-type]
+        endpoint = self.endpoint.name
+        return for_upstream(self.peek, target.model, params, endpoint=endpoint, written=changes)  # type: ignore[arg-type]
 
     def _written(self, told: Json) -> Json:
         """The members that do not go out as the bytes that came: what has members of its own, and what was masked."""

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from perdure.core.usage import PICO, Usage
 from perdure.serve.gateway.breaker import Breaker
 from perdure.serve.gateway.ongoing import Ongoing
-
-Key = TypeVar("Key")
 
 BOUNDS_S = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 
@@ -56,16 +55,16 @@ class GatewayCounters:
     )
 
     def __init__(self) -> None:
-        self.calls: dict[tuple[str, str, int], int] = {}
-        self.tries: dict[tuple[str, int, str], int] = {}
-        self.tokens: dict[tuple[str, str], int] = {}
-        self.cost_pusd: dict[str, int] = {}
-        self.unpriced: dict[str, int] = {}
-        self.cache: dict[tuple[str, str], int] = {}
-        self.guards: dict[tuple[str, str, str], int] = {}
-        self.latency: dict[str, _Histogram] = {}
-        self.first: dict[str, _Histogram] = {}
-        self.probes: dict[tuple[str, str, str], int] = {}
+        self.calls: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        self.tries: defaultdict[tuple[str, int, str], int] = defaultdict(int)
+        self.tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.cost_pusd: defaultdict[str, int] = defaultdict(int)
+        self.unpriced: defaultdict[str, int] = defaultdict(int)
+        self.cache: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.guards: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        self.latency: defaultdict[str, _Histogram] = defaultdict(_Histogram)
+        self.first: defaultdict[str, _Histogram] = defaultdict(_Histogram)
+        self.probes: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.probe_first_s: dict[tuple[str, str], float] = {}
         self.n_under_way = 0
         self.n_lost = 0
@@ -73,26 +72,26 @@ class GatewayCounters:
     def count(self, call: Ongoing, usage: Usage, cost_pusd: int | None) -> None:
         """One call that is over. Cost: some 3 µs."""
         route = call.route
-        _add(self.calls, (route, call.outcome, call.status), 1)
+        self.calls[(route, call.outcome, call.status)] += 1
         for each in call.attempts:
-            _add(self.tries, (each.target, each.status, each.error), 1)
-        _add(self.tokens, (route, "input"), usage.n_input)
-        _add(self.tokens, (route, "output"), usage.n_output)
+            self.tries[(each.target, each.status, each.error)] += 1
+        self.tokens[(route, "input")] += usage.n_input
+        self.tokens[(route, "output")] += usage.n_output
         if cost_pusd is None:
-            _add(self.unpriced, route, 1)
+            self.unpriced[route] += 1
         else:
-            _add(self.cost_pusd, route, cost_pusd)
+            self.cost_pusd[route] += cost_pusd
         if call.cache:
-            _add(self.cache, (route, call.cache), 1)
+            self.cache[(route, call.cache)] += 1
         for said in call.guards:
-            _add(self.guards, (said.guard, said.side, said.action), 1)
+            self.guards[(said.guard, said.side, said.action)] += 1
         if call.outcome in ("answered", "cut"):
-            _histogram(self.latency, route).add((call.elapsed_us()) / 1e6)
-            _histogram(self.first, route).add(call.first_us / 1e6)
+            self.latency[route].add(call.elapsed_us() / 1e6)
+            self.first[route].add(call.first_us / 1e6)
 
     def count_probe(self, call: Ongoing, target: str) -> None:
         """One question to a target that is over."""
-        _add(self.probes, (call.route, target, call.outcome), 1)
+        self.probes[(call.route, target, call.outcome)] += 1
         if call.outcome == "answered":
             self.probe_first_s[call.route, target] = call.first_us / 1e6
 
@@ -144,17 +143,6 @@ def _of_targets(breakers: Mapping[str, Breaker]) -> Iterator[Metric]:
         busy.add_metric((name,), breaker.n_under_way)
         opened.add_metric((name,), breaker.n_open)
     return iter((closed, busy, opened))
-
-
-def _add(counts: dict[Key, int], key: Key, n: int) -> None:
-    counts[key] = counts.get(key, 0) + n
-
-
-def _histogram(kept: dict[str, _Histogram], route: str) -> _Histogram:
-    found = kept.get(route)
-    if found is None:
-        found = kept[route] = _Histogram()
-    return found
 
 
 def _counter(name: str, told: str, labels: tuple[str, ...], counts: Mapping[Any, float]) -> Metric:

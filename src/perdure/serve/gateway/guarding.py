@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+
+import msgspec
 
 from perdure.core.clock import monotonic_s
 from perdure.core.errors import Blocked, NotReady
@@ -32,8 +34,7 @@ _PART_CHARS = 100  # what is taken for the length of what is no plain text
 _ACTIONS = {"block": "blocked", "redact": "redacted", "warn": "warned", "shadow": "shadowed"}
 
 
-@dataclass(frozen=True, slots=True)
-class Armed:
+class Armed(msgspec.Struct, frozen=True):
     """A guard's version with the pointer that chose it; the arm `shadow` never acts."""
 
     name: str
@@ -74,8 +75,7 @@ class _Waiting:
     future: asyncio.Future[Verdict]
 
 
-@dataclass(slots=True)
-class Guarding:
+class Guarding(msgspec.Struct, eq=False):
     """The guards of one call.
 
     Args:
@@ -87,12 +87,12 @@ class Guarding:
     call: Ongoing
     guards: Sequence[Armed]
     threads: Executor | None
-    restore: dict[str, str] = field(default_factory=dict)
+    restore: dict[str, str] = {}
     """Mask → what it stands for, of everything that was masked in the request."""
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[str] = []
     """Names of guards that warn."""
     _messages: Sequence[Json] = ()
-    _waiting: list[_Waiting] = field(default_factory=list)
+    _waiting: list[_Waiting] = []
 
     async def judge_request(self, request: Json, came: Json | None = None) -> Json:
         """The request as it may go on: masked where a guard redacts. Slow checks that do not mask are begun, not awaited.
