@@ -147,19 +147,19 @@ def _plain_messages(messages: list[Json]) -> list[Json]:
     """Without other dialects' members; pictures in a tool's result go into a message of the user after the results."""
     plain: list[Json] = []
     waiting: list[Json] = []
-    for message in messages:
+    for index, message in enumerate(messages):
         if message["role"] != "tool" and waiting:
             plain.append({"role": "user", "content": waiting})
             waiting = []
         kept = {key: value for key, value in message.items() if key not in _OURS}
         if isinstance(kept.get("content"), list):
-            parts = [_plain_part(part) for part in kept["content"]]
+            parts = [_plain_part(part) for part in objects(kept, "content", f"messages[{index}].")]
             if message["role"] == "tool":
                 waiting += [part for part in parts if part["type"] != "text"]
                 parts = [part for part in parts if part["type"] == "text"]
             kept["content"] = parts or ""
-        if "tool_calls" in kept:
-            kept["tool_calls"] = [_without_cache(call) for call in kept["tool_calls"]]
+        if kept.get("tool_calls") is not None:
+            kept["tool_calls"] = [_without_cache(call) for call in objects(kept, "tool_calls", f"messages[{index}].")]
         plain.append(kept)
     return [*plain, {"role": "user", "content": waiting}] if waiting else plain
 
@@ -170,7 +170,7 @@ _OURS = frozenset({"thinking_blocks", "reasoning_content", "is_error", "cache_co
 def _plain_part(part: Json) -> Json:
     kind = part.get("type")
     if kind == "document":
-        source = part.get("source") or {}
+        source = optional(part, "source", "object") or {}
         if source.get("type") == "text":
             return {"type": "text", "text": source.get("data", "")}
     if kind not in _PARTS:
@@ -179,7 +179,7 @@ def _plain_part(part: Json) -> Json:
             hint="Send text, images or PDF files in base64, or ask for a model of Anthropic.",
         )
     if kind == "file":
-        return {"type": "file", "file": part["file"]}
+        return {"type": "file", "file": required(part, "file", "object")}
     return _without_cache(part)
 
 
