@@ -117,7 +117,7 @@ def test_a_slow_guard_ends_a_stream_before_what_it_finds_comes_out(world, upstre
         Route("main", [world.target()], guards=[Guard("leave", [Custom(leave)], on=("output",), hold_back=40)])
     )
     said = Said(words=(*("one " for _ in range(60)), "leave ", *("two " for _ in range(60))))
-    upstreams.usual = recorded(said)
+    upstreams.usual = recorded(said, gap_s=0.01)
     with world.serving() as gateway:
         answer = gateway.chat(stream=True)
         call = gateway.recorded(1)[0]
