@@ -8,6 +8,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from perdure.core.verdict import Comparison
+
+__all__ = ["Cause", "Comparison", "Finding", "Incident", "Reading", "State", "Verdict"]
+
 
 class State(StrEnum):
     """What a reading says of its objective."""
@@ -63,14 +67,6 @@ class Cause:
     """0 to 1; the causes of a diagnosis are ranked by it."""
     evidence: Mapping[str, Any]
     text: str
-
-
-class Comparison(StrEnum):
-    """What a gate says of a candidate."""
-
-    BETTER = "better"
-    WORSE = "worse"
-    NOT_ENOUGH_EVIDENCE = "not enough evidence"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 PerdureError                     code, facts, hint; HTTP status and exit code by family
 ├── DeclarationError   422, 2    a declaration or an input is wrong
 │   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject, BadWorkflow
-│   ├── BadRoute, BadGuard, BadTeam, BadPrompt
+│   ├── BadRoute, BadGuard, BadTeam, BadPrompt, BadSuite, BadJudge
 │   ├── BadRow                   rows that break their contract, with all their errors
 │   ├── TooFewRows               fewer rows than a statistic needs
 │   ├── TooLarge       413       a request over the limit
@@ -163,6 +163,18 @@ class BadPrompt(DeclarationError):
     """A prompt cannot be read or rendered, or is given other variables than it has."""
 
     code = "declaration.prompt"
+
+
+class BadSuite(DeclarationError):
+    """A suite or its cases are wrong: a wrong type, two cases of one id, a case that stands in a prompt's examples."""
+
+    code = "declaration.suite"
+
+
+class BadJudge(DeclarationError):
+    """A judge is declared wrongly, or its anchor set cannot be read."""
+
+    code = "declaration.judge"
 
 
 class BadRow(DeclarationError):

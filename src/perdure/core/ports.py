@@ -2,41 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One message of a conversation: `role` is system, user, assistant or tool."""
-
-    role: str
-    text: str
+from perdure.core.usage import Usage
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
-    """What a chat model answered, with its tokens and, where known, its cost in US dollars."""
+class Asked:
+    """One question to a route, as an eval or a judge asks it."""
 
-    text: str
-    n_input_tokens: int
-    n_output_tokens: int
-    cost_usd: float | None
+    route: str
+    """Logical name of the route that answers."""
+    messages: Sequence[Mapping[str, Any]]
+    """As OpenAI's chat completions have them, rendered already."""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    """Further members of the request: temperature, max_tokens, tools, response_format …"""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Kept with the call's record: suite, case, prompt version."""
 
 
-class Chat(Protocol):
-    """A chat model behind a route; normally our own gateway."""
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a question; a failure is an answer too, so that one case never ends a run."""
 
-    def ask(self, route: str, messages: Sequence[Message]) -> Reply:
-        """The reply of `route`.
+    message: Mapping[str, Any]
+    """The neutral message: `content`, `tool_calls`, `refusal`; empty where it failed."""
+    finish: str = ""
+    usage: Usage | None = None
+    cost_pusd: int | None = None
+    """Picodollars; None: the price is not known."""
+    latency_us: int = 0
+    model: str = ""
+    """`upstream/model` that answered."""
+    call_id: str = ""
+    """Of the gateway's record."""
+    error: str = ""
+    """Code of the error, such as `upstream.timed_out`, and empty for an answer."""
+    retry_after_s: float = 0.0
+    """Where it was asked to wait before trying again."""
 
-        Raises:
-            UpstreamError: the route answered with an error or not in time.
+    @property
+    def text(self) -> str:
+        """The text of the answer; empty where there is none."""
+        content = self.message.get("content")
+        if isinstance(content, str):
+            return content
+        parts = content if isinstance(content, Sequence) else ()
+        return "".join(str(part.get("text", "")) for part in parts if isinstance(part, Mapping))
+
+
+class Answerer(Protocol):
+    """Asks models; normally through our own gateway, so that keys, limits, guards, money and records hold for evals too."""
+
+    async def ask(self, asked: Asked) -> Answered:
+        """The answer; never raises for an answer's own failure, and always asks anew (no cache of the gateway).
+
+        Cancelling it cancels the call.
         """
+        ...
+
+    async def close(self) -> None:
+        """Let connections go."""
         ...
 
 

@@ -7,7 +7,7 @@ A `Signal` measures, a `Cause` weighs what may be behind it, a `Remedy` proposes
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -18,6 +18,7 @@ from perdure.assets.health import Finding, Reading, Verdict
 from perdure.assets.objective import Objective, SignalSpec
 from perdure.assets.policy import Policy
 from perdure.assets.repair import Action, Stage, Trial
+from perdure.core.ports import Answerer
 from perdure.core.settings import Settings
 from perdure.stores.blobs.protocols import Blobs
 from perdure.stores.capture.protocols import CaptureLog
@@ -68,6 +69,8 @@ class Workplace:
     actor: str
     lease: Lease | None = None
     """Under which the work is done; None where a person works by hand."""
+    open_answerer: Callable[[], Answerer] | None = None
+    """Asks models, for evals and judges; made anew for each run and closed by who made it. None where no route is declared."""
 
     def under(self, lease: Lease) -> Workplace:
         """The same place, where every write is fenced by a lease."""

@@ -1,0 +1,1 @@
+"""Scores of answers: what each scorer of a suite computes."""

@@ -1,0 +1,1 @@
+"""Runs of suites: asking, scoring, comparing."""

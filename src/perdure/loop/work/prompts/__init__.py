@@ -1,0 +1,1 @@
+"""The recipes by which prompts are kept healthy."""
