@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 import polars as pl
 
@@ -18,11 +17,13 @@ from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
 from perdure.assets.team import Budget, Period, Team
 from perdure.core.clock import from_us, iso
+from perdure.core.stats import Interval
 from perdure.core.units import days
 from perdure.core.usage import PICO
 from perdure.engines.spend import burn
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.calls import read_calls
+from perdure.loop.work.readings import exactly, reading_of
 from perdure.stores.ledger.protocols import Key
 
 WindowOf = Callable[[Period, str, datetime], tuple[datetime, datetime]]
@@ -40,19 +41,9 @@ def read_spent(place: Workplace, team: str, start: datetime, end: datetime) -> p
     return calls.filter((pl.col("team") == team) & ~pl.col("arm").is_in(_NOBODYS))
 
 
-def _reading(asset: Watched, spec: SignalSpec, now: datetime, value: float | None, **more: Any) -> Reading:
+def _known(value: float | None, n: int) -> Interval | None:
     """What was spent is known exactly: the interval is the value."""
-    return Reading(
-        asset=asset.name,
-        signal=spec.series,
-        at=now,
-        window_start=now - spec.over,
-        window_end=now,
-        value=value,
-        low=value,
-        high=value,
-        **more,
-    )
+    return None if value is None else exactly(value, n)
 
 
 class SpendUsd:
@@ -67,7 +58,8 @@ class SpendUsd:
             return []
         n_unknown = calls["cost_pusd"].null_count()
         value = None if n_unknown == calls.height else _usd(calls)
-        return [_reading(asset, spec, now, value, n=calls.height, unit="USD", facts={"n_unpriced": n_unknown})]
+        n, facts = calls.height, {"n_unpriced": n_unknown}
+        return [reading_of(asset, spec, now, _known(value, n), n=n, unit="USD", facts=facts)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +117,7 @@ class BurnRatio:
         if spec.by == "budget":
             return readings
         worst = max(readings, key=lambda reading: (reading.value or 0.0, reading.slice))
-        return [_reading(asset, spec, now, worst.value, n=worst.n, unit="", facts=worst.facts)]
+        return [reading_of(asset, spec, now, _known(worst.value, worst.n), n=worst.n, unit="", facts=worst.facts)]
 
     def _bounds(self, per: Period, team: Team, now: datetime) -> tuple[datetime, datetime]:
         return (_EVER, now + _AHEAD) if per == "total" else self._window_of(per, team.timezone, now)
@@ -141,7 +133,8 @@ def _of_budget(asset: Watched, spec: SignalSpec, now: datetime, window: _Window,
         "n_unpriced": found.n_unknown,
     }
     ratio, part = found.projected_usd / budget.usd, f"budget={window.paid.name}"
-    return _reading(asset, spec, now, ratio, n=calls.height, unit="", slice=part, facts=facts)
+    found = _known(ratio, calls.height)
+    return reading_of(asset, spec, now, found, n=calls.height, unit="", slice=part, facts=facts)
 
 
 def _budgets(place: Workplace, team: Team, now: datetime) -> list[_Paid]:
