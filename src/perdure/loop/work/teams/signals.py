@@ -133,8 +133,8 @@ def _of_budget(asset: Watched, spec: SignalSpec, now: datetime, window: _Window,
         "n_unpriced": found.n_unknown,
     }
     ratio, part = found.projected_usd / budget.usd, f"budget={window.paid.name}"
-    found = _known(ratio, calls.height)
-    return reading_of(asset, spec, now, found, n=calls.height, unit="", slice=part, facts=facts)
+    measured = _known(ratio, calls.height)
+    return reading_of(asset, spec, now, measured, n=calls.height, unit="", slice=part, facts=facts)
 
 
 def _budgets(place: Workplace, team: Team, now: datetime) -> list[_Paid]:
