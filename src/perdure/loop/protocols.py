@@ -25,6 +25,7 @@ from perdure.stores.capture.protocols import CaptureLog
 from perdure.stores.lake.protocols import Lake
 from perdure.stores.ledger.protocols import Lease, Leases, Ledger, LedgerSession
 from perdure.stores.online.protocols import Online
+from perdure.stores.results.protocols import Results
 from perdure.stores.telemetry.protocols import Readings
 
 LEASE = "loop"
@@ -42,6 +43,7 @@ class Stores:
     blobs: Blobs
     capture: CaptureLog
     readings: Readings
+    results: Results
 
 
 @dataclass(frozen=True, slots=True, eq=False)

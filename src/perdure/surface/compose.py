@@ -17,6 +17,8 @@ from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard
 from perdure.assets.model import Model
 from perdure.assets.project import Project, examples_of
+from perdure.assets.prompt import Prompt
+from perdure.assets.suite import judges_of
 from perdure.assets.version import Version
 from perdure.core.settings import Settings
 from perdure.loop.protocols import Kind, Signal, Stores, Teller, Watched, Workplace
@@ -57,6 +59,7 @@ def open_stores(folder: Path, settings: Settings, ledger: SqliteLedger) -> Store
     from perdure.stores.capture.log import SegmentLog
     from perdure.stores.lake.delta import DeltaLake
     from perdure.stores.online.sqlite import SqliteOnline
+    from perdure.stores.results.sqlite import SqliteResults
 
     root = stores_root(folder, settings)
     root.mkdir(parents=True, exist_ok=True)
@@ -68,6 +71,7 @@ def open_stores(folder: Path, settings: Settings, ledger: SqliteLedger) -> Store
         blobs=FileBlobs(root / "blobs"),
         capture=SegmentLog(root / "capture"),
         readings=open_readings(folder, settings),
+        results=SqliteResults(root / "results.db", project=settings.project.name),
     )
 
 
@@ -129,11 +133,15 @@ _ROUTE_SIGNALS = (
     "spend_usd",
     "tokens_per_s",
 )
+_SCORED = ("eval_score", "hallucination_ratio")
+"""Of what answers: a route by its own suites, a prompt by its own."""
 _GUARD_SIGNALS = ("block_ratio", "false_block_ratio", "miss_ratio")
 SIGNALS: Mapping[str, Sequence[str]] = {
     **{kind: tuple(made) for kind, made in _MADE.items()},
-    "route": _ROUTE_SIGNALS,
+    "route": (*_ROUTE_SIGNALS, *_SCORED),
     "guard": _GUARD_SIGNALS,
+    "prompt": (*_SCORED, "online_score", "unapproved_ratio"),
+    "judge": ("judge_agreement", "judge_shift"),
     "team": ("burn_ratio", "cost_anomaly", "spend_usd"),
 }
 """Kind of asset → what an objective of it may be about."""
@@ -159,11 +167,12 @@ def kinds() -> Mapping[str, Kind]:
         "guard": guard_kind(),
         "team": team_kind(budget_window),
         "prompt": Kind("prompt", {}),
+        "judge": Kind("judge", {}),
     }
 
 
 def watched_assets(project: Project) -> list[Watched]:
-    """What the loop keeps healthy, sources first: a broken feed explains a broken model or guard."""
+    """What the loop keeps healthy, sources first: a broken feed explains a broken model or guard, an ill judge a prompt's scores."""
     sources = [
         Watched(source.name, "source", tuple(source.healthy), source.policy, source)
         for source in project.sources.values()
@@ -176,8 +185,11 @@ def watched_assets(project: Project) -> list[Watched]:
         Watched(route.name, "route", tuple(route.healthy), route.policy, route) for route in project.routes.values()
     ]
     prompts = [
-        Watched(prompt.name, "prompt", tuple(prompt.healthy), prompt.policy, prompt)
+        Watched(prompt.name, "prompt", tuple(prompt.healthy), prompt.policy, prompt, _judged_by(prompt, project))
         for prompt in project.prompts.values()
+    ]
+    judges = [
+        Watched(judge.name, "judge", tuple(judge.healthy), judge.policy, judge) for judge in project.judges.values()
     ]
     models = [
         Watched(model.name, "model", tuple(model.healthy), model.policy, model, _rests_on(model))
@@ -188,12 +200,17 @@ def watched_assets(project: Project) -> list[Watched]:
         for team in project.teams.values()
         if team.healthy
     ]
-    return sources + guards + routes + prompts + models + teams
+    return sources + guards + routes + judges + prompts + models + teams
 
 
 def _learns_from(guard: Guard) -> tuple[str, ...]:
     """The sources of a guard's labelled examples."""
     return tuple(source.name for source in examples_of(guard))
+
+
+def _judged_by(prompt: Prompt, project: Project) -> tuple[str, ...]:
+    """The judges of a prompt's suites: where one of them is ill, its scores say nothing of the prompt."""
+    return tuple(dict.fromkeys(name for suite in project.suites_of(prompt.name) for name in judges_of(suite)))
 
 
 def _rests_on(model: type[Model]) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Results(Protocol):
     """Answers and scores by content, and the rows of runs. Safe to share between threads and processes."""
 
     def find_answers(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """Those that are known, of up to 10,000 keys."""
+        """Those that are known, of any number of keys."""
         ...
 
     def put_answers(self, rows: Sequence[tuple[str, bytes]]) -> None:
@@ -55,7 +55,7 @@ class Results(Protocol):
         ...
 
     def put_scores(self, rows: Sequence[tuple[str, bytes]]) -> None:
-        """Keep scores; of one key the first stands."""
+        """Keep scores; of one key the first stands. A score's key begins with its answer's key and a colon."""
         ...
 
     def put_run(self, run: str, rows: Sequence[RunRow]) -> None:
