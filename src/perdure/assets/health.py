@@ -10,7 +10,7 @@ from typing import Any
 
 from perdure.core.verdict import Comparison
 
-__all__ = ["Cause", "Comparison", "Finding", "Incident", "Reading", "State", "Verdict"]
+__all__ = ["Cause", "Comparison", "Finding", "Reading", "State", "Verdict"]
 
 
 class State(StrEnum):
