@@ -34,22 +34,24 @@ class Listener:
 
 
 def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listener, port: int | None) -> None:
-    """Serve in a thread and run the loop here, a round every `loop.tick_s`, until `stop()`.
+    """Serve, in a thread or in `[serve] workers` processes, and run the loop here, a round every `loop.tick_s`, until `stop()`.
 
     While another process holds the loop's lease, this one serves and waits for it. A round that
     fails is told, and tried again: serving goes on whatever the loop meets.
     """
-    server = perdure.server(port=port)
-    listener.ready(server.start())
-    try:
-        while not stop():
+    with serving(perdure, host=None, port=port, replay=None, workers=None) as (url, check):
+        listener.ready(url)
+
+        def over() -> bool:
+            check()
+            return stop()
+
+        while not over():
             try:
                 with perdure.hold_lease() as held:
-                    _run_rounds(perdure, held, stop, listener)
+                    _run_rounds(perdure, held, over, listener)
             except (LeaseHeld, LostLease) as held_elsewhere:
-                _wait(held_elsewhere.delay_s, stop)
-    finally:
-        server.stop()
+                _wait(held_elsewhere.delay_s, over)
 
 
 @contextmanager

@@ -44,8 +44,8 @@ class Served:
         self.world = World(folder / ".perdure", url)
         self.start()
 
-    def start(self):
-        command = [sys.executable, "-m", "perdure.surface.cli", "serve", "--workers", "2", "--json"]
+    def start(self, *verb):
+        command = [sys.executable, "-m", "perdure.surface.cli", *(verb or ("serve", "--workers", "2")), "--json"]
         self.process = subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, env={**os.environ})
         self.url = json.loads(self.process.stdout.readline())["url"]
         self.as_team("free").wait_ready()
@@ -150,3 +150,18 @@ def test_a_parent_that_is_killed_takes_its_workers_with_it(served):
 
 def alive(pids):
     return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_up_serves_in_as_many_processes_as_are_set_and_runs_the_loop_beside_them(served):
+    served.stop()
+    settings = served.folder / "perdure.toml"
+    before = settings.read_text()
+    settings.write_text(before + "workers = 2\n[loop]\ntick_s = 0.2\n")
+    try:
+        served.start("up")
+        assert len(served.children()) == 2
+        assert [answer.status for answer in served.ask("free", 8)] == [200] * 8
+        assert json.loads(served.process.stdout.readline()), "a round was told"
+        served.stop()
+    finally:
+        settings.write_text(before)
