@@ -11,7 +11,16 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from perdure.assets import scorers
     from perdure.assets.contract import Contract
+    from perdure.assets.eval_objectives import (
+        eval_score,
+        hallucination_ratio,
+        judge_agreement,
+        judge_shift,
+        online_score,
+        unapproved_ratio,
+    )
     from perdure.assets.expressions import when
     from perdure.assets.fallback import last_good
     from perdure.assets.feature_view import FeatureView, feature_view
@@ -47,6 +56,7 @@ if TYPE_CHECKING:
         Topics,
         Toxicity,
     )
+    from perdure.assets.judge import Judge
     from perdure.assets.model import Label, Model, TrainingData
     from perdure.assets.objective import (
         Objective,
@@ -67,6 +77,7 @@ if TYPE_CHECKING:
     from perdure.assets.prompt import Prompt, prompts
     from perdure.assets.route import Cache, Probe, Probes, Route, Target, UnitPrices
     from perdure.assets.source import Source, csv, parquet
+    from perdure.assets.suite import Case, Suite
     from perdure.assets.team import Budget, Limits, Team
     from perdure.assets.upstream import Upstream
     from perdure.core.signature import verify_signature
@@ -80,6 +91,7 @@ _HOME = {
     "Budget": "perdure.assets.team",
     "Cache": "perdure.assets.route",
     "CanaryLeak": "perdure.assets.guard",
+    "Case": "perdure.assets.suite",
     "Contract": "perdure.assets.contract",
     "Custom": "perdure.assets.guard",
     "DefenderInjection": "perdure.assets.guard",
@@ -89,6 +101,7 @@ _HOME = {
     "Guard": "perdure.assets.guard",
     "Hours": "perdure.assets.policy",
     "InjectionRules": "perdure.assets.guard",
+    "Judge": "perdure.assets.judge",
     "Label": "perdure.assets.model",
     "Learned": "perdure.assets.guard",
     "Limits": "perdure.assets.team",
@@ -108,6 +121,7 @@ _HOME = {
     "Route": "perdure.assets.route",
     "Secrets": "perdure.assets.guard",
     "Source": "perdure.assets.source",
+    "Suite": "perdure.assets.suite",
     "Target": "perdure.assets.route",
     "Team": "perdure.assets.team",
     "ToolCalls": "perdure.assets.guard",
@@ -127,12 +141,16 @@ _HOME = {
     "days": "perdure.core.units",
     "drift": "perdure.assets.objective",
     "error_ratio": "perdure.assets.gateway_objectives",
+    "eval_score": "perdure.assets.eval_objectives",
     "false_block_ratio": "perdure.assets.gateway_objectives",
     "feature_view": "perdure.assets.feature_view",
     "first_token_ms": "perdure.assets.gateway_objectives",
     "freshness_h": "perdure.assets.objective",
+    "hallucination_ratio": "perdure.assets.eval_objectives",
     "hours": "perdure.core.units",
     "init_project": "perdure.surface.sdk",
+    "judge_agreement": "perdure.assets.eval_objectives",
+    "judge_shift": "perdure.assets.eval_objectives",
     "last_good": "perdure.assets.fallback",
     "latency_ms": "perdure.assets.objective",
     "mae": "perdure.assets.objective",
@@ -140,6 +158,7 @@ _HOME = {
     "miss_ratio": "perdure.assets.gateway_objectives",
     "new_intents": "perdure.assets.gateway_objectives",
     "off_profile": "perdure.assets.objective",
+    "online_score": "perdure.assets.eval_objectives",
     "open_project": "perdure.surface.sdk",
     "parquet": "perdure.assets.source",
     "per_day": "perdure.core.units",
@@ -153,17 +172,21 @@ _HOME = {
     "skew": "perdure.assets.objective",
     "spend_usd": "perdure.assets.gateway_objectives",
     "tokens_per_s": "perdure.assets.gateway_objectives",
+    "unapproved_ratio": "perdure.assets.eval_objectives",
     "verify_signature": "perdure.core.signature",
     "violations_ratio": "perdure.assets.objective",
     "volume": "perdure.assets.objective",
     "weeks": "perdure.core.units",
     "when": "perdure.assets.expressions",
 }
+_MODULES = {"scorers": "perdure.assets.scorers"}
+"""Names that stand for a module: some of what is in it has the name of something else here."""
 
 __all__ = [
     "Budget",
     "Cache",
     "CanaryLeak",
+    "Case",
     "Contract",
     "Custom",
     "DefenderInjection",
@@ -173,6 +196,7 @@ __all__ = [
     "Guard",
     "Hours",
     "InjectionRules",
+    "Judge",
     "Label",
     "Learned",
     "Limits",
@@ -192,6 +216,7 @@ __all__ = [
     "Route",
     "Secrets",
     "Source",
+    "Suite",
     "Target",
     "Team",
     "ToolCalls",
@@ -212,12 +237,16 @@ __all__ = [
     "days",
     "drift",
     "error_ratio",
+    "eval_score",
     "false_block_ratio",
     "feature_view",
     "first_token_ms",
     "freshness_h",
+    "hallucination_ratio",
     "hours",
     "init_project",
+    "judge_agreement",
+    "judge_shift",
     "last_good",
     "latency_ms",
     "mae",
@@ -225,6 +254,7 @@ __all__ = [
     "miss_ratio",
     "new_intents",
     "off_profile",
+    "online_score",
     "open_project",
     "parquet",
     "per_day",
@@ -234,10 +264,12 @@ __all__ = [
     "refusal_ratio",
     "rmse",
     "run_demo",
+    "scorers",
     "seconds",
     "skew",
     "spend_usd",
     "tokens_per_s",
+    "unapproved_ratio",
     "verify_signature",
     "violations_ratio",
     "volume",
@@ -249,6 +281,8 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers see the imports above, and so tell a misspelt name
 
     def __getattr__(name: str) -> Any:
+        if name in _MODULES:
+            return importlib.import_module(_MODULES[name])
         if name not in _HOME:
             raise AttributeError(f"module 'perdure' has no attribute {name!r}")
         return getattr(importlib.import_module(_HOME[name]), name)

@@ -9,17 +9,19 @@ from typing import Self
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard, Learned
+from perdure.assets.judge import Judge
 from perdure.assets.model import Model
 from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route
 from perdure.assets.source import Source
+from perdure.assets.suite import Suite
 from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
 from perdure.core.errors import BadProject, NotFound, not_found
 
-Released = type[Model] | Route | Guard | Prompt
+Released = type[Model] | Route | Guard | Prompt | Judge
 """What has versions and pointers."""
-Declared = Released | Team | Source
+Declared = Released | Team | Source | Suite
 """What stands for itself in a project; the rest is reached through it."""
 
 
@@ -28,7 +30,7 @@ class Project:
     """The assets of one project. Made by `surface.project` from a package, or by hand in a notebook.
 
     Raises:
-        BadProject: two of models, routes, guards and prompts share a name, by which pointers go; or two upstreams do.
+        BadProject: two of models, routes, guards, prompts and judges share a name, by which pointers go; or two upstreams do.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Project:
     guards: Mapping[str, Guard] = field(default_factory=dict)
     teams: Mapping[str, Team] = field(default_factory=dict)
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
+    judges: Mapping[str, Judge] = field(default_factory=dict)
+    suites: Mapping[str, Suite] = field(default_factory=dict)
     upstreams: Mapping[str, Upstream] = field(init=False)
     """Those that the routes call."""
 
@@ -49,7 +53,7 @@ class Project:
 
     def _check_names(self) -> None:
         taken: dict[str, str] = {}
-        kinds = {"model": self.models, "route": self.routes, "guard": self.guards, "prompt": self.prompts}
+        kinds: Mapping[str, Mapping[str, Released]] = {"model": self.models, **self._kinds}
         for kind, names in kinds.items():
             for name in names:
                 other = taken.setdefault(name, kind)
@@ -83,6 +87,8 @@ class Project:
             guards={guard.name: guard for guard in guards},
             teams={each.name: each for each in declared if isinstance(each, Team)},
             prompts={each.name: each for each in declared if isinstance(each, Prompt)},
+            judges={each.name: each for each in declared if isinstance(each, Judge)},
+            suites={each.name: each for each in declared if isinstance(each, Suite)},
         )
 
     def model(self, name: str) -> type[Model]:
@@ -132,6 +138,30 @@ class Project:
             raise not_found("prompt", name, self.prompts)
         return self.prompts[name]
 
+    def judge(self, name: str) -> Judge:
+        """The judge of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.judges:
+            raise not_found("judge", name, self.judges)
+        return self.judges[name]
+
+    def suite(self, name: str) -> Suite:
+        """The suite of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.suites:
+            raise not_found("suite", name, self.suites)
+        return self.suites[name]
+
+    def suites_of(self, prompt: str) -> list[Suite]:
+        """The suites that test a prompt, by name."""
+        return [suite for _, suite in sorted(self.suites.items()) if suite.prompt == prompt]
+
     def team(self, name: str) -> Team:
         """The team of that name.
 
@@ -144,8 +174,8 @@ class Project:
 
     @property
     def pointed(self) -> dict[str, Released]:
-        """Everything that has versions and pointers, by name: guards, prompts, routes, models."""
-        return {**self.guards, **self.prompts, **self.routes, **self.models}
+        """Everything that has versions and pointers, by name: judges, guards, prompts, routes, models."""
+        return {**self.judges, **self.guards, **self.prompts, **self.routes, **self.models}
 
     def released(self, name: str) -> Released:
         """The asset of that name that has versions and pointers.
@@ -155,19 +185,23 @@ class Project:
         """
         known = self.pointed
         if name not in known:
-            what = "model, route, guard or prompt" if self.routes or self.guards or self.prompts else "model"
+            what = "model, route, guard, prompt or judge" if any(self._kinds.values()) else "model"
             raise not_found(what, name, known)
         return known[name]
 
     def kind_of(self, name: str) -> str:
-        """`model`, `route`, `guard` or `prompt`: of an asset with versions and pointers.
+        """`model`, `route`, `guard`, `prompt` or `judge`: of an asset with versions and pointers.
 
         Raises:
             NotFound: there is none of that name; the message names the nearest.
         """
         self.released(name)
-        kinds = {"route": self.routes, "guard": self.guards, "prompt": self.prompts}
-        return next((kind for kind, names in kinds.items() if name in names), "model")
+        return next((kind for kind, names in self._kinds.items() if name in names), "model")
+
+    @property
+    def _kinds(self) -> Mapping[str, Mapping[str, Released]]:
+        """What has versions and pointers, but for models."""
+        return {"route": self.routes, "guard": self.guards, "prompt": self.prompts, "judge": self.judges}
 
 
 def examples_of(guard: Guard) -> list[Source]:

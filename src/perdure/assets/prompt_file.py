@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from perdure.assets.yaml_text import NotYaml, load_yaml
 from perdure.core.errors import BadPrompt, nearest
 
 _KEYS = ("name", "route", "variables", "params", "output")
@@ -95,15 +96,12 @@ def _text(file: Path, told: str) -> str:
 
 
 def _front(text: str, file: Path) -> dict[str, Any]:
-    import yaml
-
     try:
-        found = _load(text)
-    except yaml.MarkedYAMLError as error:
-        line = 2 + (error.problem_mark.line if error.problem_mark is not None else 0)
-        raise BadPrompt(f"{file.name}:{line}: {error.problem}.", hint="Front matter is YAML.") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadPrompt(f"{file.name}:2: the front matter is no YAML.", hint="Front matter is YAML.") from error
+        found = load_yaml(text) or {}
+    except NotYaml as error:
+        raise BadPrompt(
+            f"{file.name}:{1 + (error.line or 1)}: {error.problem}.", hint="Front matter is YAML."
+        ) from error
     if not isinstance(found, Mapping):
         raise BadPrompt(f"{file.name}:2: the front matter is no mapping.", hint="Write route: NAME, a key a line.")
     for key in found:
@@ -118,33 +116,6 @@ def _front(text: str, file: Path) -> dict[str, Any]:
         if not isinstance(value, wanted):
             raise BadPrompt(f"{file.name}: `{key}` in the front matter is no {told}.", hint=f"Write {key}: …")
     return dict(found)
-
-
-def _load(text: str) -> Any:
-    """One YAML document of plain data, without a key twice."""
-    import yaml
-
-    if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, Loader=yaml.SafeLoader)):
-        raise ValueError("an alias")  # a few lines of them can stand for gigabytes
-    _check_keys(yaml.compose(text, Loader=yaml.SafeLoader))
-    return yaml.safe_load(text) or {}
-
-
-def _check_keys(node: Any) -> None:
-    """Refuse a mapping, at any depth, that has a key twice."""
-    import yaml
-
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            name = str(key.value)
-            if name in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"{name!r} is there twice", key.start_mark)
-            seen.add(name)
-            _check_keys(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for each in node.value:
-            _check_keys(each)
 
 
 def _sections(body: str, file: Path, first: int) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from perdure.assets.scorers import Scorer
+from perdure.assets.scorer_specs import flattened, scorer_definition
+from perdure.assets.scorers import Judged, Scorer
+from perdure.core.canonical import bytes_hash, content_hash
 from perdure.core.errors import BadSuite
 
 Role = Literal["primary", "guarded"]
@@ -96,3 +98,24 @@ class Suite:
                 f"Suite {self.name!r} asks for {self.n_samples} samples and shares {self.improve_share:g} of its clusters.",
                 hint="At least one sample, and a share from 0 to below 1.",
             )
+
+    def definition(self) -> dict[str, Any]:
+        """What its versions are: its scorers, what a difference must be, and its cases by content."""
+        cases = self.cases
+        digest = bytes_hash(Path(cases).read_bytes()) if isinstance(cases, str | Path) else content_hash(list(cases))
+        return {
+            "cases": digest,
+            "scorers": [scorer_definition(each) for each in self.scorers],
+            "prompt": self.prompt,
+            "route": self.route,
+            "role": self.role,
+            "n_samples": self.n_samples,
+            "margin": self.margin,
+            "smallest": self.smallest,
+            "improve_share": self.improve_share,
+        }
+
+
+def judges_of(suite: Suite) -> list[str]:
+    """The judges that a suite's scorers ask, each once, in their order."""
+    return list(dict.fromkeys(each.judge for each in flattened(suite.scorers) if isinstance(each, Judged)))

@@ -259,6 +259,47 @@ class LimitSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EvalSettings:
+    """Suites that are run, and answers of production that are scored."""
+
+    concurrency: int = 8
+    """Questions under way at a time, of a run."""
+    budget_usd: float = 0.0
+    """What one run may spend unless it says; before each batch its highest price is claimed. 0: without a limit of its own."""
+    batch_cases: int = 50
+    """Cases asked between two marks of progress: what a killed run may ask again at most."""
+    answer_seconds: float = 120.0
+    """An answer that takes longer has failed."""
+    cache: bool = True
+    """Answers and scores are kept by content: what did not change costs nothing again."""
+    online_share: float = 0.01
+    """Share of a route's answers that online scorers see, where nothing else is said."""
+    online_max_per_hour: int = 200
+    """At most so many answers an hour are scored online, of a prompt or route: judges cost money."""
+
+    def __post_init__(self) -> None:
+        for name, value, least in (
+            ("concurrency", self.concurrency, 1),
+            ("batch_cases", self.batch_cases, 1),
+            ("online_max_per_hour", self.online_max_per_hour, 0),
+        ):
+            if value < least:
+                raise BadSettings(f"evals.{name} is {value!r}, but it must be {least} or more.", key=f"evals.{name}")
+        if not 0.0 <= self.budget_usd < float("inf"):
+            raise BadSettings(
+                f"evals.budget_usd is {self.budget_usd!r}, but it must be 0 or more.", key="evals.budget_usd"
+            )
+        if not 0.0 < self.answer_seconds < float("inf"):
+            raise BadSettings(
+                f"evals.answer_seconds is {self.answer_seconds!r}, but it must be above 0.", key="evals.answer_seconds"
+            )
+        if not 0.0 <= self.online_share <= 1.0:
+            raise BadSettings(
+                f"evals.online_share is {self.online_share!r}, but it must be 0 to 1.", key="evals.online_share"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, a section a part of the system."""
 
@@ -271,6 +312,7 @@ class Settings:
     telemetry: TelemetrySettings = field(default_factory=TelemetrySettings)
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    evals: EvalSettings = field(default_factory=EvalSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role → the people that have it. None declared: the project's actor has every role."""
 

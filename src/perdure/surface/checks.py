@@ -23,8 +23,10 @@ from perdure.assets.version import dataset_name
 from perdure.core.errors import BadContract, nearest
 from perdure.core.settings import Settings
 from perdure.surface.check_gateway import gateway_notes, guard_notes, route_notes, sliced_notes, team_notes
+from perdure.surface.check_judges import judge_notes
 from perdure.surface.check_policies import Level, Said, doubtful_rules, model_policy, source_policy
 from perdure.surface.check_prompts import prompt_notes
+from perdure.surface.check_suites import suite_notes
 
 _LEVELS: Sequence[Level] = ("error", "warning", "note")
 
@@ -84,6 +86,8 @@ def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
         ("guard", project.guards),
         ("team", project.teams),
         ("prompt", project.prompts),
+        ("judge", project.judges),
+        ("suite", project.suites),
     ):
         for name, asset in assets.items():
             yield kind, name, asset
@@ -101,6 +105,7 @@ def _shared_names(project: Project) -> Iterator[CheckNote]:
         ("route", project.routes, taken | datasets),
         ("guard", project.guards, taken | datasets),
         ("prompt", project.prompts, taken | datasets),
+        ("judge", project.judges, taken | datasets),
     )
     for kind, names, others in kinds:
         for name, asset in names.items():
@@ -206,6 +211,8 @@ _CHECKS: Mapping[str, Callable[[Any, Project], Said]] = {
     "guard": guard_notes,
     "team": team_notes,
     "prompt": prompt_notes,
+    "judge": judge_notes,
+    "suite": suite_notes,
 }
-_JUDGED = frozenset({"source", "model", "route", "guard", "prompt", "team"})
+_JUDGED = frozenset({"source", "model", "route", "guard", "prompt", "judge", "team"})
 """Kinds that have objectives and a policy."""

@@ -1,4 +1,4 @@
-"""Versions that are what is declared: a route's, a prompt's, and a guard's that has learned nothing.
+"""Versions that are what is declared: a route's, a prompt's, a judge's, and a guard's that has learned nothing.
 
 A model's version is made by training; of these the declaration is all there is. So `apply` registers it, and points the
 champion at it: at once where there is none, else when the declaration has changed since the champion last moved. A
@@ -15,17 +15,19 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.guard import Guard, Learned
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.canonical import content_hash, plain
-from perdure.core.errors import BadGuard, BadPrompt
+from perdure.core.errors import BadGuard, BadJudge, BadPrompt, DeclarationError
 from perdure.core.ids import version_id
 from perdure.surface.governance.entries import entries
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perdure.assets.judge import Judge
     from perdure.assets.project import Project
     from perdure.assets.prompt import Prompt
     from perdure.assets.route import Route
     from perdure.stores.ledger.protocols import LedgerSession
+    from perdure.surface.check_policies import Said
 
 DECLARED = "registry.declare"
 """Action of the audit's entry for a declaration that has another version than the one before."""
@@ -63,7 +65,7 @@ def has_learned(guard: Guard) -> bool:
 
 
 def declared_versions(project: Project, session: LedgerSession, actor: str, at: datetime) -> list[DeclaredVersion]:
-    """The version of every route and prompt, and of every guard without a learned check."""
+    """The version of every route, prompt and judge, and of every guard without a learned check."""
     known = {(record.kind, record.name): record.definition for record in session.registry.list_assets()}
     return [
         _declared(session, _version(kind, asset, actor, at), known.get((kind, asset.name)))
@@ -76,27 +78,37 @@ def refuse_unready(project: Project, names: Iterable[str]) -> None:
 
     Args:
         project: where they are declared.
-        names: of routes, guards and prompts that are to be released as they are declared.
+        names: of routes, guards, prompts and judges that are to be released as they are declared.
 
     Raises:
         BadGuard: a guard that cannot judge.
         BadPrompt: a prompt that cannot be rendered, or whose route is not there.
+        BadJudge: a judge whose route is not there.
     """
+    for name in names:
+        for level, text, hint in _unready(project, name):
+            if level == "error":
+                kind = project.kind_of(name)
+                raise _UNREADY[kind](f"{kind.capitalize()} {name!r} {text}", hint=hint)
+
+
+_UNREADY: Mapping[str, type[DeclarationError]] = {"guard": BadGuard, "prompt": BadPrompt, "judge": BadJudge}
+
+
+def _unready(project: Project, name: str) -> Said:
     from perdure.surface.check_gateway import cannot_judge
+    from perdure.surface.check_judges import judge_notes
     from perdure.surface.check_prompts import prompt_notes
 
-    for name in names:
-        if name in project.guards:
-            for level, text, hint in cannot_judge(project.guards[name]):
-                if level == "error":
-                    raise BadGuard(f"Guard {name!r} {text}", hint=hint)
-        elif name in project.prompts:
-            for level, text, hint in prompt_notes(project.prompts[name], project):
-                if level == "error":
-                    raise BadPrompt(f"Prompt {name!r} {text}", hint=hint)
+    if name in project.guards:
+        yield from cannot_judge(project.guards[name])
+    elif name in project.prompts:
+        yield from prompt_notes(project.prompts[name], project)
+    elif name in project.judges:
+        yield from judge_notes(project.judges[name], project)
 
 
-def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Prompt]]:
+def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Prompt | Judge]]:
     for guard in project.guards.values():
         if not has_learned(guard):
             yield "guard", guard
@@ -104,9 +116,11 @@ def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Promp
         yield "route", route
     for prompt in project.prompts.values():
         yield "prompt", prompt
+    for judge in project.judges.values():
+        yield "judge", judge
 
 
-def _version(kind: str, asset: Route | Guard | Prompt, actor: str, at: datetime) -> Version:
+def _version(kind: str, asset: Route | Guard | Prompt | Judge, actor: str, at: datetime) -> Version:
     definition = plain(asset.definition())
     digest = content_hash(definition)
     return Version(version_id(asset.name, digest), asset.name, kind, definition, {}, {}, {}, at, actor)

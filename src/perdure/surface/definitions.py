@@ -8,14 +8,16 @@ What differs between two machines is none: no folder of a file is written down, 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from perdure.assets.core_schema import code_digest
+from perdure.assets.feature_view import FeatureView
 from perdure.assets.fields import contract_definition
 from perdure.assets.guard import Guard, Learned
+from perdure.assets.judge import Judge
 from perdure.assets.model import Label, Model
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
@@ -23,6 +25,7 @@ from perdure.assets.project import Project
 from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route
 from perdure.assets.source import CallableReader, Reader, Source
+from perdure.assets.suite import Suite
 from perdure.assets.team import Team
 from perdure.core.canonical import plain
 from perdure.core.units import Rate, duration_text
@@ -30,24 +33,19 @@ from perdure.core.units import Rate, duration_text
 
 def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
     """Kind and name → definition, for every asset of the project."""
-    found: dict[tuple[str, str], dict[str, Any]] = {}
-    for name, contract in project.contracts.items():
-        found["contract", name] = contract_definition(contract)
-    for name, source in project.sources.items():
-        found["source", name] = source_definition(source)
-    for name, view in project.views.items():
-        found["feature_view", name] = view.definition()
-    for name, model in project.models.items():
-        found["model", name] = model_definition(model)
-    for name, route in project.routes.items():
-        found["route", name] = route_definition(route)
-    for name, guard in project.guards.items():
-        found["guard", name] = guard_definition(guard)
-    for name, prompt in project.prompts.items():
-        found["prompt", name] = prompt_definition(prompt)
-    for name, team in project.teams.items():
-        found["team", name] = team_definition(team)
-    return found
+    told: tuple[tuple[str, Mapping[str, Any], Callable[[Any], dict[str, Any]]], ...] = (
+        ("contract", project.contracts, contract_definition),
+        ("source", project.sources, source_definition),
+        ("feature_view", project.views, FeatureView.definition),
+        ("model", project.models, model_definition),
+        ("route", project.routes, route_definition),
+        ("guard", project.guards, guard_definition),
+        ("prompt", project.prompts, prompt_definition),
+        ("judge", project.judges, judge_definition),
+        ("suite", project.suites, Suite.definition),
+        ("team", project.teams, team_definition),
+    )
+    return {(kind, name): define(asset) for kind, assets, define in told for name, asset in assets.items()}
 
 
 def source_definition(source: Source) -> dict[str, Any]:
@@ -110,12 +108,18 @@ def prompt_definition(prompt: Prompt) -> dict[str, Any]:
     return {**prompt.definition(), **_judged(prompt)}
 
 
+def judge_definition(judge: Judge) -> dict[str, Any]:
+    """A judge's declaration as canonical data: what its versions are, what it is calibrated on, what healthy is."""
+    anchor = None if judge.anchor is None else Path(judge.anchor).name
+    return {**judge.definition(), "anchor": anchor, **_judged(judge)}
+
+
 def team_definition(team: Team) -> dict[str, Any]:
     """A team's declaration as canonical data: what it may call and spend, what healthy is."""
     return {**described(team, leave_out=("healthy", "policy")), **_judged(team)}
 
 
-def _judged(asset: Route | Guard | Prompt | Team) -> dict[str, Any]:
+def _judged(asset: Route | Guard | Prompt | Judge | Team) -> dict[str, Any]:
     return {
         "healthy": [objective_definition(objective) for objective in asset.healthy],
         "policy": policy_definition(asset.policy),

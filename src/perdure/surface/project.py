@@ -23,11 +23,13 @@ from typing import Any
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard
+from perdure.assets.judge import Judge
 from perdure.assets.model import Model
 from perdure.assets.project import Project, examples_of
 from perdure.assets.prompt import Prompt, Prompts
 from perdure.assets.route import Route
 from perdure.assets.source import Source
+from perdure.assets.suite import Suite
 from perdure.assets.team import Team
 from perdure.core.errors import BadProject, NotFound, PerdureError, nearest
 from perdure.core.settings import Settings
@@ -77,7 +79,7 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
 
     Raises:
         BadProject: no such package, a module that fails to import, two assets of one kind and name, or
-            a model, a route, a guard or a prompt under the name of another of them.
+            a model, a route, a guard, a prompt or a judge under the name of another of them.
         DeclarationError: a declaration is wrong; the leaf that its class raised, led by file and line.
     """
     folder = folder.resolve()
@@ -96,6 +98,8 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
         guards=collected.assets["guard"],
         teams=collected.assets["team"],
         prompts=collected.assets["prompt"],
+        judges=collected.assets["judge"],
+        suites=collected.assets["suite"],
         folder=folder,
         places=collected.places,
     )
@@ -172,16 +176,18 @@ def _import_tree(name: str) -> Iterator[ModuleType]:
             yield from _import_tree(f"{name}.{info.name}")
 
 
-_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt]] = {
+_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt | Judge | Suite]] = {
     "source": Source,
     "feature view": FeatureView,
     "route": Route,
     "guard": Guard,
     "team": Team,
     "prompt": Prompt,
+    "judge": Judge,
+    "suite": Suite,
 }
 """Kinds whose assets are objects; models and contracts are classes."""
-_POINTED = ("model", "route", "guard", "prompt")
+_POINTED = ("model", "route", "guard", "prompt", "judge")
 _KINDS = ("contract", "model", *_MADE)
 
 
