@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from perdure.assets.version import Pointer, PointerMove, Version
 
@@ -159,6 +159,51 @@ class Key:
     limits: Mapping[str, Any] = field(default_factory=dict)
     """Of this key alone, beside its team's: `requests`, `tokens`, `concurrency`, `budgets`; JSON-compatible."""
     actor: str = "local"
+
+
+ReviewStatus = Literal["open", "done", "accepted", "dropped"]
+"""`accepted`: its case was taken into a suite."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewLabel:
+    """What one person says of a case."""
+
+    review: str
+    labeller: str
+    value: float
+    """0 to 1: 1 is good; of a pair 1 where the first is better, 0.5 a tie."""
+    at: datetime
+    """Domain time."""
+    word: str = ""
+    """As it stands on the judge's scale."""
+    note: str = ""
+    source: str = ""
+    """`cli`, `sdk`, `feedback` …"""
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """A case that people are asked to label, with what they said."""
+
+    id: str
+    subject: str
+    """Name of the judge or suite that it is for."""
+    key: str
+    """Asked once under a subject and key."""
+    case: str
+    """Digest of the blob that holds it."""
+    why: str
+    """`drawn`, `incident`, `flip`, `feedback`, `disputed` or `by_hand`."""
+    asked_at: datetime
+    """Domain time."""
+    inclusion: float | None = None
+    """With which probability it was drawn; None: chosen by hand, so that no estimate may rest on it."""
+    status: ReviewStatus = "open"
+    labels: tuple[ReviewLabel, ...] = ()
+    """One a person, by time."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the judge said of it then, and by which version; JSON-compatible, without texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,6 +439,44 @@ class Keys(Protocol):
         ...
 
 
+class Reviews(Protocol):
+    """Cases that people label. What they say is never lost: each label is in the audit chain, replaced ones too."""
+
+    def ask(self, asked: Sequence[Review]) -> list[Review]:
+        """Put cases into the queue; one that its subject was asked under the same key already is returned as it stands.
+
+        :raises DeclarationError: a case is no digest, a probability is not above 0 and at most 1, or it is labelled already.
+        :raises Refused: an id is taken by another case.
+        """
+        ...
+
+    def label(self, labels: Sequence[ReviewLabel]) -> list[Review]:
+        """Keep what people said; an equal label of one person changes nothing, another one replaces theirs.
+
+        :raises NotFound: no such review.
+        :raises DeclarationError: a value outside 0 to 1, or nobody said it.
+        :raises Refused: the review is over.
+        """
+        ...
+
+    def close(self, review_id: str, status: ReviewStatus) -> Review:
+        """End a review; one that is so already stays so.
+
+        :raises NotFound: no such review.
+        """
+        ...
+
+    def get(self, review_id: str) -> Review:
+        """:raises NotFound: no such review."""
+        ...
+
+    def list(
+        self, *, subject: str | None = None, status: ReviewStatus | None = None, limit: int | None = None
+    ) -> list[Review]:
+        """With their labels, in the order in which they were asked; with `limit` only so many of the newest."""
+        ...
+
+
 class Cursors(Protocol):
     """Small JSON values by name: watermarks and the drain's intents. Not part of the audit chain."""
 
@@ -440,6 +523,8 @@ class LedgerSession(Protocol):
     def approvals(self) -> Approvals: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def reviews(self) -> Reviews: ...
     @property
     def cursors(self) -> Cursors: ...
     @property

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration: a file at this revision opens without loading Alembic."""
 
 metadata = MetaData()
@@ -213,6 +213,41 @@ keys = Table(
 )
 """`digest` is of the secret, and unique in a project; `admin` is 0 or 1."""
 
+reviews = Table(
+    "reviews",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("id", String, primary_key=True),
+    Column("subject", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("case", String(64), nullable=False),
+    Column("why", String, nullable=False),
+    Column("inclusion", Float, nullable=True),
+    Column("asked_us", BigInteger, nullable=False),
+    Column("status", String, nullable=False),
+    Column("facts", Text, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+    Index("reviews_by_key", "project", "subject", "key", unique=True),
+    Index("reviews_by_status", "project", "status"),
+)
+
+review_labels = Table(
+    "review_labels",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("review", String, primary_key=True),
+    Column("labeller", String, primary_key=True),
+    Column("value", Float, nullable=False),
+    Column("word", String, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("source", String, nullable=False),
+    Column("labelled_us", BigInteger, nullable=False),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+)
+"""A row a review and person."""
+
 cursors = Table(
     "cursors",
     metadata,
@@ -234,5 +269,7 @@ leases = Table(
 )
 """Rows are never deleted: the epoch of a released lease must not go back. `owner` is empty then."""
 
-CHAINED = (assets, versions, pointers, pointer_moves, incidents, runs, jobs, job_steps, approvals, keys)
+CHAINED = (
+    assets, versions, pointers, pointer_moves, incidents, runs, jobs, job_steps, approvals, keys, reviews, review_labels,
+)  # fmt: skip
 """Tables whose every row has its digest in the audit chain."""

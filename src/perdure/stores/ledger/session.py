@@ -10,6 +10,7 @@ from perdure.stores.ledger.jobs import SqlJobs
 from perdure.stores.ledger.keys import SqlKeys
 from perdure.stores.ledger.pointers import SqlPointers
 from perdure.stores.ledger.registry import SqlRegistry
+from perdure.stores.ledger.reviews import SqlReviews
 from perdure.stores.ledger.runs import SqlRuns
 from perdure.stores.ledger.scope import Scope
 
@@ -17,7 +18,9 @@ from perdure.stores.ledger.scope import Scope
 class SqlSession:
     """The roles as of one snapshot, or inside one transaction; not to be used after it."""
 
-    __slots__ = ("approvals", "audit", "cursors", "incidents", "jobs", "keys", "pointers", "registry", "runs")
+    __slots__ = (
+        "approvals", "audit", "cursors", "incidents", "jobs", "keys", "pointers", "registry", "reviews", "runs",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope) -> None:
         self.registry = SqlRegistry(scope)
@@ -27,5 +30,6 @@ class SqlSession:
         self.jobs = SqlJobs(scope)
         self.approvals = SqlApprovals(scope)
         self.keys = SqlKeys(scope)
+        self.reviews = SqlReviews(scope)
         self.cursors = SqlCursors(scope)
         self.audit = SqlAudit(scope)

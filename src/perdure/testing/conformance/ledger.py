@@ -38,6 +38,7 @@ from perdure.testing.conformance.ledger_records import (
     put_versions,
     version_id,
 )
+from perdure.testing.conformance.reviews import ReviewsConformance, a_label, a_review
 
 
 class PointersConformance(LedgerFixture):
@@ -263,6 +264,7 @@ class TransactionConformance(LedgerFixture):
             assert session.jobs.list() == []
             assert session.approvals.list() == []
             assert session.keys.list() == []
+            assert session.reviews.list() == []
             assert session.cursors.list("") == {}
         assert ledger.verify().intact
 
@@ -304,6 +306,9 @@ class TransactionConformance(LedgerFixture):
                 lambda: session.approvals.answer("apr_0001", an_answer("ann")),
                 lambda: session.approvals.withdraw("apr_0001"),
                 lambda: session.keys.put(a_key(1)),
+                lambda: session.reviews.ask([a_review(1)]),
+                lambda: session.reviews.label([a_label(1)]),
+                lambda: session.reviews.close("rev_0001", "done"),
                 lambda: session.cursors.put("a", 1),
                 lambda: session.audit.append("note", "air_time", {}),
             ]
@@ -342,6 +347,7 @@ class LedgerConformance(
     JobsConformance,
     ApprovalsConformance,
     KeysConformance,
+    ReviewsConformance,
     CursorsConformance,
     AuditConformance,
     TransactionConformance,
@@ -364,6 +370,8 @@ def _do_everything_and_fail(session: LedgerSession) -> None:
     session.jobs.put_step(a_step(0))
     session.approvals.ask(a_question(1))
     session.keys.put(a_key(1))
+    session.reviews.ask([a_review(1)])
+    session.reviews.label([a_label(1)])
     session.cursors.put("a", 1)
     session.audit.append("note", "air_time", {})
     raise RuntimeError("half-way")
