@@ -7,6 +7,7 @@ look Latin become Latin. Both cost next to nothing on plain ASCII.
 
 from __future__ import annotations
 
+import re
 import sys
 import unicodedata
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ _LOOKALIKES = dict(
         strict=True,
     )
 )
-_TAGS_FROM, _TAGS_TO = 0xE0020, 0xE007E
+_TAGS = re.compile("[\U000e0020-\U000e007e]+")
 
 
 def _plain_forms() -> dict[int, str]:
@@ -54,7 +55,13 @@ def _accents() -> dict[int, str]:
 
 
 _PLAIN = _plain_forms()
-_KEPT = str.maketrans(_PLAIN)
+_KEPT = re.compile("[" + "".join(map(chr, _PLAIN)) + "]")
+_GONE_RUN = re.compile("[" + "".join(map(chr, sorted(_INVISIBLE))) + "]+")
+_VEILED = re.compile(_KEPT.pattern[:-1] + _GONE_RUN.pattern[1:-1])
+_RUN = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]+")
+_NO_ASCII = re.compile(r"[^\x00-\x7f]+")
+_OTHER_LETTERS = re.compile("[\u0370-\u052f]+")
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _GONE = str.maketrans(dict.fromkeys(_INVISIBLE))
 _ACCENTS = str.maketrans({**_accents(), **dict.fromkeys(range(0x300, 0x370))})
 _LATIN = str.maketrans(_LOOKALIKES)
@@ -83,13 +90,18 @@ def unveiled(text: str) -> Unveiled:
     >>> unveiled("٤١").text
     '41'
     """
-    if text.isascii():
+    if text.isascii() or _VEILED.search(text) is None:
         return Unveiled(text, None)
-    plain = text.translate(_KEPT)
-    if len(plain.translate(_GONE)) == len(plain):
+    plain = _KEPT.sub(lambda match: _PLAIN[ord(match[0])], text)
+    places: list[int] = []
+    begin = 0
+    for match in _GONE_RUN.finditer(plain):
+        places += range(begin, match.start())
+        begin = match.end()
+    if not begin:
         return Unveiled(plain, None)
-    places = [place for place, letter in enumerate(plain) if ord(letter) not in _INVISIBLE]
-    return Unveiled("".join([plain[place] for place in places]), places)
+    places += range(begin, len(plain))
+    return Unveiled(_GONE_RUN.sub("", plain), places)
 
 
 def plainest(text: str) -> str:
@@ -100,16 +112,22 @@ def plainest(text: str) -> str:
     """
     if text.isascii():
         return text.lower()
-    return unicodedata.normalize("NFKC", text.translate(_GONE)).lower().translate(_ACCENTS).translate(_Mixed(text))
+    n_ascii = len(text.encode("ascii", "ignore"))
+    latin = _latin(text)
+    if 4 * n_ascii < 3 * len(text):
+        return unicodedata.normalize("NFKC", text.translate(_GONE)).lower().translate(_ACCENTS).translate(latin)
+    # Most is ASCII, which none of this changes: a letter of it before a run may take an accent from there.
+    accents = any(map(unicodedata.combining, set("".join(_NO_ASCII.findall(text)))))
+    normal = (_RUN if accents else _NO_ASCII).sub(
+        lambda match: unicodedata.normalize("NFKC", match[0].translate(_GONE)), text
+    )
+    return _NO_ASCII.sub(lambda match: match[0].translate(_ACCENTS).translate(latin), normal.lower())
 
 
-class _Mixed(dict[int, str]):
-    """Look-alikes become Latin only in a text that has Latin letters: Russian stays Russian."""
-
-    def __init__(self, text: str) -> None:
-        latin = sum(1 for letter in text if letter.isascii() and letter.isalpha())
-        other = sum(1 for letter in text if 0x370 <= ord(letter) < 0x530)
-        super().__init__(_LATIN if other and latin >= other else {})
+def _latin(text: str) -> dict[int, str]:
+    """What look-alikes become: only in a text that has Latin letters; Russian stays Russian."""
+    other = sum(map(len, _OTHER_LETTERS.findall(text)))
+    return _LATIN if other and len(text.encode("ascii", "ignore").translate(None, _NO_LETTERS)) >= other else {}
 
 
 def tagged(text: str) -> str:
@@ -120,4 +138,4 @@ def tagged(text: str) -> str:
     """
     if text.isascii():
         return ""
-    return "".join(chr(ord(each) - 0xE0000) for each in text if _TAGS_FROM <= ord(each) <= _TAGS_TO)
+    return "".join(chr(ord(each) - 0xE0000) for each in "".join(_TAGS.findall(text)))

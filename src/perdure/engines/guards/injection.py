@@ -10,10 +10,14 @@ is run on them. A long one is read in windows, since only what stands near each 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from perdure.engines.guards.decoding import readings
+from perdure.engines.guards.decoding_long import stretched
 from perdure.engines.guards.folding import plainest
+from perdure.engines.guards.injection_places import Places
 from perdure.engines.guards.injection_rules import RULES, Rule
 from perdure.engines.guards.injection_stems import (
     KEY,
@@ -26,11 +30,11 @@ from perdure.engines.guards.injection_stems import (
 )
 
 _WINDOW, _STRIDE = 1_200, 800  # in a long document signs of one attack stand near each other
-_MANY_WINDOWS = 8  # that are asked at once whether they can hold enough
 _DISGUISED = 0.4  # what hides has a reason to
 _LEAST_DISGUISED = 0.5
 _DEPTH = 2
 _ENOUGH = 1.0  # weight of a whole text from where on it is judged in windows
+_NEARLY_ENOUGH = 1.0 - 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,15 @@ class _Known:
             if not group.stands(bits, text):
                 return False
         return True
+
+    def may_stand(self, bits: int, text: str) -> bool:
+        """Whether a stem of its first group does, too. Of the text's words alone where they suffice."""
+        if not (bits & self.first.loose or self.first.other):
+            return False
+        for group in self.further:
+            if not (bits & group.loose or group.other):
+                return False
+        return not self.rule.apart or self.may_match(bits, text)
 
 
 _KNOWN = tuple(_Known(rule, group_of(rule.needs[0]), tuple(map(group_of, rule.needs[1:]))) for rule in RULES)
@@ -124,14 +137,19 @@ def signs(text: str, least: float = 0.0) -> Signs:
 
 def _signs(text: str, depth: int, least: float) -> Signs:
     plain = plainest(text)
-    bits = bits_of(words_of(plain))
-    best = _judged(plain, bits, least)
-    if depth:
-        for reading in readings(text, plain, bits):
-            if reading != plain:
-                found = _signs(reading, depth - 1, max(_LEAST_DISGUISED, least - _DISGUISED))
-                if found.weight >= _LEAST_DISGUISED and found.weight + _DISGUISED > best.weight:
-                    best = Signs(found.weight + _DISGUISED, found.family)
+    if len(plain) > _WINDOW:
+        best = _longer(plain, least)
+        others: Iterable[str] = stretched(text, plain) if depth else ()
+    else:
+        bits = bits_of(words_of(plain))
+        best = _judged(plain, bits, least)
+        others = readings(text, plain, bits) if depth else ()
+    for reading in others:
+        if reading != plain:
+            needed = max(_LEAST_DISGUISED, max(least, best.weight) - _DISGUISED)
+            found = _signs(reading, depth - 1, needed)
+            if found.weight >= _LEAST_DISGUISED and found.weight + _DISGUISED > best.weight:
+                best = Signs(found.weight + _DISGUISED, found.family)
     return best
 
 
@@ -142,13 +160,7 @@ def _judged(plain: str, bits: int, least: float) -> Signs:
     rules = _possible(near, plain, bits)
     if not rules or (least and not _heavy(rules, least)):
         return NONE
-    if len(plain) <= _WINDOW:
-        return _weighed(plain, rules)
-    if least < _ENOUGH:  # then a sum over the whole text may do
-        found = _weighed(plain, rules)
-        if found.weight < _ENOUGH:
-            return found
-    return _windows(plain, rules, least)
+    return _weighed(plain, rules)
 
 
 def _possible(near: set[int], plain: str, bits: int) -> list[_Known]:
@@ -191,31 +203,98 @@ def _marked(plain: str) -> bool:
     return "<" in plain or "[" in plain or "*" in plain or "-" in plain or ":" in plain
 
 
-def _windows(plain: str, rules: list[_Known], least: float) -> Signs:
-    """The window that weighs most."""
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A rule in a long text, and where it may match."""
+
+    known: _Known
+    stretches: list[tuple[int, int]]
+    ends: list[int]
+    seen: dict[int, bool] = field(default_factory=dict)
+    """By the index of a stretch, whether it does."""
+
+    def matches(self, plain: str, begin: int, end: int) -> bool:
+        """Whether it does in a stretch that such a part touches."""
+        stretches, seen = self.stretches, self.seen
+        for at in range(bisect_left(self.ends, begin), len(stretches)):
+            if stretches[at][0] >= end:
+                return False
+            found = seen.get(at)
+            if found is None:
+                found = seen[at] = self._found(plain, *stretches[at])
+            if found:
+                return True
+        return False
+
+    def _found(self, plain: str, begin: int, end: int) -> bool:
+        rule = self.known.rule
+        if rule.raw:
+            return rule.regex.search(plain, begin, end) is not None
+        return rule.regex.search(spaced(plain[begin:end])) is not None
+
+
+def _longer(plain: str, least: float) -> Signs:
+    """Of a text that is longer than a window."""
+    places = Places(plain)
+    possible = [known for known in _KNOWN if known.may_stand(places.bits, plain)]
+    if not possible or (least and not _heavy(possible, least)):
+        return NONE
+    places.locate(_stems(possible))
+    rules = []
+    for known in possible:
+        rule = known.rule
+        starts = places.starts(known.first, () if rule.apart else known.further, rule.reach)
+        if starts:
+            stretches = list(places.stretches(starts, rule.reach))
+            rules.append(_Standing(known, stretches, [end for _, end in stretches]))
+    if least < _NEARLY_ENOUGH:  # then a sum over the whole text may do
+        found = _summed([each.known.rule for each in rules if each.matches(plain, 0, len(plain))])
+        if found.weight < _ENOUGH:
+            return found
+    return _windows(plain, rules, least)
+
+
+def _stems(rules: list[_Known]) -> int:
+    bits = 0
+    for known in rules:
+        for group in (known.first, *known.further):
+            bits |= group.loose
+    return bits
+
+
+def _windows(plain: str, rules: list[_Standing], least: float) -> Signs:
+    """The window that weighs most. Rules are asked about it only until it is known that those left cannot make it so."""
     best = NONE
-    size = _STRIDE * _MANY_WINDOWS
-    for begin in range(0, len(plain), size):
-        near = _standing(plain[begin : begin + size + _WINDOW - _STRIDE], rules)
-        if not _heavy(near, least):
-            continue
-        for at in range(begin, min(begin + size, len(plain)), _STRIDE):
-            piece = plain[at : at + _WINDOW]
-            possible = _standing(piece, near)
-            if _heavy(possible, max(least, best.weight)):
-                found = _weighed(piece, possible)
-                if found.weight > best.weight:
-                    best = found
+    for n, near in enumerate(_by_window(rules, len(plain))):
+        at, end = n * _STRIDE, n * _STRIDE + _WINDOW
+        needed = max(least, best.weight)
+        left = sum(each.known.rule.weight for each in near)
+        matching = []
+        for each in near:
+            if left < needed:
+                break
+            if each.matches(plain, at, end):
+                matching.append(each.known)
+            else:
+                left -= each.known.rule.weight
+        if matching and left >= needed:
+            found = _weighed(plain[at:end], sorted(matching, key=_KNOWN.index))
+            if found.weight > best.weight:
+                best = found
     return best
 
 
-def _standing(piece: str, rules: list[_Known]) -> list[_Known]:
-    """The rules whose stems stand in a piece."""
-    bits = bits_of(words_of(piece))
-    read = piece + spaced(piece) + " "
-    return [
-        known for known in rules if known.first.stands(bits, read) and (known.rule.apart or known.may_match(bits, read))
-    ]
+def _by_window(rules: list[_Standing], length: int) -> list[list[_Standing]]:
+    """The rules that may match in each window, those first that weigh most."""
+    windows: list[list[_Standing]] = [[] for _ in range(0, length, _STRIDE)]
+    for each in sorted(rules, key=lambda each: -each.known.rule.weight):
+        after = 0
+        for begin, end in each.stretches:
+            first = max((begin - _WINDOW) // _STRIDE + 1, after, 0)
+            after = max(after, min((end - 1) // _STRIDE + 1, len(windows)))
+            for near in windows[first:after]:
+                near.append(each)
+    return windows
 
 
 def _heavy(rules: list[_Known], least: float) -> bool:
@@ -224,11 +303,18 @@ def _heavy(rules: list[_Known], least: float) -> bool:
 
 def _weighed(plain: str, rules: list[_Known]) -> Signs:
     words = spaced(plain)
-    by_family: dict[str, float] = {}
+    matching = []
     for known in rules:
         rule = known.rule
         if rule.regex.search(plain if rule.raw else words) is not None:
-            by_family[rule.family] = by_family.get(rule.family, 0.0) + rule.weight
+            matching.append(rule)
+    return _summed(matching)
+
+
+def _summed(matching: list[Rule]) -> Signs:
+    by_family: dict[str, float] = {}
+    for rule in matching:
+        by_family[rule.family] = by_family.get(rule.family, 0.0) + rule.weight
     if not by_family:
         return NONE
     return Signs(sum(by_family.values()), max(by_family, key=lambda each: by_family[each]))

@@ -76,6 +76,7 @@ class Rule:
         needs: groups of stems; one of each group stands in every match.
         raw: read on the text itself, in lower case, not on its words.
         apart: only the first group is in every match; the others stand somewhere in the text.
+        reach: places between words within the longest match.
     The first group is what brings a rule up: beginnings of words, or signs.
     """
 
@@ -85,17 +86,25 @@ class Rule:
     needs: tuple[tuple[str, ...], ...]
     raw: bool = False
     apart: bool = False
+    reach: int = 16
 
 
-def _rule(family: str, weight: float, regex: str, *needs: str, raw: bool = False, apart: bool = False) -> Rule:
+_NEAR, _FAR = 16, 64  # most rules; those that reach over more than sixteen words
+_RAW = 36  # those that are read on the text itself
+_FARTHEST = 160  # three of the latter, which may reach over 300 characters
+
+
+def _rule(
+    family: str, weight: float, regex: str, *needs: str, raw: bool = False, apart: bool = False, reach: int = 0
+) -> Rule:
     begin, end = ("", "") if raw else (r"(?<!\w)(?:", r")(?!\w)")
     groups = tuple(tuple(each.split("|")) for each in needs)
-    return Rule(family, weight, re.compile(begin + regex + end), groups, raw, apart)
+    return Rule(family, weight, re.compile(begin + regex + end), groups, raw, apart, reach or (_RAW if raw else _NEAR))
 
 
 def _loose(family: str, weight: float, regex: str, *needs: str) -> Rule:
     """A rule for scripts without spaces between words."""
-    return Rule(family, weight, re.compile(regex), tuple(tuple(each.split("|")) for each in needs))
+    return Rule(family, weight, re.compile(regex), tuple(tuple(each.split("|")) for each in needs), reach=_FAR)
 
 
 _NEED_VERB = (
@@ -136,9 +145,9 @@ RULES: tuple[Rule, ...] = (
     _rule("override", 0.3, r"from (?:now on|this (?:point|moment)(?: \w{1,10})?)|henceforth|starting now", "from|henceforth|starting"),
     _rule("override", 0.7, r"follow only my|only (?:follow|obey|listen to) (?:my|me|these)|obey (?:only )?me", "follow|obey|"
           "listen"),
-    _rule("freedom", 1.0, rf"you (?:now |can |will |re |are |have |must )*(?:\w{{1,15}} )?(?:no|free (?:of|from)|without|not bound by|"
+    _rule("freedom", 1.0, rf"you (?:now |can |will |re |are |have |must ){{0,12}}(?:\w{{1,15}} )?(?:no|free (?:of|from)|without|not bound by|"
           rf"unbound by|not (?:limited|restricted) by|not subject to|liberated from)(?: \w{{1,20}}){{0,3}}? (?:{_FREE})",
-          _NEED_FREE, "you "),
+          _NEED_FREE, "you ", reach=_FAR),
     _rule("freedom", 0.8, r"(?:unrestricted|uncensored|unfiltered|unaligned|unmoderated|jailbroken|amoral|unethical|evil)"
           r"(?: \w{1,15}){0,2} (?:ai|model|assistant|mode|version|chatbot|bot|answers?|responses?|character|persona|access|"
           r"language model|gpt)", "unrestrict|uncensor|unfilter|unalign|unmoderat|jailbr|amoral|unethic|evil"),
@@ -195,12 +204,12 @@ RULES: tuple[Rule, ...] = (
     _rule("exfiltration", 0.8, r"(?:send|forward|e-?mail|post|upload|transmit|exfiltrate|deliver|leak)\b[^\n]{0,120}\b(?:customers?|"
           r"clients?|users?|passwords?|credentials?|api keys?|tokens?|secrets?|database|conversation|chat history|private|"
           r"confidential|internal|order data|env\w{0,20})\b[^\n]{0,80}?(?:\w@\w|https?://)", "send|forwar|email|e-mail|post|upload|transm|exfilt|deliver|leak",
-          "@|://", raw=True),
+          "@|://", raw=True, reach=_FARTHEST),
     _rule("exfiltration", 0.8, r"(?:send|forward|email|leak|transmit|exfiltrate|output|dump|list|print)(?: \w{1,15}){0,2} (?:all|full|entire|"
           r"raw|every|complete)(?: \w{1,15}){0,3} (?:data|database|customer list|records|credentials|passwords|api keys|secrets|"
           r"environment variables|conversation)(?: \w{1,15}){0,2}(?: externally| to| now)?", "data|customer list|record|credential|"
           "password|api key|secret|environ|conversation", "all |full|entire|raw|every|complete"),
-    _rule("exfiltration", 0.7, r"!\[[^\]\n]{0,80}\]\(https?://[^)\s]{0,200}(?:\{|%7b|\$|<)", "http", "](http", raw=True),
+    _rule("exfiltration", 0.7, r"!\[[^\]\n]{0,80}\]\(https?://[^)\s]{0,200}(?:\{|%7b|\$|<)", "http", "](http", raw=True, reach=_FARTHEST),
     _rule("indirect", 0.7, r"(?:note|message|attention|instructions?|memo|reminder|hint)(?: to| for)(?: the| any| all| every| my| self)?"
           r"(?: \w{1,15})? (?:ai|assistants?|bots?|llms?|language models?|agents?|chatbots?|models?|summari[sz]ers?|persisted)",
           " ai|assist|bot|llm|model|agent|summar|persist", "note |messag|attention|instruct|memo|remind|hint"),
@@ -224,15 +233,15 @@ RULES: tuple[Rule, ...] = (
           r"guidelines|text|wording)", "exact|full|entire|comple|origin|actual|hidden", "instruct|prompt|rules|guideline|text|wording"),
     _rule("exfiltration", 1.0, r"(?:passwords?|credentials?|api keys?|secrets?|private keys?|environment variables|customer (?:data|emails?|list|records))"
           r"[^\n]{0,80}\b(?:send|forward|e-?mail|post|upload|transmit|exfiltrate)\b[^\n]{0,60}?(?:\w@\w|https?://)",
-          "passwo|creden|api |secret|private|enviro|custom", "@|://", "send|forward|mail|post|upload|transmit|exfiltrat", raw=True),
+          "passwo|creden|api |secret|private|enviro|custom", "@|://", "send|forward|mail|post|upload|transmit|exfiltrat", raw=True, reach=_FARTHEST),
     _rule("indirect", 0.6, r"(?:if|when|whenever|before|after|once) you (?:\w{1,12} ){0,2}(?:summari[sz]e|process|read|reply|respond|answer|"
           r"are an? (?:ai|llm|assistant|language model))(?: \w{1,20}){0,8}? (?:must|also|include|call|send|append|add|e ?mail|"
           r"forward|output|print|ignore)", "must|also|includ|call|send|append|add|mail|email|forward|output|print|ignore",
-          "you ", "summar|process|read|repl|respond|answer|are a"),
+          "you ", "summar|process|read|repl|respond|answer|are a", reach=_FAR),
     _rule("indirect", 0.7, r"(?:append|include|add|insert|print|put|output)(?: \w{1,20}){0,8}? (?:tokens?|canary|codes?|strings?|phrases?|"
           r"reference|identifier|marker|trace id|\{canary\})(?: \w{1,20}){0,10}? (?:every|each|all|the end of|your) (?:\w{1,15} ){0,2}?"
           r"(?:repl(?:y|ies)|responses?|answers?|reports?|summar(?:y|ies)|outputs?)", "append|includ|add |insert|print|put ",
-          "repl|respon|answer|report|summar|output", "token|canary|code|string|phrase|reference|identif|marker|trace"),
+          "repl|respon|answer|report|summar|output", "token|canary|code|string|phrase|reference|identif|marker|trace", reach=_FAR),
     _rule("indirect", 0.6, r"(?:do not|don t|never|without) (?:tell|inform|mention|notify|alert|telling|informing|asking|notifying|"
           r"reveal)(?: \w{1,12}){0,5}? (?:users?|anyone|humans?|customers?)", "tell|inform|mention|notif|alert|asking|reveal",
           "user|anyone|human|customer"),
@@ -257,7 +266,7 @@ RULES: tuple[Rule, ...] = (
     _rule("encoded", 0.9, r"(?:decode|decrypt|decipher|translate|deobfuscate|unscramble|reverse|decoding|unobfuscate|convert)"
           r"(?: \w{1,100}){0,12}? (?:and|then|execute|run)(?: \w{1,15}){0,4}? (?:do|follow|execute|obey|run|comply|carry out|perform|act|"
           r"instructions?)", "decod|decrypt|deciph|translat|deobfuscat|unobfuscat|unscrambl|revers|convert",
-          "do |follow|execut|obey|run|comply|carry|perform|act|instruct"),
+          "do |follow|execut|obey|run|comply|carry|perform|act|instruct", reach=_FAR),
     _rule("encoded", 0.3, r"base ?64|base ?32|rot ?13|hex(?:adecimal)?|binary|morse|caesar|cipher\w{0,4}|encoded", "base|base64|base32|rot|rot13|hex|hexadec|binary|morse|"
           "caesar|cipher|encoded", "do |follow|execut|obey|run|comply|perform|act|instruct", apart=True),
     _rule("encoded", 0.6, r"do (?:exactly )?(?:what|as) (?:it|this|the (?:text|message|result)|that) (?:says?|tells?)|follow (?:the )?"

@@ -8,7 +8,7 @@ a few `&`.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from perdure.engines.guards.injection_rules import RULES
@@ -38,6 +38,8 @@ class Group:
     """Those that are more than a word, in ASCII."""
     other: tuple[str, ...]
     """Those that are not."""
+    signs: tuple[str, ...]
+    """Those that have no word at all."""
 
     def stands(self, bits: int, text: str) -> bool:
         """Whether one of them does in a text with these bits."""
@@ -77,6 +79,11 @@ def bits_of(words: Sequence[str]) -> int:
     return bits
 
 
+def bits_of_each(words: Iterable[str]) -> Iterable[int]:
+    """The bits of each word."""
+    return map(_KNOWN.__getitem__, words)
+
+
 def _longest(stem: str) -> str:
     """The longest word of a stem; empty where it has none."""
     return max(words_of(stem), key=len, default="")
@@ -99,9 +106,15 @@ def _bits() -> tuple[dict[str, int], dict[str, int], dict[str, int]]:
 STEM_BITS, KEY_BITS, LETTER_BITS = _bits()
 ANY = 1 << (len(STEM_BITS) + len(KEY_BITS) + len(LETTER_BITS))
 """The bit that every text has: some stems are no words."""
+STEMS = sum(STEM_BITS.values())
 LETTERS = sum(LETTER_BITS.values())
 BACKWARD = sum(KEY_BITS[key] for key in _BACKWARD)
 ROT = sum(KEY_BITS[key] for key in _ROT)
+
+
+def beginnings_of(bits: int) -> tuple[str, ...]:
+    """The beginnings of words that bits stand for."""
+    return tuple(key for key, bit in KEY_BITS.items() if bits & bit)
 
 
 def _by_two() -> dict[str, tuple[tuple[str, int], ...]]:
@@ -142,4 +155,5 @@ def group_of(stems: tuple[str, ...]) -> Group:
     for stem in plain:
         word = _longest(stem)
         loose = loose | STEM_BITS[word] if word else ANY
-    return Group(bits, loose, plain, tuple(stem for stem in whole if not stem.isascii()))
+    signs = tuple(stem for stem in plain if not _longest(stem))
+    return Group(bits, loose, plain, tuple(stem for stem in whole if not stem.isascii()), signs)

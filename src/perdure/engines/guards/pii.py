@@ -14,7 +14,7 @@ from functools import lru_cache
 from perdure.core.errors import BadGuard, nearest
 from perdure.engines.guards.checksums import IBAN_LENGTHS, base58check, bech32, cpf, dni, iban, luhn
 from perdure.engines.guards.phones import PHONES
-from perdure.engines.guards.stretches import Pattern
+from perdure.engines.guards.stretches import Pattern, around
 
 _RANGES = (  # issuer ranges by the first six digits (ISO/IEC 7812): from, to, lengths
     (400000, 499999, (13, 16, 19)), (510000, 559999, (16,)), (222100, 272099, (16,)), (340000, 349999, (15,)),
@@ -123,9 +123,11 @@ def _checked(match: re.Match[str]) -> tuple[int, int] | None:
 
 
 # What every match of some patterns has, each asked once a text. They begin with a digit: that is what makes them quick.
-_SEVEN = re.compile(r"[0-9](?:[ ().\-/]{0,2}[0-9]){6}").search
-_PAPER = re.compile(r"[0-9](?:[A-Za-z]{0,6}[ \-/]?[A-Za-z]{0,6}[0-9]){4}").search
-_DATED = re.compile(r"[0-9](?:[./\-][0-9]{1,2}[./\-][0-9]|[0-9]{3})").search
+_SEVEN = re.compile(r"[0-9](?:[ ().\-/]{0,2}[0-9]){6}")
+_PAPER = re.compile(r"[0-9](?:[A-Za-z]{0,6}[ \-/]?[A-Za-z]{0,6}[0-9]){4}")
+_DATED = re.compile(r"[0-9](?:[./\-][0-9]{1,2}[./\-][0-9]|[0-9]{3})")
+_COLONS = re.compile(r":[0-9a-fA-F]{0,4}:")
+_PAIRS = re.compile(r"[:\-.](?:[0-9A-Fa-f]{2}[:\-]|(?<=\.)[0-9A-Fa-f]{4}\.)")
 
 
 def _behind(words: str, value: str, between: str) -> re.Pattern[str]:
@@ -134,7 +136,7 @@ def _behind(words: str, value: str, between: str) -> re.Pattern[str]:
 
 _PATTERNS: dict[str, tuple[Pattern, ...]] = {
     "email": (
-        Pattern("email", re.compile(r"(?<![\w.%+\-])[\w.%+\-]{1,64}@([\w\-.]{3,100})"), 166, ("@",), _email),
+        Pattern("email", re.compile(r"(?<![\w.%+\-])[\w.%+\-]{1,64}@([\w\-.]{3,100})"), 166, ("@",), _email, near=around(re.compile("@"), 64)),
     ),
     "iban": (
         Pattern("iban", re.compile(
@@ -144,33 +146,37 @@ _PATTERNS: dict[str, tuple[Pattern, ...]] = {
         Pattern("credit_card", re.compile(
             r"[2-6](?<![\w.,].)(?:[0-9]{3}(?P<by>[ \-]?)[0-9]{4}(?P=by)[0-9]{4}(?P=by)[0-9]{4}(?P<rest>(?P=by)[0-9]{1,3})?"
             r"|[47][0-9][0-9](?P<amex>[ \-]?)[0-9]{6}(?P=amex)[0-9]{5}|[0689][0-9][0-9](?P<diners>[ \-]?)[0-9]{6}(?P=diners)[0-9]{4}"
-            r"|[0-9]{12})(?![0-9])"), 26, accept=_card, gate=_SEVEN),
+            r"|[0-9]{12})(?![0-9])"), 26, accept=_card, gate=_SEVEN.search),
     ),
-    "phone": tuple(replace(pattern, gate=_SEVEN) for pattern in PHONES),
+    "phone": tuple(
+        replace(pattern, gate=_SEVEN.search, near=around(_SEVEN, pattern.longest) if pattern.lower else None)
+        for pattern in PHONES
+    ),
     "us_ssn": (
         Pattern("us_ssn", re.compile(
-            r"[0-9](?<![\w\-.].)(?<!9)[0-9][0-9](?<!000)(?<!666)([\- ])(?!00)[0-9][0-9]\1(?!0000)[0-9]{4}(?![\w\-])"), 13, gate=_SEVEN),
+            r"[0-9](?<![\w\-.].)(?<!9)[0-9][0-9](?<!000)(?<!666)([\- ])(?!00)[0-9][0-9]\1(?!0000)[0-9]{4}(?![\w\-])"), 13, gate=_SEVEN.search),
         Pattern("us_ssn", _behind("ssn|social security(?: number| no\\.?)?", r"[0-9]{3}[\- ]?[0-9][0-9][\- ]?[0-9]{4}",
                                   r"[\s:#=]{1,4}(?:is )?"), 52, ("ssn", "social sec"), lambda match: match.span(1),
-                _SEVEN, lower=True),
+                _SEVEN.search, lower=True, near=around(_SEVEN, 52)),
     ),
     "ip": (
         Pattern("ip", re.compile(r"[0-9](?<![\w.].)[0-9]{0,2}(?:\.[0-9]{1,3}){3}(?![\w]|\.[0-9])"), 18, (".",), _ip4),
         Pattern("ip", re.compile(r"(?<![\w:.])(?=[0-9a-fA-F]{0,4}:)[0-9a-fA-F:.]{4,45}(?![\w:])"), 47, (":",), _ip6,
-                re.compile(r":[0-9a-fA-F]{0,4}:").search),
+                _COLONS.search, near=around(_COLONS, 4)),
     ),
     "date_of_birth": (
         Pattern("date_of_birth", _behind(_BIRTH, _DAY, r"[\s:=\-–]{0,4}(?:(?:is|was|on|am|on the|le|el)\s)?"), 64,
-                _BIRTH_SIGNS, lambda match: match.span(1), _DATED, lower=True),
+                _BIRTH_SIGNS, lambda match: match.span(1), _DATED.search, lower=True,
+                near=around(_DATED, 64)),
     ),
     "passport": (
         Pattern("passport", _behind(_PAPERS, r"[A-Z0-9](?:[\-/]?[A-Z0-9]| (?:[0-9]|[A-Z](?![A-Z]))){4,19}",
                                     r"(?: (?:number|no|nr|nummer|num[eé]ro|id))?\.?[\s:#=]{1,3}(?:is )?"), 90,
-                _PAPER_SIGNS, _paper, _PAPER, lower=True),
+                _PAPER_SIGNS, _paper, _PAPER.search, lower=True, near=around(_PAPER, 90)),
     ),
     "national_id": (
         Pattern("national_id", re.compile(r"[0-9](?<![\w.\-].)(?:[0-9][0-9]\.[0-9]{3}\.[0-9]{3}-[0-9][0-9]|[0-9]{7}-?[A-Z])(?![\w\-])"), 16,
-                accept=_checked, gate=_SEVEN),
+                accept=_checked, gate=_SEVEN.search),
         Pattern("national_id", re.compile(
             r"[0-9][0-9](?<=[A-Z]{6}[0-9][0-9])(?<!\w[A-Z]{6}[0-9][0-9])[A-Z][0-9][0-9][A-Z][0-9]{3}[A-Z](?!\w)"), 12,
                 accept=lambda match: (match.start() - 6, match.end()), back=6),
@@ -179,7 +185,7 @@ _PATTERNS: dict[str, tuple[Pattern, ...]] = {
         Pattern("mac", re.compile(
             r"(?<![\w:\-.])(?:[0-9A-Fa-f]{2}([:\-])(?:[0-9A-Fa-f]{2}\1){4}[0-9A-Fa-f]{2}"
             r"|[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4})(?![\w:\-])"), 19, accept=_mac,
-                gate=re.compile(r"[:\-.](?:[0-9A-Fa-f]{2}[:\-]|(?<=\.)[0-9A-Fa-f]{4}\.)").search),
+                gate=_PAIRS.search, near=around(_PAIRS, 10)),
     ),
     "crypto": (
         Pattern("crypto", re.compile(r"[13](?<![A-Za-z0-9].)[1-9A-HJ-NP-Za-km-z]{25,34}(?![A-Za-z0-9])"), 36,

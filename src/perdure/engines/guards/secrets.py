@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 
-from perdure.engines.guards.stretches import Gate, Pattern, signed
+from perdure.engines.guards.stretches import Gate, Pattern, around_signs, signed
 
 _NAMED = (
     r"pass ?word|passwd|pwd|passphrase|passwort|kennwort|mot de passe|contrase[nñ]a|senha|пароль|密码|パスワード|"
@@ -19,6 +19,7 @@ _NAMED = (
 )
 _NAMED_SIGNS = ("pass", "pwd", "kennwort", "contrase", "senha", "парол", "密码", "パス", "secret", "key", "token",
                 "bearer", "credential")  # fmt: skip
+_LONGEST_BEFORE = 16  # characters of a name before its sign
 _PLAIN_SIGNS = tuple(sign for sign in _NAMED_SIGNS if sign.isascii())
 _PLACEHOLDERS = re.compile(
     r"(?i)^(?:[$%{<*]|process\.env|os\.environ|env\.|your|my[_-]?|example|placeholder|change|xxx|test[_-]?|dummy|none|"
@@ -121,7 +122,8 @@ PATTERNS: tuple[Pattern, ...] = (
             (), lambda match: None if _PLACEHOLDERS.search(match[1]) else match.span(1), _has_colon),
     Pattern("password", re.compile(
         rf"(?i)(?<![^\W_])(?:{_NAMED})[\"'`]?\s{{0,3}}(?:(?:is|are)?[:=]{{1,2}}>?|is|are|to|ist|est|es|é|,)?\s{{0,3}}[\"'`]?"
-        r"([^\s\"'`<>]{8,120})"), 190, _NAMED_SIGNS, _drawn, _has_digit, lower=True),
+        r"([^\s\"'`<>]{8,120})"), 190, _NAMED_SIGNS, _drawn, _has_digit, lower=True,
+            near=around_signs(_NAMED_SIGNS, _LONGEST_BEFORE)),
 )  # fmt: skip
 """In the order in which they are looked for."""
 KINDS: tuple[str, ...] = tuple(pattern.kind for pattern in PATTERNS)

@@ -20,6 +20,9 @@ Accept = Callable[[re.Match[str]], tuple[int, int] | None]
 """Match → the stretch in it that counts, or None where it is not what it looks like."""
 Gate = Callable[[str], object]
 """Text → something true where it may hold what a pattern looks for. Cheap."""
+Near = Callable[[str], Iterable[tuple[int, int]]]
+"""Text → places, in order, one of which every match begins in. Cheap."""
+_LONG = 2_000  # characters from where on a text is searched around those places only
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,7 @@ class Pattern:
         lower: whether `signs` are looked for without regard to case.
         back: how far before its match a stretch may begin.
         weight: how grave it is.
+        near: where matches can begin; a long text is searched there only.
     """
 
     kind: str
@@ -92,27 +96,83 @@ class Pattern:
     lower: bool = False
     back: int = 0
     weight: float = 1.0
+    near: Near | None = None
 
     def find(self, text: str, start: int = 0) -> Iterator[Hit]:
         """Its hits from `start` on. Cost: O(len(text) * longest) at worst, and nearly nothing without a sign."""
+        if self.near is not None and len(text) - start > _LONG:
+            return self._nearby(self.near(text), text, start)
         if self.signs and not signed(text.lower() if self.lower else text, self.signs):
             return iter(())
-        return self._matches(text, start)
+        return self._matches(text, start, len(text))
 
-    def _matches(self, text: str, start: int) -> Iterator[Hit]:
+    def _nearby(self, places: Iterable[tuple[int, int]], text: str, start: int) -> Iterator[Hit]:
+        for begin, last in places:
+            for hit in self._matches(text, max(begin, start), last):
+                start = hit.after
+                yield hit
+
+    def _matches(self, text: str, start: int, last: int) -> Iterator[Hit]:
+        """Of matches that begin from `start` to `last`."""
         search, accept, tail = self.regex.search, self.accept, self.tail
-        match = search(text, start)
+        behind = last + self.longest + 1
+        match = search(text, start, behind)
         while match is not None:
             at, after = match.span()
+            if at > last:
+                return
             stretch = match.span() if accept is None else accept(match)
             if stretch is None:
-                match = search(text, at + 1)
+                match = search(text, at + 1, behind)
                 continue
             begin, end = stretch
             if tail is not None and end == after and (more := tail.match(text, end)) is not None:
                 end = after = more.end()
             yield Hit(begin, end, self.kind, at, after, self.weight)
-            match = search(text, after)
+            match = search(text, after, behind)
+
+
+def around(core: re.Pattern[str], before: int) -> Near:
+    """Matches hold what `core` matches, and begin at most so many characters before it.
+
+    >>> list(around(re.compile("@"), 3)("a@b and c@d"))
+    [(0, 2), (6, 10)]
+    """
+    return lambda text: merged_places((match.start() - before, match.end()) for match in core.finditer(text))
+
+
+def around_signs(signs: tuple[str, ...], before: int) -> Near:
+    """Matches hold one of the signs, in whatever case, and begin at most so many characters before it."""
+
+    def near(text: str) -> Iterable[tuple[int, int]]:
+        lower = text.lower()
+        if len(lower) != len(text):  # a letter that is two in lower case: places would not be those of the text
+            return ((0, len(text)),) if signed(lower, signs) else ()
+        return merged_places(sorted((at - before, at) for sign in signs for at in places_of(sign, lower)))
+
+    return near
+
+
+def places_of(sign: str, text: str) -> Iterator[int]:
+    """Where a sign stands in a text."""
+    at = text.find(sign)
+    while at >= 0:
+        yield at
+        at = text.find(sign, at + 1)
+
+
+def merged_places(places: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """Places in order of their beginnings, those that touch as one; none begins before 0."""
+    begin = last = -1
+    for first, end in places:
+        if last >= 0 and first <= last:
+            last = max(last, end)
+            continue
+        if last >= 0:
+            yield begin, last
+        begin, last = max(0, first), end
+    if last >= 0:
+        yield begin, last
 
 
 def signed(text: str, signs: tuple[str, ...]) -> bool:

@@ -1,6 +1,6 @@
 """Guards around one call: what was asked passes them, then what comes back, whole or streamed.
 
-Fast checks judge at once, a long conversation in a thread that is waited for. Slow ones judge in a thread while the upstream is
+Fast checks judge at once, a long conversation or answer in a thread that is waited for. Slow ones judge in a thread while the upstream is
 called already; its first byte is held until they have spoken. What was found is recorded whatever the mode; a shadow arm of a guard judges beside it and never acts.
 """
 
@@ -29,7 +29,7 @@ Done = TypeVar("Done")
 
 NOT_IN_TIME = Verdict(found=False, failed="not done in time")
 """Of a slow check that a call waits for no longer."""
-_MOST_CHARS = 32_000  # of a conversation that is judged at once; what is longer is judged in a thread, and waited for
+_MOST_CHARS = 32_000  # of a conversation or an answer that is judged at once; what is longer is judged in a thread, and waited for
 _PART_CHARS = 100  # what is taken for the length of what is no plain text
 _ACTIONS = {"block": "blocked", "redact": "redacted", "warn": "warned", "shadow": "shadowed"}
 
@@ -147,14 +147,16 @@ class Guarding(msgspec.Struct, eq=False):
         self._waiting = []
 
     async def judge_answer(self, answer: Json) -> Json:
-        """A whole neutral answer as it may go out; slow checks look at it in a thread, no longer than they may take.
+        """A whole neutral answer as it may go out; slow checks, and all checks of a long one, look at it in a thread.
 
         Raises:
             Blocked: a guard found what it must not pass, or fails closed and was not done in time.
         """
-        for each in self.of_output():
+        guards = self.of_output()
+        large = bool(guards) and _is_large(_messages_of(answer))
+        for each in guards:
             began_s = monotonic_s()
-            if each.guard.slow:
+            if large or each.guard.slow:
                 work = partial(_judged_answer, each, answer, self._messages)
                 verdict, passed = await self.within(each, work) or (NOT_IN_TIME, answer)
             else:
@@ -263,8 +265,22 @@ def _is_large(messages: Sequence[Json]) -> bool:
                 text = part.get("text") if isinstance(part, dict) else None
                 left -= len(text) if isinstance(text, str) else _PART_CHARS
         if len(message) > 2:
-            left -= _PART_CHARS
+            left -= _PART_CHARS + _chars_called(message.get("tool_calls"))
     return left < 0
+
+
+def _chars_called(calls: object) -> int:
+    """Characters of the arguments of tool calls."""
+    n_chars = 0
+    for call in calls if isinstance(calls, list) else ():
+        function = call.get("function") if isinstance(call, dict) else None
+        arguments = function.get("arguments") if isinstance(function, dict) else None
+        n_chars += len(arguments) if isinstance(arguments, str) else 0
+    return n_chars
+
+
+def _messages_of(answer: Json) -> list[Json]:
+    return [choice.get("message") or {} for choice in answer.get("choices") or ()]
 
 
 def _judged_answer(each: Armed, answer: Json, messages: Sequence[Json]) -> tuple[Verdict, Json]:
