@@ -50,7 +50,7 @@ def test_a_long_conversation_goes_nowhere_before_it_is_judged() -> None:
 
 def _answer_judged_in(message: dict[str, object]) -> list[str]:
     """The thread that judged a whole answer."""
-    guard = compile_guard("keys", "v1", Guard("keys", [Secrets()], mode="block").definition(), {})
+    guard = compile_guard("keys", "v1", Guard("keys", [Secrets()], on=("output",), mode="block").definition(), {})
     names: list[str] = []
 
     class Watched:
