@@ -155,7 +155,7 @@ class AlertSettings:
 
 def _check_address(url: str, section: str, instead: str) -> None:
     """Refuse what is no address of HTTP. It is never told: that of a chat is a secret."""
-    key = f"{section}.url" if section == "alerts" else f"{section}.otlp_url"
+    key = f"{section}.otlp_url" if section == "telemetry" else f"{section}.url"
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0 and url.isascii()
@@ -262,6 +262,10 @@ class LimitSettings:
 class EvalSettings:
     """Suites that are run, and answers of production that are scored."""
 
+    url: str = ""
+    """A gateway that runs, such as `http://127.0.0.1:8400`, to ask through; empty: the project's own gateway within the command's process."""
+    key_env: str = ""
+    """Name of the environment's variable with a key of that gateway, best of a team named `evals`: no secret stands in a file. Names that begin with `PERDURE_` are settings, and cannot be taken."""
     concurrency: int = 8
     """Questions under way at a time, of a run."""
     budget_usd: float = 0.0
@@ -278,6 +282,14 @@ class EvalSettings:
     """At most so many answers an hour are scored online, of a prompt or route: judges cost money."""
 
     def __post_init__(self) -> None:
+        if self.url:
+            _check_address(self.url, "evals", "its key goes into key_env")
+            if not self.key_env:
+                raise BadSettings(
+                    "evals.url is set, but nothing says with which key it is asked.",
+                    hint='Write key_env = "NAME" under [evals], and put a key of the gateway into that environment variable.',
+                    key="evals.key_env",
+                )
         for name, value, least in (
             ("concurrency", self.concurrency, 1),
             ("batch_cases", self.batch_cases, 1),

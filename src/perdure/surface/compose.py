@@ -20,6 +20,7 @@ from perdure.assets.project import Project, examples_of
 from perdure.assets.prompt import Prompt
 from perdure.assets.suite import judges_of
 from perdure.assets.version import Version
+from perdure.core.ports import Answerer
 from perdure.core.settings import Settings
 from perdure.loop.protocols import Kind, Signal, Stores, Teller, Watched, Workplace
 
@@ -219,9 +220,21 @@ def _rests_on(model: type[Model]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*views, model.rows.name, model.label.source.name]))
 
 
-def open_place(folder: Path, settings: Settings, actor: str, ledger: SqliteLedger) -> Workplace:
-    """The stores with who acts on them."""
-    return Workplace(open_stores(folder, settings, ledger), settings, settings.project.name, actor)
+def open_place(
+    folder: Path, settings: Settings, actor: str, ledger: SqliteLedger, project: Callable[[], Project] | None = None
+) -> Workplace:
+    """The stores with who acts on them; with what gives the project, models can be asked too."""
+    stores = open_stores(folder, settings, ledger)
+    asks = None if project is None else partial(_answerer, folder, settings, actor, ledger, project)
+    return Workplace(stores, settings, settings.project.name, actor, open_answerer=asks)
+
+
+def _answerer(
+    folder: Path, settings: Settings, actor: str, ledger: SqliteLedger, project: Callable[[], Project]
+) -> Answerer:
+    from perdure.surface.compose_gateway import make_answerer
+
+    return make_answerer(stores_root(folder, settings), settings, project(), ledger, actor)
 
 
 def worker_name() -> str:

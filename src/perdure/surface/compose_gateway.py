@@ -14,18 +14,21 @@ from urllib.parse import urlsplit
 from perdure.assets.project import Project
 from perdure.assets.upstream import Upstream
 from perdure.core.clock import from_us, to_us
+from perdure.core.errors import BadSettings, NotReady
 from perdure.core.settings import Settings
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.team import Period
+    from perdure.core.ports import Answerer
     from perdure.loop.outdated import Outdated
     from perdure.loop.telemetry import Telemetry
     from perdure.loop.work.spans import Peer
     from perdure.serve.gateway.wiring import GatewayDeclared
     from perdure.stores.cache.protocols import AnswerCache
     from perdure.stores.counters.protocols import Counters
+    from perdure.stores.ledger.protocols import Ledger
     from perdure.surface.embedding import HttpEmbed
 
 _PROVIDERS = {"anthropic": "anthropic", "gemini": "gcp.gemini"}
@@ -69,6 +72,42 @@ def _embedder(project: Project) -> HttpEmbed | None:
     from perdure.surface.embedding import HttpEmbed
 
     return HttpEmbed(project.routes, project.upstreams, os.environ)
+
+
+def make_answerer(root: Path, settings: Settings, project: Project, ledger: Ledger, actor: str) -> Answerer:
+    """Who asks models for evals and judges: the gateway at `[evals] url`, else the project's own within this process.
+
+    Raises:
+        NotReady: the project declares no route.
+        BadSettings: the environment has no key for the gateway that is named.
+    """
+    if not project.routes:
+        raise NotReady("No route is declared, so nobody can be asked.", hint="Declare a Route; see docs/gateway.")
+    if settings.evals.url:
+        from perdure.surface.asking import AnswersByHttp
+
+        name = settings.evals.key_env
+        secret = os.environ.get(name, "")
+        if not secret:
+            raise BadSettings(
+                f"The environment has no variable {name!r} with a key of the gateway.",
+                hint="Make one for the team evals, `perdure key create --team evals`, and put it there.",
+                key="evals.key_env",
+            )
+        return AnswersByHttp(settings.evals.url, secret, project.routes, answer_s=settings.evals.answer_seconds)
+    from perdure.stores.blobs.files import FileBlobs
+    from perdure.stores.capture.segments import SegmentWriter
+    from perdure.surface.asking_here import AnswersHere, HereParts, versions_of
+
+    declared = gateway_declared(root, settings, project)
+    assert declared is not None
+    parts = HereParts(
+        declared=declared,
+        open_writer=partial(SegmentWriter, root / "capture", settings.capture),
+        blobs=FileBlobs(root / "blobs"),
+        versions=versions_of(project, ledger, actor),
+    )
+    return AnswersHere(parts)
 
 
 def make_outdated(root: Path, settings: Settings, project: Project) -> Outdated | None:

@@ -55,7 +55,7 @@ class Opened:
         """The stores; opened when first asked for."""
         from perdure.surface.compose import open_place
 
-        return open_place(self.folder, self.settings, self.actor, self._ledger)
+        return open_place(self.folder, self.settings, self.actor, self._ledger, lambda: self.project)
 
     @cached_property
     def _ledger(self) -> SqliteLedger:

@@ -40,7 +40,9 @@ class CostAnomaly:
         rule, start = Rule(threshold=0.0), now - spec.over
         name = asset.declaration.name
         calls = read_calls(place.stores.lake, None, start - days(7 * rule.weeks), now, [self._of, "arm", "cost_pusd"])
-        own = calls.filter((pl.col(self._of) == name) & ~pl.col("arm").is_in(_NOBODYS))
+        # A team's evals are its own doing; to a route they are nobody's.
+        left_out = _NOBODYS if self._of == "team" else (*_NOBODYS, "eval")
+        own = calls.filter((pl.col(self._of) == name) & ~pl.col("arm").is_in(left_out))
         if own.is_empty() or own["served_at"][0] > start - days(7 * rule.history_weeks):
             return []
         found = anomalies(own, start, now, rule=rule).filter(pl.col("score") > 0.0).sort("score", descending=True)

@@ -51,6 +51,9 @@ log = logging.getLogger("perdure.serve")
 FEEDBACK = "/v1/feedback"
 PATHS = frozenset({*ENDPOINTS, FEEDBACK})
 """What the gateway answers; `/v1/models` it shares with scoring."""
+EVALS = "evals"
+"""Name of the team whose calls are evals': they are on record under an arm of their own, and no client's traffic."""
+EVAL_ARM = "eval"
 _RANKS = 4
 """Priorities that are told apart when load is shed."""
 _SHED_FROM = 7
@@ -166,6 +169,8 @@ class GatewayApp:
         call.affinity = affinity_of(champion, found, headers, key)
         arm, route = chosen(name, serving, call.affinity)
         call.arm, call.version, call.bodies = arm.name, arm.version, route.bodies
+        if team.name == EVALS:
+            call.arm = EVAL_ARM
         if endpoint.name == "responses" and not route.continues and len(parts.teams) > 1:
             check_own(found.raw)
         if not parts.writer.has_room():

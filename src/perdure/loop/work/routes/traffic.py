@@ -1,6 +1,6 @@
 """What a route's clients met in a window: its calls and its tries, and shares of them with intervals.
 
-Probes and shadows are nobody's calls: signals of traffic leave them out. Calls of one outage fail together, so a share's
+Evals, probes and shadows are nobody's calls: signals of traffic leave them out. Calls of one outage fail together, so a share's
 interval takes stretches of the window as its units where that makes it wider.
 """
 
@@ -17,7 +17,7 @@ from perdure.core.stats import Interval, clustered_mean_interval, mean_interval,
 from perdure.loop.work.calls import read_attempts, read_calls
 from perdure.stores.lake.protocols import Lake
 
-NOBODYS = ("probe", "shadow")
+NOBODYS = ("eval", "probe", "shadow")
 """Arms that answer no client."""
 PROBE = "probe"
 BUSY = (429, 503, 529)
@@ -47,7 +47,7 @@ def read_tries(lake: Lake, route: str, start: datetime, end: datetime, *, shadow
         "call_id", "arm", "stream", "version"
     )
     known = tries.join(calls, on="call_id", how="inner", maintain_order="left")
-    known = known if shadows else known.filter(pl.col("arm") != "shadow")
+    known = known.filter(~pl.col("arm").is_in(("eval",) if shadows else ("eval", "shadow")))
     failed = pl.col("error").str.starts_with(_FAILING)
     answered = (pl.col("error") == "") & (pl.col("status") < 400) & (pl.col("first_us") > 0)
     after_s = (pl.col("took_us") - pl.col("first_us")) / 1e6
