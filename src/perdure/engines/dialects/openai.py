@@ -118,9 +118,7 @@ class OpenAIOutbound:
         if found.get("error"):
             raise stream_error(openai_error(found))
         choices = found.get("choices")
-        if not isinstance(choices, list) or not all(
-            isinstance(choice, dict) and isinstance(choice.get("message"), dict) for choice in choices
-        ):
+        if type(choices) is not list or not _are_choices(choices):
             raise UpstreamBad("The upstream's answer has no choices.", hint="Check the upstream's address and dialect.")
         return found, openai_usage(found.get("usage"))
 
@@ -131,6 +129,13 @@ class OpenAIOutbound:
     def chunks(self) -> ChunkReader:
         """A reader of one stream."""
         return OpenAIChunks()
+
+
+def _are_choices(choices: list[Any]) -> bool:
+    for choice in choices:  # of each answer: a generator would cost more than what it asks
+        if type(choice) is not dict or type(choice.get("message")) is not dict:
+            return False
+    return True
 
 
 def wants_usage(request: Json) -> bool:

@@ -19,6 +19,7 @@ import msgspec
 from perdure.core.clock import monotonic_s
 from perdure.core.errors import BadRequest, UpstreamError, UpstreamTimedOut
 from perdure.core.ids import PredictionIds
+from perdure.core.usage import Usage
 from perdure.engines.guards.protocols import Compiled
 from perdure.serve.gateway import cached
 from perdure.serve.gateway.asking import Ask
@@ -259,16 +260,16 @@ class Calls:
         if call.recorded:
             return
         call.recorded = True
-        if call.reservation is not None:
-            self.settling.settle(call)
         usage, cost = call.total()
+        if call.reservation is not None:
+            self.settling.settle(call, usage, cost)
         self.counters.count(call, usage, cost)
-        if call.key and not self.writer.append(self._record(call)):
+        if call.key and not self.writer.append(self._record(call, usage, cost)):
             self.counters.n_lost += 1
 
-    def _record(self, call: Ongoing) -> Call:
+    def _record(self, call: Ongoing, usage: Usage, cost: int | None) -> Call:
         """The record of a call, what the caller said of itself looked through as its words are."""
-        found = call.record()
+        found = call.record(usage, cost)
         if call.bodies != "full" and (call.tags or call.affinity != call.key):
             trace = {name: value for name, value in call.tags.items() if name == _TRACE and _SPAN.fullmatch(value)}
             own = {name: value for name, value in call.tags.items() if name not in trace}

@@ -92,9 +92,8 @@ class Ongoing:
         known = [cost for cost in costs if cost is not None]
         return _sum([each.usage for each in billed if each.usage]), sum(known) if len(known) == len(costs) else None
 
-    def record(self) -> Call:
-        """The call as it is kept. Cost: some 3 µs."""
-        usage, cost = self.total()
+    def record(self, usage: Usage, cost: int | None) -> Call:
+        """The call as it is kept, with its totals. Cost: some 3 µs."""
         return Call(
             id=self.id,
             route=self.route,

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from perdure.assets.team import Team
+from perdure.core.usage import Usage
 from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.prices import largest_cost
 from perdure.serve.gateway.allowance import Allowance, Buckets, Reservation
@@ -59,9 +60,8 @@ class Settling:
         if not done.cancelled() and done.exception() is None:
             self.allowance.settle(done.result(), 0, 0, now_us)
 
-    def settle(self, call: Ongoing) -> None:
+    def settle(self, call: Ongoing, usage: Usage, cost: int | None) -> None:
         """Count what the call really took, whatever became of it."""
-        usage, cost = call.total()
         n_tokens, beside = usage.n_total, call.reservation.beside
         if beside is not None:
             n_tokens, cost = n_tokens + beside[0], None if cost is None else cost + beside[1]
