@@ -28,11 +28,11 @@ def review_markdown(review: Review) -> str:
 def verdict(review: Review) -> str:
     """What comes of it, in a sentence or two."""
     if not review.base:
-        compared = f"{_code(review.project)} was compared with nothing."
+        compared = f"{code(review.project)} was compared with nothing."
     else:
         n = {what: sum(each.what == what for each in review.changes) for what in ("added", "changed", "removed")}
         counts = ", ".join(f"{count} {what}" for what, count in n.items() if count) or "nothing changed"
-        compared = f"{_code(review.project)} against {review.base}: {counts}."
+        compared = f"{code(review.project)} against {review.base}: {counts}."
     n_wrong = sum(note.level == "error" for note in review.notes)
     if n_wrong:
         return f"{compared} **{counted(n_wrong, 'error')} of declaration.**"
@@ -44,14 +44,14 @@ def verdict(review: Review) -> str:
 def _risks(review: Review) -> Iterator[str]:
     if review.risks:
         rows = [
-            (f"**{each.risk}**{' (allowed)' if each.allowed else ''}", _asset(each.kind, each.asset), _cell(each.text))
+            (f"**{each.risk}**{' (allowed)' if each.allowed else ''}", _asset(each.kind, each.asset), cell(each.text))
             for each in review.risks
         ]
         meant = [
             f"- **{risk}**: {text}" for risk, text in RISKS.items() if risk in {each.risk for each in review.risks}
         ]
         yield "### Risks"
-        yield _table(("risk", "asset", "what"), rows)
+        yield table(("risk", "asset", "what"), rows)
         yield "\n".join(meant)
 
 
@@ -70,52 +70,53 @@ def _changes(changes: Sequence[AssetChange]) -> Iterator[str]:
 
 
 def _place(change: AssetChange) -> str:
-    return f" in {_code(change.where)}" if change.where else ""
+    return f" in {code(change.where)}" if change.where else ""
 
 
 def _fields(change: AssetChange) -> str:
     rows = [
         (
-            _cell(each.what),
-            _code(each.before) if each.before else "",
-            _code(each.after) if each.after else "",
-            f"**{each.risk}**: {_cell(each.means)}" if each.risk else _cell(each.means),
+            cell(each.what),
+            code(each.before) if each.before else "",
+            code(each.after) if each.after else "",
+            f"**{each.risk}**: {cell(each.means)}" if each.risk else cell(each.means),
         )
         for each in change.changes
     ]
-    return _table(("what", "before", "after", "means"), rows)
+    return table(("what", "before", "after", "means"), rows)
 
 
 def _meaning(found: Sequence[Consequence]) -> Iterator[str]:
     if found:
         yield "### What it means"
-        yield "\n".join(f"- **{_KINDS[each.kind]}** {_cell(each.text)}" for each in found)
+        yield "\n".join(f"- **{_KINDS[each.kind]}** {cell(each.text)}" for each in found)
 
 
 def _notes(review: Review) -> Iterator[str]:
     if review.notes:
         yield "### Notes"
         yield "\n".join(
-            f"- **{note.level}** {_code(note.where)} {_cell(note.text)}{f' {_cell(note.hint)}' if note.hint else ''}"
+            f"- **{note.level}** {code(note.where)} {cell(note.text)}{f' {cell(note.hint)}' if note.hint else ''}"
             for note in review.notes
         )
 
 
 def _asset(kind: str, name: str) -> str:
-    return f"{words(kind)} {_code(name)}"
+    return f"{words(kind)} {code(name)}"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; cells are Markdown already: see `cell` and `code`."""
     lines = [heads, ["---"] * len(heads), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text that means itself within Markdown, also in a table."""
     return re.sub(r"([\\|*_<>`\[\]])", r"\\\1", " ".join(text.split()))
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Text as code; a backtick in it takes a longer fence, and a bar is escaped as tables want it."""
     line = " ".join(text.split()).replace("|", "\\|")
     fence = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)

@@ -1,0 +1,219 @@
+"""Rows of an eval's run, made into what is shown of it: versions beside each other, flips, disagreements, figures by scorer.
+
+What surprised us: a case that one version failed to answer at all has no row for some scorers, so everything here looks scores up
+by the scorer's label, never by place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from perdure.assets.suite import Case
+from perdure.core.canonical import canonical_json
+from perdure.core.stats.intervals import Interval, clustered_mean_interval
+from perdure.core.usage import PICO
+from perdure.stores.results.protocols import RunRow
+from perdure.surface.eval_told import AnswerTold, CaseTold, Flip, ScorerTold, ScoreTold, SideTold
+
+_OPPOSITE = 0.5
+"""Two scorers at least so far apart say opposite things of an answer; ours, without a source."""
+Spans = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """What rows point to."""
+
+    cases: Mapping[str, Case] = field(default_factory=dict)
+    """By digest, as the run froze them."""
+    answers: Mapping[str, str] = field(default_factory=dict)
+    """Text by key."""
+    spans: Mapping[str, Spans] = field(default_factory=dict)
+    """Unsupported parts by the answer's key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """How rows are looked at."""
+
+    subjects: tuple[str, ...]
+    """One version, or two: the present one first."""
+    judges: frozenset[str] = frozenset()
+    """Labels of the scorers that are judges."""
+    tolerance: float = 0.02
+    """Differences of a case's score within it are no flip."""
+
+
+def cases_told(rows: Iterable[RunRow], looked: Looked, texts: Texts) -> tuple[CaseTold, ...]:
+    """Every case with the answers of each version, in the order of the rows."""
+    grouped: dict[str, list[list[RunRow]]] = {}
+    for row in rows:
+        if row.subject in looked.subjects:
+            sides = grouped.setdefault(row.case, [[] for _ in looked.subjects])
+            sides[looked.subjects.index(row.subject)].append(row)
+    return tuple(_case(sides, looked, texts) for sides in grouped.values())
+
+
+def _case(sides: Sequence[Sequence[RunRow]], looked: Looked, texts: Texts) -> CaseTold:
+    first = next(row for side in sides for row in side)
+    case = texts.cases.get(first.case)
+    answers = tuple(tuple(_answer(row, texts) for row in sorted(side, key=lambda row: row.sample)) for side in sides)
+    change = _change(sides)
+    return CaseTold(
+        id=first.case_id,
+        question=_text(case.inputs) if case else "",
+        expected=_text(case.expected) if case else "",
+        contexts=tuple(_text(each) for each in case.contexts) if case else (),
+        tags=tuple(first.tags),
+        cluster=first.cluster,
+        answers=answers,
+        flip=_flip(sides, change, looked.tolerance),
+        change=change,
+        disagreement=next(filter(None, (_disagreement(row, looked.judges) for side in sides for row in side)), ""),
+    )
+
+
+def _answer(row: RunRow, texts: Texts) -> AnswerTold:
+    return AnswerTold(
+        text=texts.answers.get(row.answer, ""),
+        sample=row.sample,
+        score=row.score,
+        scores=tuple(ScoreTold(*each) for each in row.scores),
+        spans=texts.spans.get(row.answer, ()),
+        error=row.error,
+        cost_usd=None if row.cost_pusd is None else row.cost_pusd / PICO,
+        latency_ms=row.latency_us / 1000,
+        cached=row.cached,
+    )
+
+
+def _text(value: Any) -> str:
+    """A case's part as people read it: texts as they are, a single one of an object too, the rest as JSON."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, Mapping) and "text" in value:
+        return str(value["text"])
+    if isinstance(value, Mapping) and len(value) == 1 and isinstance(next(iter(value.values())), str):
+        return str(next(iter(value.values())))
+    return msgspec.json.format(canonical_json(value), indent=2).decode()
+
+
+def _change(sides: Sequence[Sequence[RunRow]]) -> float | None:
+    if len(sides) < 2:
+        return None
+    means = [_mean(row.score for row in side) for side in sides]
+    return None if means[0] is None or means[1] is None else means[1] - means[0]
+
+
+def _flip(sides: Sequence[Sequence[RunRow]], change: float | None, tolerance: float) -> Flip:
+    if len(sides) < 2:
+        return "same"
+    if not all(sides):
+        return "unpaired"
+    if change is None or abs(change) <= tolerance + 1e-12:
+        return "same"
+    return "better" if change > 0 else "worse"
+
+
+def _disagreement(row: RunRow, judges: frozenset[str]) -> str:
+    """Two judges, or a judge and the other scorers, that say opposite things of an answer."""
+    said = {label: value for label, value, outcome, _ in row.scores if value is not None and outcome == "scored"}
+    of_judges = {label: value for label, value in said.items() if label in judges}
+    if not of_judges:
+        return ""
+    low, high = min(of_judges, key=of_judges.__getitem__), max(of_judges, key=of_judges.__getitem__)
+    if of_judges[high] - of_judges[low] >= _OPPOSITE:
+        return f"{low} says {of_judges[low]:.2g}, {high} says {of_judges[high]:.2g}"
+    others = _mean(value for label, value in said.items() if label not in judges)
+    if others is None:
+        return ""
+    far = max(of_judges, key=lambda label: abs(of_judges[label] - others))
+    apart = abs(of_judges[far] - others) >= _OPPOSITE
+    return f"{far} says {of_judges[far]:.2g}, the other scorers {others:.2g}" if apart else ""
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [each for each in values if each is not None]
+    return sum(known) / len(known) if known else None
+
+
+def sides_told(rows: Sequence[RunRow], subjects: Sequence[str]) -> tuple[SideTold, ...]:
+    """Each version over all its answers."""
+    return tuple(_side(subject, [row for row in rows if row.subject == subject]) for subject in subjects)
+
+
+def _side(subject: str, rows: Sequence[RunRow]) -> SideTold:
+    priced = [row.cost_pusd for row in rows if row.cost_pusd is not None]
+    waits = [row.latency_us / 1000 for row in rows if not row.error]
+    return SideTold(
+        subject=subject,
+        score=_interval(rows, lambda row: row.score),
+        mean=_mean(row.score for row in rows),
+        n_answers=len(rows),
+        n_failed=sum(bool(row.error) or any(each[2] == "failed" for each in row.scores) for row in rows),
+        cost_usd=sum(priced) / PICO if priced else None,
+        n_unpriced=len(rows) - len(priced),
+        p50_ms=float(np.quantile(waits, 0.5)) if waits else None,
+        p95_ms=float(np.quantile(waits, 0.95)) if waits else None,
+    )
+
+
+def scorers_told(rows: Sequence[RunRow], looked: Looked) -> tuple[ScorerTold, ...]:
+    """Each scorer over all answers of each version, and what changed between two, in the order they were first seen."""
+    labels = list(dict.fromkeys(each[0] for row in rows for each in row.scores))
+    sides = [[row for row in rows if row.subject == subject] for subject in looked.subjects]
+    return tuple(
+        ScorerTold(
+            label,
+            raw=tuple(_interval(side, _of(label)) for side in sides),
+            difference=_paired(sides[0], sides[1], _of(label)) if len(sides) == 2 else None,
+            judge=label in looked.judges,
+        )
+        for label in labels
+    )
+
+
+def _of(label: str) -> Callable[[RunRow], float | None]:
+    return lambda row: next((value for name, value, _, _ in row.scores if name == label), None)
+
+
+def _interval(rows: Iterable[RunRow], value: Callable[[RunRow], float | None]) -> Interval | None:
+    means, clusters = _by_case(rows, value)
+    return _bounded(list(means.values()), [clusters[case] for case in means], 0.0)
+
+
+def _paired(
+    first: Iterable[RunRow], second: Iterable[RunRow], value: Callable[[RunRow], float | None]
+) -> Interval | None:
+    before, _ = _by_case(first, value)
+    after, clusters = _by_case(second, value)
+    both = [case for case in after if case in before]
+    return _bounded([after[case] - before[case] for case in both], [clusters[case] for case in both], -1.0)
+
+
+def _by_case(
+    rows: Iterable[RunRow], value: Callable[[RunRow], float | None]
+) -> tuple[dict[str, float], dict[str, str]]:
+    """Mean over samples of each case that has one, and each case's cluster."""
+    found: dict[str, list[float]] = {}
+    clusters: dict[str, str] = {}
+    for row in rows:
+        said = value(row)
+        if said is not None:
+            found.setdefault(row.case, []).append(said)
+            clusters[row.case] = row.cluster or row.case
+    return {case: sum(each) / len(each) for case, each in found.items()}, clusters
+
+
+def _bounded(values: Sequence[float], clusters: Sequence[str], lowest: float) -> Interval | None:
+    if len(set(clusters)) < 2:
+        return None  # one cluster says nothing of others
+    found = clustered_mean_interval(np.array(values), np.array(clusters))
+    if found.low == found.high:
+        return None  # nothing varied: that is no certainty
+    return Interval(found.value, max(found.low, lowest), min(found.high, 1.0), found.n)
