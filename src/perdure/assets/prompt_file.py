@@ -99,9 +99,7 @@ def _front(text: str, file: Path) -> dict[str, Any]:
     try:
         found = load_yaml(text) or {}
     except NotYaml as error:
-        raise BadPrompt(
-            f"{file.name}:{1 + (error.line or 1)}: {error.problem}.", hint="Front matter is YAML."
-        ) from error
+        raise BadPrompt(f"{file.name}:{1 + error.line}: {error.problem}.", hint="Front matter is YAML.") from error
     if not isinstance(found, Mapping):
         raise BadPrompt(f"{file.name}:2: the front matter is no mapping.", hint="Write route: NAME, a key a line.")
     for key in found:

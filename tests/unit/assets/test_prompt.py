@@ -121,7 +121,7 @@ def test_an_include_that_cannot_be_is_refused(write: Any, tmp_path: Path, path: 
         ("---\nroute: a\nvariables: {q: str, q: int}\n---\nx", "'q' is there twice"),
         ("---\nroute: 7\n---\nx", "`route` in the front matter is no text"),
         ("---\nroute: a\nparams: [1]\n---\nx", "`params` in the front matter is no mapping"),
-        ("---\nroute: a\nvariables: {q: &a str, r: *a}\n---\nx", r"a\.md:3: an alias stands for this"),
+        ("---\nroute: a\nvariables: {q: &a str, r: *a}\n---\nx", r"a\.md:3: the alias \*a stands here"),
         ("---\nroute: a\n---\n", "no message"),
         ("---\nroute: a\n---\nx\n# user\ny", "text before the first heading"),
         ("---\nroute: a\n---\n# system\n\n# user\ny", r"a\.md:6: the section above, # system, is empty"),
