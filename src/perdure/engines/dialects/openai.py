@@ -132,10 +132,7 @@ class OpenAIOutbound:
 
 
 def _are_choices(choices: list[Any]) -> bool:
-    for choice in choices:  # of each answer: a generator would cost more than what it asks
-        if type(choice) is not dict or type(choice.get("message")) is not dict:
-            return False
-    return True
+    return all(type(choice) is dict and type(choice.get("message")) is dict for choice in choices)
 
 
 def wants_usage(request: Json) -> bool:

@@ -176,12 +176,7 @@ class Guarding(msgspec.Struct, eq=False):
 
     def judges_answers(self) -> bool:
         """Whether any guard looks at what comes back, or masks are to be put back into it."""
-        if self.restore:
-            return True
-        for each in self.guards:  # of each call: a generator would cost more than what it asks
-            if "output" in each.guard.on:
-                return True
-        return False
+        return bool(self.restore) or any("output" in each.guard.on for each in self.guards)
 
     def filters(self, guards: Sequence[Armed]) -> list[tuple[Armed, Filter]]:
         """One filter a guard, for one choice of a streamed answer."""

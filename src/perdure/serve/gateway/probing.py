@@ -216,7 +216,7 @@ class Prober:
             attempt.took_us = call.elapsed_us()
             self._bill(call, attempt, question)
             self.parts.asking.counters.count_probe(call, question.target.id)
-            self.parts.writer.append(call.record())
+            self.parts.writer.append(call.record(*call.total()))
 
     async def _try(self, call: Ongoing, attempt: Attempt, question: _Question) -> None:
         """One try.
