@@ -1,0 +1,73 @@
+"""A prompt as the loop watches it: its declaration, and the suites that say what its versions are worth.
+
+Compose makes one by `watched_prompt`; the recipes of the kind look inside by `prompt_of` and `suites_of`. A prompt rests on
+the judges that its suites ask: while one of them is ill, its figures repair nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from perdure.assets.objective import Objective, SignalSpec
+from perdure.assets.prompt import Prompt
+from perdure.assets.suite import Suite, judges_of
+from perdure.core.units import days
+from perdure.loop.protocols import Watched
+
+UNPROVEN = "unproven"
+"""The signal, and the incident, of a version that a person released past its suites."""
+PRIMARY = "primary"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TestedPrompt:
+    """The declaration of a prompt with its suites."""
+
+    __test__ = False
+    """Not a test, whatever its name begins with."""
+    prompt: Prompt
+    suites: tuple[Suite, ...] = ()
+
+
+def watched_prompt(prompt: Prompt, suites: Sequence[Suite] = ()) -> Watched:
+    """The prompt as the loop sees it: with suites, also healthy only while what answers has passed them."""
+    proven = (unproven() <= 0.0,) if suites else ()
+    judges = dict.fromkeys(judge for suite in suites for judge in judges_of(suite))
+    healthy: tuple[Objective, ...] = (*prompt.healthy, *proven)
+    return Watched(prompt.name, "prompt", healthy, prompt.policy, TestedPrompt(prompt, tuple(suites)), tuple(judges))
+
+
+def unproven() -> SignalSpec:
+    """1 while a version answers that was released past its suites and has not passed them since, else 0."""
+    return SignalSpec(UNPROVEN, days(1))
+
+
+def prompt_of(asset: Watched) -> Prompt:
+    """The declared prompt."""
+    declared = asset.declaration
+    found: Prompt = declared.prompt if isinstance(declared, TestedPrompt) else declared
+    return found
+
+
+def suites_of(asset: Watched) -> tuple[Suite, ...]:
+    """The suites that test it, by name; none where it was declared without."""
+    declared = asset.declaration
+    return declared.suites if isinstance(declared, TestedPrompt) else ()
+
+
+def primaries(asset: Watched) -> tuple[Suite, ...]:
+    """The suites that a change must make better."""
+    return tuple(suite for suite in suites_of(asset) if suite.role == PRIMARY)
+
+
+def improves(cluster: str, share: float) -> bool:
+    """Whether a cluster belongs to what automatic improvement may learn from, and no gate judges by.
+
+    By the cluster's name alone: cases that are added move none to the other side.
+
+    >>> improves("refunds", 0.0), improves("refunds", 1.0)
+    (False, True)
+    """
+    return int.from_bytes(hashlib.sha256(cluster.encode()).digest()[:4]) < share * 2.0**32
