@@ -1,7 +1,9 @@
 """The arithmetic of being sure: intervals, adjusted p-values, counts that merge. No I/O.
 
 `intervals` says how sure a number is, `multiple` corrects for many tests, `sketches` boils columns
-down, `distributions` holds the functions beneath. Engines and the loop call it.
+down, `distributions` and `tails` hold the functions beneath. Evals stand on `verdicts` (over `clustered`,
+`sequential`, `power`), judges on `corrected` (over `agreement`, `shares`), `biases` and `choosing`.
+Engines and the loop call it.
 """
 
 from __future__ import annotations

@@ -158,3 +158,25 @@ def _bisected(rising: Callable[[float], float], low: float, high: float) -> floa
             break
         low, high = (middle, high) if rising(middle) < 0.0 else (low, middle)
     return (low + high) / 2.0
+
+
+def fisher_exact(first_hits: int, first_misses: int, second_hits: int, second_misses: int) -> float:
+    """The exact two-sided p-value that two groups hit as often, all margins given.
+
+    Sums the tables that are at most as likely as the one seen.  Source: R. A. Fisher (1934). Checked against scipy.
+
+    >>> round(fisher_exact(8, 2, 1, 5), 4)
+    0.035
+    """
+    first, second, hits = first_hits + first_misses, second_hits + second_misses, first_hits + second_hits
+
+    def log_share(k: int) -> float:
+        return _log_choose(first, k) + _log_choose(second, hits - k) - _log_choose(first + second, hits)
+
+    seen = log_share(first_hits) + 1e-7
+    tables = (log_share(k) for k in range(max(0, hits - second), min(first, hits) + 1))
+    return min(1.0, math.fsum(math.exp(each) for each in tables if each <= seen))
+
+
+def _log_choose(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

@@ -82,6 +82,9 @@ class Compared:
     partial: bool
     """Whether the run ended before its plan (budget, upstream, a changed suite): then nothing is concluded."""
     text: str
+    not_worse: bool = False
+    """Whether, at the last look, the candidate is for sure not worse by the margin or more (one-sided at alpha):
+    what a guarded suite asks, and a cheaper model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,7 @@ def compare(
     Raises:
         DeclarationError: a difference is not finite, lengths differ, or weights are not usable.
 
-    Cost: 0.2 ms for 2,000 cases.
+    Cost: 0.5 ms for 2,000 cases, and some 15 ms the first time that the looks of a plan are solved.
     Source: E. Miller, arXiv 2411.00640 (2024); D. J. Schuirmann (1987) for equivalence; `sequential` for the looks.
 
     >>> clusters = np.arange(120)
@@ -187,16 +190,10 @@ def _concluded(at: _Look) -> Compared:
     else:
         early = "" if at.last else f", stopped early at look {at.look} of {at.plan.n_looks}"
         text = f"{comparison}: {told}{early}"
-    return Compared(
-        comparison,
-        at.at_look,
-        at.mean.n_clusters,
-        n_more,
-        at.look,
-        at.plan.planned,
-        at.partial,
-        _partly(text, at.partial),
-    )
+    sound = comparison is Comparison.BETTER or (at.last and not at.partial and at.equal.low > -at.plan.margin)
+    text = _partly(text, at.partial)
+    n_clusters, planned = at.mean.n_clusters, at.plan.planned
+    return Compared(comparison, at.at_look, n_clusters, n_more, at.look, planned, at.partial, text, sound)
 
 
 def _comparison(at: _Look) -> Comparison:
