@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from perdure.assets.guard import Guard, InjectionRules
+from perdure.assets.guard import Check, Guard, InjectionRules, Pii, Secrets
 from perdure.core.clock import cpu_s
 from perdure.core.stats import Interval
 from perdure.engines.guards.compiling import compile_guard
@@ -39,6 +39,8 @@ EXPORT = (
 MAX_FALSE_BLOCK = 0.02
 N_TIMED = 300
 BOUND_MS = 1.0
+N_LONG = 200_000
+N_JUDGED, N_JUDGED_LONG = 200, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,40 @@ def score_ms(texts: Texts) -> float:
     return (cpu_s() - began) / N_TIMED * 1e3
 
 
+def long_texts(harmless: Sequence[str]) -> dict[str, str]:
+    """A question, and 200,000 characters (some 50,000 tokens) of prose, of code and of documents."""
+    root = Path(__file__).parent.parent
+    code = "\n".join(path.read_text(encoding="utf-8") for path in sorted(root.glob("src/**/*.py")))
+    docs = "\n".join(path.read_text(encoding="utf-8") for path in sorted(root.glob("docs/**/*.md")))
+    prose = " ".join(harmless)
+    return {
+        "short question": "How do I tell my customers that their orders will arrive two days later than we said?",
+        "prose": (prose * (N_LONG // len(prose) + 1))[:N_LONG],
+        "code": code[:N_LONG],
+        "docs": docs[:N_LONG],
+    }
+
+
+def cpu_ms(check: Check, text: str) -> float:
+    """CPU of judging a text that was not met before, the best of some: a digit at its end makes each another."""
+    took = []
+    for turn in range(N_JUDGED if len(text) < N_LONG else N_JUDGED_LONG):
+        judge = compile_guard("timed", "v1", Guard("timed", [check]).definition(), {}).judge
+        messages = [{"role": "user", "content": f"{text} {turn}"}]
+        began = cpu_s()
+        judge(messages, {})
+        took.append(cpu_s() - began)
+    return min(took) * 1e3
+
+
+def print_cpu(texts: Texts) -> None:
+    """What the checks cost by the kind of text."""
+    checks: dict[str, Check] = {"pii": Pii(), "secrets": Secrets(), "injection_rules": InjectionRules()}
+    print(f"\n{'CPU a text, ms':22}" + "".join(f"{name:>18}" for name in checks))
+    for kind, text in long_texts([each.text for each in texts.labelled if not each.harmful]).items():
+        print(f"{kind:22}" + "".join(f"{cpu_ms(check, text):>18.3f}" for check in checks.values()))
+
+
 def told(found: Interval | None) -> str:
     """A share with its interval."""
     return "-" if found is None else f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})"
@@ -189,6 +225,7 @@ def report(texts: Texts) -> list[dict[str, Any]]:
     print(
         f"\n1,000 characters are scored in {took:.2f} ms of CPU: the bound of {BOUND_MS} ms is {'kept' if took <= BOUND_MS else 'MISSED'}"
     )
+    print_cpu(texts)
     return rows
 
 

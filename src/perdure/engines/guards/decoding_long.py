@@ -18,6 +18,8 @@ from perdure.engines.guards.injection_stems import BACKWARD, LETTERS, ROT, begin
 
 _AROUND = 500  # characters before and behind a place
 _BACKWARD, _ROT = beginnings_of(BACKWARD), beginnings_of(ROT)
+_BACKWARD_WORDS, _ROT_WORDS = ([b" " + key.encode() for key in keys] for keys in (_BACKWARD, _ROT))
+_WORDS = bytes(code if code < 128 and chr(code).isalnum() else 32 for code in range(256))
 _TURNED = re.compile(rf"(?<![^\W_])(?:{'|'.join(_BACKWARD)})")
 _ROTATED = re.compile(rf"(?<![^\W_])(?:{'|'.join(_ROT)})")
 _PERCENT = re.compile(r"%[0-9A-Fa-f]{2}")
@@ -59,15 +61,16 @@ def stretched(text: str, plain: str) -> Iterator[str]:
 
 
 def _turned(plain: str) -> Iterator[str]:
-    shape = plain.encode("ascii", "replace").translate(_LETTER)
-    for begin, end in _merged(_spelt(shape), len(plain)):
+    read = plain.encode("ascii", "replace")
+    for begin, end in _merged(_spelt(read.translate(_LETTER)), len(plain)):
         piece = plain[begin:end]
-        if (bits_of(words_of(piece)) & LETTERS).bit_count() >= short.SPELT and (read := short.joined(piece)) != piece:
-            yield read
-    if any(key in plain for key in _BACKWARD):
+        if (bits_of(words_of(piece)) & LETTERS).bit_count() >= short.SPELT and (said := short.joined(piece)) != piece:
+            yield said
+    words = b" " + read.translate(_WORDS)
+    if any(key in words for key in _BACKWARD_WORDS):
         for begin, end in _around(_TURNED.finditer(plain), len(plain)):
             yield plain[begin:end][::-1]
-    if any(key in plain for key in _ROT):
+    if any(key in words for key in _ROT_WORDS):
         for begin, end in _around(_ROTATED.finditer(plain), len(plain)):
             yield codecs.decode(plain[begin:end], "rot13")
 

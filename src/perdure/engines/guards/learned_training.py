@@ -130,16 +130,24 @@ def train_learned(
         TooFewRows: fewer than 10 texts of a label.
         DeclarationError: lengths or a share that mean nothing.
 
-    Cost: some 40 s of CPU for 50,000 texts of 200 characters, 3 s for 3,000.
+    Cost: see the guide; BLAS is held to one thread meanwhile, in the whole process.
     """
+    import sklearn.linear_model  # noqa: F401 - only a BLAS that is loaded already can be held
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped] # scikit-learn brings it, without types
+
     _check(texts, labels, families, max_false_block, weights)
-    read = _read(texts, labels, weights)
+    # Its threads share sums too small to be worth it, and spin between them: half of all CPU, for nothing.
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _trained(_read(texts, labels, weights), families, max_false_block, seed)
+
+
+def _trained(read: _Texts, families: Sequence[str], max_false_block: float, seed: int) -> Learned:
     raw = _cross_fitted(read, seed)
     slope, offset = _calibrated(raw, read)
     scores = 1.0 / (1.0 + np.exp(-np.clip(slope * raw + offset, -30.0, 30.0)))
     least = least_of_use(scores[read.harmful])
     threshold = choose_threshold(scores[~read.harmful], max_false_block, at_least=least)
-    fitted = _fit(read, np.arange(len(texts)))
+    fitted = _fit(read, np.arange(len(read.found)))
     names, centroids, floors = _families(read, fitted, families)
     settings = Settings(fitted.intercept, slope, offset, threshold.value, max_false_block, least, names, floors)
     kept = _kept(scores[~read.harmful])
