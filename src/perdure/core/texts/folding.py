@@ -55,9 +55,8 @@ def _accents() -> dict[int, str]:
 
 
 _PLAIN = _plain_forms()
-_KEPT = re.compile("[" + "".join(map(chr, _PLAIN)) + "]")
 _GONE_RUN = re.compile("[" + "".join(map(chr, sorted(_INVISIBLE))) + "]+")
-_VEILED = re.compile(_KEPT.pattern[:-1] + _GONE_RUN.pattern[1:-1])
+_VEILED = frozenset(map(chr, (*_PLAIN, *_INVISIBLE)))
 _RUN = re.compile(r"[\x00-\x7f]?[^\x00-\x7f]+")
 _NO_ASCII = re.compile(r"[^\x00-\x7f]+")
 _OTHER_LETTERS = re.compile("[\u0370-\u052f]+")
@@ -90,9 +89,9 @@ def unveiled(text: str) -> Unveiled:
     >>> unveiled("٤١").text
     '41'
     """
-    if text.isascii() or _VEILED.search(text) is None:
+    if text.isascii() or _VEILED.isdisjoint("".join(_NO_ASCII.findall(text))):
         return Unveiled(text, None)
-    plain = _KEPT.sub(lambda match: _PLAIN[ord(match[0])], text)
+    plain = _NO_ASCII.sub(lambda match: match[0].translate(_PLAIN), text)
     places: list[int] = []
     begin = 0
     for match in _GONE_RUN.finditer(plain):
