@@ -30,15 +30,14 @@ LEAST_CHANCE = 0.2
 _PSEUDO_LABELS = 10.0
 
 
-def uncertainty(labels: Floats, judged: Floats, bins: Ints, bins_of_all: Ints, *, trust: float = 1.0) -> Floats:
+def uncertainty(labels: Floats, guesses: Floats, bins: Ints, bins_of_all: Ints) -> Floats:
     """How far the judge errs in each case's bin: the root of the mean squared error, shrunk to that of all.
 
     Args:
         labels: shape (n,), of the cases labelled so far; may be empty: then all are alike.
-        judged: shape (n,), the judge's verdicts on them.
+        guesses: shape (n,), the judge's verdicts on them, on people's scale: see `chosen_mean`.
         bins: shape (n,), each one's bin: judge's score by agreement of orders by self-consistency, numbered.
         bins_of_all: shape (N,), the bin of each case that may be chosen.
-        trust: λ of the estimate the labels are for.
 
     >>> at = np.array([0, 0, 1, 1])
     >>> found = uncertainty(np.array([1.0, 0.0, 1.0, 1.0]), np.array([1.0, 1.0, 1.0, 1.0]), at, np.array([0, 1, 2]))
@@ -47,7 +46,7 @@ def uncertainty(labels: Floats, judged: Floats, bins: Ints, bins_of_all: Ints, *
     """
     if len(labels) == 0:
         return np.ones(len(bins_of_all))
-    squares = np.square(labels - trust * judged)
+    squares = np.square(labels - guesses)
     overall = float(squares.mean())
     n_bins = int(max(bins.max(), bins_of_all.max(initial=0))) + 1
     counts, sums = np.bincount(bins, minlength=n_bins), np.bincount(bins, weights=squares, minlength=n_bins)
@@ -103,18 +102,18 @@ def drawn(probabilities: Floats, seed: int) -> Bools:
 
 
 def chosen_mean(
-    judged: Floats, labels: Floats, chosen: Bools, probabilities: Floats, *, trust: float, share: bool = True
+    guesses: Floats, labels: Floats, chosen: Bools, probabilities: Floats, *, share: bool = True
 ) -> Interval:
     """The mean of labels over all cases, from those that were chosen with known probabilities, at 95%.
 
-    θ = mean over all of λ f_i + chosen_i / π_i (y_i - λ f_i); the variance is that of these terms over N.
+    θ = mean over all of g_i + chosen_i / π_i (y_i - g_i); the variance is that of these terms over N.
 
     Args:
-        judged: shape (N,), of all cases.
+        guesses: shape (N,), of all cases, fixed before these labels came: the judge's verdicts put on people's scale by
+            earlier labels, such as mean(y) + λ (f - mean(f)). A guess that is off on average costs width, not truth.
         labels: shape (N,), what was not chosen may hold anything finite.
         chosen: shape (N,).
         probabilities: shape (N,), as they were when chosen, above 0 where chosen.
-        trust: λ, fixed before these labels came.
         share: whether labels are 0 or 1, so that the interval is Wilson's.
 
     Raises:
@@ -123,17 +122,17 @@ def chosen_mean(
     Source: T. Zrnic, E. Candès, arXiv 2403.03208 (2024). At π = n/N of all cases it is close to `power_tuned`.
 
     >>> everything = np.ones(6, dtype=bool)
-    >>> chosen_mean(np.ones(6), np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0]), everything, np.ones(6), trust=0.5).value
+    >>> chosen_mean(np.ones(6), np.array([1.0, 0.0, 1.0, 1.0, 0.0, 0.0]), everything, np.ones(6)).value
     0.5
     """
-    n, n_chosen = len(judged), int(chosen.sum())
+    n, n_chosen = len(guesses), int(chosen.sum())
     picked = probabilities[chosen]
     if n_chosen < 3 or not ((picked > 0.0) & (picked <= 1.0)).all():
         raise DeclarationError(
             f"{n_chosen} labels chosen with such probabilities give no mean.",
             hint="Label 3 at least, each with its own.",
         )
-    terms = trust * np.asarray(judged, dtype=np.float64)
+    terms = np.array(guesses, dtype=np.float64)
     terms[chosen] += (labels[chosen] - terms[chosen]) / picked
     value, variance, df = float(terms.mean()), float(terms.var(ddof=1)) / n, n_chosen - 2
     if share:
