@@ -158,7 +158,7 @@ def _variance(of: World) -> float:
 def power_row(how: str, n_worlds: int, seed: int) -> dict[str, Any]:
     """Worlds with a true gain, each planned in one of three ways."""
     rng = np.random.default_rng(seed)
-    large = world(20_000, DIFFERENCE, rng)
+    large = world(200_000, DIFFERENCE, rng)
     variance, gain = _variance(large), float(large.differences.mean())
     found, planned, used = 0, [], []
     for _ in range(n_worlds):
