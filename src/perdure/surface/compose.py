@@ -277,10 +277,15 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
 
 
 def _tellers(place: Workplace, project: Project, root: Path) -> list[Teller]:
-    from perdure.surface.compose_gateway import make_outdated, make_telemetry
+    from perdure.surface.compose_gateway import make_evaluations, make_outdated, make_telemetry
 
     settings = place.settings
-    tellers = (make_outdated(root, settings, project), make_telemetry(settings, project), make_alerts(settings))
+    tellers = (
+        make_outdated(root, settings, project),
+        make_telemetry(settings, project),
+        make_evaluations(settings, project),
+        make_alerts(settings),
+    )
     return [each for each in tellers if each is not None]
 
 

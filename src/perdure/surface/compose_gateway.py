@@ -6,9 +6,10 @@ Called by `surface.compose` for servers, and by the verbs that read how full lim
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from perdure.assets.project import Project
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from perdure.core.ports import Answerer
     from perdure.loop.outdated import Outdated
     from perdure.loop.telemetry import Telemetry
+    from perdure.loop.telemetry_evals import EvaluationTelemetry
     from perdure.loop.work.spans import Peer
     from perdure.serve.gateway.wiring import GatewayDeclared
     from perdure.stores.cache.protocols import AnswerCache
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 _PROVIDERS = {"anthropic": "anthropic", "gemini": "gcp.gemini"}
 """Dialect → the provider's name in OpenTelemetry's conventions; many speak OpenAI's, and go by their own names."""
 _PORTS = {"http": 80, "https": 443}
+_ANSWERS: Mapping[str, Any] = {
+    "on": ["output"], "mode": "redact", "fails": "closed", "wait_ms": 1000.0, "hold_back": 200,
+}  # fmt: skip
 
 
 def gateway_declared(root: Path, settings: Settings, project: Project) -> GatewayDeclared | None:
@@ -189,6 +194,35 @@ def make_telemetry(settings: Settings, project: Project) -> Telemetry | None:
     sender = OtlpSender(settings.telemetry, os.environ, settings.project.name)
     peers = {name: peer_of(upstream) for name, upstream in project.upstreams.items()}
     return Telemetry(sender, peers, timeout_s=settings.telemetry.timeout_s)
+
+
+def make_evaluations(settings: Settings, project: Project) -> EvaluationTelemetry | None:
+    """What tells evaluations of suites; None where no collector is set, or nothing is evaluated.
+
+    Raises:
+        MissingExtra: one is set, and OpenTelemetry's libraries are not installed.
+    """
+    if not settings.telemetry.otlp_url or not project.suites:
+        return None
+    from perdure.loop.telemetry_evals import EvaluationTelemetry
+    from perdure.surface.otlp import OtlpSender
+
+    sender = OtlpSender(settings.telemetry, os.environ, settings.project.name)
+    return EvaluationTelemetry(sender, mask=_mask(), timeout_s=settings.telemetry.timeout_s)
+
+
+def _mask() -> Callable[[str], str]:
+    """What texts go through that leave: without personal data and secrets, as records keep them."""
+    from perdure.engines.guards.compiling import compile_guard
+
+    told = {"checks": [{"check": "pii", "kinds": [], "restore": False}, {"check": "secrets"}], **_ANSWERS}
+    guard = compile_guard("evaluations", "evaluations", told, {})
+
+    def mask(text: str) -> str:
+        found: str = guard.mask([{"role": "user", "content": text}]).value[0]["content"]
+        return found
+
+    return mask
 
 
 def peer_of(upstream: Upstream) -> Peer:
