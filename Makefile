@@ -7,10 +7,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-head
 UPGRADE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types bench docs lock format clean
+.PHONY: help setup demo test test-local-llm lint types bench docs lock format clean
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 
 setup: $(INSTALLED) ## Make .venv with everything pinned in requirements/dev.txt
 
@@ -25,6 +25,10 @@ test: lint types ## Lint, types and every test
 	@bash tools/browser.sh
 	@bash tools/redis.sh
 	@$(BIN)/python -m pytest -n 2 -q
+
+test-local-llm: setup ## Tests on a real small model in this process: builds llama-cpp-python once, ten minutes
+	@bash tools/local_llm.sh
+	@PYTHONPATH=build/local-llm/site $(BIN)/python -m pytest -q tests/local_llm
 
 lint: setup ## Style, format and the layers' import rules
 	@$(BIN)/ruff check .

