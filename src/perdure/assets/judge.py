@@ -18,10 +18,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
+from perdure.assets.prompt_file import located
 from perdure.core.canonical import plain
 from perdure.core.errors import BadJudge
 
@@ -73,6 +74,10 @@ class Judge:
             raise BadJudge(
                 f"The scale of judge {self.name!r} is {list(self.scale)!r}.", hint="At least two words, all different."
             )
+        if self.form not in get_args(Form):
+            raise BadJudge(f"Judge {self.name!r} has the form {self.form!r}.", hint=f"Use {', '.join(get_args(Form))}.")
+        if self.anchor is not None:
+            object.__setattr__(self, "anchor", located(self.anchor))
         if self.repeats < 1:
             raise BadJudge(f"Judge {self.name!r} is asked {self.repeats} times.", hint="At least once.")
         for name in ("scale", "panel", "healthy"):

@@ -20,7 +20,7 @@ or as a file of the project, `prompts/support_answer.md`, read by `Prompt.from_f
     # user
     {{ question }}
 
-A version is the definition: templates after their includes, variables, route, params, output. `engines.prompts` says what a
+A version is the definition: templates after their includes, variables, route, params, output, examples and variants. `engines.prompts` says what a
 template may hold, and renders it.
 """
 
@@ -29,7 +29,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,7 +37,10 @@ from pydantic import BaseModel
 
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
+from perdure.assets.prompt_examples import Example, read_examples, written_turns
 from perdure.assets.prompt_variables import model_schema, variables_schema
+from perdure.assets.prompt_variants import Variant, read_variants
+from perdure.assets.suite import Case
 from perdure.core.canonical import plain
 from perdure.core.errors import BadPrompt, nearest
 
@@ -74,6 +77,8 @@ class Prompt:
         healthy: objectives.
         policy: how far the loop may go alone.
         file: where it was read from.
+        examples: what it shows before it asks: cases with their answers, or where they stand, such as `shots.jsonl#late,broken`.
+        variants: other messages for single models, by `upstream/model`.
     """
 
     name: str
@@ -85,6 +90,8 @@ class Prompt:
     healthy: Sequence[Objective] = ()
     policy: Policy = field(default_factory=Policy.observe)
     file: Path | None = None
+    examples: str | Sequence[Case | str] = ()
+    variants: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -93,40 +100,30 @@ class Prompt:
         object.__setattr__(self, "healthy", tuple(self.healthy))
         if not self.route:
             raise BadPrompt(f"Prompt {self.name!r} names no route.", hint="Say who answers it: route: support")
-        self._check_messages()
-        self._check_params()
+        _check_messages(f"prompt {self.name!r}", self.turns)
+        _check_params(f"prompt {self.name!r}", self.params)
+        folder = self.file.parent if self.file is not None else None
+        object.__setattr__(self, "examples", read_examples(self.name, self.examples, folder))
+        object.__setattr__(self, "variants", self._read_variants(folder))
         self.definition()
 
-    def _check_messages(self) -> None:
-        if not self.messages:
-            raise BadPrompt(f"Prompt {self.name!r} has no message.", hint="Give it one, such as ('user', '…').")
-        begun = False
-        for place, message in enumerate(self.turns, 1):
-            if message.role not in ROLES:
-                near = nearest(str(message.role), ROLES)
-                raise BadPrompt(
-                    f"Message {place} of prompt {self.name!r} has the role {message.role!r}.",
-                    hint=f"Did you mean {near!r}?" if near else f"Use {', '.join(ROLES)}.",
-                )
-            if not message.content.strip():
-                raise BadPrompt(f"Message {place} of prompt {self.name!r} is empty.", hint="Write it, or leave it out.")
-            if message.role == "system" and begun:
-                raise BadPrompt(
-                    f"Prompt {self.name!r} has a system message behind another one.", hint="Put those of system first."
-                )
-            begun = begun or message.role != "system"
+    def _read_variants(self, folder: Path | None) -> dict[str, Variant]:
+        found = {}
+        for model, each in read_variants(self.name, self.variants, folder).items():
+            told = f"the variant of prompt {self.name!r} for {model}"
+            messages = tuple(_message(self.name, message) for message in each.messages)
+            _check_messages(told, messages)
+            _check_params(told, each.params)
+            found[model] = Variant(messages, each.params)
+        return found
 
-    def _check_params(self) -> None:
-        if not isinstance(self.params, Mapping):
-            raise BadPrompt(
-                f"The params of prompt {self.name!r} are no mapping.", hint="Write params: {temperature: 0}"
-            )
-        for name in self.params:
-            if name in OWN_MEMBERS:
-                raise BadPrompt(
-                    f"The params of prompt {self.name!r} set {name!r}, which is not theirs to set.",
-                    hint="Use `output` for the form of the answer; the others are said by who calls.",
-                )
+    @property
+    def shown(self) -> Sequence[Example]:
+        """Its examples, as they are after it was made, and turns of an assistant's that are written into its messages."""
+        own: Sequence[Example] = self.examples  # type: ignore[assignment]
+        name = self.file.name if self.file is not None else f"prompt {self.name!r}"
+        turns = written_turns([{"role": each.role, "content": each.content} for each in self.turns])
+        return [*own, *(replace(each, place=f"{name}, {each.place}") for each in turns)]
 
     @property
     def turns(self) -> Sequence[Message]:
@@ -144,6 +141,13 @@ class Prompt:
                 "output": self._output(),
             }
         )
+        # What a prompt does not have is no member, so that versions from before these were known stay what they are.
+        examples: Sequence[Example] = self.examples  # type: ignore[assignment]
+        if examples:
+            found["examples"] = [each.definition() for each in examples]
+        if self.variants:
+            found["variants"] = {model: plain({"messages": each.messages, "params": each.params})
+                                 for model, each in sorted(self.variants.items())}  # fmt: skip
         return found
 
     def _output(self) -> str | None:
@@ -181,6 +185,41 @@ class Prompt:
             return cls(**told, healthy=tuple(healthy), policy=policy or Policy.observe(), file=file)
         except BadPrompt as error:
             raise BadPrompt(f"{file.name}: {error.message}", hint=error.hint, **error.facts) from error
+
+
+def _check_messages(what: str, messages: Sequence[Message]) -> None:
+    if not messages:
+        raise BadPrompt(f"{_begun(what)} has no message.", hint="Give it one, such as ('user', '…').")
+    begun = False
+    for place, message in enumerate(messages, 1):
+        if message.role not in ROLES:
+            near = nearest(str(message.role), ROLES)
+            raise BadPrompt(
+                f"Message {place} of {what} has the role {message.role!r}.",
+                hint=f"Did you mean {near!r}?" if near else f"Use {', '.join(ROLES)}.",
+            )
+        if not message.content.strip():
+            raise BadPrompt(f"Message {place} of {what} is empty.", hint="Write it, or leave it out.")
+        if message.role == "system" and begun:
+            raise BadPrompt(
+                f"{_begun(what)} has a system message behind another one.", hint="Put those of system first."
+            )
+        begun = begun or message.role != "system"
+
+
+def _check_params(what: str, params: Any) -> None:
+    if not isinstance(params, Mapping):
+        raise BadPrompt(f"The params of {what} are no mapping.", hint="Write params: {temperature: 0}")
+    for name in params:
+        if name in OWN_MEMBERS:
+            raise BadPrompt(
+                f"The params of {what} set {name!r}, which is not theirs to set.",
+                hint="Use `output` for the form of the answer; the others are said by who calls.",
+            )
+
+
+def _begun(what: str) -> str:
+    return what[0].upper() + what[1:]
 
 
 def _message(prompt: str, given: object) -> Message:

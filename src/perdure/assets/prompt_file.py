@@ -10,14 +10,19 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from perdure.assets.prompt_variants import Variant
 from perdure.assets.yaml_text import NotYaml, load_yaml
 from perdure.core.errors import BadPrompt, nearest
 
-_KEYS = ("name", "route", "variables", "params", "output")
+_KEYS = ("name", "route", "variables", "params", "output", "examples", "variants")
+_OF_VARIANT = ("params",)
+_WANTED: Mapping[str, tuple[type | tuple[type, ...], str]] = {
+    "name": (str, "text"), "route": (str, "text"), "examples": ((str, list), "text, and no list of texts"),
+}  # fmt: skip
 _FRONT = re.compile(r"---[ \t]*\n(?P<front>.*?\n)?---[ \t]*(?:\n|\Z)", re.DOTALL)
 _HEADING = re.compile(r"# (?P<role>system|user|assistant)[ \t]*")
 _FENCE = re.compile(r" {0,3}(?P<fence>`{3,}|~{3,})")
@@ -74,13 +79,28 @@ def read_prompt(file: Path, folder: Path) -> dict[str, Any]:
             f"{file.name}:1: there is no front matter.",
             hint=f"Begin with --- and route: NAME; a file to include is called _{file.name}.",
         )
-    told = {"name": file.stem, **_front(match["front"] or "", file)}
+    told = {"name": file.stem, **_front(match["front"] or "", file, _KEYS)}
     if "route" not in told:
         raise BadPrompt(f"{file.name}:1: the front matter names no route.", hint="Write route: NAME")
-    first = text[: match.end()].count("\n") + 1
+    return {**told, "messages": _messages(text, match.end(), file, folder)}
+
+
+def read_variant(file: Path, folder: Path) -> Variant:
+    """Messages for one model, from a file like a prompt's; its front matter, if it has any, says `params` and nothing else.
+
+    Raises:
+        BadPrompt: the file cannot be read; the message begins with file and line.
+    """
+    text = _text(file, file.name)
+    match = _FRONT.match(text)
+    told = {} if match is None else _front(match["front"] or "", file, _OF_VARIANT)
+    return Variant(_messages(text, 0 if match is None else match.end(), file, folder), told.get("params", {}))
+
+
+def _messages(text: str, begin: int, file: Path, folder: Path) -> list[tuple[str, str]]:
     include = _Includes(folder.resolve())
-    sections = list(_sections(text[match.end() :], file, first))
-    return {**told, "messages": [(role, include.expanded(body, file.resolve(), ())) for role, body in sections]}
+    sections = list(_sections(text[begin:], file, text[:begin].count("\n") + 1))
+    return [(role, include.expanded(body, file.resolve(), ())) for role, body in sections]
 
 
 def _text(file: Path, told: str) -> str:
@@ -95,7 +115,7 @@ def _text(file: Path, told: str) -> str:
     raise BadPrompt(f"{told} has more than {_MOST_BYTES:,} bytes.", hint="Give what is long as a variable.")
 
 
-def _front(text: str, file: Path) -> dict[str, Any]:
+def _front(text: str, file: Path, keys: Sequence[str]) -> dict[str, Any]:
     try:
         found = load_yaml(text) or {}
     except NotYaml as error:
@@ -103,14 +123,14 @@ def _front(text: str, file: Path) -> dict[str, Any]:
     if not isinstance(found, Mapping):
         raise BadPrompt(f"{file.name}:2: the front matter is no mapping.", hint="Write route: NAME, a key a line.")
     for key in found:
-        if key not in _KEYS:
-            near = nearest(str(key), _KEYS)
+        if key not in keys:
+            near = nearest(str(key), keys)
             raise BadPrompt(
                 f"{file.name}: the front matter has {key!r}, which means nothing.",
-                hint=f"Did you mean {near!r}?" if near else f"Use {', '.join(_KEYS)}.",
+                hint=f"Did you mean {near!r}?" if near else f"Use {', '.join(keys)}.",
             )
     for key, value in found.items():
-        wanted, told = (str, "text") if key in ("name", "route") else (Mapping, "mapping")
+        wanted, told = _WANTED.get(key, (Mapping, "mapping"))
         if not isinstance(value, wanted):
             raise BadPrompt(f"{file.name}: `{key}` in the front matter is no {told}.", hint=f"Write {key}: …")
     return dict(found)

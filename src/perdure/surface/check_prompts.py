@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 def prompt_notes(prompt: Prompt, project: Project) -> Said:
     """A prompt's templates against its variables, its params in every dialect, and its route."""
+    from perdure.engines.prompts import for_model
     from perdure.serve.gateway.prompting import PromptLoader
 
     if prompt.route not in project.routes:
@@ -29,7 +30,18 @@ def prompt_notes(prompt: Prompt, project: Project) -> Said:
             f"goes to the route {prompt.route!r}, which is not declared.",
             f"Did you mean {near!r}?" if near else known,
         )
-    try:
-        PromptLoader().load(Version("", prompt.name, "prompt", prompt.definition(), {}, {}, {}, EPOCH), trusted=True)
-    except DeclarationError as error:
-        yield "error", f"cannot be rendered: {error.message}", error.hint
+    definition = prompt.definition()
+    for model in ("", *definition.get("variants", ())):
+        told = f" for {model}" if model else ""
+        if model and not _is_known(model, project):
+            known = ", ".join(sorted(f"{name}/…" for name in project.upstreams)) or "none"
+            yield "error", f"has a variant{told}, of whose upstream nothing is declared.", f"Upstreams: {known}."
+        version = Version("", prompt.name, "prompt", for_model(definition, model), {}, {}, {}, EPOCH)
+        try:
+            PromptLoader().load(version, trusted=True)
+        except DeclarationError as error:
+            yield "error", f"cannot be rendered{told}: {error.message}", error.hint
+
+
+def _is_known(model: str, project: Project) -> bool:
+    return model.partition("/")[0] in project.upstreams

@@ -9,7 +9,7 @@ policy are others; the way back to an earlier declaration is a change like any.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.guard import Guard, Learned
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from perdure.stores.ledger.protocols import LedgerSession
     from perdure.surface.check_policies import Said
 
+_OPTIONAL: Mapping[str, frozenset[str]] = {"prompt": frozenset({"examples", "variants"})}
+"""Kind → members that a definition has only where they are declared."""
+_WITH_PARENT = frozenset({"prompt", "judge"})
+"""Kinds whose versions say what they were written from: the one that answered then, else the newest."""
 DECLARED = "registry.declare"
 """Action of the audit's entry for a declaration that has another version than the one before."""
 
@@ -128,6 +132,14 @@ def _version(kind: str, asset: Route | Guard | Prompt | Judge, actor: str, at: d
 
 def _declared(session: LedgerSession, version: Version, before: Mapping[str, Any] | None) -> DeclaredVersion:
     """The asset's record holds objectives and policy too: only what makes the version is compared."""
-    same = before is not None and {name: before.get(name) for name in version.definition} == version.definition
-    registered = version.id in {each.id for each in session.registry.list_versions(version.asset)}
-    return DeclaredVersion(version, not same, registered)
+    members = {*version.definition, *_OPTIONAL.get(version.kind, ())}
+    same = before is not None and {name: before[name] for name in members if name in before} == version.definition
+    known = {each.id: each for each in session.registry.list_versions(version.asset)}
+    stored = known.get(version.id)
+    if stored is not None:
+        return DeclaredVersion(stored, not same, registered=True)
+    if version.kind in _WITH_PARENT:
+        pointed = [each.version for each in session.pointers.list(version.asset) if each.name == CHAMPION]
+        parent = [*known, *pointed][-1:]
+        version = replace(version, lineage={"parent": parent[0]}) if parent else version
+    return DeclaredVersion(version, not same, registered=False)

@@ -29,7 +29,7 @@ from perdure.assets.project import Project, examples_of
 from perdure.assets.prompt import Prompt, Prompts
 from perdure.assets.route import Route
 from perdure.assets.source import Source
-from perdure.assets.suite import Suite
+from perdure.assets.suite import Suite, Suites
 from perdure.assets.team import Team
 from perdure.core.errors import BadProject, NotFound, PerdureError, nearest
 from perdure.core.settings import Settings
@@ -233,7 +233,7 @@ class _Collected:
                 continue
             if bound in lines or not isinstance(value, type):
                 place = f"{self._relative(module)}:{lines[bound]}" if bound in lines else ""
-                for each in value.values() if isinstance(value, Prompts) else (value,):
+                for each in value.values() if isinstance(value, Prompts | Suites) else (value,):
                     self.add(each, self._place(each, place))
 
     def add(self, value: Any, place: str) -> None:
@@ -269,8 +269,8 @@ class _Collected:
             )
 
     def _place(self, value: Any, place: str) -> str:
-        """Where it is declared: a prompt that was read from a file, there."""
-        if isinstance(value, Prompt) and value.file is not None:
+        """Where it is declared: a prompt or a suite that was read from a file, there."""
+        if isinstance(value, Prompt | Suite) and value.file is not None:
             return f"{self._inside(value.file.resolve())}:1"
         return place
 

@@ -162,8 +162,19 @@ def _lines(definition: Mapping[str, Any]) -> Iterator[str]:
         yield f"variables.$defs.{name}: {_json(schema)}"
     if definition["output"] is not None:
         yield from f"output: {msgspec.json.format(definition['output'], indent=2)}".split("\n")
-    for message in definition["messages"]:
-        yield from ("", f"# {message['role']}", *message["content"].split("\n"))
+    yield from _messages(definition["messages"], "#")
+    for example in definition.get("examples", ()):
+        asked = [f"{name}: {_json(value)}" for name, value in sorted(example["inputs"].items())]
+        yield from ("", f"# example {example['id']}", *asked, "## assistant", *example["answer"].split("\n"))
+    for model, variant in sorted(definition.get("variants", {}).items()):
+        yield from ("", f"# for {model}")
+        yield from (f"params.{name}: {_json(value)}" for name, value in sorted(variant["params"].items()))
+        yield from _messages(variant["messages"], "##")
+
+
+def _messages(messages: Sequence[Mapping[str, str]], heading: str) -> Iterator[str]:
+    for message in messages:
+        yield from ("", f"{heading} {message['role']}", *message["content"].split("\n"))
 
 
 def _json(value: Any) -> str:

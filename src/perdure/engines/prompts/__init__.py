@@ -2,5 +2,6 @@
 
 from perdure.engines.prompts.compiling import CompiledPrompt, compile_prompt, render
 from perdure.engines.prompts.output import response_format
+from perdure.engines.prompts.variants import for_model
 
-__all__ = ["CompiledPrompt", "compile_prompt", "render", "response_format"]
+__all__ = ["CompiledPrompt", "compile_prompt", "for_model", "render", "response_format"]

@@ -125,7 +125,50 @@ def compile_prompt(name: str, definition: Mapping[str, Any]) -> CompiledPrompt:
             f"Prompt {name!r} declares {', '.join(map(repr, unused))}, which no message uses.",
             hint="Use it or drop it.",
         )
-    return CompiledPrompt(name, variables, messages)
+    return CompiledPrompt(name, variables, [*_with_examples(name, definition, messages)])
+
+
+def _with_examples(name: str, definition: Mapping[str, Any], messages: Sequence[_Compiled]) -> Iterator[_Compiled]:
+    """The messages with the examples' turns between those of system and the others; nothing of an example varies."""
+    n_system = sum(message.role == "system" for message in messages)
+    yield from messages[:n_system]
+    for example in definition.get("examples", ()):
+        for message in _asked(name, definition, example):
+            yield _Compiled(message["role"], message["content"], None)
+        yield _Compiled("assistant", example["answer"], None)
+    yield from messages[n_system:]
+
+
+def _asked(name: str, definition: Mapping[str, Any], example: Mapping[str, Any]) -> Sequence[Message]:
+    """What the user says in an example: its messages, or the prompt's one user message with the example's variables.
+
+    Raises:
+        BadPrompt: the prompt has not one user message, or the variables are not those of it.
+    """
+    inputs: Mapping[str, Any] = example["inputs"]
+    told = f"{name} (example {example['id']})"
+    if inputs.keys() == {"messages"}:
+        return [{"role": each["role"], "content": _plain_text(each["content"], told)} for each in inputs["messages"]]
+    asking = [each for each in definition["messages"] if each["role"] == "user"]
+    if len(asking) != 1:
+        raise BadPrompt(
+            f"The example {example['id']!r} of prompt {name!r} gives variables, but the prompt has {len(asking)} user messages.",
+            hint="Write it as inputs: {messages: [{role: user, content: …}]}.",
+        )
+    used = meta.find_undeclared_variables(parse(asking[0]["content"], told))
+    schema = definition["variables"]
+    narrowed = {
+        **schema,
+        "properties": {each: told for each, told in schema.get("properties", {}).items() if each in used},
+        "required": [each for each in schema.get("required", ()) if each in used],
+    }
+    return compile_prompt(told, {"messages": asking, "variables": narrowed}).render(inputs)
+
+
+def _plain_text(content: Any, told: str) -> str:
+    if not isinstance(content, str):
+        raise BadPrompt(f"Prompt {told} has content that is no text.", hint="Write it as a text.")
+    return content
 
 
 def render(definition: Mapping[str, Any], variables: Mapping[str, Any], name: str = "prompt") -> list[Message]:
