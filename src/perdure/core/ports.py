@@ -91,3 +91,35 @@ class Embed(Protocol):
             UpstreamError: the route answered with an error or not in time.
         """
         ...
+
+
+class Entails(Protocol):
+    """A model of entailment (NLI), where one is installed; none comes with perdure."""
+
+    def entails(self, pairs: Sequence[tuple[str, str]]) -> Sequence[float]:
+        """How probable it is, 0 to 1, that the first text of a pair entails the second; one a pair, in order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRun:
+    """What came of code and its checks."""
+
+    passed: bool
+    """Every check was reached and held."""
+    why: str = ""
+    """For people: what failed, such as `AssertionError` or that the time was over; empty where it passed."""
+    output: str = ""
+    """The end of what it printed, cut."""
+
+
+class RunCode(Protocol):
+    """Runs code that a model wrote, apart from this process and with limits. No security boundary."""
+
+    def run(self, code: str, checks: str, *, seconds: float, megabytes: int) -> CodeRun:
+        """Run the code, then its checks in the same names; never raises for what they do. Blocks for up to `seconds`.
+
+        Raises:
+            NotReady: no process could be started here.
+        """
+        ...

@@ -7,7 +7,7 @@ whichever is near. Versions and dates ("1.2.3") are no numbers.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from perdure.core.texts.folding import unveiled
 
@@ -21,8 +21,7 @@ _GROUPS = {mark: re.compile(rf"\d{{1,3}}(?:\{mark}\d{{3}})+") for mark in ",."}
 _ARABIC = {0x066B: ".", 0x066C: ",", 0x066A: "%"}
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """One number of a text."""
 
     readings: tuple[float, ...]
@@ -43,8 +42,13 @@ def find_numbers(text: str) -> list[Found]:
     found: list[Found] = []
     for match in _FOUND.finditer(text):
         sign, core, power, percent = match.group("sign", "core", "power", "percent")
-        for readings in _values(core.rstrip(".,")):
-            found.append(Found(tuple(_signed(each, sign, power) for each in readings), percent is not None))
+        if core.isdigit() and not (sign or power):
+            found.append(Found((float(core),), percent is not None))
+            continue
+        found += [
+            Found(tuple([_signed(each, sign, power) for each in readings]), percent is not None)
+            for readings in _values(core.rstrip(".,"))
+        ]
     return found
 
 

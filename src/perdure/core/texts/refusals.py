@@ -92,8 +92,11 @@ def text_of(message: Mapping[str, Any]) -> str:
     if isinstance(content, str):
         parts = [content]
     else:
-        parts = [str(part["text"]) for part in content or () if isinstance(part, dict) and part.get("text")]
-    for call in message.get("tool_calls") or ():
-        function = call.get("function") or {}
-        parts.append(f"{function.get('name')}({function.get('arguments')})")
+        given = content if isinstance(content, list | tuple) else ()
+        parts = [str(part["text"]) for part in given if isinstance(part, dict) and part.get("text")]
+    calls = message.get("tool_calls")
+    for call in calls if isinstance(calls, list | tuple) else ():
+        function = call.get("function") if isinstance(call, Mapping) else None
+        if isinstance(function, Mapping):
+            parts.append(f"{function.get('name')}({function.get('arguments')})")
     return " ".join(part for part in parts if part)
