@@ -1,0 +1,55 @@
+"""A suite as a run saw it when it began, kept as a blob: whatever is edited meanwhile, the run goes on with these cases.
+
+Called by `running` at a run's begin, and when one is resumed or reported; its verdict names the version that was frozen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from perdure.assets.prompt import Prompt
+from perdure.assets.suite import Case, Suite
+from perdure.assets.suite_cases import FrozenSuite
+from perdure.core.ids import Digest
+from perdure.stores.blobs.protocols import Blobs
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrozenCase:
+    """A case with what it goes by."""
+
+    digest: str
+    """Of its content: what of it makes an answer and its score."""
+    cluster: str
+    case: Case
+
+
+def freeze(blobs: Blobs, suite: Suite, prompts: Iterable[Prompt] = ()) -> tuple[FrozenSuite, Digest]:
+    """The suite as it is now, and where it is kept. Equal suites are one blob. Cost: some 0.1 ms a case.
+
+    Args:
+        blobs: where it is kept.
+        suite: as declared.
+        prompts: those whose examples no case may stand in.
+
+    Raises:
+        BadSuite: its cases cannot be read, two are the same, or one stands in a prompt's examples.
+    """
+    frozen = suite.frozen(prompts)
+    return frozen, blobs.put(frozen.data)
+
+
+def thaw(blobs: Blobs, blob: str) -> FrozenSuite:
+    """What was frozen.
+
+    Raises:
+        NotFound, Corrupt: its blob is gone, or is not what it was.
+    """
+    return FrozenSuite.from_bytes(blobs.get(Digest(blob)))
+
+
+def cases_in(frozen: FrozenSuite) -> list[FrozenCase]:
+    """The cases in their order."""
+    pairs = zip(frozen.cases, frozen.digests, strict=True)
+    return [FrozenCase(digest, case.cluster or case.id, case) for case, digest in pairs]

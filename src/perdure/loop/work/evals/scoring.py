@@ -1,0 +1,188 @@
+"""Answers of one case and what every scorer of a suite says of them: those that compute, and judges that are asked.
+
+Engines do not know each other: scorers come from `engines.evals`, judges from `engines.judges`, and here they meet. What a judge
+says is kept by content (the answer, the case, the judge's version), so that an answer is judged once; scorers that compute are
+done anew, which is cheaper than to look up what they said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from perdure.assets.suite import Case, Suite
+from perdure.assets.version import Version
+from perdure.core.canonical import plain
+from perdure.core.errors import BadSuite, not_found
+from perdure.core.ports import Answered
+from perdure.engines.evals.compiling import Compiled, compile_scorers
+from perdure.engines.evals.composite import combined
+from perdure.engines.evals.parts import Tools
+from perdure.engines.evals.protocols import Outcome, Score
+from perdure.engines.judges.anchors import Judgeable
+from perdure.engines.judges.asking import questions
+from perdure.engines.judges.deciding import judgement_of
+from perdure.loop.work.evals.pacing import NO_MONEY, Paced
+from perdure.stores.results.protocols import Results
+
+Told = tuple[str, float | None, str, str]
+"""(scorer's label, value, outcome, why), as a run's row has it."""
+_WORDS = {
+    "unparsed": "the judge's answer could not be read",
+    "refused": "the judge refused to judge",
+    "obeyed": "the judge obeyed an order inside of what it judged",
+    "failed": "the judge was not reached",
+}
+_sorted = msgspec.json.Encoder(order="sorted").encode
+
+
+class _Judged(msgspec.Struct, array_like=True, frozen=True):
+    """What a judge said of an answer, as it is kept."""
+
+    value: float | None
+    outcome: Outcome
+    why: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Given:
+    """An answer with the key that it is kept under."""
+
+    key: str
+    answered: Answered
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """What is said of one answer."""
+
+    told: list[Told]
+    score: float | None
+    """Weighted mean of what applies."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgeScorer:
+    """A judge that a suite's scorers ask."""
+
+    name: str
+    version: str
+    definition: Mapping[str, Any]
+
+    def key(self, case: Case, answer: str) -> str:
+        """Of what it says of an answer: begins with the answer's key, with which it is forgotten."""
+        shown = _sorted([plain(case.inputs), plain(case.expected), self.version])
+        return f"{answer}:{hashlib.sha256(shown).hexdigest()[:32]}"
+
+    async def judge(self, case: Case, answered: Answered, paced: Paced) -> tuple[Score, int, bool]:
+        """What it says, what that cost, and whether it is worth keeping: a judge that was not reached is asked again."""
+        judged = Judgeable.of(case.inputs, [answered.text], case.expected, case.cluster)
+        asked = questions(self.definition, judged, tags={"judge": self.version})
+        answers = await asyncio.gather(*(paced.ask(each.asked) for each in asked))
+        cost = sum(each.cost_pusd or 0 for each in answers)
+        found = judgement_of(self.definition, asked, answers)
+        if found.value is not None:
+            return Score(found.value, "scored", found.reason), cost, True
+        # Of an answer that no judge could judge nothing is known: it counts neither way.
+        return Score(None, "failed", _WORDS.get(found.said, found.said)), cost, found.said != "failed"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScorerSet:
+    """The scorers of a suite, ready."""
+
+    compiled: Sequence[Compiled]
+    judges: Sequence[JudgeScorer] = ()
+
+    @property
+    def labels(self) -> list[str]:
+        """In the suite's order."""
+        return [each.label for each in self.compiled]
+
+    @property
+    def quick(self) -> bool:
+        """Whether those that compute take microseconds; else they are done in a thread."""
+        return all(each.quick or each.judge for each in self.compiled)
+
+    def score(
+        self, case: Case, given: Sequence[Given], said: Mapping[str, Sequence[Score]] | None = None
+    ) -> list[Scored]:
+        """What they say of the answers to one case. Cost: 1 µs an answer and scorer, beside the scorer's own."""
+        answers = [each.answered for each in given]
+        weights = [each.weight for each in self.compiled]
+        columns = [each.score_samples(case, answers, said or {}) for each in self.compiled]
+        found = []
+        for scores in zip(*columns, strict=True):
+            told: list[Told] = [
+                (each.label, score.value, score.outcome, score.why)
+                for each, score in zip(self.compiled, scores, strict=True)
+            ]
+            found.append(Scored(told, combined(scores, weights)))
+        return found
+
+    async def ask_judges(
+        self, case: Case, given: Sequence[Given], results: Results, paced: Paced
+    ) -> tuple[dict[str, list[Score]], list[int]]:
+        """What each judge says of each answer, and what that cost of each; those that said it before are not asked again."""
+        said: dict[str, list[Score]] = {}
+        spent = [0] * len(given)
+        for judge in self.judges:
+            keys = [judge.key(case, each.key) for each in given]
+            known = results.find_scores([key for key, each in zip(keys, given, strict=True) if each.key])
+            column = []
+            for at, (key, each) in enumerate(zip(keys, given, strict=True)):
+                if each.answered.error:
+                    column.append(Score(0.0, "failed", f"no answer: {each.answered.error}"))
+                elif key in known:
+                    old = msgspec.msgpack.decode(known[key], type=_Judged)
+                    column.append(Score(old.value, old.outcome, old.why))
+                else:
+                    score, cost, lasts = await judge.judge(case, each.answered, paced)
+                    spent[at] += cost
+                    column.append(score)
+                    if lasts:
+                        kept = _Judged(score.value, score.outcome, score.why)
+                        results.put_scores([(key, msgspec.msgpack.encode(kept))])
+            said[judge.name] = column
+        return said, spent
+
+
+def no_money(answered: Answered) -> bool:
+    """Whether a question was not asked because the purse is empty."""
+    return answered.error == NO_MONEY
+
+
+def scorers_of(suite: Suite, judges: Mapping[str, Version], tools: Tools) -> ScorerSet:
+    """The scorers of a suite, ready.
+
+    Args:
+        suite: as declared.
+        judges: version of each judge that its scorers name.
+        tools: what scorers ask of the outside.
+
+    Raises:
+        NotFound: a judge that is not there.
+        BadSuite: a judge of pairs, which says nothing of one answer; scorers that cannot be used.
+    """
+    compiled = compile_scorers(
+        suite, embed=tools.embed, entails=tools.entails, run_code=tools.run_code, schema=tools.schema
+    )
+    names = sorted({name for each in compiled for name in each.judges})
+    return ScorerSet(compiled, [_judge_scorer(name, judges) for name in names])
+
+
+def _judge_scorer(name: str, judges: Mapping[str, Version]) -> JudgeScorer:
+    version = judges.get(name)
+    if version is None:
+        raise not_found("judge", name, judges)
+    if version.definition["form"] == "pairwise":
+        raise BadSuite(
+            f"The judge {name!r} compares two answers, and says nothing of one.",
+            hint="Judge by one that is pointwise or beside the expected answer.",
+        )
+    return JudgeScorer(name, version.id, version.definition)
