@@ -12,16 +12,22 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from perdure.assets.suite import Case
 from perdure.core.canonical import canonical_json
-from perdure.core.stats.intervals import Interval, clustered_mean_interval
+from perdure.core.stats.clustered import clustered_interval
+from perdure.core.stats.intervals import Interval
+from perdure.core.stats.shares import clustered_share
+from perdure.core.stats.verdicts import Plan, compare
 from perdure.core.usage import PICO
 from perdure.stores.results.protocols import RunRow
 from perdure.surface.eval_told import AnswerTold, CaseTold, Flip, ScorerTold, ScoreTold, SideTold
 
 _OPPOSITE = 0.5
 """Two scorers at least so far apart say opposite things of an answer; ours, without a source."""
+_SHOWN = Plan(margin=0.02, smallest=0.05, planned=0, n_looks=1)
+"""By which intervals of single scorers are told; verdicts are by the suite's own plan."""
 Spans = tuple[tuple[int, int], ...]
 
 
@@ -152,7 +158,7 @@ def _side(subject: str, rows: Sequence[RunRow]) -> SideTold:
     waits = [row.latency_us / 1000 for row in rows if not row.error]
     return SideTold(
         subject=subject,
-        score=_interval(rows, lambda row: row.score),
+        score=score_interval(rows),
         mean=_mean(row.score for row in rows),
         n_answers=len(rows),
         n_failed=sum(bool(row.error) or any(each[2] == "failed" for each in row.scores) for row in rows),
@@ -161,6 +167,11 @@ def _side(subject: str, rows: Sequence[RunRow]) -> SideTold:
         p50_ms=float(np.quantile(waits, 0.5)) if waits else None,
         p95_ms=float(np.quantile(waits, 0.95)) if waits else None,
     )
+
+
+def score_interval(rows: Iterable[RunRow]) -> Interval | None:
+    """The mean score of one version's rows with its interval; None where there are fewer than two clusters."""
+    return _interval(rows, lambda row: row.score)
 
 
 def scorers_told(rows: Sequence[RunRow], looked: Looked) -> tuple[ScorerTold, ...]:
@@ -182,38 +193,57 @@ def _of(label: str) -> Callable[[RunRow], float | None]:
     return lambda row: next((value for name, value, _, _ in row.scores if name == label), None)
 
 
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """One figure a case: mean over samples, with the case's cluster and weight."""
+
+    means: Mapping[str, float]
+    clusters: Mapping[str, str]
+    weights: Mapping[str, float]
+
+    def arrays(self, cases: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Numbers of the clusters, and weights, of these cases."""
+        numbers: dict[str, int] = {}
+        found = np.array([numbers.setdefault(self.clusters[case], len(numbers)) for case in cases], dtype=np.int64)
+        weights = np.array([self.weights[case] for case in cases], dtype=np.float64)
+        return found, weights if weights.any() else np.ones(len(cases))
+
+
+def _column(rows: Iterable[RunRow], value: Callable[[RunRow], float | None]) -> _Column:
+    found: dict[str, list[float]] = {}
+    of_case: dict[str, RunRow] = {}
+    for row in rows:
+        said = value(row)
+        if said is not None:
+            found.setdefault(row.case, []).append(said)
+            of_case[row.case] = row
+    return _Column(
+        {case: sum(each) / len(each) for case, each in found.items()},
+        {case: row.cluster or case for case, row in of_case.items()},
+        {case: row.weight for case, row in of_case.items()},
+    )
+
+
 def _interval(rows: Iterable[RunRow], value: Callable[[RunRow], float | None]) -> Interval | None:
-    means, clusters = _by_case(rows, value)
-    return _bounded(list(means.values()), [clusters[case] for case in means], 0.0)
+    """Of a share Wilson's at the effective number of rows; Student's where cases have weights of their own."""
+    column = _column(rows, value)
+    cases = list(column.means)
+    clusters, weights = column.arrays(cases)
+    if len(set(clusters.tolist())) < 2:
+        return None  # one cluster says nothing of others
+    values = np.array([column.means[case] for case in cases])
+    if (weights == weights[0]).all():
+        return clustered_share(values, clusters)
+    return clustered_interval(values, clusters, weights=weights, within=(0.0, 1.0))
 
 
 def _paired(
     first: Iterable[RunRow], second: Iterable[RunRow], value: Callable[[RunRow], float | None]
 ) -> Interval | None:
-    before, _ = _by_case(first, value)
-    after, clusters = _by_case(second, value)
-    both = [case for case in after if case in before]
-    return _bounded([after[case] - before[case] for case in both], [clusters[case] for case in both], -1.0)
-
-
-def _by_case(
-    rows: Iterable[RunRow], value: Callable[[RunRow], float | None]
-) -> tuple[dict[str, float], dict[str, str]]:
-    """Mean over samples of each case that has one, and each case's cluster."""
-    found: dict[str, list[float]] = {}
-    clusters: dict[str, str] = {}
-    for row in rows:
-        said = value(row)
-        if said is not None:
-            found.setdefault(row.case, []).append(said)
-            clusters[row.case] = row.cluster or row.case
-    return {case: sum(each) / len(each) for case, each in found.items()}, clusters
-
-
-def _bounded(values: Sequence[float], clusters: Sequence[str], lowest: float) -> Interval | None:
-    if len(set(clusters)) < 2:
-        return None  # one cluster says nothing of others
-    found = clustered_mean_interval(np.array(values), np.array(clusters))
-    if found.low == found.high:
-        return None  # nothing varied: that is no certainty
-    return Interval(found.value, max(found.low, lowest), min(found.high, 1.0), found.n)
+    before, after = _column(first, value), _column(second, value)
+    both = [case for case in after.means if case in before.means]
+    clusters, weights = after.arrays(both)
+    if len(set(clusters.tolist())) < 2:
+        return None
+    differences = np.array([after.means[case] - before.means[case] for case in both])
+    return compare(differences, clusters, _SHOWN, weights=weights).difference

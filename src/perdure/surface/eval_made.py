@@ -1,0 +1,223 @@
+"""`EvalTold` of a run that is on record: rows and texts from the stores, verdict and corrections from their engines.
+
+Called for every way of showing an eval. Nothing is asked of a model here: what a run paid for is told again in seconds, and
+what computes (unsupported spans) is computed anew, for only the scores of it are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from perdure.assets.health import Verdict
+from perdure.assets.judge import Judge
+from perdure.assets.scorer_specs import flattened, label_of
+from perdure.assets.scorers import Grounded, Judged
+from perdure.assets.suite import Suite
+from perdure.assets.suite_cases import FrozenSuite
+from perdure.assets.version import Version
+from perdure.core.errors import BadSuite, not_found
+from perdure.core.stats.corrected import Corrected
+from perdure.core.stats.verdicts import Compared, Plan, compare
+from perdure.core.usage import PICO
+from perdure.engines.evals.compiling import compile_scorers
+from perdure.engines.judges.correcting import corrected_share
+from perdure.loop.protocols import Workplace
+from perdure.loop.work.evals.answers import read_kept
+from perdure.loop.work.evals.frozen import cases_in, thaw
+from perdure.loop.work.evals.running import find_run, version_of
+from perdure.loop.work.judges import state
+from perdure.loop.work.judges.labels import read_labelled
+from perdure.stores.ledger.protocols import Run
+from perdure.stores.results.protocols import RunRow
+from perdure.surface.eval_rows import Looked, Spans, Texts, cases_told, scorers_told, sides_told
+from perdure.surface.eval_told import EvalTold, ScorerTold
+
+_ALPHA = 0.05
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ToldOf:
+    """Which part of a run is told.
+
+    Args:
+        run: id of the run.
+        subjects: one version of it, or two, the present one first; empty: the first two that it asked.
+        gates: verdicts that were given on it.
+        judges: the declared judges by name, whose figures labels correct.
+        declared: versions that are declared and not released, by name.
+        took_s: how long it took, where that is known.
+    """
+
+    run: str
+    subjects: tuple[str, ...] = ()
+    gates: tuple[Verdict, ...] = ()
+    judges: Mapping[str, Judge] | None = None
+    declared: Mapping[str, Version] | None = None
+    took_s: float = 0.0
+
+
+def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
+    """The run as it is shown. Cost: some 0.2 ms an answer, most of it to find unsupported spans.
+
+    Raises:
+        NotFound: no such run, a version that it did not ask, or what it froze is gone.
+        BadSuite: the run is another one than of a suite.
+    """
+    record = find_run(place, of.run)
+    if record is None:
+        raise not_found("run", of.run, ())
+    asked: list[str] = list(record.facts["subjects"])
+    for subject in of.subjects:
+        if subject not in asked:
+            raise not_found("version in this run", subject, asked)
+    subjects = of.subjects or tuple(asked[:2])
+    frozen = thaw(place.stores.blobs, record.facts["frozen"])
+    suite = _suite_of(frozen)
+    rows = [row for row in place.stores.results.list_run(of.run) if row.subject in subjects]
+    names = {label_of(each): each.judge for each in flattened(suite.scorers) if isinstance(each, Judged)}
+    looked = Looked(subjects, frozenset(names), suite.margin)
+    cases = cases_told(rows, looked, _texts(place, frozen, suite, rows))
+    partial = str(record.facts.get("partial", ""))
+    verdict = compared(rows, subjects, suite, partial=bool(partial)) if len(subjects) > 1 else None
+    return EvalTold(
+        suite=suite.name,
+        version=str(record.facts["suite_version"]),
+        run=record.id,
+        at=record.finished_at or record.started_at,
+        sides=sides_told(rows, subjects),
+        scorers=tuple(_corrected(place, each, names, rows, (looked, of, now)) for each in scorers_told(rows, looked)),
+        cases=cases,
+        gates=of.gates,
+        comparison=verdict.comparison if verdict else None,
+        difference=verdict.difference if verdict else None,
+        text=verdict.text if verdict else "",
+        role=suite.role,
+        margin=suite.margin,
+        n_cases=len(cases),
+        n_clusters=len({row.cluster or row.case for row in rows}),
+        n_samples=int(record.facts["n_samples"]),
+        spent_usd=_spent(record, rows),
+        took_s=of.took_s,
+        partial=partial,
+    )
+
+
+def _suite_of(frozen: FrozenSuite) -> Suite:
+    """The suite as it was frozen; functions of the project are told by name only, and are not run here."""
+    told = frozen.definition
+    try:
+        scorers = frozen.scorers()
+    except BadSuite:
+        scorers = ()
+    kept: list[Any] = [each for each in scorers if isinstance(each, Grounded | Judged)]
+    plain = {name: told[name] for name in ("role", "margin", "smallest", "n_samples") if name in told}
+    return Suite(
+        frozen.name,
+        frozen.cases,
+        kept or [Grounded()],
+        prompt=told.get("prompt", ""),
+        route=told.get("route", "") or "any",
+        **plain,
+    )
+
+
+def _spent(record: Run, rows: Iterable[RunRow]) -> float:
+    whole = record.metrics.get("spent_pusd")
+    return (sum(row.spent_pusd for row in rows) if whole is None else whole) / PICO
+
+
+def _texts(place: Workplace, frozen: FrozenSuite, suite: Suite, rows: Sequence[RunRow]) -> Texts:
+    cases = {each.digest: each.case for each in cases_in(frozen)}
+    keys = list(dict.fromkeys(row.answer for row in rows if row.answer))
+    kept = {
+        key: read_kept(body).answered()
+        for at in range(0, len(keys), 10_000)
+        for key, body in place.stores.results.find_answers(keys[at : at + 10_000]).items()
+    }
+    grounded = replace(suite, scorers=[each for each in suite.scorers if isinstance(each, Grounded)] or [Grounded()])
+    found: dict[str, Spans] = {}
+    scorers = {
+        each.label: each for each in compile_scorers(grounded, embed=None, entails=None, run_code=None, schema=None)
+    }
+    for row in rows:
+        low = [label for label, value, _, _ in row.scores if label in scorers and value is not None and value < 1.0]
+        if low and row.answer in kept and row.case in cases:
+            facts = scorers[low[0]].score(cases[row.case], kept[row.answer]).facts
+            found[row.answer] = tuple((int(each[0]), int(each[1])) for each in facts.get("spans", ()))
+    return Texts(cases, {key: answered.text for key, answered in kept.items()}, found)
+
+
+def compared(rows: Sequence[RunRow], subjects: Sequence[str], suite: Suite, *, partial: bool = False) -> Compared:
+    """The verdict on the second version against the first, by the margins that the suite declared.
+
+    A case that one side failed to answer scores 0 there; one that a side was never asked does not count.
+    """
+    first, second = (_by_case(rows, subject) for subject in subjects)
+    both = [case for case in second if case in first]
+    numbers: dict[str, int] = {}
+    for case, row in {row.case: row for row in rows}.items():
+        numbers.setdefault(row.cluster or case, len(numbers))
+    plan = Plan(suite.margin, suite.smallest, len(numbers), n_looks=1, alpha=_ALPHA)
+    differences = np.array([second[case][0] - first[case][0] for case in both], dtype=np.float64)
+    clusters = np.array([numbers[second[case][1].cluster or case] for case in both], dtype=np.int64)
+    weights = np.array([second[case][1].weight for case in both], dtype=np.float64)
+    return compare(differences, clusters, plan, partial=partial, weights=weights if weights.any() else None)
+
+
+def _by_case(rows: Iterable[RunRow], subject: str) -> dict[str, tuple[float, RunRow]]:
+    found: dict[str, list[RunRow]] = {}
+    for row in rows:
+        if row.subject == subject and (row.error or row.score is not None):
+            found.setdefault(row.case, []).append(row)
+    return {
+        case: (sum(0.0 if row.error else row.score or 0.0 for row in each) / len(each), each[0])
+        for case, each in found.items()
+    }
+
+
+def _corrected(
+    place: Workplace,
+    scorer: ScorerTold,
+    names: Mapping[str, str],
+    rows: Sequence[RunRow],
+    seen: tuple[Looked, ToldOf, datetime],
+) -> ScorerTold:
+    """A judge's figures beside what people's labels make of them; other scorers as they are."""
+    looked, of, now = seen
+    judge = (of.judges or {}).get(names.get(scorer.label, ""))
+    if not scorer.judge or judge is None:
+        return scorer
+    version = version_of(place, judge.name, of.declared or {})
+    measured = state.find(place, judge.name, version.id)
+    labelled = read_labelled(place, judge, now) if measured else []
+    figures: list[Corrected] = []
+    for subject in looked.subjects:
+        said = _said(rows, subject, scorer.label)
+        if said:
+            anchored = (labelled, measured.judgements if measured else {})
+            figures.append(corrected_share(said, (), anchored, measured.calibration if measured else None))
+    usable = len(figures) == len(looked.subjects) and all(each.corrected for each in figures)
+    text = figures[-1].text if figures else ""
+    return replace(scorer, corrected=tuple(each.corrected for each in figures) if usable else (), text=text)
+
+
+def _said(rows: Iterable[RunRow], subject: str, label: str) -> dict[str, float | None]:
+    """What a judge says of each case, mean over samples; None where it had no opinion."""
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        if row.subject == subject:
+            values = found.setdefault(row.case, [])
+            values += [
+                value
+                for name, value, outcome, _ in row.scores
+                if name == label and value is not None and outcome == "scored"
+            ]
+    return {case: sum(values) / len(values) if values else None for case, values in found.items()}
+
+
+__all__ = ["ToldOf", "compared", "eval_told"]
