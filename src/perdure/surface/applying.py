@@ -1,8 +1,8 @@
 """Verbs that put a project into effect: plan tells, apply does, repair starts by hand.
 
 What a person trained or declared is released by `apply`; what the loop made is released by the loop, through
-its gates. So a release by hand never undoes one of the loop unless it is asked for by name, or another route, guard or
-prompt is declared.
+its gates; so is a prompt that suites test, whose new wording is a candidate like any (`gated`). A release by hand never
+undoes one of the loop unless it is asked for by name, or another route, guard or prompt is declared.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import Refused, not_found
 from perdure.surface.declaring import DeclaredVersion, declared_versions, refuse_unready
+from perdure.surface.gated import Gated, begin_proofs, hint_of, needs_proof, watched, write_unproven
 from perdure.surface.governance.approvals import ask_release, find_release_question
 from perdure.surface.governance.roles import People, reason_of
 from perdure.surface.opened import Opened, When, instant_of
@@ -36,6 +37,8 @@ class _Moves:
 
     free: list[Pointer] = field(default_factory=list)
     ask: list[Pointer] = field(default_factory=list)
+    prove: list[Gated] = field(default_factory=list)
+    """Of prompts whose suites must prove them first, or are passed over."""
     current: Mapping[str, str] = field(default_factory=dict)
     declared: Mapping[str, DeclaredVersion] = field(default_factory=dict)
     """Of assets whose versions are what is declared."""
@@ -43,7 +46,8 @@ class _Moves:
     @property
     def as_declared(self) -> list[str]:
         """Assets whose champion is to be what is declared now."""
-        moves = {move.asset: move.version for move in (*self.free, *self.ask)}
+        proven = [each.move for each in self.prove]
+        moves = {move.asset: move.version for move in (*self.free, *self.ask, *proven)}
         return [name for name, each in self.declared.items() if moves.get(name) == each.version.id]
 
     @property
@@ -54,10 +58,21 @@ class _Moves:
     def changes(self, project: Project) -> list[Change]:
         """As `apply` tells them."""
         return [
-            Change(project.kind_of(move.asset), move.asset, what, self.current.get(move.asset, ""), move.version)
+            Change(project.kind_of(move.asset), move.asset, what, self.current.get(move.asset, ""), move.version,
+                   hint_of(project, move.asset, self.current.get(move.asset)))
             for what, moves in (("released", self.free), ("asked", self.ask))
             for move in moves
-        ]
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _When:
+    """Of what is written."""
+
+    now: datetime
+    reason: str
+    unproven: str
+    """Why prompts are released past their suites; empty: they are not."""
 
 
 class Applying(Opened):
@@ -83,7 +98,13 @@ class Applying(Opened):
         return Repairing(planned, [job for job in jobs if job.subject == asset])
 
     def apply(
-        self, *, at: When = None, release: Mapping[str, str] | None = None, dry_run: bool = False, reason: str = ""
+        self,
+        *,
+        at: When = None,
+        release: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+        reason: str = "",
+        unproven: str = "",
     ) -> list[Change]:
         """Register what is declared, and release what was trained by hand since the champion last moved.
 
@@ -92,11 +113,15 @@ class Applying(Opened):
         released by the loop, or here by name. Where the policy names a role to approve, a person of that role
         releases, or the question is asked and the release made once it is approved; with four eyes it is always asked.
 
+        A prompt that suites test is not released at once: a repair by hand asks them of the declared version and of the
+        one that answers, and its gates decide (docs/prompts-in-the-loop.md).
+
         Args:
             at: domain time of the change.
             release: model, route, guard or prompt → version id, to point somewhere else.
             dry_run: tell what would change, and change nothing.
             reason: why; needed where a version is named.
+            unproven: why prompts are released past their suites; it is audited, and an incident until they are passed.
 
         Raises:
             NotFound: a version that does not exist, with the nearest named.
@@ -115,9 +140,13 @@ class Applying(Opened):
             reason = reason_of(reason, "A release by hand")
         changes = [_declared(kind, name, definition, known) for (kind, name), definition in definitions.items()]
         changes += moves.changes(self.project)
+        why = reason_of(unproven, "A release past the suites") if unproven else ""
         if not dry_run:
-            self._write(definitions, changes, moves, now, reason or "apply")
-        return changes
+            self._write(definitions, changes, moves, _When(now, reason or why or "apply", why))
+        if why or dry_run:
+            told = ("unproven", why) if why else ("proving", "its suites are asked first")
+            return changes + [each.change(*told) for each in moves.prove]
+        return changes + begin_proofs(self, moves.prove, now, reason or "apply")
 
     def _moves(self, session: LedgerSession, chosen: Mapping[str, str], now: datetime) -> _Moves:
         project, current = self.project, {p.asset: p.version for p in session.pointers.list() if p.name == CHAMPION}
@@ -133,6 +162,10 @@ class Applying(Opened):
             if target is None or target == current.get(name):
                 continue
             move = Pointer(name, CHAMPION, target)
+            gated = needs_proof(project, move, current.get(name))
+            if gated is not None:
+                moves.prove.append(gated)
+                continue
             (moves.free if self._may_release(session, move, asset.policy) else moves.ask).append(move)
         return moves
 
@@ -153,27 +186,33 @@ class Applying(Opened):
         return not policy.four_eyes and people.has(self.actor, policy.approve_by)
 
     def _write(
-        self,
-        definitions: Mapping[tuple[str, str], Any],
-        changes: Sequence[Change],
-        moves: _Moves,
-        now: datetime,
-        reason: str,
+        self, definitions: Mapping[tuple[str, str], Any], changes: Sequence[Change], moves: _Moves, when: _When
     ) -> None:
         new = {(change.kind, change.asset) for change in changes if change.what in ("declared", "changed")}
-        if new or moves.free or moves.ask or moves.new_versions:
-            with self._ledger.transaction(actor=self.actor, at=now, reason=reason) as session:
+        if new or moves.free or moves.ask or moves.prove or moves.new_versions:
+            with self._ledger.transaction(actor=self.actor, at=when.now, reason=when.reason) as session:
                 for kind, name in sorted(new):
                     session.registry.put_asset(kind, name, definitions[kind, name])
                 for version in moves.new_versions:
                     version.write(session)
                 for move in moves.ask:
-                    ask_release(session, move, self.project.released(move.asset).policy, self.actor, now)
+                    ask_release(session, move, self.project.released(move.asset).policy, self.actor, when.now)
                 if moves.free:
                     asked = {move.asset: find_release_question(session, move) for move in moves.free}
                     approvals = {asset: question.id for asset, question in asked.items() if question}
                     session.pointers.set(moves.free, facts={"approvals": approvals} if approvals else None)
-        self.loop.materialise(now)
+                for gated in moves.prove:
+                    self._write_gated(session, gated, when)
+        self.loop.materialise(when.now)
+
+    def _write_gated(self, session: LedgerSession, gated: Gated, when: _When) -> None:
+        from perdure.loop.work.prompts.pending import put_pending
+
+        if when.unproven:
+            asset = watched(self.project, gated.move.asset)
+            self._readings.put([write_unproven(session, asset, gated, when.unproven, when.now)])
+        else:
+            put_pending(session, gated.move.asset, gated.move.version, when.now)
 
     def _definitions(self) -> dict[tuple[str, str], dict[str, Any]]:
         from perdure.surface.definitions import definitions

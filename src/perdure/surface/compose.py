@@ -17,8 +17,6 @@ from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard
 from perdure.assets.model import Model
 from perdure.assets.project import Project, examples_of
-from perdure.assets.prompt import Prompt
-from perdure.assets.suite import judges_of
 from perdure.assets.version import Version
 from perdure.core.ports import Answerer
 from perdure.core.settings import Settings
@@ -155,6 +153,7 @@ def kinds() -> Mapping[str, Kind]:
     from perdure.loop.work.feed_remedies import source_remedies
     from perdure.loop.work.gates import model_gates
     from perdure.loop.work.guards.kind import guard_kind
+    from perdure.loop.work.prompts.kind import prompt_kind
     from perdure.loop.work.remedies import model_remedies
     from perdure.loop.work.routes.kind import route_kind
     from perdure.loop.work.teams.kind import team_kind
@@ -167,13 +166,15 @@ def kinds() -> Mapping[str, Kind]:
         "route": route_kind(),
         "guard": guard_kind(),
         "team": team_kind(budget_window),
-        "prompt": Kind("prompt", {}),
+        "prompt": prompt_kind(),
         "judge": Kind("judge", {}),
     }
 
 
 def watched_assets(project: Project) -> list[Watched]:
     """What the loop keeps healthy, sources first: a broken feed explains a broken model or guard, an ill judge a prompt's scores."""
+    from perdure.loop.work.prompts.tested import watched_prompt
+
     sources = [
         Watched(source.name, "source", tuple(source.healthy), source.policy, source)
         for source in project.sources.values()
@@ -185,10 +186,7 @@ def watched_assets(project: Project) -> list[Watched]:
     routes = [
         Watched(route.name, "route", tuple(route.healthy), route.policy, route) for route in project.routes.values()
     ]
-    prompts = [
-        Watched(prompt.name, "prompt", tuple(prompt.healthy), prompt.policy, prompt, _judged_by(prompt, project))
-        for prompt in project.prompts.values()
-    ]
+    prompts = [watched_prompt(prompt, project.suites_of(prompt.name)) for prompt in project.prompts.values()]
     judges = [
         Watched(judge.name, "judge", tuple(judge.healthy), judge.policy, judge) for judge in project.judges.values()
     ]
@@ -207,11 +205,6 @@ def watched_assets(project: Project) -> list[Watched]:
 def _learns_from(guard: Guard) -> tuple[str, ...]:
     """The sources of a guard's labelled examples."""
     return tuple(source.name for source in examples_of(guard))
-
-
-def _judged_by(prompt: Prompt, project: Project) -> tuple[str, ...]:
-    """The judges of a prompt's suites: where one of them is ill, its scores say nothing of the prompt."""
-    return tuple(dict.fromkeys(name for suite in project.suites_of(prompt.name) for name in judges_of(suite)))
 
 
 def _rests_on(model: type[Model]) -> tuple[str, ...]:

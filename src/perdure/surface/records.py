@@ -21,9 +21,13 @@ class Change:
     kind: str
     asset: str
     what: str
-    """`declared`, `changed`, `released`, `asked` (a person must say yes first) or `unchanged`."""
+    """`declared`, `changed`, `released`, `asked` (a person must say yes first) or `unchanged`; of a prompt that suites test
+    also `proving` (they are asked, or the release is on its way), `blocked` (a gate refused it), `waiting` (nothing was
+    begun) or `unproven` (released past them)."""
     before: str = ""
     after: str = ""
+    why: str = ""
+    """What the gates said, or what is to be known of it; mostly empty."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,6 +155,12 @@ def apply(  # noqa: PLR0913 - a command takes what may be said with it
     ] = None,
     repair: Annotated[str | None, typer.Option(metavar="ASSET", help="Begin a repair of this asset instead.")] = None,
     reason: Reason = "",
+    unproven: Annotated[
+        str,
+        typer.Option(
+            "--unproven", metavar="REASON", help="Release prompts past their suites; an incident until passed."
+        ),
+    ] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Tell what would change; change nothing.")] = False,
     actor: Actor = None,
     json: Json = False,
@@ -162,10 +168,12 @@ def apply(  # noqa: PLR0913 - a command takes what may be said with it
     """Register what is declared and release what was trained by hand since the last release."""
     found, chosen = opened(project, actor), dict(_pair(text) for text in release or [])
     if repair is None:
-        changes = found.apply(at=at, release=chosen, dry_run=dry_run, reason=reason)
+        changes = found.apply(at=at, release=chosen, dry_run=dry_run, reason=reason, unproven=unproven)
         return show.changes(changes, dry_run=dry_run, as_json=json)
-    if chosen or dry_run:
-        raise DeclarationError("--repair goes with neither --release nor --dry-run.", hint="perdure plan tells, first.")
+    if chosen or dry_run or unproven:
+        raise DeclarationError(
+            "--repair goes with neither --release, --unproven nor --dry-run.", hint="perdure plan tells, first."
+        )
     return show_story.repairing(found.repair(repair, reason=reason, at=at), as_json=json)
 
 

@@ -224,11 +224,16 @@ def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
 def _change(change: Change) -> dict[str, str]:
     before = f"{change.before} [dim]→[/] " if change.before else ""
     asked = "  a person must say yes: perdure approvals" if change.what == "asked" else ""
+    why = f"  [dim]{escape(change.why)}[/]" if change.why else ""
+    told = change.before or change.what not in ("declared", "changed", "unchanged")
     return {
-        "what": f"[{'yellow' if asked else 'green'}]{change.what}[/]",
+        "what": f"[{_COLOURS.get(change.what, 'green')}]{change.what}[/]",
         "asset": f"{change.kind.replace('_', ' ')} [bold]{change.asset}[/]",
-        "how": f"{before}{change.after}{asked}" if change.before or change.what in ("released", "asked") else "",
+        "how": f"{before}{change.after}{asked}{why}" if told else "",
     }
+
+
+_COLOURS = {"blocked": "red", **dict.fromkeys(("asked", "proving", "waiting", "unproven"), "yellow")}
 
 
 def chain(report: ChainReport, *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ content: a step that is done again pays for nothing twice. The ledger gets one r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -17,6 +17,8 @@ from perdure.assets.suite import Suite
 from perdure.assets.version import Version
 from perdure.core.canonical import content_hash
 from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.evals.running import KIND as ASKED
+from perdure.loop.work.evals.running import Ran
 from perdure.loop.work.prompts.attempts import NEW_SHARE, new_share, sketch
 from perdure.loop.work.prompts.paired import held_out
 from perdure.loop.work.prompts.tested import suites_of
@@ -27,17 +29,6 @@ from perdure.stores.results.protocols import RunRow
 COMPARED = "compare"
 """Kind of the ledger's runs that are comparisons of two versions by a suite."""
 _LOOKED_AT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """What came of asking one suite."""
-
-    suite_version: str
-    """Of the cases and scorers that were frozen when it began, whatever is edited meanwhile."""
-    partial: str = ""
-    """Why it ended before its plan, such as a spent budget; empty: it is whole."""
-    spent_pusd: int = 0
 
 
 class RunSuite(Protocol):
@@ -154,12 +145,16 @@ def find_comparison(place: Workplace, asset: Watched, suite: Suite, trial: Trial
     return None
 
 
-def list_comparisons(place: Workplace, asset: str) -> Iterator[Mapping[str, Any]]:
-    """The facts of every comparison of an asset, newest first."""
+def forget_answers(place: Workplace, asset: Watched, before: datetime) -> int:
+    """Drop the answers of the asset's earlier runs: another model answers under the names that they were kept by.
+
+    Returns: how many there were.
+    """
     with place.stores.ledger.read() as session:
-        runs = _runs(session, asset)
-    for run in runs:
-        yield {**run.facts, "at": run.started_at}
+        runs = [run for run in session.runs.list(asset.name, limit=_LOOKED_AT) if run.kind == ASKED]
+    old = {run.id for run in runs if run.started_at < before}
+    keys = {row.answer for results in sorted(old) for row in place.stores.results.list_run(results) if row.answer}
+    return place.stores.results.forget(sorted(keys))
 
 
 def _runs(session: LedgerSession, asset: str) -> list[Run]:

@@ -68,12 +68,12 @@ class Met:
         return compared(self.first, self.second, self.suite, alpha=self.alpha, partial=not self.whole)
 
     def told(self, what: str) -> str:
-        """In words, led by the suite's name; with the suite's version, since it may be another one by now."""
+        """In words, led by the suite's version, since it may be another one by now."""
         if self.found is None:
             return f"{self.suite.name} was not asked"
         early = f" ({self.found.partial})" if self.found.partial else ""
         again = f", attempt {self.found.attempt} on these cases" if self.found.attempt > 1 else ""
-        return f"{self.suite.name}@{self.found.suite_version[:12]}: {what}{early}{again}"
+        return f"{self.found.suite_version}: {what}{early}{again}"
 
     def facts(self, word: Compared) -> dict[str, Any]:
         """For the ledger."""

@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.assets.suite import Suite
+from perdure.assets.suite_cases import improves
 from perdure.core.errors import TooFewRows
 from perdure.core.stats import Interval
 from perdure.core.stats.clustered import clustered_interval
 from perdure.core.stats.verdicts import Compared, Plan, compare
-from perdure.loop.work.prompts.tested import improves
 from perdure.stores.results.protocols import RunRow
 
 Floats = NDArray[np.float64]

@@ -6,7 +6,6 @@ the judges that its suites ask: while one of them is ill, its figures repair not
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -60,14 +59,3 @@ def suites_of(asset: Watched) -> tuple[Suite, ...]:
 def primaries(asset: Watched) -> tuple[Suite, ...]:
     """The suites that a change must make better."""
     return tuple(suite for suite in suites_of(asset) if suite.role == PRIMARY)
-
-
-def improves(cluster: str, share: float) -> bool:
-    """Whether a cluster belongs to what automatic improvement may learn from, and no gate judges by.
-
-    By the cluster's name alone: cases that are added move none to the other side.
-
-    >>> improves("refunds", 0.0), improves("refunds", 1.0)
-    (False, True)
-    """
-    return int.from_bytes(hashlib.sha256(cluster.encode()).digest()[:4]) < share * 2.0**32

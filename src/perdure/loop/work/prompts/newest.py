@@ -1,0 +1,50 @@
+"""The newest scores of a version in a suite: of a run by hand or on a schedule, or of one in a repair."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from perdure.assets.suite import Suite
+from perdure.assets.version import Version
+from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.evals.running import KIND
+from perdure.loop.work.prompts.paired import Scores, held_out, scores_of
+
+IMPROVED = "prompt_improve"
+"""The remedy whose versions have seen the improve split."""
+_LOOKED_AT = 2000
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scored:
+    """One version's scores by case, and where they are from."""
+
+    run: str
+    """In the store of results."""
+    suite_version: str
+    at: datetime
+    scores: Scores
+
+
+def newest_scores(
+    place: Workplace, asset: Watched, suite: Suite, version: Version, start: datetime, end: datetime
+) -> Scored | None:
+    """Of the newest whole run in `(start, end]` that asked this version; None: there is none.
+
+    Of a version that improvement made, cases that it has learned from are left out.
+    """
+    with place.stores.ledger.read() as session:
+        runs = session.runs.list(asset.name, limit=_LOOKED_AT)
+    for run in runs:
+        facts = run.facts
+        if run.kind != KIND or facts["suite"] != suite.name or facts["partial"] or version.id not in facts["subjects"]:
+            continue
+        if not start < run.started_at <= end:
+            continue
+        rows = list(place.stores.results.list_run(run.id))
+        learned = version.lineage.get("remedy") == IMPROVED
+        scores = scores_of(held_out(rows, suite) if learned else rows, version.id)
+        if scores:
+            return Scored(run.id, facts["suite_version"], run.started_at, scores)
+    return None
