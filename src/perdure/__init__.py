@@ -77,7 +77,7 @@ if TYPE_CHECKING:
     from perdure.assets.prompt import Prompt, prompts
     from perdure.assets.route import Cache, Probe, Probes, Route, Target, UnitPrices
     from perdure.assets.source import Source, csv, parquet
-    from perdure.assets.suite import Case, Suite
+    from perdure.assets.suite import Case, Suite, suites
     from perdure.assets.team import Budget, Limits, Team
     from perdure.assets.upstream import Upstream
     from perdure.core.signature import verify_signature
@@ -171,6 +171,7 @@ _HOME = {
     "seconds": "perdure.core.units",
     "skew": "perdure.assets.objective",
     "spend_usd": "perdure.assets.gateway_objectives",
+    "suites": "perdure.assets.suite",
     "tokens_per_s": "perdure.assets.gateway_objectives",
     "unapproved_ratio": "perdure.assets.eval_objectives",
     "verify_signature": "perdure.core.signature",
@@ -268,6 +269,7 @@ __all__ = [
     "seconds",
     "skew",
     "spend_usd",
+    "suites",
     "tokens_per_s",
     "unapproved_ratio",
     "verify_signature",

@@ -90,7 +90,7 @@ class Prompt:
     healthy: Sequence[Objective] = ()
     policy: Policy = field(default_factory=Policy.observe)
     file: Path | None = None
-    examples: str | Sequence[Case | str] = ()
+    examples: str | Sequence[Case | str | Example] = ()
     variants: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

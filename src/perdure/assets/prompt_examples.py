@@ -22,7 +22,6 @@ from perdure.assets.suite_file import read_cases
 from perdure.core.canonical import plain
 from perdure.core.errors import BadPrompt, BadSuite, nearest
 
-Declared = str | Sequence[Case | str]
 _TEMPLATE = ("{{", "{%", "{#")
 
 
@@ -46,22 +45,26 @@ class Example:
         return dict(self.inputs) if said is None else {MESSAGES_SAID: said}
 
 
-def read_examples(prompt: str, declared: Declared, folder: Path | None) -> tuple[Example, ...]:
+def read_examples(
+    prompt: str, declared: str | Sequence[Case | str | Example], folder: Path | None
+) -> tuple[Example, ...]:
     """The examples that a prompt declares, in their order.
 
     Args:
         prompt: its name, for errors.
-        declared: `file.jsonl#id,id`, or several such, or cases.
+        declared: `file.jsonl#id,id`, or several such, or cases; or what this gave, of a prompt that is made of another.
         folder: what paths are relative to; None: the module that declares, or a folder above it.
 
     Raises:
         BadPrompt: a file or an id that is not there, an example without an answer, or two of one id.
     """
-    listed: Sequence[Case | str] = (declared,) if isinstance(declared, str) else declared
+    listed: Sequence[Case | str | Example] = (declared,) if isinstance(declared, str) else declared
     found: list[Example] = []
     try:
         for each in listed:
-            if isinstance(each, str):
+            if isinstance(each, Example):
+                found.append(each)
+            elif isinstance(each, str):
                 found += _referred(prompt, each, folder)
             else:
                 found.append(_example(prompt, each, f"the examples of prompt {prompt!r}"))

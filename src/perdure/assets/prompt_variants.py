@@ -39,7 +39,7 @@ def read_variants(prompt: str, declared: Any, folder: Path | None) -> dict[str, 
 
     Args:
         prompt: its name, for errors.
-        declared: model → file, messages, or a `Variant`.
+        declared: model → file, messages, `{"messages", "params"}`, or what this gave.
         folder: what paths are relative to; None: the module that declares, or a folder above it.
 
     Raises:
@@ -68,6 +68,8 @@ def _variant(prompt: str, told: Any, folder: Path | None) -> Variant:
     if isinstance(told, str | Path):
         file = located(told) if folder is None else folder / told
         return read_variant(file, folder or file.parent)
+    if isinstance(told, Mapping) and "messages" in told and told.keys() <= {"messages", "params"}:
+        return Variant(told["messages"], told.get("params", {}))
     if isinstance(told, list | tuple):
         return Variant(told)
     raise BadPrompt(f"Prompt {prompt!r} has {told!r} for a variant.", hint="Name a file, or give its messages.")

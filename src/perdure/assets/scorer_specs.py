@@ -38,7 +38,7 @@ _MAIN: Mapping[type[Scorer], str] = {
 """What a bare value in a file is: `{judged: helpfulness}`."""
 _LEAST: Mapping[type[Scorer], Mapping[str, float]] = {
     Number: {"absolute": 0.0, "relative": 0.0},
-    Similar: {"floor": -1.0},
+    Similar: {"floor": 0.0},
     CodePasses: {"seconds": 0.1, "megabytes": 16.0},
     Faster: {"ms": 0.001},
     Cheaper: {"usd": 1e-12},
@@ -62,13 +62,10 @@ SCORER_NAMES: Mapping[str, type[Scorer]] = {scorer_name(kind): kind for kind in 
 def label_of(scorer: Scorer) -> str:
     """By what a scorer goes in reports: its label, else its kind's name.
 
-    >>> label_of(Judged("helpfulness"))
-    'judged:helpfulness'
+    >>> label_of(Judged("helpfulness")), label_of(Judged("helpfulness", label="helps"))
+    ('judged', 'helps')
     """
-    if scorer.label:
-        return scorer.label
-    name = scorer_name(type(scorer))
-    return f"{name}:{scorer.judge}" if isinstance(scorer, Judged) else name
+    return scorer.label or scorer_name(type(scorer))
 
 
 def flattened(scorers: Sequence[Scorer]) -> Iterator[Scorer]:

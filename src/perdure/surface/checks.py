@@ -26,7 +26,7 @@ from perdure.surface.check_gateway import gateway_notes, guard_notes, route_note
 from perdure.surface.check_judges import judge_notes
 from perdure.surface.check_policies import Level, Said, doubtful_rules, model_policy, source_policy
 from perdure.surface.check_prompts import prompt_notes
-from perdure.surface.check_suites import suite_notes
+from perdure.surface.check_suites import named_suites, suite_notes
 
 _LEVELS: Sequence[Level] = ("error", "warning", "note")
 
@@ -65,6 +65,7 @@ def check_project(
             *_CHECKS[kind](asset, project),
             *_objectives(asset, kind, signals),
             *sliced_notes(asset, kind),
+            *named_suites(asset, kind, project),
         )
         rules = doubtful_rules(asset.policy, settings) if kind in _JUDGED else ()
         for level, text, hint in (*said, *rules):

@@ -10,7 +10,7 @@ What surprised us: a body is looked into twice, before and after, which costs 3 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -20,7 +20,7 @@ from perdure.assets.version import Version
 from perdure.core.errors import BadRequest, NotFound, NotReady, not_found
 from perdure.engines.dialects.passthrough import Peek, peek, with_members
 from perdure.engines.dialects.registry import outbound
-from perdure.engines.prompts import CompiledPrompt, compile_prompt, response_format
+from perdure.engines.prompts import CompiledPrompt, compile_prompt, for_model, response_format
 from perdure.serve.gateway.asking import affinity_of
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.routing import ServingTable
@@ -49,6 +49,12 @@ class LivePrompt:
     compiled: CompiledPrompt
     members: Mapping[str, Mapping[str, Raw]]
     """Dialect → what is set where the client sets none: params, and the form of the answer."""
+    variants: Mapping[str, LivePrompt] = field(default_factory=dict)
+    """`upstream/model` → what it is told instead."""
+
+    def told_to(self, target: str) -> LivePrompt:
+        """The version as one model gets it."""
+        return self.variants.get(target, self)
 
     def body(self, found: Peek, dialect: str) -> bytes:
         """The request that the version makes of a client's.
@@ -82,11 +88,16 @@ class PromptLoader:
             BadPrompt: its definition cannot be rendered.
         """
         told = version.definition
-        compiled = compile_prompt(version.asset, told)
-        form = response_format(version.asset, told["output"])
-        params = {**told["params"], **({"response_format": form} if form else {})}
-        members = {"openai": _as_raw(params), "anthropic": _as_raw(_in_anthropic(params))}
-        return LivePrompt(version.asset, version.id, told["route"], compiled, members)
+        variants = {model: _live(version, for_model(told, model)) for model in told.get("variants", ())}
+        return replace(_live(version, told), variants=variants)
+
+
+def _live(version: Version, told: Mapping[str, Any]) -> LivePrompt:
+    compiled = compile_prompt(version.asset, told)
+    form = response_format(version.asset, told["output"])
+    params = {**told["params"], **({"response_format": form} if form else {})}
+    members = {"openai": _as_raw(params), "anthropic": _as_raw(_in_anthropic(params))}
+    return LivePrompt(version.asset, version.id, told["route"], compiled, members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +156,9 @@ class Prompting:
                 hint="Declare and release it: perdure apply.",
             )
         call.route = chosen.route
+        if chosen.variants:
+            asked = servables[serving.table.routes[chosen.route].champion.version]
+            chosen = chosen.told_to(asked.targets[0].id)
         return peek(chosen.body(found, call.endpoint.dialect))
 
     def listed(self, team: Team, serving: ServingTable) -> list[str]:
