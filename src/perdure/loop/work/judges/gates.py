@@ -50,7 +50,7 @@ class JudgeBetter:
             return Verdict(self.name, _UNSURE, False, "One of both was never asked about the anchor.")
         labelled = read_labelled(place, judge_of(asset), now)
         for version in (trial.candidate, trial.incumbent):
-            labelled = fair(labelled, get_version(place.stores.ledger, version).definition)
+            labelled = fair(labelled, get_version(place.stores.ledger, version))
         held_out = [each for each in labelled if not each.improves]
         confidence = surely(CONFIDENCE, trial.n_rivals)
         found = tells_more(held_out, first.judgements, second.judgements, confidence)

@@ -29,6 +29,8 @@ from perdure.loop.work.judges.state import Measured, What, find, keep
 
 CALIBRATED = "judge_calibration"
 """Name of the reading that each calibration leaves: its informedness."""
+REPROMPT = "reprompt"
+"""The remedy whose candidates are written from labels of the improve split."""
 
 
 def measure(
@@ -51,13 +53,13 @@ def measure(
     known = find(place, judge.name, version.id, what)
     if step and known is not None and known.step == step:
         return known
-    labelled = fair(read_labelled(place, judge, now), version.definition)
+    labelled = unshown(read_labelled(place, judge, now), version.definition)
     if not labelled:
         raise BadJudge(
             f"Nobody labelled a case of judge {judge.name!r}.",
             hint='Give anchor="….jsonl", or label some: perdure review next --judge ' + judge.name,
         )
-    judgements, found = _asked(place, version.definition, labelled, {"judge": judge.name, "version": version.id})
+    judgements, found = _asked(place, version, labelled)
     measured = Measured(
         judge=judge.name, version=version.id, at=iso(now), calibration=found, judgements=judgements, step=step
     )
@@ -66,21 +68,28 @@ def measure(
     return keep(place, what, measured, now, f"judge: {what}")
 
 
-def fair(labelled: Sequence[Labelled], definition: Mapping[str, Any]) -> list[Labelled]:
+def unshown(labelled: Sequence[Labelled], definition: Mapping[str, Any]) -> list[Labelled]:
     """Without the cases that a version is shown as examples."""
     shown = shown_in(definition)
     return [each for each in labelled if each.case.id not in shown]
 
 
+def fair(labelled: Sequence[Labelled], version: Version) -> list[Labelled]:
+    """What a version's figures may rest on: nothing that it is shown, and of one that was written from labels none of those."""
+    kept = unshown(labelled, version.definition)
+    wrote = version.lineage.get("remedy") == REPROMPT
+    return [each for each in kept if not (wrote and each.improves)]
+
+
 def _asked(
-    place: Workplace, definition: Mapping[str, Any], labelled: Sequence[Labelled], tags: Mapping[str, str]
+    place: Workplace, version: Version, labelled: Sequence[Labelled]
 ) -> tuple[dict[str, Judgement], Calibration]:
-    plants: list[Planted] = planted(labelled, words_of(definition))
+    plants: list[Planted] = planted(labelled, words_of(version.definition))
     cases = [*(each.case for each in labelled), *(plant.case for plant in plants)]
-    found = judge_cases(place, definition, cases, tags)
+    found = judge_cases(place, version.definition, cases, {"judge": version.asset, "version": version.id})
     judgements = {each.case.id: found[each.case.id] for each in labelled}
     said = [(plant, found[plant.case.id]) for plant in plants]
-    return judgements, calibrate(labelled, judgements, said, anchor=digest_of(labelled))
+    return judgements, calibrate(fair(labelled, version), judgements, said, anchor=digest_of(labelled))
 
 
 def _reading(judge: str, version: str, now: datetime, found: Calibration, what: What) -> Reading:

@@ -21,7 +21,7 @@ from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.judges.asking import ask_all
 from perdure.loop.work.judges.causes import LABEL_SHIFT, MODEL_SWAPPED, RUBRIC_DISPUTED
 from perdure.loop.work.judges.labels import judge_of, read_labelled
-from perdure.loop.work.judges.measuring import fair, measure
+from perdure.loop.work.judges.measuring import REPROMPT, measure, unshown
 from perdure.loop.work.judges.queue import ask_again
 from perdure.loop.work.judges.state import Measured
 from perdure.loop.work.versions import find_champion
@@ -63,7 +63,7 @@ class Recalibrate:
 class Reprompt:
     """The same route asked otherwise: another wording, examples people judged, a rubric that a model writes."""
 
-    name = "reprompt"
+    name = REPROMPT
     answers: Sequence[str] = (MODEL_SWAPPED,)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
@@ -83,7 +83,7 @@ class Reprompt:
         if incumbent is None or measured is None:
             return []
         judge = judge_of(asset)
-        labelled = fair(read_labelled(place, judge, now), incumbent.definition)
+        labelled = unshown(read_labelled(place, judge, now), incumbent.definition)
         made = variants(_repinned(incumbent.definition, measured), labelled, measured.judgements)
         wrong = disagreements(labelled, measured.judgements)
         if made and wrong:

@@ -1,0 +1,102 @@
+"""Reviewed cases that become cases of a suite: a line more in its JSONL file, with where it came from; never one twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perdure.assets.suite import Suite
+from perdure.assets.suite_file import read_cases
+from perdure.core.canonical import plain
+from perdure.core.errors import BadSuite, DeclarationError, NotFound
+from perdure.loop.protocols import Workplace
+from perdure.loop.work.judges.labels import find_case
+from perdure.stores.ledger.protocols import Review
+
+_ORIGIN = {"feedback": "feedback", "incident": "incident"}
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A case that stands in a suite now."""
+
+    review: str
+    suite: str
+    file: str
+    case: str
+    """Its id in the suite."""
+    added: bool
+    """Whether a line was written; False: it stood there already."""
+
+
+def accept(place: Workplace, suite: Suite, review_id: str, expected: Any, now: datetime) -> Accepted:
+    """Take a review's case into a suite's file and end the review.
+
+    Args:
+        place: the queue.
+        suite: whose file grows.
+        review_id: which.
+        expected: what a good answer is; None: what the case has, else nothing.
+        now: domain time.
+
+    Raises:
+        NotFound: no such review, or its case was forgotten.
+        BadSuite: the suite's cases are no JSONL file, or cannot be read.
+        DeclarationError: nobody labelled it yet.
+    """
+    with place.stores.ledger.read() as session:
+        review = session.reviews.get(review_id)
+    case = find_case(place, review.case)
+    if case is None:
+        raise NotFound(f"The case of review {review_id!r} was forgotten.", hint="Drop the review.")
+    if not review.labels:
+        raise DeclarationError(f"Nobody labelled review {review_id!r}.", hint=f"perdure review label {review_id} WORD")
+    path = _file(suite)
+    known = read_cases(path).cases if path.exists() and path.stat().st_size else ()
+    row = {"inputs": plain(case.inputs), "expected": case.expected if expected is None else expected}
+    row = {name: value for name, value in row.items() if value is not None}
+    same = next((each for each in known if _same(each, row)), None)
+    made = same.id if same is not None else review.id
+    if same is None:
+        _append(path, {"id": made, **row, "tags": ["reviewed"], "provenance": _provenance(review)})
+    with place.transaction(now, f"accepted into suite {suite.name}") as session:
+        session.reviews.close(review_id, "accepted")
+    return Accepted(review.id, suite.name, path.name, made, same is None)
+
+
+def _file(suite: Suite) -> Path:
+    if isinstance(suite.cases, str | Path) and Path(suite.cases).suffix == ".jsonl":
+        return Path(suite.cases)
+    raise BadSuite(
+        f"The cases of suite {suite.name!r} are no JSONL file, so that none can be added.",
+        hint='Keep them, or the new ones, in one: Suite(…, "suites/refunds.jsonl", …)',
+    )
+
+
+def _same(known: Any, row: Mapping[str, Any]) -> bool:
+    """Of the same question: what is expected may have been bettered by hand since."""
+    return bool(plain(dict(known.inputs)) == row["inputs"])
+
+
+def _provenance(review: Review) -> dict[str, Any]:
+    labels = [{"labeller": label.labeller, "value": label.value} for label in review.labels]
+    return {"from": _ORIGIN.get(review.why, "production"), "review": review.id, "labels": labels}
+
+
+def _append(path: Path, row: Mapping[str, Any]) -> None:
+    """One line, whole or not at all: a half-written last line of somebody else's is ended first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    line = msgspec.json.encode(row) + b"\n"
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            line = line if file.read(1) == b"\n" else b"\n" + line
+        file.write(line)
+        file.flush()
+        os.fsync(file.fileno())
