@@ -25,10 +25,12 @@ from perdure.surface.caching import Caching
 from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.governing import Governing
+from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
 from perdure.surface.opened import Opened, When, instant_of
 from perdure.surface.prompting import Prompting
 from perdure.surface.records import RunRow, Status, TrainedGuard
+from perdure.surface.reviews import Labelling
 from perdure.surface.spending import Spending
 
 if TYPE_CHECKING:
@@ -85,7 +87,19 @@ def init_project(
 
 
 class Perdure(
-    Applying, Governing, Keying, Prompting, Spending, Called, Caching, Alerting, Backtesting, Reviewing, Opened
+    Applying,
+    Governing,
+    Keying,
+    Prompting,
+    Judging,
+    Labelling,
+    Spending,
+    Called,
+    Caching,
+    Alerting,
+    Backtesting,
+    Reviewing,
+    Opened,
 ):
     """One project with its stores.
 

@@ -24,9 +24,11 @@ from perdure.surface.cli import (
     caching,
     calls,
     govern,
+    judges,
     keys,
     printing,
     prompts,
+    reviews,
     show,
     show_ci,
     show_health,
@@ -252,6 +254,8 @@ app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
 app.add_typer(caching.group, rich_help_panel="Run")
 app.add_typer(prompts.group, rich_help_panel="Look")
+app.add_typer(judges.group, rich_help_panel="Look")
+app.add_typer(reviews.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():
     for command in commands:
         app.command(cls=Command, rich_help_panel=panel)(command)

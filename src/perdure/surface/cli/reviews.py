@@ -51,7 +51,7 @@ def next_(
 
 
 @group.command(cls=Command)
-def label(
+def label(  # noqa: PLR0913 - a command takes what may be said with it
     review: _Id,
     word: Annotated[str, typer.Argument(metavar="WORD", help="A word of its scale, or a number from 0 to 1.")],
     note: Annotated[str, typer.Option("--note", metavar="TEXT", help="Why.", show_default=False)] = "",
