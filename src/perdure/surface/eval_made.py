@@ -118,7 +118,7 @@ def _suite_of(frozen: FrozenSuite) -> Suite:
     plain = {name: told[name] for name in ("role", "margin", "smallest", "n_samples") if name in told}
     return Suite(
         frozen.name,
-        frozen.cases,
+        frozen.cases[:1],
         kept or [Grounded()],
         prompt=told.get("prompt", ""),
         route=told.get("route", "") or "any",
@@ -152,8 +152,10 @@ def _texts(place: Workplace, frozen: FrozenSuite, suite: Suite, rows: Sequence[R
     return Texts(cases, {key: answered.text for key, answered in kept.items()}, found)
 
 
-def compared(rows: Sequence[RunRow], subjects: Sequence[str], suite: Suite, *, partial: bool = False) -> Compared:
-    """The verdict on the second version against the first, by the margins that the suite declared.
+def compared(
+    rows: Sequence[RunRow], subjects: Sequence[str], suite: Suite, *, partial: bool = False, alpha: float = _ALPHA
+) -> Compared:
+    """The verdict on the second version against the first, by the margins that the suite declared; `alpha` is two-sided.
 
     A case that one side failed to answer scores 0 there; one that a side was never asked does not count.
     """
@@ -162,7 +164,7 @@ def compared(rows: Sequence[RunRow], subjects: Sequence[str], suite: Suite, *, p
     numbers: dict[str, int] = {}
     for case, row in {row.case: row for row in rows}.items():
         numbers.setdefault(row.cluster or case, len(numbers))
-    plan = Plan(suite.margin, suite.smallest, len(numbers), n_looks=1, alpha=_ALPHA)
+    plan = Plan(suite.margin, suite.smallest, len(numbers), n_looks=1, alpha=alpha)
     differences = np.array([second[case][0] - first[case][0] for case in both], dtype=np.float64)
     clusters = np.array([numbers[second[case][1].cluster or case] for case in both], dtype=np.int64)
     weights = np.array([second[case][1].weight for case in both], dtype=np.float64)
