@@ -39,11 +39,6 @@ class CodePassesPart:
             raise BadSuite(
                 "CodePasses needs a runner of code, and none is there.", hint="Give compile_scorers a run_code."
             )
-        if not 0.0 < declared.seconds <= 600.0 or not 32 <= declared.megabytes <= 65_536:
-            raise BadSuite(
-                f"CodePasses was given {declared.seconds!r} s and {declared.megabytes!r} MB.",
-                hint="Give more than 0 up to 600 s, and 32 to 65,536 MB.",
-            )
         self._declared = declared
         self._run: RunCode = tools.run_code
 

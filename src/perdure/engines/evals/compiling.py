@@ -10,14 +10,13 @@ A judge is asked elsewhere: `judges` of a compiled scorer names those whose word
 from __future__ import annotations
 
 import dataclasses
-import math
-import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, cast
 
+from perdure.assets.core_schema import code_digest
+from perdure.assets.scorer_specs import label_of, scorer_name
 from perdure.assets.scorers import (
     AnswerRelevance,
     Cheaper,
@@ -43,11 +42,10 @@ from perdure.assets.scorers import (
 )
 from perdure.assets.suite import Case, Suite
 from perdure.core.canonical import content_hash
-from perdure.core.errors import BadSuite, DeclarationError
 from perdure.core.ports import Answered, Embed, Entails, RunCode
 from perdure.engines.evals.coding import CodePassesPart
 from perdure.engines.evals.composite import put_together
-from perdure.engines.evals.custom import CustomPart, function_digest
+from perdure.engines.evals.custom import CustomPart
 from perdure.engines.evals.exact import ExactPart, MatchesPart, NumberPart
 from perdure.engines.evals.grounding import GroundedPart
 from perdure.engines.evals.operations import CheaperPart, FasterPart, RefusesPart
@@ -62,7 +60,6 @@ from perdure.engines.evals.trajectory import ToolCallsPart
 Said = Mapping[str, Sequence[Score]]
 """Judge → what it says of each answer, in order."""
 _NOBODY: Said = MappingProxyType({})
-_CAPITAL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _ALONE: Mapping[type[Scorer], Callable[[], Part]] = MappingProxyType({
     TokenF1: TokenF1Part, RougeL: RougeLPart, ContextPrecision: ContextPrecisionPart, ContextRecall: ContextRecallPart,
     Refuses: RefusesPart,
@@ -151,7 +148,7 @@ class Compiled:
             return [put_together(self.together, self.of, column) for column in zip(*rows, strict=True)]
         if self.of_samples and not self.lacks(case):
             return list(cast("Sampled", self.part).score_samples(case, answers))
-        return [self.score(case, each) for each in answers]
+        return self.score_all([(case, each) for each in answers])
 
     def score_all(self, pairs: Sequence[tuple[Case, Answered]]) -> list[Score]:
         """A score a pair, in order: for scorers that ask an embedder, which is asked once for all of them.
@@ -186,7 +183,7 @@ def compile_scorers(
         schema: the prompt's `output`, for a `FitsSchema` without one.
 
     Raises:
-        BadSuite: a scorer is declared wrongly, needs what is not there, or two have one label.
+        BadSuite: a scorer needs what is not there.
 
     >>> cases = [Case("a", {"question": "7 + 5?"}, 12)]
     >>> suite = Suite("sums", cases, [Number(), TokenF1(weight=0.5)], route="small")
@@ -195,79 +192,52 @@ def compile_scorers(
     [('number', 1.0), ('token_f1', 0.5)]
     """
     tools = Tools(embed, entails, run_code, schema)
-    made = [_compiled(suite.name, each, tools) for each in suite.scorers]
-    twice = [label for label, n in Counter(each.label for each in made).items() if n > 1]
-    if twice:
-        raise BadSuite(
-            f"Suite {suite.name!r} has two scorers under the label {twice[0]!r}.", hint="Give one of them a label=…"
-        )
-    return made
+    return [_compiled(each, tools) for each in suite.scorers]
 
 
-def kind_of(declared: Scorer) -> str:
-    """A scorer's kind in snake case.
-
-    >>> kind_of(TokenF1()), kind_of(SetF1()), kind_of(RougeL())
-    ('token_f1', 'set_f1', 'rouge_l')
-    """
-    return _CAPITAL.sub("_", type(declared).__name__).lower()
-
-
-def _compiled(suite: str, declared: Scorer, tools: Tools) -> Compiled:
-    kind = kind_of(declared)
-    label = declared.label or kind
-    if not (math.isfinite(declared.weight) and declared.weight >= 0.0):
-        raise BadSuite(
-            f"Scorer {label!r} of suite {suite!r} has the weight {declared.weight!r}.", hint="Give 0 or more."
-        )
+def _compiled(declared: Scorer, tools: Tools) -> Compiled:
+    kind, label = scorer_name(type(declared)), label_of(declared)
     if isinstance(declared, Judged):
-        version = _version(label, {"kind": kind, "judge": declared.judge})
+        version = content_hash({"kind": kind, "judge": declared.judge})
         needs = f"what judge {declared.judge!r} reads"
         return Compiled(label, kind, declared.weight, needs, version, quick=False, judge=declared.judge)
     if isinstance(declared, Together):
-        return _together(suite, declared, tools)
-    part = _part(suite, declared, tools)
+        return _together(declared, tools)
+    part = _part(declared, tools)
     params = {**_params(declared), "code": part.code}
     if isinstance(part, FitsSchemaPart):
         params["schema"] = part.schema
     if isinstance(part, GroundedPart):
         params["entails"] = part.entails
     if isinstance(declared, Custom):
-        params["function"] = function_digest(declared.function)
-    version = _version(label, {"kind": kind, **params})
+        params["function"] = code_digest(declared.function)
+    version = content_hash({"kind": kind, **params})
     return Compiled(label, kind, declared.weight, part.needs, version, not isinstance(declared, _SLOW), part=part)
 
 
-def _together(suite: str, declared: Together, tools: Tools) -> Compiled:
-    if not declared.of:
-        raise BadSuite(f"A Together of suite {suite!r} has no parts.", hint="Give it scorers: Together([Exact(), …]).")
-    of = tuple(_compiled(suite, each, tools) for each in declared.of)
-    kind = kind_of(declared)
+def _together(declared: Together, tools: Tools) -> Compiled:
+    of = tuple(_compiled(each, tools) for each in declared.of)
+    kind, label = scorer_name(type(declared)), label_of(declared)
     told = {"how": declared.how, "at_least": declared.at_least, "of": [[each.version, each.weight] for each in of]}
     return Compiled(
-        declared.label or kind,
+        label,
         kind,
         declared.weight,
         "; ".join(dict.fromkeys(each.needs for each in of)),
-        _version(declared.label or kind, {"kind": kind, **told}),
+        content_hash({"kind": kind, **told}),
         all(each.quick for each in of),
         of=of,
         together=declared,
     )
 
 
-def _part(suite: str, declared: Scorer, tools: Tools) -> Part:
+def _part(declared: Scorer, tools: Tools) -> Part:
     kind = type(declared)
     if kind in _ALONE:
         return _ALONE[kind]()
     if kind in _DECLARED:
         return _DECLARED[kind](declared)
-    if kind in _ASKING:
-        return _ASKING[kind](declared, tools)
-    raise BadSuite(
-        f"Suite {suite!r} holds {kind.__name__}, which is no scorer that is known.",
-        hint="Use those of perdure.scorers; a function of your own goes into Custom(function).",
-    )
+    return _ASKING[kind](declared, tools)
 
 
 def _params(declared: Scorer) -> dict[str, Any]:
@@ -275,10 +245,3 @@ def _params(declared: Scorer) -> dict[str, Any]:
     return {
         each.name: getattr(declared, each.name) for each in dataclasses.fields(declared) if each.name not in left_out
     }
-
-
-def _version(label: str, told: Mapping[str, Any]) -> str:
-    try:
-        return content_hash(told)
-    except DeclarationError as error:
-        raise BadSuite(f"Scorer {label!r} has a parameter that is no plain value.", hint=str(error)) from error

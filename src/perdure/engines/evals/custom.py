@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
-import textwrap
-from types import CodeType, TracebackType
+from types import TracebackType
 from typing import Any, Self
 
 from perdure.assets.scorers import Custom
@@ -43,8 +41,7 @@ class CustomPart:
     code = 1
 
     def __init__(self, declared: Custom) -> None:
-        function: Any = declared.function
-        if not callable(function) or inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(declared.function):
             raise BadSuite(
                 "Custom was given no plain function.", hint="Give `def f(case, answer)` that returns 0 to 1."
             )
@@ -74,20 +71,3 @@ class CustomPart:
         if number is None or not 0.0 <= number <= 1.0:
             return failed(f"{self._name} gave {value!r:.60}, which is no score from 0 to 1")
         return said if isinstance(said, Score) else Score(number)
-
-
-def function_digest(function: Any) -> str:
-    """SHA-256 of a function's source, or of its byte code where no source is; functions that it calls do not count."""
-    try:
-        told = textwrap.dedent(inspect.getsource(function)).encode()
-    except (OSError, TypeError):
-        code = getattr(function, "__code__", None)
-        told = _byte_code(code) if isinstance(code, CodeType) else repr(type(function)).encode()
-    name = getattr(function, "__qualname__", type(function).__qualname__)
-    return hashlib.sha256(name.encode() + b"\0" + told).hexdigest()
-
-
-def _byte_code(code: CodeType) -> bytes:
-    inner = b"".join(_byte_code(each) for each in code.co_consts if isinstance(each, CodeType))
-    constants = [each for each in code.co_consts if not isinstance(each, CodeType)]
-    return code.co_code + repr((code.co_names, constants)).encode() + inner

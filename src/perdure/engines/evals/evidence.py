@@ -27,6 +27,7 @@ MOST_CHARACTERS = 100_000
 MOST_CLAIMS = 300
 WINDOW = 3
 """Sentences that one claim may be drawn from."""
+_MOST_READ = 3  # windows that a model of entailment reads for a claim
 _ENDS = re.compile(r"(?<=[.!?\u061f\u06d4\u0964])\s+|\n+|(?<=[\u3002\uff01\uff1f])")
 _NEGATED = re.compile(
     r"\b(?:not(?! only)|no(?!\.? ?\d)|never|none|nobody|nothing|neither|nor|without|cannot|nicht(?! nur)|kein(?:e[nmrs]?)?|"
@@ -95,6 +96,16 @@ class _Read:
 class _Window:
     facts: Facts
     sentences: tuple[_Read, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What a window lacks of a claim, and how many words they share."""
+
+    lacks: Lacks
+    n_shared: int
+    place: int
+    window: _Window
 
 
 Source = tuple[_Window, ...]
@@ -221,27 +232,27 @@ def stands_in(text: str, sources: Sequence[str]) -> bool:
     return bool(wanted) and any(wanted <= set(words(source[:MOST_CHARACTERS])) for source in sources)
 
 
-_ORDER: tuple[Lacks, ...] = ("", "entailment", "negation", "words", "names", "numbers")
-
-
 def _judged(claim: _Read, windows: Sequence[tuple[int, _Window]], entails: Entails | None) -> Claim:
-    verdicts = [(_lack(claim, window), place, window) for place, window in windows]
-    near = [(n, place, window) for _, place, window in verdicts if (n := len(claim.facts.words & window.facts.words))]
-    if entails is not None and any(lack != "numbers" for lack, _, _ in verdicts):
-        lack = _entailed(claim, verdicts, entails)
-    else:
-        lack = min(
-            (each for each, _, _ in verdicts), key=_ORDER.index, default="numbers" if claim.facts.numbers else "words"
-        )
-    held = [(place, window) for each, place, window in verdicts if not each] if not lack else []
-    if held:
-        place, window = max(held, key=lambda each: len(claim.facts.words & each[1].facts.words))
-    elif near:
-        _, place, window = max(near, key=lambda each: each[0])
-    else:
-        return Claim(claim.at, lack, _missing(claim, None, lack))
-    nearest = max(window.sentences, key=lambda each: _shared(claim, each))
-    return Claim(claim.at, lack, _missing(claim, window, lack), Evidence(place, nearest.at))
+    found = [
+        _Found(_lack(claim, window), len(claim.facts.words & window.facts.words), place, window)
+        for place, window in windows
+    ]
+    held = [each for each in found if not each.lacks]
+    best = max(held or found, key=lambda each: each.n_shared, default=None)
+    if best is None:
+        return Claim(claim.at, _first(claim.facts), _missing(claim, None))
+    lacks = best.lacks
+    if entails is not None and any(each.lacks != "numbers" for each in found):
+        lacks = _entailed(claim, found, entails)
+    if not best.n_shared and lacks:
+        return Claim(claim.at, lacks, _missing(claim, None) if lacks == best.lacks else ())
+    nearest = max(best.window.sentences, key=lambda each: _shared(claim, each))
+    missing = _missing(claim, best.window) if lacks and lacks == best.lacks else ()
+    return Claim(claim.at, lacks, missing, Evidence(best.place, nearest.at))
+
+
+def _first(facts: Facts) -> Lacks:
+    return "numbers" if facts.numbers else "names" if facts.names else "words"
 
 
 def _shared(claim: _Read, sentence: _Read) -> int:
@@ -262,19 +273,17 @@ def _lack(claim: _Read, window: _Window) -> Lacks:
     return "negation" if alone and all(each.negated != claim.negated for each in alone) else ""
 
 
-def _entailed(claim: _Read, verdicts: Sequence[tuple[Lacks, int, _Window]], entails: Entails) -> Lacks:
-    by_words = sorted(
-        (window for lack, _, window in verdicts if lack != "numbers"),
-        key=lambda window: -len(claim.facts.words & window.facts.words),
-    )[:3]
-    pairs = [(" ".join(each.at.text for each in window.sentences), claim.at.text) for window in by_words]
+def _entailed(claim: _Read, found: Sequence[_Found], entails: Entails) -> Lacks:
+    near = sorted((each for each in found if each.lacks != "numbers"), key=lambda each: -each.n_shared)[:_MOST_READ]
+    pairs = [(" ".join(each.at.text for each in one.window.sentences), claim.at.text) for one in near]
     return "" if max(entails.entails(pairs), default=0.0) >= 0.5 else "entailment"
 
 
-def _missing(claim: _Read, window: _Window | None, lack: Lacks) -> tuple[str, ...]:
-    known = window.facts if window is not None else Facts(frozenset(), frozenset(), frozenset())
-    if lack == "numbers":
-        return tuple(sorted(claim.facts.numbers - known.numbers)) or tuple(sorted(claim.facts.numbers))
-    if lack == "names":
-        return tuple(sorted(name for name in claim.facts.names if name[:STEM] not in known.words))
-    return ()
+def _missing(claim: _Read, window: _Window | None) -> tuple[str, ...]:
+    """The numbers, or else the names, that a window has not."""
+    numbers = claim.facts.numbers - (window.facts.numbers if window is not None else frozenset())
+    if numbers:
+        return tuple(sorted(numbers))
+    known = window.facts.words if window is not None else frozenset()
+    names = {name for name in claim.facts.names if name[:STEM] not in known}
+    return tuple(sorted(names)) if len(names) > (1 - NAME_SHARE) * len(claim.facts.names) else ()

@@ -127,10 +127,6 @@ class NumberPart:
 
     def __init__(self, declared: Number) -> None:
         self._absolute, self._relative, self._which = declared.absolute, declared.relative, declared.which
-        if finite(self._absolute) is None or finite(self._relative) is None or min(self._absolute, self._relative) < 0:
-            raise BadSuite(
-                f"Number was given the tolerances {self._absolute!r} and {self._relative!r}.", hint="Give 0 or more."
-            )
 
     def lacks(self, case: Case) -> str:
         """No number is expected."""

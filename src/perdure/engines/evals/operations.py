@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from perdure.assets.scorers import Cheaper, Faster
 from perdure.assets.suite import Case
-from perdure.core.errors import BadSuite
 from perdure.core.ports import Answered
 from perdure.core.texts.refusals import refuses
 from perdure.core.usage import picodollars, usd_text
 from perdure.engines.evals.parts import not_applicable
 from perdure.engines.evals.protocols import Score
-from perdure.engines.evals.reading import GOOD, finite, member_of
+from perdure.engines.evals.reading import GOOD, member_of
 
 
 class FasterPart:
@@ -20,8 +19,6 @@ class FasterPart:
     code = 1
 
     def __init__(self, declared: Faster) -> None:
-        if (finite(declared.ms) or 0.0) <= 0.0:
-            raise BadSuite(f"Faster was given {declared.ms!r} ms.", hint="Give more than 0.")
         self._most_us = declared.ms * 1_000.0
 
     def lacks(self, case: Case) -> str:  # noqa: ARG002 - one shape for all
@@ -42,8 +39,6 @@ class CheaperPart:
     code = 1
 
     def __init__(self, declared: Cheaper) -> None:
-        if (finite(declared.usd) or 0.0) <= 0.0:
-            raise BadSuite(f"Cheaper was given {declared.usd!r} USD.", hint="Give more than 0.")
         self._most = picodollars(declared.usd)
 
     def lacks(self, case: Case) -> str:  # noqa: ARG002 - one shape for all

@@ -11,7 +11,7 @@ from typing import Any
 from perdure.assets.scorers import SetF1
 from perdure.assets.suite import Case
 from perdure.core.canonical import canonical_json
-from perdure.core.errors import BadSuite, DeclarationError
+from perdure.core.errors import DeclarationError
 from perdure.core.ports import Answered
 from perdure.core.texts.tokens import answer_words, n_common, words
 from perdure.engines.evals.protocols import Score
@@ -95,8 +95,6 @@ class SetF1Part:
     code = 1
 
     def __init__(self, declared: SetF1) -> None:
-        if not declared.separator:
-            raise BadSuite("SetF1 has no separator.", hint='Give one, such as separator=";".')
         marks = ",、،" if declared.separator == "," else None
         inner = f"[{marks}]" if marks else re.escape(unicodedata.normalize("NFKC", declared.separator))
         self._between = re.compile(rf"{inner}|[\r\n]+")

@@ -41,8 +41,6 @@ class SimilarPart:
     code = 1
 
     def __init__(self, declared: Similar, tools: Tools) -> None:
-        if not 0.0 <= declared.floor < 1.0:
-            raise BadSuite(f"Similar was given the floor {declared.floor!r}.", hint="Give 0 to below 1.")
         self._embedder, self._floor, self._embed = declared.embedder, declared.floor, embed_of("Similar", tools)
 
     def lacks(self, case: Case) -> str:

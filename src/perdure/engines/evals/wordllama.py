@@ -45,8 +45,9 @@ class WordLlamaEmbed:
             self._loaded = _load()
         if not texts:
             return Embedded(np.zeros((0, 256), np.float32))
-        vectors = np.asarray(self._loaded.embed(list(texts), norm=True), dtype=np.float32)
-        return Embedded(np.nan_to_num(vectors, nan=0.0, posinf=0.0, neginf=0.0))
+        vectors = np.asarray(self._loaded.embed(list(texts)), dtype=np.float32)
+        lengths = np.sqrt((vectors * vectors).sum(axis=1, keepdims=True))
+        return Embedded(np.divide(vectors, lengths, out=np.zeros_like(vectors), where=lengths > 0.0))
 
 
 def _load() -> Any:
