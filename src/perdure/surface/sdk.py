@@ -24,6 +24,7 @@ from perdure.surface.backtest import Backtesting
 from perdure.surface.caching import Caching
 from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
+from perdure.surface.evaluating import Evaluating
 from perdure.surface.governing import Governing
 from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
@@ -90,6 +91,7 @@ class Perdure(
     Applying,
     Governing,
     Keying,
+    Evaluating,
     Prompting,
     Judging,
     Labelling,

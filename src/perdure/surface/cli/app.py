@@ -23,6 +23,7 @@ from perdure.surface.cli import (
     backtesting,
     caching,
     calls,
+    evals,
     govern,
     judges,
     keys,
@@ -254,6 +255,7 @@ app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
 app.add_typer(caching.group, rich_help_panel="Run")
 app.add_typer(prompts.group, rich_help_panel="Look")
+app.add_typer(evals.group, rich_help_panel="Run")
 app.add_typer(judges.group, rich_help_panel="Look")
 app.add_typer(reviews.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():

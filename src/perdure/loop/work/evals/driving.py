@@ -15,9 +15,13 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import BadPrompt, BadSuite
+from perdure.core.errors import BadPrompt, BadSuite, TooFewRows
 from perdure.core.ports import Answered
+from perdure.core.stats.clustered import clustered_interval
+from perdure.core.stats.intervals import Interval
 from perdure.loop.work.evals.answers import kept, read_kept
 from perdure.loop.work.evals.frozen import FrozenCase
 from perdure.loop.work.evals.pacing import Paced
@@ -280,3 +284,14 @@ class Driving:
                 monotonic_s() - self._began_s,
             )
         )
+
+
+def score_so_far(progress: Progress) -> Interval | None:
+    """The score of what is done, with its interval over clusters; None where they are too few. Cost: some 0.3 ms for 2,000."""
+    numbers: dict[str, int] = {}
+    clusters = np.array([numbers.setdefault(cluster, len(numbers)) for cluster, _ in progress.scores], dtype=np.int64)
+    values = np.array([score for _, score in progress.scores], dtype=np.float64)
+    try:
+        return clustered_interval(values, clusters, within=(0.0, 1.0))
+    except TooFewRows:
+        return None

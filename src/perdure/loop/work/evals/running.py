@@ -27,7 +27,7 @@ from perdure.loop.work.evals.frozen import FrozenCase, cases_in, freeze, thaw
 from perdure.loop.work.evals.pacing import Paced, PriceOf, Purse
 from perdure.loop.work.evals.prices import prices_of
 from perdure.loop.work.evals.scoring import ScorerSet, scorers_of
-from perdure.loop.work.evals.subjects import Subject, identity_of, route_of, subject_of
+from perdure.loop.work.evals.subjects import Subject, answering_of, route_of, subject_of
 from perdure.stores.ledger.protocols import Run
 
 KIND = "eval"
@@ -118,7 +118,8 @@ def run_suite(
         raise NotReady("Nobody can be asked here: no route is declared.", hint="Declare a Route.")
     begun = _begin(place, suite, subjects, run, now, chosen)
     samples = int(begun.record.facts["n_samples"])
-    asks = [subject_of(each, suite, _identity(place, route_of(each, suite), run, chosen)) for each in subjects]
+    ledger, declared = place.stores.ledger, chosen.declared
+    asks = [subject_of(each, suite, answering_of(ledger, route_of(each, suite), declared, run)) for each in subjects]
     scorers = _scorers(place, suite, begun.frozen, subjects, chosen)
     driving, paced = asyncio.run(_drive(place, begun, asks, samples, scorers, chosen))
     total = len(begun.cases) * len(asks) * samples
@@ -178,7 +179,19 @@ async def _drive(
 def _begin(
     place: Workplace, suite: Suite, subjects: Sequence[Version], run: str, now: datetime, options: RunOptions
 ) -> _Begun:
-    """The run's record: a new one with the suite frozen, or the one that is there with what it froze."""
+    record = begin_run(place, suite, subjects, run, now, options)
+    frozen = thaw(place.stores.blobs, record.facts["frozen"])
+    return _Begun(record, frozen, _ordered(cases_in(frozen), options.order))
+
+
+def begin_run(
+    place: Workplace, suite: Suite, subjects: Sequence[Version], run: str, now: datetime, options: RunOptions
+) -> Run:
+    """The run's record: a new one with the suite frozen, or the one that is there.
+
+    Raises:
+        BadSuite: its cases cannot be read, or the id is of something else.
+    """
     record = find_run(place, run)
     if record is None:
         frozen, blob = freeze(place.stores.blobs, suite, options.prompts)
@@ -195,9 +208,7 @@ def _begin(
         record = Run(run, KIND, asset, "running", now, facts=facts, actor=place.actor)
         with place.transaction(now, f"eval {suite.name}") as session:
             session.runs.put(record)
-    else:
-        frozen = thaw(place.stores.blobs, record.facts["frozen"])
-    return _Begun(record, frozen, _ordered(cases_in(frozen), options.order))
+    return record
 
 
 def _ordered(cases: Sequence[FrozenCase], order: Sequence[str] | None) -> Sequence[FrozenCase]:
@@ -226,10 +237,6 @@ def find_run(place: Workplace, run: str) -> Run | None:
     return found
 
 
-def _identity(place: Workplace, route: str, run: str, options: RunOptions) -> str:
-    return identity_of(place.stores.ledger, route, options.declared, run)
-
-
 def _scorers(
     place: Workplace, suite: Suite, frozen: FrozenSuite, subjects: Sequence[Version], options: RunOptions
 ) -> ScorerSet:
@@ -238,7 +245,7 @@ def _scorers(
     tools = options.tools
     if tools.schema is None:
         tools = replace(tools, schema=_schema(subjects))
-    return scorers_of(replace(suite, scorers=frozen.scorers(suite)), judges, tools)
+    return scorers_of(replace(suite, cases=frozen.cases[:1], scorers=frozen.scorers(suite)), judges, tools)
 
 
 def _schema(subjects: Sequence[Version]) -> Any:

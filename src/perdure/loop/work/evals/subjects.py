@@ -17,7 +17,7 @@ from perdure.assets.suite import Suite
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.errors import BadSuite
 from perdure.core.ports import Asked
-from perdure.engines.prompts import compile_prompt, response_format
+from perdure.engines.prompts import compile_prompt, for_model, response_format
 from perdure.loop.work.evals.frozen import FrozenCase
 from perdure.stores.ledger.protocols import Ledger
 
@@ -39,6 +39,16 @@ class Question:
     asked: Asked
 
 
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """Who answers for a route now."""
+
+    identity: str
+    """By content: its version, and those of its guards. A part of every key."""
+    model: str = ""
+    """Its first target, `upstream/model`: whose variant of a prompt is asked. Empty where it is not known."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Subject:
     """A version that is asked."""
@@ -46,8 +56,6 @@ class Subject:
     id: str
     route: str
     """As it is asked: by name, or by version where a version of a route is the subject."""
-    identity: str
-    """What answers, by content: a part of every key."""
     render: Callable[[Mapping[str, Any]], Messages]
     params: Mapping[str, Any] = field(default_factory=dict)
     suite: str = ""
@@ -77,29 +85,29 @@ def _sampled(base: Any, sample: int) -> str:
     return digest
 
 
-def subject_of(version: Version, suite: Suite, identity: str) -> Subject:
+def subject_of(version: Version, suite: Suite, answering: Answering) -> Subject:
     """A version as it is asked by a suite.
 
     Args:
         version: of a prompt, or of a route.
         suite: whose cases are asked; its `route`, where it names one, answers a prompt in place of the prompt's own.
-        identity: of the route that answers, from `identity_of`.
+        answering: who answers for its route, from `answering_of`.
 
     Raises:
         BadPrompt: its definition cannot be rendered.
         BadSuite: it is neither a prompt's nor a route's.
     """
     if version.kind == "route":
-        return _made((version.id, version.id, suite.name), identity, _own_messages, {})
+        return _made((version.id, version.id, suite.name), answering, _own_messages, {})
     if version.kind != "prompt":
         raise BadSuite(
             f"{version.id} is of a {version.kind}, which suites cannot ask.", hint="Name a prompt or a route."
         )
-    told = version.definition
+    told = for_model(version.definition, answering.model)
     compiled = compile_prompt(version.asset, told)
     form = response_format(version.asset, told["output"])
     params = {**told["params"], **({"response_format": form} if form else {})}
-    return _made((version.id, route_of(version, suite), suite.name), identity, compiled.render, params)
+    return _made((version.id, route_of(version, suite), suite.name), answering, compiled.render, params)
 
 
 def route_of(version: Version, suite: Suite) -> str:
@@ -109,8 +117,8 @@ def route_of(version: Version, suite: Suite) -> str:
     return suite.route or str(version.definition["route"])
 
 
-def identity_of(ledger: Ledger, route: str, declared: Mapping[str, Version], run: str) -> str:
-    """What answers for a route now, by content: its version, and those of its guards.
+def answering_of(ledger: Ledger, route: str, declared: Mapping[str, Version], run: str) -> Answering:
+    """Who answers for a route now: the version that is pointed to, else the declared one.
 
     Args:
         ledger: where pointers are.
@@ -126,9 +134,10 @@ def identity_of(ledger: Ledger, route: str, declared: Mapping[str, Version], run
         if found is None and version is not None:
             found = session.registry.get_version(version)
     if found is None:
-        return f"{route}/{run}"
+        return Answering(f"{route}/{run}")
     guards = [pointed.get(guard) or _id(declared.get(guard)) or guard for guard in found.definition.get("guards", ())]
-    return "/".join([found.id, *guards])
+    first = found.definition["targets"][0]
+    return Answering("/".join([found.id, *guards]), f"{first['upstream']}/{first['model']}")
 
 
 def _id(version: Version | None) -> str | None:
@@ -136,10 +145,13 @@ def _id(version: Version | None) -> str | None:
 
 
 def _made(
-    names: tuple[str, str, str], identity: str, render: Callable[[Mapping[str, Any]], Any], params: Mapping[str, Any]
+    names: tuple[str, str, str],
+    answering: Answering,
+    render: Callable[[Mapping[str, Any]], Any],
+    params: Mapping[str, Any],
 ) -> Subject:
     version, route, suite = names
-    return Subject(version, route, identity, render, params, suite, _encode([params, identity]))
+    return Subject(version, route, render, params, suite, _encode([params, answering.identity]))
 
 
 def _own_messages(inputs: Mapping[str, Any]) -> Messages:

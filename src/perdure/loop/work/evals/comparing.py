@@ -1,0 +1,150 @@
+"""Two versions in one suite, looked at as the cases come in: a clear difference ends the run early, and no look is for free.
+
+Clusters come in an order that only their names and the run's id decide, since the first cases of a file are seldom like the rest.
+Each look is planned and pays for itself (`core.stats.sequential`), so that to look is no way to find what is not there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from perdure.assets.suite import Suite
+from perdure.assets.version import Version
+from perdure.core.stats.sequential import shuffled
+from perdure.core.stats.verdicts import Compared, Plan, compare
+from perdure.core.verdict import Comparison
+from perdure.loop.protocols import Workplace
+from perdure.loop.work.evals.frozen import cases_in, thaw
+from perdure.loop.work.evals.running import Ran, RunOptions, begin_run, run_suite
+from perdure.stores.results.protocols import RunRow
+
+N_LOOKS = 4
+_CLEAR = (Comparison.BETTER, Comparison.WORSE)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedSuite:
+    """A candidate beside the incumbent in one suite."""
+
+    suite: Suite
+    ran: Ran
+    verdict: Compared
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """What several suites say of one change."""
+
+    passes: bool
+    text: str
+
+
+def compare_versions(  # noqa: PLR0913 - both versions, where, when and how
+    place: Workplace,
+    suite: Suite,
+    incumbent: Version,
+    candidate: Version,
+    run: str,
+    now: datetime,
+    options: RunOptions | None = None,
+    *,
+    alpha: float = 0.05,
+) -> ComparedSuite:
+    """Ask a suite of both versions until a difference is clear, at the looks that are planned.
+
+    Done again under the same id it goes on. A run that stops before its plan (budget, nobody there) concludes nothing.
+
+    Args:
+        place: stores, and who asks models.
+        suite: as declared.
+        incumbent: what the candidate is compared with.
+        candidate: what would be released.
+        run: id of the run.
+        now: domain time of the record.
+        options: how; its `order` is not taken.
+        alpha: two-sided error of the whole run.
+
+    Raises: as `run_suite`.
+    """
+    chosen, subjects = options or RunOptions(), [incumbent, candidate]
+    record = begin_run(place, suite, subjects, run, now, chosen)
+    order = shuffled([each.cluster for each in cases_in(thaw(place.stores.blobs, record.facts["frozen"]))], run)
+    plan = Plan(suite.margin, suite.smallest, len(order), n_looks=N_LOOKS, alpha=alpha)
+    look = 0
+    while True:
+        look += 1
+        part = order[: math.ceil(len(order) * look / N_LOOKS)]
+        ran = run_suite(place, suite, subjects, run, now, replace(chosen, order=part))
+        rows = list(place.stores.results.list_run(run))
+        verdict = verdict_of(rows, (incumbent.id, candidate.id), plan, look=look, partial=bool(ran.partial))
+        if ran.partial or look == N_LOOKS or verdict.comparison in _CLEAR:
+            return ComparedSuite(suite, ran, verdict)
+
+
+def verdict_of(
+    rows: Iterable[RunRow], versions: tuple[str, str], plan: Plan, *, look: int, partial: bool = False
+) -> Compared:
+    """The verdict on the second version against the first, from a run's rows: means over samples, failed answers as 0."""
+    sides: tuple[dict[str, list[float]], dict[str, list[float]]] = ({}, {})
+    about: dict[str, tuple[str, float]] = {}
+    for row in rows:
+        if row.subject in versions and (row.error or row.score is not None):
+            side = sides[versions.index(row.subject)]
+            side.setdefault(row.case, []).append(0.0 if row.error or row.score is None else row.score)
+            about[row.case] = row.cluster or row.case, row.weight
+    both = [case for case in sides[0] if case in sides[1]]
+    numbers: dict[str, int] = {}
+    differences = np.array([_mean(sides[1][case]) - _mean(sides[0][case]) for case in both], dtype=np.float64)
+    clusters = np.array([numbers.setdefault(about[case][0], len(numbers)) for case in both], dtype=np.int64)
+    weights = np.array([about[case][1] for case in both], dtype=np.float64)
+    if len(weights) and not weights.any():
+        weights = np.ones(len(weights))
+    return compare(differences, clusters, plan, look=look, partial=partial, weights=weights)
+
+
+def alpha_of(suite: Suite, suites: Sequence[Suite], alpha: float = 0.05) -> float:
+    """The error that one suite may make: primaries share it, for any of them may promote; guarded ones have it each.
+
+    That no guarded suite is worse must hold of all at once, which needs no correction (R. Berger, 1982).
+    """
+    n_primaries = sum(each.role == "primary" for each in suites)
+    return alpha / n_primaries if suite.role == "primary" else alpha
+
+
+def together(found: Sequence[ComparedSuite]) -> Together:
+    """What the suites say of a change, controlled together: none of them worse, and a primary one better.
+
+    >>> together([]).text
+    'not passed: no suite tests it'
+    """
+    if not found:
+        return Together(False, "not passed: no suite tests it")
+    worse = [each.suite.name for each in found if each.verdict.comparison is Comparison.WORSE]
+    if worse:
+        return Together(False, f"not passed: worse in {', '.join(worse)}")
+    better = [
+        each.suite.name
+        for each in found
+        if each.suite.role == "primary" and each.verdict.comparison is Comparison.BETTER
+    ]
+    unsure = [each.suite.name for each in found if each.suite.role == "guarded" and not _no_worse(each)]
+    if unsure:
+        return Together(False, f"not passed: not proven to be no worse in {', '.join(unsure)}")
+    if not better:
+        return Together(False, "not passed: better in no primary suite")
+    return Together(True, f"passed: better in {', '.join(better)}, and worse in none")
+
+
+def _no_worse(found: ComparedSuite) -> bool:
+    """Better, equivalent, or at worst worse by less than the margin."""
+    sure = found.verdict.comparison in (Comparison.BETTER, Comparison.EQUIVALENT)
+    return sure or (not found.verdict.partial and found.verdict.difference.low > -found.suite.margin)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
