@@ -25,7 +25,7 @@ from perdure.core.stats.intervals import Interval
 from perdure.loop.work.evals.answers import kept, read_kept
 from perdure.loop.work.evals.frozen import FrozenCase
 from perdure.loop.work.evals.pacing import Paced
-from perdure.loop.work.evals.scoring import Given, Scored, ScorerSet, no_money
+from perdure.loop.work.evals.scoring import Given, JudgedBy, Scored, ScorerSet, no_money
 from perdure.loop.work.evals.subjects import Question, Subject
 from perdure.stores.results.protocols import Results, RunRow
 
@@ -104,7 +104,7 @@ class Driving:
 
     parts: DriveParts
     done: set[tuple[str, str, int]] = field(default_factory=set)
-    """(case, subject, sample) whose rows are there."""
+    """(case, subject, sample) whose rows are there, and in what the purse has spent."""
     n_done: int = 0
     n_failed: int = 0
     n_cached: int = 0
@@ -180,7 +180,9 @@ class Driving:
                 self._items.append(question)
                 continue
             old = read_kept(body)
-            group = self._give(question, old.answered(), own=old.run == parts.run)
+            own = old.run == parts.run
+            parts.paced.purse.spent += (old.cost_pusd or 0) if own else 0
+            group = self._give(question, old.answered(), own=own)
             if group.left == 0:
                 self._items.append(group)
 
@@ -219,7 +221,7 @@ class Driving:
         given = [each for each in group.given if each is not None]
         scorers, said, spent = parts.scorers, None, [0] * len(given)
         if scorers.judges:
-            said, spent = await scorers.ask_judges(case, given, parts.results, parts.paced)
+            said, spent = await scorers.ask_judges(case, given, JudgedBy(parts.run, parts.results, parts.paced))
             if parts.paced.stopped:
                 return  # a judge may not have been asked: the answers are kept, and judged when the run goes on
         if self._quick:

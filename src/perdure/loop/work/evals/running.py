@@ -144,16 +144,16 @@ async def _drive(
     assert place.open_answerer is not None
     known = list(results.list_run(run))
     budget = options.budget_pusd if options.budget_pusd is not None else int(settings.budget_usd * 1e12) or None
-    purse = Purse(budget, spent=sum(row.spent_pusd for row in known))
     price_of = _prices(place, subjects, scorers, options) if budget is not None else _free
     answerer: Answerer = place.open_answerer()
-    paced = Paced(answerer, settings.concurrency, purse, price_of)
     labels = scorers.labels
     done = {
         (row.case, row.subject, row.sample)
         for row in known
         if not row.error and [each[0] for each in row.scores] == labels
     }
+    purse = Purse(budget, spent=sum(row.spent_pusd for row in known if (row.case, row.subject, row.sample) in done))
+    paced = Paced(answerer, settings.concurrency, purse, price_of)
     driving = Driving(
         DriveParts(
             run=run,

@@ -47,6 +47,18 @@ class _Judged(msgspec.Struct, array_like=True, frozen=True):
     value: float | None
     outcome: Outcome
     why: str
+    cost_pusd: int
+    run: str
+    """That asked it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgedBy:
+    """For which run judges are asked, and by whom."""
+
+    run: str
+    results: Results
+    paced: Paced
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -126,28 +138,31 @@ class ScorerSet:
         return found
 
     async def ask_judges(
-        self, case: Case, given: Sequence[Given], results: Results, paced: Paced
+        self, case: Case, given: Sequence[Given], of: JudgedBy
     ) -> tuple[dict[str, list[Score]], list[int]]:
-        """What each judge says of each answer, and what that cost of each; those that said it before are not asked again."""
+        """What each judge says of each answer, and what this run paid for that; what was said before is not asked again."""
         said: dict[str, list[Score]] = {}
         spent = [0] * len(given)
         for judge in self.judges:
             keys = [judge.key(case, each.key) for each in given]
-            known = results.find_scores([key for key, each in zip(keys, given, strict=True) if each.key])
+            known = of.results.find_scores([key for key, each in zip(keys, given, strict=True) if each.key])
             column = []
             for at, (key, each) in enumerate(zip(keys, given, strict=True)):
                 if each.answered.error:
                     column.append(Score(0.0, "failed", f"no answer: {each.answered.error}"))
-                elif key in known:
+                    continue
+                if key in known:
                     old = msgspec.msgpack.decode(known[key], type=_Judged)
-                    column.append(Score(old.value, old.outcome, old.why))
+                    cost = old.cost_pusd if old.run == of.run else 0
+                    of.paced.purse.spent += cost
+                    score = Score(old.value, old.outcome, old.why)
                 else:
-                    score, cost, lasts = await judge.judge(case, each.answered, paced)
-                    spent[at] += cost
-                    column.append(score)
+                    score, cost, lasts = await judge.judge(case, each.answered, of.paced)
                     if lasts:
-                        kept = _Judged(score.value, score.outcome, score.why)
-                        results.put_scores([(key, msgspec.msgpack.encode(kept))])
+                        kept = _Judged(score.value, score.outcome, score.why, cost, of.run)
+                        of.results.put_scores([(key, msgspec.msgpack.encode(kept))])
+                column.append(score)
+                spent[at] += cost
             said[judge.name] = column
         return said, spent
 
