@@ -30,11 +30,11 @@ _BEST = r"(?:10|ten|100|full marks?|highest|maximum|max|top|best|perfect|good|ex
 _ORDERS = re.compile(
     rf"\b{_DROP}\b.{{0,60}}{_TASK}"
     rf"|\b(?:judge|grader|evaluator|reviewer|assessor|rater)s?\b.{{0,60}}\b{_SAY}\b"
-    rf"|\b{_SAY}\b.{{0,40}}\b(?:this|the|my|it|answer|response)\b.{{0,40}}\b{_BEST}\b(?:\s*(?:/|out of)\s*\d+)?"
+    rf"|\b{_SAY}\b.{{0,40}}\b(?:(?:this|the|my)\s+(?:answer|response|reply|text|one)|it)\b.{{0,40}}\b{_BEST}\b"
     rf"|\b{_SAY}\b\s+(?:a\s+)?(?:10|ten|100)\b(?:\s*(?:/|out of)\s*\d+)?"
     r"|\b\d+\s*(?:/|out of)\s*10\b"
     r"|\"?(?:verdict|score|rating|nonce)\"?\s*[:=]"
-    r"|\bsystem\s*(?:note|message|prompt|override)\b|<\|?(?:im_start|system)",
+    r"|\bsystem\s*(?::|note|message|prompt|override)|<\|?(?:im_start|system)",
     re.IGNORECASE,
 )
 _PLANTS = (

@@ -4,7 +4,8 @@
 |---|---|---|
 | `rubric_disputed` | people disagree with one another about as often as with the judge | 0.95 |
 | `model_swapped` | another model's name answers the anchor, or it is judged otherwise than when the judge was calibrated | 0.9, up to 0.88 |
-| `label_shift` | the judge says of its anchor what it said, and yet disagrees with fresh labels | 0.7 |
+| `label_shift` | the judge says of its anchor what it said, and disagrees with labels that are newer than its calibration | 0.7 |
+| `criteria_moved` | the same, of labels that it was calibrated on already: its figures are corrected, it is not | 0.7 |
 
 People come first: no judge can be better than they are at one, and its repair would teach it one of them.
 """
@@ -18,7 +19,6 @@ from typing import Any
 from perdure.assets.health import Cause as RankedCause
 from perdure.assets.health import Finding, State
 from perdure.assets.version import Version
-from perdure.core.stats.intervals import Interval
 from perdure.engines.judges.calibration import people_agreement
 from perdure.engines.judges.drift import Shift, shift_of
 from perdure.loop.protocols import Cause, Watched, Workplace
@@ -29,6 +29,7 @@ from perdure.loop.work.versions import find_champion
 
 MODEL_SWAPPED = "model_swapped"
 LABEL_SHIFT = "label_shift"
+CRITERIA_MOVED = "criteria_moved"
 RUBRIC_DISPUTED = "rubric_disputed"
 DISPUTED_KAPPA = 0.4
 """People who agree less than this beyond chance do not mean the same by the rubric. Landis and Koch (1977): "fair"."""
@@ -39,7 +40,7 @@ _MOVED = 0.02
 
 def judge_causes() -> tuple[Cause, ...]:
     """The causes of the kind "judge"."""
-    return (RubricDisputed(), ModelSwapped(), LabelShift())
+    return (RubricDisputed(), ModelSwapped(), Disagrees(LABEL_SHIFT), Disagrees(CRITERIA_MOVED))
 
 
 def _sick(findings: Sequence[Finding]) -> bool:
@@ -111,26 +112,33 @@ class ModelSwapped:
         return RankedCause(self.name, weight, evidence, f"The model changed behind its name: {moved}.")
 
 
-class LabelShift:
-    """What is judged, or what people want, is not what it was calibrated on."""
+class Disagrees:
+    """What is judged, or what people want, is not what it was calibrated on; or it is by now, and that did not help.
 
-    name = LABEL_SHIFT
+    Args:
+        name: `label_shift` while its calibration is older than the window of the labels, `criteria_moved` after.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def weigh(self, place: Workplace, asset: Watched, findings: Sequence[Finding], now: datetime) -> RankedCause | None:
         """0.7 where the anchor is judged as it was and fresh labels are not agreed with; None else."""
-        sick = [finding for finding in findings if finding.state is State.BROKEN]
-        agreement = [
-            finding.reading for finding in sick if finding.reading.signal.partition("@")[0] == "judge_agreement"
-        ]
+        sick = [finding.reading for finding in findings if finding.state is State.BROKEN]
+        agreement = [reading for reading in sick if reading.signal.partition("@")[0] == "judge_agreement"]
         champion = find_champion(place.stores.ledger, asset.name)
         if not agreement or champion is None:
             return None
+        calibrated, start = find(place, asset.name, champion.id), agreement[0].window_start
+        since = calibrated is not None and calibrated.measured_at > start
+        if since != (self.name == CRITERIA_MOVED):
+            return None
         shift = _shift(place, asset, champion)
-        fresh = fresh_labels(place, asset, champion, agreement[0].window_start, now)
+        fresh = fresh_labels(place, asset, champion, start, now)
         if len(fresh.labelled) < FEWEST or (shift is not None and (_moved(shift) or shift.renamed)):
             return None
-        still = Interval(0.0, 0.0, 0.0, 0) if shift is None else shift.flips
-        evidence = {"agreement": agreement[0].value, "n": len(fresh.labelled), "flips": still.value}
         share = agreement[0].value or 0.0
-        text = f"It judges its anchor as before, and agrees with {share:.0%} of {len(fresh.labelled)} fresh labels."
-        return RankedCause(self.name, 0.7, evidence, text)
+        evidence = {"agreement": share, "n": len(fresh.labelled), "flips": 0.0 if shift is None else shift.flips.value}
+        text = f"It judges its anchor as before, and agrees with {share:.0%} of {agreement[0].n} labels."
+        more = " It was calibrated on them already: it is to be asked otherwise." if since else ""
+        return RankedCause(self.name, 0.7, evidence, text + more)

@@ -19,7 +19,7 @@ from perdure.core.ids import version_id
 from perdure.engines.judges.rubrics import disagreements, rewriting, rewritten, variants
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.judges.asking import ask_all
-from perdure.loop.work.judges.causes import LABEL_SHIFT, MODEL_SWAPPED, RUBRIC_DISPUTED
+from perdure.loop.work.judges.causes import CRITERIA_MOVED, LABEL_SHIFT, MODEL_SWAPPED, RUBRIC_DISPUTED
 from perdure.loop.work.judges.labels import judge_of, read_labelled
 from perdure.loop.work.judges.measuring import REPROMPT, measure, unshown
 from perdure.loop.work.judges.queue import ask_again
@@ -64,7 +64,7 @@ class Reprompt:
     """The same route asked otherwise: another wording, examples people judged, a rubric that a model writes."""
 
     name = REPROMPT
-    answers: Sequence[str] = (MODEL_SWAPPED,)
+    answers: Sequence[str] = (MODEL_SWAPPED, CRITERIA_MOVED)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action that makes several candidates, where a version answers and somebody can be asked."""
@@ -102,10 +102,10 @@ def _repinned(definition: Mapping[str, Any], measured: Measured) -> dict[str, An
 
 
 class SwitchRoute:
-    """Another of the declared routes answers: those of the panel."""
+    """Another of the declared routes answers, one of the panel; the one that answered is left out."""
 
     name = "switch_route"
-    answers: Sequence[str] = (MODEL_SWAPPED,)
+    answers: Sequence[str] = (MODEL_SWAPPED, CRITERIA_MOVED)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action a route of the panel that is not the one that answers."""
@@ -113,7 +113,7 @@ class SwitchRoute:
         if champion is None or place.open_answerer is None:
             return []
         return [
-            Action(self.name, f"ask {route}", params={"of": champion.id, "route": route}, cost_s=_COST_S)
+            Action(self.name, f"ask {route} in its place", params={"of": champion.id, "route": route}, cost_s=_COST_S)
             for route in judge_of(asset).panel
             if route != champion.definition["route"]
         ]
@@ -128,7 +128,7 @@ class SwitchRoute:
         if incumbent is None:
             return []
         route, before = str(action.params["route"]), incumbent.definition["route"]
-        panel = [before if each == route else each for each in incumbent.definition["panel"]]
+        panel = [each for each in incumbent.definition["panel"] if each not in (route, before)]
         made = {**incumbent.definition, "route": route, "panel": panel, "model": ""}
         return _candidates(place, asset, action, {"route": made}, step, now)
 
@@ -140,7 +140,11 @@ class AskPeople:
     answers: Sequence[str] = (RUBRIC_DISPUTED,)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
-        """One action: what is under the judge, people's labels, is mended, and nothing is released."""
+        """One action: what is under the judge, people's labels, is mended, and nothing is released. None while they are asked."""
+        with place.stores.ledger.read() as session:
+            asked = session.reviews.list(subject=asset.name, status="open")
+        if any(each.why == "disputed" for each in asked):
+            return []
         text = f"ask people about {N_ASKED} cases on which they disagree: perdure review next"
         return [Action(self.name, text, "state", params={"n": N_ASKED})]
 
