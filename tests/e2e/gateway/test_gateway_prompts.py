@@ -12,7 +12,7 @@ import pytest
 from gateway_upstream import recorded
 from gateway_world import World, version_of
 
-from perdure import Prompt, Route, Team
+from perdure import Case, Prompt, Route, Team
 from perdure.assets.version import Pointer
 
 ANSWER = Prompt(
@@ -290,3 +290,37 @@ def test_a_version_that_cannot_be_rendered_is_held_back_and_the_one_before_goes_
 
         answer = gateway.chat(model="prompt:answer", variables={"question": "Why?"})
         assert (answer.status, answer.headers["perdure-prompt"]) == (200, old)
+
+
+def test_examples_and_the_words_for_one_model_go_by_the_route_s_first_target(tmp_path, upstreams):
+    world = PromptWorld(tmp_path, upstreams.url, teams={"team": Team("team", routes=("prompt:*",))})
+    target = world.target("m-1")
+    world.declare(Route("chat", [target]))
+    shown = replace(
+        ANSWER,
+        name="shown",
+        examples=[Case("late", {"question": "Is it {{ late }}?"}, "Yes.")],
+        variants={f"{target.upstream.name}/m-2": [("user", "Never {{ tone }} {{ question }}")]},
+    )
+    own = {"messages": [("user", "{{ question }} ({{ tone }})")], "params": {"max_tokens": 9}}
+    world.release(shown)
+    world.release(replace(shown, name="worded", variants={f"{target.upstream.name}/m-1": own}))
+    with world.serving() as gateway:
+        for name in ("shown", "worded"):
+            assert gateway.chat(model=f"prompt:{name}", variables={"question": "Why?"}).status == 200
+
+    first, second = upstreams.seen[-2].body, upstreams.seen[-1].body
+    further = first["messages"][4:]
+    assert [each["content"] for each in first["messages"][:4]] == [
+        "You are formal.",
+        "Is it {{ late }}?",
+        "Yes.",
+        "Why?",
+    ]
+    assert [each["content"] for each in second["messages"][:3]] == [
+        "Is it {{ late }}? (formal)",
+        "Yes.",
+        "Why? (formal)",
+    ]
+    assert second["messages"][3:] == further
+    assert (first["max_tokens"], second["max_tokens"], second["temperature"]) == (64, 9, 0)
