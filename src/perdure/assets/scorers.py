@@ -36,6 +36,14 @@ class Exact(Scorer):
 
 
 @dataclass(frozen=True, slots=True)
+class Contains(Scorer):
+    """The expected text stands in the answer as whole words; of a list one of them, or with `every` all of them."""
+
+    fold_case: bool = True
+    every: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Matches(Scorer):
     """A regular expression is found in the answer; linear time, so that no pattern can hang a run."""
 
@@ -180,7 +188,7 @@ class Together(Scorer):
 
 
 SCORERS: tuple[type[Scorer], ...] = (
-    Exact, Matches, FitsSchema, Number, SetF1, TokenF1, RougeL, Similar, AnswerRelevance, ContextPrecision, ContextRecall,
+    Exact, Contains, Matches, FitsSchema, Number, SetF1, TokenF1, RougeL, Similar, AnswerRelevance, ContextPrecision, ContextRecall,
     CodePasses, ToolCalls, Faster, Cheaper, Refuses, Grounded, Judged, Custom, Together,
 )  # fmt: skip
 """All kinds, which suites in files name in snake case: `token_f1`."""

@@ -21,6 +21,7 @@ from perdure.assets.scorers import (
     AnswerRelevance,
     Cheaper,
     CodePasses,
+    Contains,
     ContextPrecision,
     ContextRecall,
     Custom,
@@ -46,7 +47,7 @@ from perdure.core.ports import Answered, Embed, Entails, RunCode
 from perdure.engines.evals.coding import CodePassesPart
 from perdure.engines.evals.composite import put_together
 from perdure.engines.evals.custom import CustomPart
-from perdure.engines.evals.exact import ExactPart, MatchesPart, NumberPart
+from perdure.engines.evals.exact import ContainsPart, ExactPart, MatchesPart, NumberPart
 from perdure.engines.evals.grounding import GroundedPart
 from perdure.engines.evals.operations import CheaperPart, FasterPart, RefusesPart
 from perdure.engines.evals.overlap import RougeLPart, SetF1Part, TokenF1Part
@@ -65,7 +66,7 @@ _ALONE: Mapping[type[Scorer], Callable[[], Part]] = MappingProxyType({
     Refuses: RefusesPart,
 })  # fmt: skip
 _DECLARED: Mapping[type[Scorer], Callable[[Any], Part]] = MappingProxyType({
-    Exact: ExactPart, Matches: MatchesPart, Number: NumberPart, SetF1: SetF1Part, ToolCalls: ToolCallsPart,
+    Exact: ExactPart, Contains: ContainsPart, Matches: MatchesPart, Number: NumberPart, SetF1: SetF1Part, ToolCalls: ToolCallsPart,
     Faster: FasterPart, Cheaper: CheaperPart, Custom: CustomPart,
 })  # fmt: skip
 _ASKING: Mapping[type[Scorer], Callable[[Any, Tools], Part]] = MappingProxyType({

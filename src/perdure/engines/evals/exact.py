@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema_rs
 
-from perdure.assets.scorers import Exact, Matches, Number
+from perdure.assets.scorers import Contains, Exact, Matches, Number
 from perdure.assets.suite import Case
 from perdure.core.errors import BadSuite
 from perdure.core.ports import Answered
@@ -59,6 +59,42 @@ class ExactPart:
         if not text.isascii():
             text = unicodedata.normalize("NFKC", text)
         return text.strip().casefold() if self._fold else text.strip()
+
+
+class ContainsPart:
+    """The expected text stands in the answer: neither part of a longer word nor of a longer number."""
+
+    needs = "`expected`: a text, a number, or a list of them"
+    code = 1
+
+    def __init__(self, declared: Contains) -> None:
+        self._fold, self._every = declared.fold_case, declared.every
+
+    def lacks(self, case: Case) -> str:
+        """Nothing is expected."""
+        return "" if texts_of(expected_of(case, "text")) else "the case expects nothing"
+
+    def score(self, case: Case, answer: Answered) -> Score:
+        """Cost: 3 µs for a short text."""
+        said = self._plain(answer.text)
+        found = [_stands_in(self._plain(each), said) for each in texts_of(expected_of(case, "text"))]
+        return GOOD if (all(found) if self._every else any(found)) else BAD
+
+    def _plain(self, text: str) -> str:
+        if not text.isascii():
+            text = unicodedata.normalize("NFKC", text)
+        return text.strip().casefold() if self._fold else text.strip()
+
+
+def _stands_in(wanted: str, text: str) -> bool:
+    """Whether a text stands in another, with no letter or digit right before or behind it."""
+    at = text.find(wanted) if wanted else -1
+    while at >= 0:
+        before, behind = text[at - 1 : at] if at else "", text[at + len(wanted) : at + len(wanted) + 1]
+        if not (before.isalnum() and wanted[0].isalnum()) and not (behind.isalnum() and wanted[-1].isalnum()):
+            return True
+        at = text.find(wanted, at + 1)
+    return False
 
 
 class MatchesPart:

@@ -66,7 +66,7 @@ def declare(kind):
 def test_every_kind_that_is_declared_compiles_under_its_name() -> None:
     made = scorers(*map(declare, SCORERS))
 
-    assert len({each.label for each in made}) == len({each.version for each in made}) == len(SCORERS) == 20
+    assert len({each.label for each in made}) == len({each.version for each in made}) == len(SCORERS) == 21
     assert {"exact", "fits_schema", "set_f1", "token_f1", "rouge_l", "answer_relevance", "judged"} <= {
         each.label for each in made
     }

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from perdure.assets.scorers import Exact, Matches, Number
+from perdure.assets.scorers import Contains, Exact, Matches, Number
 
 CLOCK = time.thread_time
 
@@ -127,3 +127,25 @@ def test_a_tolerance_is_absolute_plus_a_share_of_the_expected(scored) -> None:
     assert scored(Number(relative=0.1), 10, "11").value == 1.0
     assert scored(Number(relative=0.1), 0, "0.1").value == 0.0
     assert scored(Number(absolute=0.5, relative=0.1), 10, "11.6").value == 0.0
+
+
+@pytest.mark.parametrize(
+    ("expected", "said", "value"),
+    [
+        ("Oslo", "She lives in oslo.", 1.0),
+        ("Oslo", "She lives in Oslofjord.", 0.0),
+        ("23", "Platform 123", 0.0),
+        (23, "Platform 23!", 1.0),
+        (["red", "blue"], "It is blue.", 1.0),
+        ("Straße", "in der STRASSE 5", 1.0),
+        ("東京", "彼女は 東京 にいる", 1.0),
+        ("Oslo", "", 0.0),
+    ],
+)
+def test_a_text_stands_in_an_answer_as_a_whole_word(scored, expected, said, value) -> None:
+    assert scored(Contains(), expected, said).value == value
+
+
+def test_of_several_texts_every_one_may_be_wanted(scored) -> None:
+    assert scored(Contains(every=True), ["red", "blue"], "It is blue.").value == 0.0
+    assert scored(Contains(every=True), ["red", "blue"], "Red and blue.").value == 1.0
