@@ -72,7 +72,14 @@ def notes(project: Project, found: Sequence[CheckNote], *, as_json: bool) -> Non
 
 
 def _gateway(project: Project) -> dict[str, Sized]:
-    return {"route": project.routes, "guard": project.guards, "prompt": project.prompts, "team": project.teams}
+    return {
+        "route": project.routes,
+        "guard": project.guards,
+        "prompt": project.prompts,
+        "suite": project.suites,
+        "judge": project.judges,
+        "team": project.teams,
+    }
 
 
 @contextmanager

@@ -66,6 +66,7 @@ _RELEASED = {
     "route": "perdure apply",
     "guard": "perdure apply",
     "prompt": "perdure apply",
+    "judge": "perdure apply",
 }
 """Kinds that have versions, and how the first of them comes to answer."""
 
