@@ -20,7 +20,7 @@ from perdure.assets.version import CHAMPION
 from perdure.core.settings import EvalSettings, ProjectSettings, Settings
 from perdure.core.units import days, hours, minutes, per_month
 from perdure.loop.protocols import LEASE
-from perdure.loop.work.evals.running import run_suite
+from perdure.loop.work.evals.running import RunOptions, run_suite
 from perdure.loop.work.versions import find_champion
 from perdure.surface.sdk import Perdure
 from perdure.testing.prompts import Desk, Instant, countries
@@ -105,10 +105,10 @@ class PromptWorld:
                 self.now += hours(every)
                 self.perdure.loop.tick(self.now, held.lease)
 
-    def ask(self, run: str) -> Any:
+    def ask(self, run: str, *, fresh: bool = False) -> Any:
         """Run the suite of what answers, as a schedule would."""
-        suite = self.perdure.project.suites["cities"]
-        return run_suite(self.perdure.place, suite, [self.champion_version()], run, self.now)
+        suite, options = self.perdure.project.suites["cities"], RunOptions(use_known=False if fresh else None)
+        return run_suite(self.perdure.place, suite, [self.champion_version()], run, self.now, options)
 
     def champion_version(self) -> Any:
         """The version that answers."""

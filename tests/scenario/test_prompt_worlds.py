@@ -62,6 +62,24 @@ def test_a_swapped_model_opens_an_incident_that_ends_in_a_released_repair(tmp_pa
     assert "released" in story
 
 
+def test_a_model_swapped_behind_its_name_is_found_by_the_cases_alone(tmp_path):
+    """Route and prompt are what they were; the same version does worse on the same cases. Answers of before are asked anew."""
+    world = PromptWorld(tmp_path, healthy=[score(0.5)], settings={"improve_share": 0.0})
+    world.apply()
+    world.say(GOOD)
+    world.live(6)
+    world.ask("nightly-1", fresh=True)
+    world.live(8)
+    world.desk.skills = {"briefly": 0.8, "city only": 0.2}
+    world.ask("nightly-2", fresh=True)
+    world.live(24)
+    [incident] = world.incidents()
+    assert incident.kind == "model_swapped"
+    assert "does worse on the same cases of cities" in incident.summary
+    assert incident.closed_at is not None
+    assert world.champion_version().definition.get("variants") or world.champion() == BASE
+
+
 def test_a_past_version_is_released_again_where_it_suits_the_new_model(tmp_path):
     world = PromptWorld(tmp_path, healthy=[score(0.5)], settings={"improve_share": 0.0})
     world.apply()

@@ -125,8 +125,11 @@ def _record(place: Workplace, asset: Watched, contest: Contest, told: Mapping[st
 
 
 def _attempt(known: Sequence[Run], pair: tuple[str, str | None], job: str, cases: Sequence[str]) -> int:
-    """The same pair, or another of the same repair, is the same attempt: its answers are the same draws."""
-    same = [run for run in known if new_share(run.facts["cases"], cases) < NEW_SHARE]
+    """The same pair, or another of the same repair, is the same attempt: its answers are the same draws.
+
+    A first version is compared with nothing, which is no attempt.
+    """
+    same = [run for run in known if run.facts["incumbent"] and new_share(run.facts["cases"], cases) < NEW_SHARE]
     for run in same:
         if _key(run) == pair or run.facts["job"] == job:
             return int(run.facts["attempt"])

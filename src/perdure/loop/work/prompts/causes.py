@@ -86,8 +86,9 @@ class PromptChanged:
     name = PROMPT_CHANGED
 
     def weigh(self, place: Workplace, asset: Watched, findings: Sequence[Finding], now: datetime) -> RankedCause | None:
-        """0.8; None where the version that answers is the one that was healthy."""
-        sick = _sick(findings, *_QUALITY)
+        """0.8; None where the version that answers is the one that was healthy, or not the one that was found ill."""
+        champion = find_champion(place.stores.ledger, asset.name)
+        sick = [each for each in _sick(findings, *_QUALITY) if champion and each.reading.version in ("", champion.id)]
         if not sick:
             return None
         healthy_at = last_healthy(place, asset, sick, now)

@@ -7,12 +7,12 @@ the judges that its suites ask: while one of them is ill, its figures repair not
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from perdure.assets.objective import Objective, SignalSpec
 from perdure.assets.prompt import Prompt
 from perdure.assets.suite import Suite, judges_of
-from perdure.core.units import days
+from perdure.core.units import days, hours
 from perdure.loop.protocols import Watched
 
 UNPROVEN = "unproven"
@@ -35,7 +35,9 @@ def watched_prompt(prompt: Prompt, suites: Sequence[Suite] = ()) -> Watched:
     proven = (unproven() <= 0.0,) if suites else ()
     judges = dict.fromkeys(judge for suite in suites for judge in judges_of(suite))
     healthy: tuple[Objective, ...] = (*prompt.healthy, *proven)
-    return Watched(prompt.name, "prompt", healthy, prompt.policy, TestedPrompt(prompt, tuple(suites)), tuple(judges))
+    # A shadow of a prompt is not asked, so that stage would prove nothing.
+    policy = replace(prompt.policy, ramp=replace(prompt.policy.ramp, shadow=hours(0)))
+    return Watched(prompt.name, "prompt", healthy, policy, TestedPrompt(prompt, tuple(suites)), tuple(judges))
 
 
 def unproven() -> SignalSpec:
