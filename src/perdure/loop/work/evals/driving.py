@@ -98,9 +98,12 @@ class _Group:
 _Item = Question | _Group
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Driving:
-    """One drive of a run; `run` once."""
+    """One drive of a run; `run` once.
+
+    It has no representation in words: asyncio makes one of what a task returned, and it would name every case.
+    """
 
     parts: DriveParts
     done: set[tuple[str, str, int]] = field(default_factory=set)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -110,6 +110,14 @@ class ScorerSet:
 
     compiled: Sequence[Compiled]
     judges: Sequence[JudgeScorer] = ()
+    _weights: list[float] = field(init=False)
+    _alone: bool = field(init=False)
+    """None of them looks at other samples or at what judges say."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_weights", [each.weight for each in self.compiled])
+        alone = not any(each.of_samples or each.judges for each in self.compiled)
+        object.__setattr__(self, "_alone", alone)
 
     @property
     def labels(self) -> list[str]:
@@ -126,8 +134,11 @@ class ScorerSet:
     ) -> list[Scored]:
         """What they say of the answers to one case. Cost: 1 µs an answer and scorer, beside the scorer's own."""
         answers = [each.answered for each in given]
-        weights = [each.weight for each in self.compiled]
-        columns = [each.score_samples(case, answers, said or {}) for each in self.compiled]
+        weights = self._weights
+        if self._alone:
+            columns: list[list[Score]] = [[each.score(case, answer) for answer in answers] for each in self.compiled]
+        else:
+            columns = [each.score_samples(case, answers, said or {}) for each in self.compiled]
         found = []
         for scores in zip(*columns, strict=True):
             told: list[Told] = [
