@@ -1,7 +1,7 @@
 """Runs a suite of an opened project in this process and makes it what is shown: for tests and for pull requests.
 
 Versions go by what people call them: `declared` (what the files say now), `champion` (what answers callers), or a version's id. What
-is declared needs not be applied: its version is registered, and no pointer moves.
+is declared needs not be applied, and is not by this.
 """
 
 from __future__ import annotations
@@ -10,16 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perdure.assets.version import CHAMPION, Version
+from perdure.assets.version import Version
 from perdure.core.clock import machine_now, monotonic_s
 from perdure.core.errors import NotFound, not_found
 from perdure.core.ids import new_id
-from perdure.core.usage import PICO
-from perdure.engines.evals.parts import Tools
+from perdure.core.usage import picodollars
 from perdure.loop.work.evals.running import RunOptions, run_suite
 from perdure.surface.declaring import declared_versions
 from perdure.surface.eval_made import ToldOf, eval_told
-from perdure.surface.sandbox import Sandbox
+from perdure.surface.prompting import DECLARED
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -27,10 +26,7 @@ if TYPE_CHECKING:
     from perdure.assets.suite import Suite
     from perdure.loop.work.evals.driving import Progress
     from perdure.surface.eval_told import EvalTold
-    from perdure.surface.opened import Opened
-
-DECLARED = "declared"
-"""The version of what the files say now."""
+    from perdure.surface.evaluating import Evaluating
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,72 +53,60 @@ def subject_name(suite: Suite) -> str:
     return suite.prompt or suite.route
 
 
-def find_versions(opened: Opened, suite: Suite, names: Sequence[str], now: datetime) -> list[Version]:
-    """The versions by what people call them; declared ones are registered.
+def find_versions(project: Evaluating, suite: Suite, names: Sequence[str], now: datetime) -> list[Version]:
+    """The versions by what people call them; nothing is written down.
 
     Raises:
         NotFound: nothing is declared under that name, no champion is released, or there is no such version.
     """
     asset = subject_name(suite)
-    known = _declared(opened, now)
-    found = []
-    for name in names:
-        if name == DECLARED:
-            if asset not in known:
-                raise not_found("prompt or route", asset, known)
-            found.append(known[asset])
-        else:
-            found.append(_released(opened, asset, name))
-    with opened.place.transaction(now, f"eval {suite.name}") as session:
-        registered = {each.id for each in session.registry.list_versions(asset)}
-        for version in found:
-            if version.id not in registered:
-                session.registry.put_version(version)
-    return found
+    known = declared_by_name(project, now)
+    if asset not in known:
+        raise not_found("prompt or route", asset, known)
+    return [known[asset] if name in (DECLARED, known[asset].id) else _released(project, asset, name) for name in names]
 
 
-def _declared(opened: Opened, now: datetime) -> dict[str, Version]:
-    with opened.place.stores.ledger.read() as session:
-        return {
-            each.version.asset: each.version for each in declared_versions(opened.project, session, opened.actor, now)
-        }
+def declared_by_name(project: Evaluating, now: datetime) -> dict[str, Version]:
+    """The versions of what the files say now: they stand for what is not released yet."""
+    with project.place.stores.ledger.read() as session:
+        found = declared_versions(project.project, session, project.actor, now)
+    return {each.version.asset: each.version for each in found}
 
 
-def _released(opened: Opened, asset: str, name: str) -> Version:
-    with opened.place.stores.ledger.read() as session:
+def _released(project: Evaluating, asset: str, name: str) -> Version:
+    with project.place.stores.ledger.read() as session:
         if "@" in name:
             return session.registry.get_version(name)
         pointed = {each.name: each.version for each in session.pointers.list(asset)}
         if name not in pointed:
-            raise NotFound(
-                f"No version of {asset!r} is released as {name!r}.",
-                hint="Release one, `perdure apply`, or name a version: perdure prompts" if name == CHAMPION else "Known: "
-                + (", ".join(sorted(pointed)) or "none"),
-            )  # fmt: skip
+            known = ", ".join(sorted(pointed))
+            hint = f"Known: {known}." if known else "Release one: perdure apply"
+            raise NotFound(f"No version of {asset!r} is released as {name!r}.", hint=hint)
         return session.registry.get_version(pointed[name])
 
 
-def run_eval(opened: Opened, asked: EvalAsked) -> EvalTold:
-    """Ask what is not known yet, score it, tell it. Cost: what the answers cost that were never asked before.
+def options_of(project: Evaluating, asked: EvalAsked, now: datetime) -> RunOptions:
+    """How it is run."""
+    prompts = project.project.prompts
+    return RunOptions(
+        n_samples=asked.n_samples,
+        budget_pusd=None if asked.budget_usd is None else picodollars(asked.budget_usd),
+        progress=asked.progress,
+        declared=declared_by_name(project, now),
+        prompts=[prompts[asked.suite.prompt]] if asked.suite.prompt in prompts else [],
+        tools=project.eval_tools(),
+    )
+
+
+def run_eval(project: Evaluating, asked: EvalAsked) -> EvalTold:
+    """Ask all versions all cases, as far as answers are not known, score them, tell it.
 
     Raises: as `find_versions` and `running.run_suite`.
     """
     now, began_s = machine_now(), monotonic_s()
-    subjects = find_versions(opened, asked.suite, asked.versions, now)
-    declared = _declared(opened, now)
-    options = RunOptions(
-        n_samples=asked.n_samples,
-        budget_pusd=None if asked.budget_usd is None else int(asked.budget_usd * PICO),
-        progress=asked.progress,
-        declared=declared,
-        tools=Tools(run_code=Sandbox()),
-    )
-    ran = run_suite(opened.place, asked.suite, subjects, new_id("eval"), now, options)
-    told = ToldOf(
-        ran.run,
-        tuple(each.id for each in subjects),
-        judges=opened.project.judges,
-        declared=declared,
-        took_s=monotonic_s() - began_s,
-    )
-    return eval_told(opened.place, told, now)
+    subjects = find_versions(project, asked.suite, asked.versions, now)
+    options = options_of(project, asked, now)
+    ran = run_suite(project.place, asked.suite, subjects, new_id("evl"), now, options)
+    took_s = monotonic_s() - began_s
+    of = ToldOf(ran.run, judges=project.project.judges, declared=options.declared, took_s=took_s)
+    return eval_told(project.place, of, now)

@@ -11,8 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-import numpy as np
-
 from perdure.assets.health import Verdict
 from perdure.assets.judge import Judge
 from perdure.assets.scorer_specs import flattened, label_of
@@ -22,12 +20,13 @@ from perdure.assets.suite_cases import FrozenSuite
 from perdure.assets.version import Version
 from perdure.core.errors import BadSuite, not_found
 from perdure.core.stats.corrected import Corrected
-from perdure.core.stats.verdicts import Compared, Plan, compare
+from perdure.core.stats.verdicts import Compared, Plan
 from perdure.core.usage import PICO
 from perdure.engines.evals.compiling import compile_scorers
 from perdure.engines.judges.correcting import corrected_share
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.evals.answers import read_kept
+from perdure.loop.work.evals.comparing import verdict_of
 from perdure.loop.work.evals.frozen import cases_in, thaw
 from perdure.loop.work.evals.running import find_run, version_of
 from perdure.loop.work.judges import state
@@ -159,27 +158,9 @@ def compared(
 
     A case that one side failed to answer scores 0 there; one that a side was never asked does not count.
     """
-    first, second = (_by_case(rows, subject) for subject in subjects)
-    both = [case for case in second if case in first]
-    numbers: dict[str, int] = {}
-    for case, row in {row.case: row for row in rows}.items():
-        numbers.setdefault(row.cluster or case, len(numbers))
-    plan = Plan(suite.margin, suite.smallest, len(numbers), n_looks=1, alpha=alpha)
-    differences = np.array([second[case][0] - first[case][0] for case in both], dtype=np.float64)
-    clusters = np.array([numbers[second[case][1].cluster or case] for case in both], dtype=np.int64)
-    weights = np.array([second[case][1].weight for case in both], dtype=np.float64)
-    return compare(differences, clusters, plan, partial=partial, weights=weights if weights.any() else None)
-
-
-def _by_case(rows: Iterable[RunRow], subject: str) -> dict[str, tuple[float, RunRow]]:
-    found: dict[str, list[RunRow]] = {}
-    for row in rows:
-        if row.subject == subject and (row.error or row.score is not None):
-            found.setdefault(row.case, []).append(row)
-    return {
-        case: (sum(0.0 if row.error else row.score or 0.0 for row in each) / len(each), each[0])
-        for case, each in found.items()
-    }
+    n_clusters = len({row.cluster or row.case for row in rows})
+    plan = Plan(suite.margin, suite.smallest, n_clusters, n_looks=1, alpha=alpha)
+    return verdict_of(rows, (subjects[0], subjects[1]), plan, look=1, partial=partial)
 
 
 def _corrected(

@@ -21,9 +21,10 @@ import pytest
 
 from perdure.core.errors import DeclarationError, NotFound, not_found
 from perdure.core.stats.intervals import Interval
-from perdure.surface.eval_here import DECLARED, EvalAsked, run_eval, subject_name
+from perdure.surface.eval_here import EvalAsked, run_eval, subject_name
 from perdure.surface.eval_made import compared
 from perdure.surface.eval_told import EvalTold, case_line, interval_text, notable, share
+from perdure.surface.prompting import DECLARED
 from perdure.surface.report.versus import write_versus
 from perdure.surface.words import counted, money
 
