@@ -6,7 +6,7 @@ is declared needs not be applied, and is not by this.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,28 +24,21 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.suite import Suite
-    from perdure.loop.work.evals.driving import Progress
     from perdure.surface.eval_told import EvalTold
     from perdure.surface.evaluating import Evaluating
 
 
 @dataclass(frozen=True, slots=True)
-class EvalAsked:
-    """What is to be run.
+class How:
+    """How a suite is run.
 
     Args:
-        suite: of the project.
-        versions: one, or two to be compared, the present one first: `declared`, `champion`, or a version's id.
         n_samples: answers a case; None: as the suite says.
         budget_usd: what it may spend; None: as `[evals] budget_usd` says.
-        progress: told four times a second.
     """
 
-    suite: Suite
-    versions: tuple[str, ...] = (DECLARED,)
     n_samples: int | None = None
     budget_usd: float | None = None
-    progress: Callable[[Progress], None] | None = None
 
 
 def subject_name(suite: Suite) -> str:
@@ -85,28 +78,35 @@ def _released(project: Evaluating, asset: str, name: str) -> Version:
         return session.registry.get_version(pointed[name])
 
 
-def options_of(project: Evaluating, asked: EvalAsked, now: datetime) -> RunOptions:
-    """How it is run."""
+def options_of(project: Evaluating, suite: Suite, how: How, now: datetime) -> RunOptions:
+    """How a suite is run, with what is declared and what its scorers ask of the outside."""
     prompts = project.project.prompts
     return RunOptions(
-        n_samples=asked.n_samples,
-        budget_pusd=None if asked.budget_usd is None else picodollars(asked.budget_usd),
-        progress=asked.progress,
+        n_samples=how.n_samples,
+        budget_pusd=None if how.budget_usd is None else picodollars(how.budget_usd),
         declared=declared_by_name(project, now),
-        prompts=[prompts[asked.suite.prompt]] if asked.suite.prompt in prompts else [],
+        prompts=[prompts[suite.prompt]] if suite.prompt in prompts else [],
         tools=project.eval_tools(),
     )
 
 
-def run_eval(project: Evaluating, asked: EvalAsked) -> EvalTold:
-    """Ask all versions all cases, as far as answers are not known, score them, tell it.
+def run_eval(
+    project: Evaluating, suite: Suite, versions: Sequence[str] = (DECLARED,), how: How | None = None
+) -> EvalTold:
+    """Ask versions all cases, as far as answers are not known, score them, tell it.
+
+    Args:
+        project: whose stores and models.
+        suite: declared, or made by hand.
+        versions: one, or two to be compared, the present one first: `declared`, `champion`, or a version's id.
+        how: samples and budget.
 
     Raises: as `find_versions` and `running.run_suite`.
     """
     now, began_s = machine_now(), monotonic_s()
-    subjects = find_versions(project, asked.suite, asked.versions, now)
-    options = options_of(project, asked, now)
-    ran = run_suite(project.place, asked.suite, subjects, new_id("evl"), now, options)
+    subjects = find_versions(project, suite, versions, now)
+    options = options_of(project, suite, how or How(), now)
+    ran = run_suite(project.place, suite, subjects, new_id("evl"), now, options)
     took_s = monotonic_s() - began_s
     of = ToldOf(ran.run, judges=project.project.judges, declared=options.declared, took_s=took_s)
     return eval_told(project.place, of, now)

@@ -5,7 +5,7 @@ What a model wrote stands in code only: there no name is called, no address is l
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from perdure.core.verdict import Comparison
 from perdure.surface.ci.markdown import cell, code, table
@@ -22,11 +22,19 @@ _MARKS = {
 }
 
 
-def evals_markdown(evals: Sequence[EvalTold], *, title: str = "perdure evals") -> str:
-    """The evals as one page: a line a suite, then each suite with its gates, figures and the cases to look at."""
+def evals_markdown(
+    evals: Sequence[EvalTold], *, title: str = "perdure evals", why: Mapping[str, str] | None = None
+) -> str:
+    """The evals as one page: a line a suite, then each suite with its gates, figures and the cases to look at.
+
+    Args:
+        evals: in their order.
+        title: of the page.
+        why: suite → why it was run.
+    """
     parts = [f"## {title}: {headline(evals)}", *_overview(evals)]
     for told in evals:
-        parts += _suite(told)
+        parts += _suite(told, (why or {}).get(told.suite, ""))
     return "\n\n".join(parts) + "\n"
 
 
@@ -69,11 +77,13 @@ def _ms(side: SideTold) -> str:
     return "–" if side.p95_ms is None else f"{side.p95_ms:,.0f} ms"
 
 
-def _suite(told: EvalTold) -> Iterator[str]:
+def _suite(told: EvalTold, why: str) -> Iterator[str]:
     yield f"### {code(visible(told.suite))}"
     sides = " against ".join(code(visible(each.subject)) for each in reversed(told.sides))
     asked = f"{counted(told.n_cases, 'case')} in {counted(told.n_clusters, 'cluster')}, {counted(told.n_samples, 'sample')} each"
     yield f"{sides}, {asked}. {cell(visible(told.text))}".rstrip()
+    if why:
+        yield f"Run because {cell(visible(why))}."
     if told.partial:
         yield f"**Partial:** {cell(visible(told.partial))}"
     if told.gates:

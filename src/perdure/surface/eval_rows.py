@@ -17,12 +17,15 @@ from numpy.typing import NDArray
 from perdure.assets.suite import Case
 from perdure.core.canonical import canonical_json
 from perdure.core.stats.clustered import clustered_interval
+from perdure.core.stats.components import Components
 from perdure.core.stats.intervals import Interval
 from perdure.core.stats.shares import clustered_share
 from perdure.core.stats.verdicts import Plan, compare
 from perdure.core.usage import PICO
+from perdure.loop.work.evals.summaries import summary_of
 from perdure.stores.results.protocols import RunRow
 from perdure.surface.eval_told import AnswerTold, CaseTold, Flip, ScorerTold, ScoreTold, SideTold
+from perdure.surface.words import counted
 
 _OPPOSITE = 0.5
 """Two scorers at least so far apart say opposite things of an answer; ours, without a source."""
@@ -154,19 +157,29 @@ def sides_told(rows: Sequence[RunRow], subjects: Sequence[str]) -> tuple[SideTol
 
 
 def _side(subject: str, rows: Sequence[RunRow]) -> SideTold:
-    priced = [row.cost_pusd for row in rows if row.cost_pusd is not None]
-    waits = [row.latency_us / 1000 for row in rows if not row.error]
+    found = summary_of(rows, subject)
     return SideTold(
         subject=subject,
         score=score_interval(rows),
-        mean=_mean(row.score for row in rows),
-        n_answers=len(rows),
+        mean=found.mean,
+        n_answers=found.n_answers,
         n_failed=sum(bool(row.error) or any(each[2] == "failed" for each in row.scores) for row in rows),
-        cost_usd=sum(priced) / PICO if priced else None,
-        n_unpriced=len(rows) - len(priced),
-        p50_ms=float(np.quantile(waits, 0.5)) if waits else None,
-        p95_ms=float(np.quantile(waits, 0.95)) if waits else None,
+        cost_usd=found.cost_pusd / PICO if found.n_unpriced < found.n_answers else None,
+        n_unpriced=found.n_unpriced,
+        p50_ms=found.p50_ms,
+        p95_ms=found.p95_ms,
+        spread="" if found.split is None else _spread(found.split),
     )
+
+
+def _spread(split: Components) -> str:
+    """Where it comes from, and which number of repeats makes the score surest for the money."""
+    if split.case is None or split.sample is None or not split.case + split.sample:
+        return ""
+    cases = split.case / (split.case + split.sample)
+    best = split.best_repeats()
+    advice = f"; {counted(best, 'sample')} a case tells most for the money" if best else ""
+    return f"{cases:.0%} of the spread is between cases, {1 - cases:.0%} between samples of one{advice}"
 
 
 def score_interval(rows: Iterable[RunRow]) -> Interval | None:

@@ -21,7 +21,7 @@ import pytest
 
 from perdure.core.errors import DeclarationError, NotFound, not_found
 from perdure.core.stats.intervals import Interval
-from perdure.surface.eval_here import EvalAsked, run_eval, subject_name
+from perdure.surface.eval_here import How, run_eval, subject_name
 from perdure.surface.eval_made import compared
 from perdure.surface.eval_told import EvalTold, case_line, interval_text, notable, share
 from perdure.surface.prompting import DECLARED
@@ -112,12 +112,11 @@ class Evals:
 
     def measure(self, suite: Suite, versions: tuple[str, ...], n_samples: int | None) -> EvalTold:
         """Run, within the budget of all of pytest, and tell it."""
-        asked = EvalAsked(suite, versions, n_samples)
         if self.given.budget is None:
-            told = run_eval(self.project, asked)
+            told = run_eval(self.project, suite, versions, How(n_samples))
         else:
             with self.given.budget.left() as left:
-                told = run_eval(self.project, replace(asked, budget_usd=left.usd))
+                told = run_eval(self.project, suite, versions, How(n_samples, left.usd))
                 left.spent_usd = told.spent_usd
         self._tell(_summary(told))
         return told

@@ -90,6 +90,8 @@ class SideTold:
     n_unpriced: int
     p50_ms: float | None
     p95_ms: float | None
+    spread: str = ""
+    """Where its scores' spread comes from, cases or repeats, in words; empty where cases were asked once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from perdure.core.ids import new_id, version_id
 from perdure.core.verdict import Comparison
 from perdure.surface.ci.snapshot import LEDGER_FILE, Snapshot, find_base
 from perdure.surface.definitions import definitions
-from perdure.surface.eval_here import EvalAsked, declared_by_name, options_of, subject_name
+from perdure.surface.eval_here import How, declared_by_name, options_of, subject_name
 from perdure.surface.eval_made import ToldOf, eval_told
 
 if TYPE_CHECKING:
@@ -72,14 +72,14 @@ def _refuses(gate: Verdict, *, strict: bool) -> bool:
 
 
 def review_evals(
-    project: Evaluating, base: str | Path | None, asked: EvalAsked | None = None, *, strict: bool = False
+    project: Evaluating, base: str | Path | None, how: How | None = None, *, strict: bool = False
 ) -> EvalReview:
     """Run the suites of what changed against a base.
 
     Args:
         project: the head.
         base: as of `Perdure.review`: another checkout or a ledger; by default the project's own ledger.
-        asked: samples, budget of each suite, progress; its suite and versions are not taken.
+        how: samples, and the budget of each suite.
         strict: not enough evidence refuses too.
 
     Raises:
@@ -92,7 +92,7 @@ def review_evals(
     ledger = stores_root(project.folder, project.settings) / LEDGER_FILE
     before = find_base(Path(base) if base is not None else None, ledger, project.settings)
     touched = list(touched_suites(project, before))
-    evals = tuple(_run(project, each, asked or EvalAsked(each.suite)) for each in touched)
+    evals = tuple(_run(project, each, how or How()) for each in touched)
     return EvalReview(evals, {each.suite.name: each.why for each in touched}, strict)
 
 
@@ -141,12 +141,12 @@ def _told(found: Mapping[tuple[str, str], Mapping[str, Any]], route: str) -> dic
     return {name: value for name, value in definition.items() if name not in ("healthy", "policy")}
 
 
-def _run(project: Evaluating, touched: Touched, asked: EvalAsked) -> EvalTold:
+def _run(project: Evaluating, touched: Touched, how: How) -> EvalTold:
     from perdure.loop.work.evals.comparing import compare_versions
     from perdure.loop.work.evals.running import run_suite
 
     now, began_s, run = machine_now(), monotonic_s(), new_id("evl")
-    options = options_of(project, replace(asked, suite=touched.suite), now)
+    options = options_of(project, touched.suite, how, now)
     if touched.before is not None:
         declared = {**options.declared, touched.before.id: touched.before}
         found = compare_versions(

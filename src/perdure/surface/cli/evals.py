@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from perdure.assets.version import CHAMPION
+from perdure.surface.cli import evals_ci
 from perdure.surface.cli.options import HERE, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, console, print_json, put
 from perdure.surface.cli.usage import Command, Group
@@ -114,6 +115,9 @@ def list_runs(
     if not rows:
         return put("No suite was run yet: perdure eval run")
     return put(Fitted(_columns(rows)))
+
+
+group.command("ci", cls=Command)(evals_ci.ci)
 
 
 def _columns(rows: Sequence[EvalRow]) -> list[Column]:

@@ -120,6 +120,7 @@ def _sides(told: EvalTold) -> RenderableType:
         Column("p95 ms", [wait[1] for wait in waits], right=True, spare=2),
     ]  # fmt: skip
     lines: list[RenderableType] = [Text(), Fitted(columns, indent=2)]
+    lines += [hanging(Text(" "), Text(f"{visible(each.subject)}: {each.spread}")) for each in sides if each.spread]
     if told.difference is not None:
         flips = ", ".join(
             f"{told.count(flip)} {flip}" for flip in ("better", "worse", "same", "unpaired") if told.count(flip)

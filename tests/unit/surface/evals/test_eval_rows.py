@@ -89,3 +89,9 @@ def test_a_scorer_s_difference_is_paired_by_case(rows):
     assert scorer.difference.high - scorer.difference.low < 0.002
     assert scorer.raw[0] is not None
     assert scorer.raw[0].high - scorer.raw[0].low > 0.04
+
+
+def test_where_the_spread_comes_from_is_told_where_cases_were_asked_more_than_once(rows):
+    found = [rows(n, OLD, float((n + at) % 2), sample=at, cluster="") for n in range(20) for at in range(2)]
+    assert sides_told(found, (OLD,))[0].spread.startswith("0% of the spread is between cases, 100% between samples")
+    assert sides_told([each for each in found if each.sample == 0], (OLD,))[0].spread == ""
