@@ -108,8 +108,12 @@ class _Found:
     window: _Window
 
 
-Source = tuple[_Window, ...]
-"""A text that was read for evidence."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A text that was read for evidence."""
+
+    sentences: tuple[_Read, ...]
+    windows: tuple[_Window, ...]
 
 
 def sentences_of(text: str) -> list[Sentence]:
@@ -166,7 +170,7 @@ def wide_facts(text: str, *, begins: bool) -> Facts:
     ['は東', '京に', '東京', '橋は']
     """
     if text.isascii():
-        return facts_of(text, begins=begins)
+        return _singular(facts_of(text, begins=begins))
     plain = unveiled(text).text
     more: set[str] = set()
     if HAS_UNSPACED.search(plain):
@@ -177,16 +181,29 @@ def wide_facts(text: str, *, begins: bool) -> Facts:
     if _ARABIC.search(arabic):
         more.update(_ARABIC_BEFORE.sub("", word)[:STEM] for word in _ARABIC.findall(arabic))
         plain = _ARABIC.sub(" ", arabic)
-    facts = facts_of(plain, begins=begins)
+    facts = _singular(facts_of(plain, begins=begins))
     return Facts(facts.numbers, facts.names, facts.words | more) if more else facts
 
 
+def _singular(facts: Facts) -> Facts:
+    """Without the last s, so that what "sails" meets what "does not sail"."""
+    return Facts(facts.numbers, facts.names, frozenset(map(_bare, facts.words)))
+
+
+def _bare(stem: str) -> str:
+    return stem[:-1] if len(stem) == STEM and stem[-1] == "s" else stem
+
+
+def _stems(names: frozenset[str]) -> set[str]:
+    return {_bare(name[:STEM]) for name in names}
+
+
 @lru_cache(maxsize=512)
-def source_of(text: str) -> Source:
+def _source_of(text: str) -> _Source:
     """A text as windows of sentences; those read last are kept. Linear."""
-    read = [_read(each, begins=True) for each in sentences_of(text[:MOST_CHARACTERS])]
+    read = tuple(_read(each, begins=True) for each in sentences_of(text[:MOST_CHARACTERS]))
     last = max(1, len(read) - WINDOW + 1) if read else 0
-    return tuple(_window(tuple(read[begin : begin + WINDOW])) for begin in range(last))
+    return _Source(read, tuple(_window(read[begin : begin + WINDOW]) for begin in range(last)))
 
 
 def _window(read: tuple[_Read, ...]) -> _Window:
@@ -213,8 +230,8 @@ def look_up(text: str, sources: Sequence[str], entails: Entails | None = None) -
     >>> [claim.lacks for claim in look_up("It has 12 lanes. It has 13 lanes. It has not 12 lanes.", ["It has 12 lanes."])]
     ['', 'numbers', 'negation']
     """
-    windows = [(place, window) for place, source in enumerate(sources) for window in source_of(source)]
-    return [_judged(claim, windows, entails) for claim in _claims_read(text)]
+    read = [_source_of(each) for each in sources]
+    return [_judged(claim, read, entails) for claim in _claims_read(text)]
 
 
 def stands_in(text: str, sources: Sequence[str]) -> bool:
@@ -227,21 +244,22 @@ def stands_in(text: str, sources: Sequence[str]) -> bool:
     if facts.numbers or facts.words:
         at = Sentence(0, len(text), text)
         read = _Read(at, facts, negated=False)
-        return any(_lack(read, window) in ("", "negation") for source in sources for window in source_of(source))
+        return any(not _lack(read, window) for source in sources for window in _source_of(source).windows)
     wanted = set(words(text))
     return bool(wanted) and any(wanted <= set(words(source[:MOST_CHARACTERS])) for source in sources)
 
 
-def _judged(claim: _Read, windows: Sequence[tuple[int, _Window]], entails: Entails | None) -> Claim:
+def _judged(claim: _Read, sources: Sequence[_Source], entails: Entails | None) -> Claim:
     found = [
         _Found(_lack(claim, window), len(claim.facts.words & window.facts.words), place, window)
-        for place, window in windows
+        for place, source in enumerate(sources)
+        for window in source.windows
     ]
     held = [each for each in found if not each.lacks]
     best = max(held or found, key=lambda each: each.n_shared, default=None)
     if best is None:
         return Claim(claim.at, _first(claim.facts), _missing(claim, None))
-    lacks = best.lacks
+    lacks: Lacks = "negation" if held and _is_denied(claim, sources) else best.lacks
     if entails is not None and any(each.lacks != "numbers" for each in found):
         lacks = _entailed(claim, found, entails)
     if not best.n_shared and lacks:
@@ -260,17 +278,35 @@ def _shared(claim: _Read, sentence: _Read) -> int:
 
 
 def _lack(claim: _Read, window: _Window) -> Lacks:
+    """What a window has not, whatever it denies."""
     facts, known = claim.facts, window.facts
     if not facts.numbers <= known.numbers:
         return "numbers"
-    names = {name[:STEM] for name in facts.names}
+    names = _stems(facts.names)
     if len(names & known.words) < NAME_SHARE * len(names):
         return "names"
     if len(facts.words & known.words) < WORD_SHARE * len(facts.words):
         return "words"
-    alone = [each for each in window.sentences if len(facts.words & each.facts.words) >= WORD_SHARE * len(facts.words)]
-    # Where several sentences carry it together, none of them alone says the contrary.
-    return "negation" if alone and all(each.negated != claim.negated for each in alone) else ""
+    return ""
+
+
+def _is_denied(claim: _Read, sources: Sequence[_Source]) -> bool:
+    """Whether the sentence that is nearest to a claim says the contrary: one is negated, and the other is not.
+
+    Nearest of all sources, not of a window: another window may leave out the very sentence that denies it. Where no sentence
+    has half of the words, several carry the claim together, and none of them alone denies it.
+    """
+    words = claim.facts.words
+    best, denied = (0, 0.0, False), False
+    for each in (sentence for source in sources for sentence in source.sentences):
+        n_words = len(words & each.facts.words)
+        if 2 * n_words < len(words):
+            continue
+        shared = n_words + 2 * len(claim.facts.numbers & each.facts.numbers)
+        near = (shared, shared / max(1, len(words | each.facts.words)), each.negated == claim.negated)
+        if near > best:
+            best, denied = near, each.negated != claim.negated
+    return denied
 
 
 def _entailed(claim: _Read, found: Sequence[_Found], entails: Entails) -> Lacks:
@@ -285,5 +321,5 @@ def _missing(claim: _Read, window: _Window | None) -> tuple[str, ...]:
     if numbers:
         return tuple(sorted(numbers))
     known = window.facts.words if window is not None else frozenset()
-    names = {name for name in claim.facts.names if name[:STEM] not in known}
+    names = {name for name in claim.facts.names if _bare(name[:STEM]) not in known}
     return tuple(sorted(names)) if len(names) > (1 - NAME_SHARE) * len(claim.facts.names) else ()

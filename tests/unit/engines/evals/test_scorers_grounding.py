@@ -54,6 +54,18 @@ def test_a_number_of_one_context_and_words_of_another_support_nothing() -> None:
     assert look_up("The Rhine bridge has a height of 71 metres.", [BRIDGE, TOWER])[0].lacks == "numbers"
 
 
+def test_a_denial_is_seen_though_another_sentence_has_the_words_too() -> None:
+    ferry = "The ferry sails from Ansel every day. It was built in 1987. It has a bar. It does not sail in storms."
+
+    assert [
+        each.lacks for each in look_up("The ferry sails in storms. The ferry does not sail in storms.", [ferry])
+    ] == [
+        "negation",
+        "",
+    ]
+    assert look_up("The ferry sails in storms.", [ferry, "The ferry sails in storms."])[0].supported
+
+
 def test_two_sentences_that_follow_each_other_may_support_one_claim() -> None:
     assert look_up("The Rhine bridge of 1949 has 12 lanes.", [BRIDGE])[0].supported
 
