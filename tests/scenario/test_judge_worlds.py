@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from judging import JudgeWorld, truth
 
-from perdure.assets.eval_objectives import judge_agreement
+from perdure.assets.eval_objectives import judge_agreement, judge_shift
 from perdure.core.units import days
 from perdure.loop.work.judges.state import find
 from perdure.surface.governance.telling import markdown
@@ -193,3 +193,18 @@ def test_labels_of_drawn_cases_carry_the_probability_with_which_they_were_drawn(
     assert len(drawn) > 8
     assert all(each.why == "drawn" and each.inclusion and 0.04 < each.inclusion <= 1.0 for each in drawn)
     assert sum(1.0 / (each.inclusion or 1.0) for each in drawn) == pytest.approx(4 * 24, rel=0.5)
+
+
+def test_an_upstream_that_is_away_is_no_sign_of_a_judge(tmp_path: Path) -> None:
+    """Nothing is measured and nothing repaired; once it is back the next check says that all is well."""
+    world = JudgeWorld(tmp_path, {"judges": FakeJudge(truth)}, declared={"healthy": [judge_shift(over=days(2)) <= 0.1]})
+    world.live(2.0)
+    judge = world.judges.pop("judges")
+    world.live(4.0)
+    world.judges["judges"] = judge
+    world.live(5.5)
+
+    assert world.incidents() == []
+    measured = find(world.place, "sums", world.first, "check")
+    assert measured is not None
+    assert measured.measured_at > world.at(4.0)

@@ -140,34 +140,40 @@ SIGNALS: Mapping[str, Sequence[str]] = {
     "route": (*_ROUTE_SIGNALS, *_SCORED),
     "guard": _GUARD_SIGNALS,
     "prompt": (*_SCORED, "online_score", "unapproved_ratio"),
-    "judge": ("judge_agreement", "judge_shift"),
+    "judge": ("judge_agreement", "judge_obeyed", "judge_shift", "label_age_d"),
     "team": ("burn_ratio", "cost_anomaly", "spend_usd"),
 }
 """Kind of asset → what an objective of it may be about."""
 
 
-def kinds() -> Mapping[str, Kind]:
-    """The kinds of asset that perdure knows, each with its recipes."""
+def kinds(project: Project | None = None) -> Mapping[str, Kind]:
+    """The kinds of asset that perdure knows, each with its recipes.
+
+    Args:
+        project: whose suites are asked; None: suites are asked without what only a project has.
+    """
     from perdure.loop.work.causes import model_causes
     from perdure.loop.work.feed_causes import source_causes
     from perdure.loop.work.feed_remedies import source_remedies
     from perdure.loop.work.gates import model_gates
     from perdure.loop.work.guards.kind import guard_kind
+    from perdure.loop.work.judges.kind import judge_kind
     from perdure.loop.work.prompts.kind import prompt_kind
     from perdure.loop.work.remedies import model_remedies
     from perdure.loop.work.routes.kind import route_kind
     from perdure.loop.work.teams.kind import team_kind
     from perdure.surface.compose_gateway import budget_window
+    from perdure.surface.eval_running import RunsOf, route_suites
 
     made = {kind: {name: make() for name, make in signals.items()} for kind, signals in _MADE.items()}
     return {
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
-        "route": route_kind(),
+        "route": route_kind(None if project is None else route_suites(project)),
         "guard": guard_kind(),
         "team": team_kind(budget_window),
-        "prompt": prompt_kind(),
-        "judge": Kind("judge", {}),
+        "prompt": prompt_kind() if project is None else prompt_kind(RunsOf(project)),
+        "judge": judge_kind(),
     }
 
 
@@ -261,7 +267,7 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
 
     return Loop(
         place,
-        kinds(),
+        kinds(project),
         list(project.sources.values()),
         watched_assets(project),
         online_views(place, project),
@@ -274,12 +280,22 @@ def _tellers(place: Workplace, project: Project, root: Path) -> list[Teller]:
 
     settings = place.settings
     tellers = (
+        _checks(project),
         make_outdated(root, settings, project),
         make_telemetry(settings, project),
         make_evaluations(settings, project),
         make_alerts(settings),
     )
     return [each for each in tellers if each is not None]
+
+
+def _checks(project: Project) -> Teller | None:
+    """Who asks judges about their anchors now and then; None where no judge is declared."""
+    if not project.judges:
+        return None
+    from perdure.loop.work.judges.checking import AnchorChecks
+
+    return AnchorChecks(list(project.judges.values()))
 
 
 def make_server(folder: Path, settings: Settings, project: Project, listening: socket.socket | None = None) -> Server:

@@ -14,7 +14,7 @@ from perdure.assets.health import Reading
 from perdure.assets.judge import Judge
 from perdure.assets.version import Version
 from perdure.core.clock import iso
-from perdure.core.errors import BadJudge
+from perdure.core.errors import BadJudge, NotReady
 from perdure.engines.judges.anchors import Labelled, digest_of
 from perdure.engines.judges.calibration import calibrate
 from perdure.engines.judges.deciding import Judgement
@@ -29,6 +29,8 @@ from perdure.loop.work.judges.state import Measured, What, find, keep
 
 CALIBRATED = "judge_calibration"
 """Name of the reading that each calibration leaves: its informedness."""
+MOST_UNREACHED = 0.1
+"""Above this share of cases nothing is measured: an upstream that is away says nothing of a judge."""
 REPROMPT = "reprompt"
 """The remedy whose candidates are written from labels of the improve split."""
 
@@ -48,7 +50,7 @@ def measure(
 
     Raises:
         BadJudge: nobody labelled anything, or the anchor set cannot be read.
-        NotReady: no route is declared.
+        NotReady: no route is declared, or too many cases could not be judged since nobody answered.
     """
     known = find(place, judge.name, version.id, what)
     if step and known is not None and known.step == step:
@@ -87,6 +89,13 @@ def _asked(
     plants: list[Planted] = planted(labelled, words_of(version.definition))
     cases = [*(each.case for each in labelled), *(plant.case for plant in plants)]
     found = judge_cases(place, version.definition, cases, {"judge": version.asset, "version": version.id})
+    n_unreached = sum(each.said == "failed" and not each.models for each in found.values())
+    if n_unreached > MOST_UNREACHED * len(found):
+        raise NotReady(
+            f"{n_unreached} of {len(found)} cases could not be judged: nobody answered.",
+            hint=f"Look at the route {version.definition['route']!r}: perdure calls --route {version.definition['route']}",
+            delay_s=60.0,
+        )
     judgements = {each.case.id: found[each.case.id] for each in labelled}
     said = [(plant, found[plant.case.id]) for plant in plants]
     return judgements, calibrate(fair(labelled, version), judgements, said, anchor=digest_of(labelled))
