@@ -214,7 +214,7 @@ def main() -> None:
     print(
         f"  ours             {ours:8.1f} µs   (bar {1000 * BAR_MS:.0f} µs: {'held' if ours <= 1000 * BAR_MS else 'MISSED'})"
     )
-    rows = []
+    rows: list[dict[str, Any]] = []
     for peer, values in theirs.items():
         theirs_us = statistics.median(values)
         ratio = theirs_us / ours

@@ -25,6 +25,7 @@ from perdure.surface.prompting import DECLARED, Prompting
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perdure.assets.project import Project
     from perdure.assets.suite import Suite
     from perdure.engines.evals.parts import Tools
     from perdure.loop.work.evals.comparing import ComparedSuite
@@ -204,7 +205,7 @@ class Evals:
             progress=None if watching is None else lambda progress: watching(suite, progress),
             declared=self._declared(),
             prompts=[prompts[suite.prompt]] if suite.prompt in prompts else [],
-            tools=self._project.eval_tools(),
+            tools=tools_of(self._project.project),
         )
 
     def _told(self, run: str, now: datetime) -> EvalTold:
@@ -239,14 +240,14 @@ class Evaluating(Prompting):
         """Runs of suites."""
         return Evals(self)
 
-    def eval_tools(self) -> Tools:
-        """What scorers ask of the outside: who makes vectors, who runs code."""
-        from perdure.engines.evals.parts import Tools
-        from perdure.surface.embedding import HttpEmbed
-        from perdure.surface.sandbox import Sandbox
 
-        embed = HttpEmbed(self.project.routes, self.project.upstreams, os.environ)
-        return Tools(embed=embed, run_code=Sandbox())
+def tools_of(project: Project) -> Tools:
+    """What scorers ask of the outside: who makes vectors, who runs code."""
+    from perdure.engines.evals.parts import Tools
+    from perdure.surface.embedding import HttpEmbed
+    from perdure.surface.sandbox import Sandbox
+
+    return Tools(embed=HttpEmbed(project.routes, project.upstreams, os.environ), run_code=Sandbox())
 
 
 def _named(prompt: str) -> tuple[str, str]:
