@@ -86,7 +86,7 @@ def options_of(project: Evaluating, suite: Suite, how: How, now: datetime) -> Ru
         budget_pusd=None if how.budget_usd is None else picodollars(how.budget_usd),
         declared=declared_by_name(project, now),
         prompts=[prompts[suite.prompt]] if suite.prompt in prompts else [],
-        tools=project.eval_tools(),
+        tools=project._eval_tools(),  # noqa: SLF001 - a part of the same verbs
     )
 
 
