@@ -18,6 +18,7 @@ from perdure.core.usage import picodollars
 from perdure.loop.work.evals.running import RunOptions, run_suite
 from perdure.surface.declaring import declared_versions
 from perdure.surface.eval_made import ToldOf, eval_told
+from perdure.surface.evaluating import tools_of
 from perdure.surface.prompting import DECLARED
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def options_of(project: Evaluating, suite: Suite, how: How, now: datetime) -> Ru
         budget_pusd=None if how.budget_usd is None else picodollars(how.budget_usd),
         declared=declared_by_name(project, now),
         prompts=[prompts[suite.prompt]] if suite.prompt in prompts else [],
-        tools=project._eval_tools(),  # noqa: SLF001 - a part of the same verbs
+        tools=tools_of(project.project),
     )
 
 
