@@ -250,8 +250,8 @@ class TestHelp:
         assert found == {
             "Declare": ["init", "check"],
             "Train": ["train", "runs", "backtest"],
-            "Run": ["apply", "up", "serve", "tick", "plan", "key", "cache"],
-            "Look": ["status", "spend", "budgets", "calls", "call", "demo", "ledger", "prompt"],
+            "Run": ["apply", "up", "serve", "tick", "plan", "key", "cache", "eval"],
+            "Look": ["status", "spend", "budgets", "calls", "call", "demo", "ledger", "prompt", "judge", "review"],
             "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence", "alerts"],
             "Decide": ["approvals", "approve", "reject", "rollback", "pause", "jobs"],
             "Options": ["--help"],
