@@ -21,7 +21,8 @@ from perdure.core.settings import EvalSettings, ProjectSettings, Settings
 from perdure.core.units import days, hours, minutes, per_month
 from perdure.loop.protocols import LEASE
 from perdure.loop.work.evals.running import RunOptions, run_suite
-from perdure.loop.work.versions import find_champion
+from perdure.loop.work.routes.definitions import target_ids
+from perdure.loop.work.versions import find_champion, get_version
 from perdure.surface.sdk import Perdure
 from perdure.testing.prompts import Desk, Instant, countries
 
@@ -51,6 +52,8 @@ class PromptWorld:
     suites: Sequence[Suite] | None = None
     injected: int = 0
     budget_usd: float = 0.0
+    desks: dict[str, Desk] = field(default_factory=dict)
+    """By target, where another one than `desk` stands behind it."""
 
     def __post_init__(self) -> None:
         self.cases, answers = countries(self.n_cases, injected=self.injected)
@@ -79,8 +82,15 @@ class PromptWorld:
         route = Route("support", list(self.targets))
         settings = Settings(project=ProjectSettings(name="prompted"), evals=EvalSettings(budget_usd=self.budget_usd))
         self.perdure = Perdure(self.folder, settings, project=Project.of("prompted", route, prompt, *suites))
-        self.perdure.place = replace(self.perdure.place, open_answerer=lambda: Instant(self.desk))
+        self.perdure.place = replace(self.perdure.place, open_answerer=lambda: Instant(self._desk_of))
         return self.perdure
+
+    def _desk_of(self, route: str) -> Desk:
+        """Who answers for a route, or for a version of it: by its first target."""
+        name, _, version = route.partition("@")
+        ledger = self.perdure.place.stores.ledger
+        found = get_version(ledger, route) if version else find_champion(ledger, name)
+        return self.desks.get(target_ids(found.definition)[0], self.desk) if found else self.desk
 
     def say(self, words: str, **apply: Any) -> Any:
         """Declare other words, and apply them; what is told of the prompt."""
@@ -96,6 +106,16 @@ class PromptWorld:
             each for each in changes if each.asset == "answer" and each.what not in ("declared", "changed", "unchanged")
         ]
         return told[-1] if told else None
+
+    def applied(self) -> list[Any]:
+        """Everything that `apply` tells."""
+        self.now += minutes(1)
+        return self.perdure.apply(at=self.now)
+
+    def route_version(self) -> str:
+        """The version of the route that answers."""
+        found = find_champion(self.perdure.place.stores.ledger, "support")
+        return found.id if found else ""
 
     def live(self, n_hours: float, every: float = 1.0) -> None:
         """Rounds of the loop, an hour apart."""
@@ -139,4 +159,18 @@ def score(bound: float = 0.5) -> Any:
     return eval_score(suite="cities", over=days(2)) >= bound
 
 
-__all__ = ["BAD", "BASE", "CHAMPION", "GOOD", "LEASE", "NEW", "OLD", "SKILLS", "T0", "Case", "PromptWorld", "score"]
+__all__ = [
+    "BAD",
+    "BASE",
+    "CHAMPION",
+    "GOOD",
+    "LEASE",
+    "NEW",
+    "OLD",
+    "PRICES",
+    "SKILLS",
+    "T0",
+    "Case",
+    "PromptWorld",
+    "score",
+]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from prompting import BAD, BASE, GOOD, NEW, PromptWorld, score
+from prompting import BAD, BASE, GOOD, NEW, OLD, PRICES, PromptWorld, score
 
+from perdure.assets.route import Target
 from perdure.assets.scorers import Exact, Matches
 from perdure.assets.suite import Suite
 from perdure.surface.governance.telling import markdown
-from perdure.testing.prompts import countries, rewrite
+from perdure.testing.prompts import Desk, countries, rewrite
 
 pytestmark = pytest.mark.scenario
 
@@ -48,7 +49,7 @@ def test_a_swapped_model_opens_an_incident_that_ends_in_a_released_repair(tmp_pa
     world.targets = [NEW]
     world.desk.skills = {"city only": 0.3, "the town": 0.9}
     world.open()
-    world.apply()
+    world.apply(unproven="the old one is switched off")
     world.ask("nightly-2")
     world.live(24)
     [incident] = world.incidents()
@@ -90,7 +91,7 @@ def test_a_past_version_is_released_again_where_it_suits_the_new_model(tmp_path)
     world.live(8)
     world.targets, world.desk.skills = [NEW], {"briefly": 0.8, "city only": 0.2}
     world.open()
-    world.apply()
+    world.apply(unproven="the old one is switched off")
     world.ask("nightly-2")
     world.live(24)
     [incident] = world.incidents()
@@ -203,7 +204,7 @@ def test_rewrites_that_copy_cases_or_obey_them_are_no_candidates(tmp_path):
     first = world.champion()
     world.targets, world.desk.skills = [NEW], {"city only": 0.3, "PWNED": 0.0}
     world.open()
-    world.apply()
+    world.apply(unproven="the old one is switched off")
     world.ask("nightly-2")
     world.live(24)
     assert world.champion() == first
@@ -254,3 +255,22 @@ def test_alike_wordings_are_told_apart_by_their_price_alone(tmp_path):
     told = world.say("Answer briefly!")
     assert told.what == "blocked"
     assert "not enough evidence" in told.why or "equivalent" in told.why
+
+
+def test_another_model_behind_the_route_is_released_only_if_its_prompts_hold(tmp_path):
+    """Declared by hand: the suites of the prompts that it answers are asked of both models before the pointer moves."""
+    world = PromptWorld(tmp_path, words=GOOD)
+    weak = Desk(countries(world.n_cases)[1], {"city only": 0.3})
+    world.apply()
+    first = world.route_version()
+    world.targets, world.desks = [NEW], {NEW.id: weak}
+    world.open()
+    [told] = [each for each in world.applied() if each.kind == "route" and each.what == "blocked"]
+    assert "route_suites: cities@" in told.why
+    assert "worse: -" in told.why
+    assert world.route_version() == first
+    sound = Target(OLD.upstream, "medium", prices=PRICES)
+    world.targets = [sound]
+    world.open()
+    [told] = [each for each in world.applied() if each.kind == "route" and each.what == "released"]
+    assert world.route_version() == told.after != first

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import Refused, not_found
 from perdure.surface.declaring import DeclaredVersion, declared_versions, refuse_unready
-from perdure.surface.gated import Gated, begin_proofs, hint_of, needs_proof, watched, write_unproven
+from perdure.surface.gated import Gated, begin_proofs, hint_of, needs_proof, refused_routes, watched, write_unproven
 from perdure.surface.governance.approvals import ask_release, find_release_question
 from perdure.surface.governance.roles import People, reason_of
 from perdure.surface.opened import Opened, When, instant_of
@@ -139,8 +139,10 @@ class Applying(Opened):
         if chosen and not dry_run:
             reason = reason_of(reason, "A release by hand")
         changes = [_declared(kind, name, definition, known) for (kind, name), definition in definitions.items()]
-        changes += moves.changes(self.project)
         why = reason_of(unproven, "A release past the suites") if unproven else ""
+        if not dry_run and not why:
+            changes += self._without_refused(moves, now)
+        changes += moves.changes(self.project)
         if not dry_run:
             self._write(definitions, changes, moves, _When(now, reason or why or "apply", why))
         if why or dry_run:
@@ -204,6 +206,22 @@ class Applying(Opened):
                 for gated in moves.prove:
                     self._write_gated(session, gated, when)
         self.loop.materialise(when.now)
+
+    def _without_refused(self, moves: _Moves, now: datetime) -> list[Change]:
+        """Take out of the moves what the suites of prompts refuse: another model behind their route."""
+        routes = [move for move in moves.free if move.asset in self.project.routes and move.asset in moves.current]
+        if not routes or not self.project.suites:
+            return []
+        news = [each for each in moves.new_versions if each.version.asset in {move.asset for move in routes}]
+        if news:
+            with self._ledger.transaction(actor=self.actor, at=now, reason="ask the suites of prompts") as session:
+                for version in news:
+                    session.registry.put_version(version.version)
+        refused = refused_routes(self, routes, now)
+        held = [move for move in routes if move.asset in refused]
+        moves.free = [move for move in moves.free if move not in held]
+        return [Change("route", move.asset, "blocked", moves.current[move.asset], move.version, refused[move.asset])
+                for move in held]  # fmt: skip
 
     def _write_gated(self, session: LedgerSession, gated: Gated, when: _When) -> None:
         from perdure.loop.work.prompts.pending import put_pending

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.health import Cause
+from perdure.assets.version import CHAMPION
 from perdure.core.errors import LeaseHeld, NotReady, not_found
 from perdure.surface.records import Change
 
@@ -119,7 +120,7 @@ def _handed_over(opened: Opened, gated: Gated, now: datetime, reason: str) -> Ch
     if gated.move.asset in busy:
         return gated.change("waiting", "A repair of it is on its way: apply again when it is over.")
     asset = watched(opened.project, gated.move.asset)
-    cases = Cases(opened.place, kinds())
+    cases = Cases(opened.place, kinds(opened.project))
     planned = cases.consider(asset, now, "manual")
     job = cases.take_up(asset, planned, now, code=CODE, reason=reason)
     if job is None:
@@ -168,3 +169,26 @@ def _verdicts(opened: Opened, job: Job) -> str:
 
 def _names(gated: Gated) -> str:
     return ", ".join(gated.suites)
+
+
+def refused_routes(opened: Opened, moves: Sequence[Pointer], now: datetime) -> dict[str, str]:
+    """Of routes that are to ask other models: why the suites of the prompts that they answer refuse it, by route.
+
+    They are asked here and now. The route's new version must be registered; killed in between, nothing is paid for twice.
+    """
+    from perdure.assets.repair import Trial
+    from perdure.loop.work.routes.suites import RouteSuitesGate
+    from perdure.surface.eval_running import route_suites
+
+    suites, refused = route_suites(opened.project), {}
+    with opened._ledger.read() as session:  # noqa: SLF001 - a part of the same verb
+        champions = {each.asset: each.version for each in session.pointers.list() if each.name == CHAMPION}
+    for move in moves:
+        if move.asset not in opened.project.routes or move.asset not in champions or not suites.of(move.asset):
+            continue
+        trial = Trial(move.version, champions[move.asset])
+        suites.ask(opened.place, trial, f"apply {move.version}", now)
+        verdict = RouteSuitesGate(suites).judge(opened.place, watched(opened.project, move.asset), trial, now)
+        if not verdict.passed:
+            refused[move.asset] = f"{verdict.gate}: {verdict.text}"
+    return refused
