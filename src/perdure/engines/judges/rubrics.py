@@ -5,7 +5,7 @@ All are made from cases of the improve split, on which the judge and people disa
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -40,7 +40,10 @@ def disagreements(labelled: Sequence[Labelled], judgements: Mapping[str, Judgeme
 
 
 def variants(
-    definition: Mapping[str, Any], labelled: Sequence[Labelled], judgements: Mapping[str, Judgement]
+    definition: Mapping[str, Any],
+    labelled: Sequence[Labelled],
+    judgements: Mapping[str, Judgement],
+    showable: Collection[str],
 ) -> dict[str, dict[str, Any]]:
     """Name of the change → definition; none where the improve split holds no disagreement.
 
@@ -48,12 +51,15 @@ def variants(
         definition: of the version that is asked otherwise.
         labelled: what people say; only the improve split is used.
         judgements: what that version says.
+        showable: ids of cases that may stand in a definition, which is kept for good: those of a declared file, not texts of production.
     """
     wrong = disagreements(labelled, judgements)
     if not wrong:
         return {}
     words = words_of(definition)
-    shown = [_example(each, words) for each in _balanced(labelled, wrong)]
+    shown = [
+        _example(each, words) for each in _balanced([each for each in labelled if each.case.id in showable], wrong)
+    ]
     rubric = str(definition["rubric"]).strip()
     found: dict[str, dict[str, Any]] = {"steps": {**definition, "rubric": f"{rubric}\n\n{_STEPS}"}}
     found["doubt"] = {**definition, "rubric": f"{rubric}\n\n{_doubt(wrong, judgements, words)}"}
@@ -97,8 +103,8 @@ def shown_in(definition: Mapping[str, Any]) -> set[str]:
 def _balanced(labelled: Sequence[Labelled], wrong: Sequence[Labelled]) -> list[Labelled]:
     """Disagreements of both sides in turn; a side without any is filled by cases of the improve split that people call so."""
     wrong_ids = {each.case.id for each in wrong}
-    rest = [each for each in labelled if each.improves and each.side != 0.5 and each.case.id not in wrong_ids]
-    pool = [each for each in (*wrong, *rest) if _length(each) <= _LONGEST_EXAMPLE]
+    fitting = [each for each in labelled if each.improves and each.side != 0.5 and _length(each) <= _LONGEST_EXAMPLE]
+    pool = sorted(fitting, key=lambda each: each.case.id not in wrong_ids)
     sides = [[each for each in pool if each.side == side][: MOST_EXAMPLES // 2] for side in (1.0, 0.0)]
     if not all(sides):
         return []

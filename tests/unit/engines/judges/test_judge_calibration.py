@@ -290,19 +290,19 @@ class TestVariants:
         labelled = people(120)
         said = by(labelled, 0.6)
         wrong = disagreements(labelled, said)
-        made = variants(DEFINITION, labelled, said)
+        made = variants(DEFINITION, labelled, said, {each.case.id for each in labelled[:60]})
 
         assert wrong
         assert all(each.improves for each in wrong)
         assert set(made) == {"steps", "doubt", "examples"}
-        improving = {each.case.id for each in labelled if each.improves}
+        improving = {each.case.id for each in labelled[:60] if each.improves}
         assert shown_in(made["examples"]) <= improving
         assert len(shown_in(made["examples"])) == 6
         assert {each["verdict"] for each in made["examples"]["examples"]} == {"bad", "good"}
 
     def test_a_judge_that_agrees_has_none(self):
         labelled = people(60)
-        assert variants(DEFINITION, labelled, by(labelled, 1.0)) == {}
+        assert variants(DEFINITION, labelled, by(labelled, 1.0), set()) == {}
 
     def test_about_a_third_improves_and_a_cluster_stays_on_one_side(self):
         labelled = people(900)

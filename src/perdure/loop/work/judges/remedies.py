@@ -16,11 +16,12 @@ from perdure.assets.repair import SCHEDULE, Action
 from perdure.assets.version import Version
 from perdure.core.canonical import content_hash, plain
 from perdure.core.ids import version_id
+from perdure.core.ports import Asked
 from perdure.engines.judges.rubrics import disagreements, rewriting, rewritten, variants
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.judges.asking import ask_all
 from perdure.loop.work.judges.causes import CRITERIA_MOVED, LABEL_SHIFT, MODEL_SWAPPED, RUBRIC_DISPUTED
-from perdure.loop.work.judges.labels import judge_of, read_labelled
+from perdure.loop.work.judges.labels import judge_of, read_file, read_labelled
 from perdure.loop.work.judges.measuring import REPROMPT, measure, unshown
 from perdure.loop.work.judges.queue import ask_again
 from perdure.loop.work.judges.state import Measured
@@ -84,14 +85,30 @@ class Reprompt:
             return []
         judge = judge_of(asset)
         labelled = unshown(read_labelled(place, judge, now), incumbent.definition)
-        made = variants(_repinned(incumbent.definition, measured), labelled, measured.judgements)
+        repinned = _repinned(incumbent.definition, measured)
+        showable = {each.case.id for each in read_file(judge)}
+        made = variants(repinned, labelled, measured.judgements, showable)
         wrong = disagreements(labelled, measured.judgements)
         if made and wrong:
             route = next(iter(judge.panel), incumbent.definition["route"])
-            answered = ask_all(place, [rewriting(incumbent.definition, wrong, route)])[0]
-            another = rewritten(_repinned(incumbent.definition, measured), answered)
+            another = _written(place, asset, repinned, rewriting(repinned, wrong, route), (step, now))
             made |= {} if another is None else {"rewritten": another}
         return _candidates(place, asset, action, made, step, now)
+
+
+def _written(
+    place: Workplace, asset: Watched, definition: Mapping[str, Any], asked: Asked, under: tuple[str, datetime]
+) -> dict[str, Any] | None:
+    """The rubric that a model writes, as a definition: of one step the first stands, whatever it would write the next time."""
+    (step, now), name = under, f"judge/{asset.name}/written"
+    with place.stores.ledger.read() as session:
+        kept = session.cursors.get(name)
+    if kept is None or kept["step"] != step:
+        kept = {"step": step, "definition": rewritten(definition, ask_all(place, [asked])[0])}
+        with place.transaction(now, "a rubric was written") as session:
+            session.cursors.put(name, kept)
+    found: dict[str, Any] | None = kept["definition"]
+    return found
 
 
 def _repinned(definition: Mapping[str, Any], measured: Measured) -> dict[str, Any]:
