@@ -172,9 +172,9 @@ def _apart() -> tuple[str, ...]:
     users = () if os.geteuid() == 0 else ("--map-root-user",)
     for spaces in (("--net", "--pid", "--fork", "--kill-child"), ("--net",)):
         command = (unshare, *users, *spaces, "--")
-        tried = subprocess.run([*command, "true"], capture_output=True, check=False, timeout=10.0)
-        if tried.returncode == 0:
-            return command
+        with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+            if subprocess.run([*command, "true"], capture_output=True, check=False, timeout=10.0).returncode == 0:
+                return command
     return ()
 
 

@@ -102,6 +102,15 @@ def test_a_machine_without_namespaces_has_limits_still(monkeypatch: pytest.Monke
     assert run("import time; time.sleep(60)", seconds=0.2).why == "it took longer than 0.2 s"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become nobody")
+def test_root_becomes_nobody_first_so_that_its_processes_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "_is_open_to_all", lambda: True)
+    forks = "import os, time\nfor _ in range(40):\n    if os.fork() == 0:\n        time.sleep(5)"
+
+    assert run("import os", "assert os.getuid() == 65534").passed
+    assert "Resource temporarily unavailable" in run(forks).why
+
+
 def test_one_sandbox_serves_many_threads() -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda n: run(f"x = {n}", f"assert x == {n % 3}"), range(6)))
