@@ -172,7 +172,8 @@ def environment(folder: Path, package: str) -> Path:
 def peer_s(python: Path, code: str) -> float:
     """CPU seconds of a peer's run."""
     program = TIMED.format(n=N, code=code)
-    done = subprocess.run([str(python), "-c", program], check=True, capture_output=True, text=True)
+    # Some of them write into the folder that they are started in.
+    done = subprocess.run([str(python), "-c", program], check=True, capture_output=True, text=True, cwd=python.parent)
     return float(json.loads(done.stdout.strip().splitlines()[-1]))
 
 

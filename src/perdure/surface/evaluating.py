@@ -244,10 +244,12 @@ class Evaluating(Prompting):
 def tools_of(project: Project) -> Tools:
     """What scorers ask of the outside: who makes vectors, who runs code."""
     from perdure.engines.evals.parts import Tools
+    from perdure.engines.evals.wordllama import WordLlamaEmbed
     from perdure.surface.embedding import HttpEmbed
     from perdure.surface.sandbox import Sandbox
 
-    return Tools(embed=HttpEmbed(project.routes, project.upstreams, os.environ), run_code=Sandbox())
+    embed = WordLlamaEmbed(HttpEmbed(project.routes, project.upstreams, os.environ))
+    return Tools(embed=embed, run_code=Sandbox())
 
 
 def _named(prompt: str) -> tuple[str, str]:

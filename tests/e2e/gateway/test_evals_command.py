@@ -12,6 +12,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from gateway_upstream import Said
 
+from perdure import open_project
+from perdure.core.errors import BadSuite, NotFound
+
 DECLARED = """
 from perdure import Case, Prompt, Route, Suite, Target, UnitPrices, Upstream, scorers
 
@@ -61,9 +64,9 @@ def test_a_suite_is_run_shown_listed_and_reported(project, upstreams):
     assert "75.0%" in text
     assert len(upstreams.seen) == 24
     assert ET.parse(project / "j.xml").getroot().tag == "testsuites"
-    [again] = json.loads(perdure(project, "eval", "run", "--json"))
+    [again] = open_project(project).evals.run()
+    assert (again.suite, again.spent_usd) == ("trains", 0.0)
     assert len(upstreams.seen) == 24
-    assert again["suite"] == "trains"
     rows = json.loads(perdure(project, "eval", "list", "--json"))
     assert [row["status"] for row in rows] == ["done", "done"]
     assert rows[0]["spent_usd"] == 0.0
@@ -75,17 +78,23 @@ def test_a_suite_is_run_shown_listed_and_reported(project, upstreams):
 
 def test_a_better_wording_is_told_from_the_one_that_answers(project, upstreams):
     """And so is one that changes nothing."""
-    perdure(project, "apply")
+    open_project(project).apply()
     declare(project, upstreams, "Exactly:")
-    [told] = json.loads(perdure(project, "eval", "compare", "answer", "--json"))
-    assert told["comparison"] == "better"
+    [told] = open_project(project).evals.compare("answer")
+    assert told.comparison == "better"
+    assert told.passed
     text = perdure(project, "eval", "compare", "answer", "--markdown", str(project / "m.md"))
     assert "better" in text
     assert "trains" in (project / "m.md").read_text("utf-8")
 
 
-def test_empty_states_say_what_to_do_next(project):
-    """Nothing was run; nothing differs; no such suite."""
-    assert "perdure eval run" in perdure(project, "eval", "list")
-    perdure(project, "eval", "report", "evl_x", code=3)
-    perdure(project, "eval", "run", "trians", code=3)
+def test_mistakes_say_what_to_do_next(project):
+    """Nothing was run, no such suite, one version twice."""
+    evals = open_project(project).evals
+    assert evals.runs() == []
+    with pytest.raises(NotFound, match="perdure eval run"):
+        evals.report("evl_x")
+    with pytest.raises(NotFound, match="trains"):
+        evals.run("trians")
+    with pytest.raises(BadSuite, match="one version"):
+        evals.compare("answer", "declared", "declared")

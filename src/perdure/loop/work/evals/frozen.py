@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from perdure.assets.prompt import Prompt
 from perdure.assets.suite import Case, Suite
@@ -46,7 +47,13 @@ def thaw(blobs: Blobs, blob: str) -> FrozenSuite:
     Raises:
         NotFound, Corrupt: its blob is gone, or is not what it was.
     """
-    return FrozenSuite.from_bytes(blobs.get(Digest(blob)))
+    return _thawed(blobs.get(Digest(blob)))
+
+
+@lru_cache(maxsize=8)
+def _thawed(data: bytes) -> FrozenSuite:
+    """Frozen suites never change, and each look of a comparison needs its own again."""
+    return FrozenSuite.from_bytes(data)
 
 
 def cases_in(frozen: FrozenSuite) -> list[FrozenCase]:

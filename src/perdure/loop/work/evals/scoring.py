@@ -61,7 +61,7 @@ class JudgedBy:
     paced: Paced
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Given:
     """An answer with the key that it is kept under."""
 
@@ -69,7 +69,7 @@ class Given:
     answered: Answered
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Scored:
     """What is said of one answer."""
 
