@@ -1,7 +1,6 @@
 """What is measured of a prompt: its score in suites and in production, claims without support, and who let it answer.
 
-Scores of suites are of the version that answers, from the newest run that asked it; nothing is asked here. What production
-gave is scored by `loop.work.evals`, and read.
+Scores of suites are of the version that answers, from the newest run that asked it. No model is asked here.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ from perdure.assets.suite import Suite
 from perdure.core.stats import proportion_interval
 from perdure.loop.protocols import Signal, Watched, Workplace
 from perdure.loop.work.prompts.newest import Scored, newest_scores
+from perdure.loop.work.prompts.online import hallucinations, online_scores
 from perdure.loop.work.prompts.paired import mean_score
 from perdure.loop.work.prompts.proving import unproven_since
 from perdure.loop.work.prompts.served import read_served, unapproved
@@ -29,6 +29,8 @@ def prompt_signals() -> Mapping[str, Callable[[], Signal]]:
     """The signals of the kind "prompt": name → what makes it."""
     return {
         "eval_score": EvalScore,
+        "hallucination_ratio": HallucinationRatio,
+        "online_score": OnlineScore,
         "unapproved_ratio": UnapprovedRatio,
         UNPROVEN: Unproven,
     }
@@ -63,6 +65,26 @@ def _facts(found: Scored) -> dict[str, object]:
         "run": found.run,
         "n_failed": sum(each.n_failed for each in found.scores.values()),
     }
+
+
+class OnlineScore:
+    """The mean of a suite's scorer over answers of production, by the version that answers."""
+
+    name = "online_score"
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading; none where no kept answer can be scored by it."""
+        return online_scores(place, asset, spec, now)
+
+
+class HallucinationRatio:
+    """Share of claims in answers of production that the request they were given does not support."""
+
+    name = "hallucination_ratio"
+
+    def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+        """One reading with the calls to look at; none where no kept answer claims anything."""
+        return hallucinations(place, asset, spec, now)
 
 
 class UnapprovedRatio:
