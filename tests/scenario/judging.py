@@ -22,13 +22,9 @@ from perdure.assets.upstream import Upstream
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.settings import ProjectSettings, Settings
 from perdure.core.units import days, hours, per_month
-from perdure.durable.lease import hold
 from perdure.engines.judges.anchors import Judgeable
-from perdure.loop.protocols import LEASE, Watched
-from perdure.loop.round import Loop, RoundReport
+from perdure.loop.round import RoundReport
 from perdure.loop.work.judges.asking import judge_cases
-from perdure.loop.work.judges.checking import AnchorChecks
-from perdure.loop.work.judges.kind import judge_kind
 from perdure.loop.work.judges.queue import draw
 from perdure.loop.work.judges.remedies import register
 from perdure.loop.work.versions import get_version
@@ -97,10 +93,8 @@ class JudgeWorld:
         self.perdure = Perdure(self.folder, SETTINGS, project=Project.of("judged", self.judge, *routes))
         self.fakes = FakeAnswerer(self.judges)
         self.place = replace(self.perdure.place, open_answerer=lambda: self.fakes)
-        self.asset = Watched("sums", "judge", self.judge.healthy, self.judge.policy, self.judge)
-        self.loop = Loop(
-            self.place, {"judge": judge_kind()}, [], [self.asset], list, [AnchorChecks([self.judge], days(1))]
-        )
+        # Everything else is as a project has it: kinds, checks and rounds are those that are wired.
+        self.perdure.__dict__["place"] = self.place
         first = register(self.place, "sums", self.judge.definition(), {}, T0)
         with self.place.transaction(T0, "first") as session:
             session.pointers.set([Pointer("sums", CHAMPION, first.id)])
@@ -116,8 +110,7 @@ class JudgeWorld:
         while self.day < until:
             self._half_day()
             self.day += 0.5
-            with hold(self.place.stores.leases, LEASE, "worker", 30.0) as held:
-                rounds.append(self.loop.tick(self.at(self.day), held.lease))
+            rounds.append(self.perdure.tick(at=self.at(self.day)))
         return rounds
 
     def _half_day(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from datetime import timedelta
@@ -18,9 +19,11 @@ from perdure.assets.repair import Action, Trial
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import parse_at
 from perdure.core.errors import NotReady
+from perdure.core.ports import Answered, Asked
 from perdure.core.units import days
 from perdure.engines.judges.anchors import Judgeable
 from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.judges.asking import ask_all
 from perdure.loop.work.judges.gates import JudgeBetter, JudgeUsable
 from perdure.loop.work.judges.labels import read_labelled
 from perdure.loop.work.judges.measuring import measure
@@ -199,3 +202,35 @@ def test_people_are_not_asked_again_while_they_are_asked(bench: Bench) -> None:
     assert AskPeople().propose(bench.place, bench.asset, [], AT)
     ask_again(bench.place, "yes", [case], "job_1", AT)
     assert AskPeople().propose(bench.place, bench.asset, [], AT + timedelta(days=1)) == []
+
+
+class Slow:
+    """Waits for ever, or says when to come again."""
+
+    def __init__(self, answers: list[Answered]) -> None:
+        self.answers = answers
+        self.n_open = 1
+
+    async def ask(self, asked: Asked) -> Answered:
+        """The next answer; without one it hangs."""
+        if not self.answers:
+            await asyncio.sleep(3600)
+        return self.answers.pop(0)
+
+    async def close(self) -> None:
+        """Let go."""
+        self.n_open -= 1
+
+
+def test_who_is_busy_is_asked_again_and_who_hangs_has_failed(place: Workplace) -> None:
+    busy = Answered({}, error="upstream.busy", retry_after_s=0.01)
+    patient = Slow([busy, Answered({"content": "now"})])
+    hangs = Slow([])
+    settings = replace(place.settings, evals=replace(place.settings.evals, answer_seconds=0.05))
+    told = [
+        ask_all(replace(place, settings=settings, open_answerer=lambda one=one: one), [Asked("judges", [])])[0]
+        for one in (patient, hangs)
+    ]
+
+    assert [(each.text, each.error) for each in told] == [("now", ""), ("", "upstream.timed_out")]
+    assert (patient.n_open, hangs.n_open) == (0, 0)
