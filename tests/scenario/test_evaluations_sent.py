@@ -15,7 +15,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
 from perdure import Perdure, Project, Route, Target, Upstream
-from perdure.assets.scorers import Exact
+from perdure.assets.judge import Judge
+from perdure.assets.scorers import Exact, Judged
 from perdure.assets.suite import Case, Suite
 from perdure.core.clock import iso, parse_at, to_us
 from perdure.core.ports import Answered
@@ -24,6 +25,7 @@ from perdure.core.units import seconds
 from perdure.loop import telemetry_evals
 from perdure.loop.telemetry_evals import EvaluationTelemetry, find_told
 from perdure.loop.work.evals.answers import kept
+from perdure.loop.work.evals.frozen import freeze
 from perdure.loop.work.spans import span_ids
 from perdure.stores.ledger.protocols import Run
 from perdure.stores.results.protocols import RunRow
@@ -97,14 +99,14 @@ EXACT = [("exact", 1.0, "scored", "")]
 class Plant:
     """A project whose loop tells evaluations, on a clock that the test moves."""
 
-    def __init__(self, folder: Path, url: str) -> None:
+    def __init__(self, folder: Path, url: str, *judges: Judge) -> None:
         openai = Upstream("openai", "https://api.openai.com/v1", key_env="A_SECRET")
         route = Route("support", [Target(openai, "small")])
-        suite = Suite(
-            "refunds", [Case("a", {"messages": [{"role": "user", "content": "hi"}]})], [Exact()], route="support"
-        )
+        cases = [Case("a", {"messages": [{"role": "user", "content": "hi"}]})]
+        scorers = [Exact(), *(Judged(each.name, label=each.name) for each in judges)]
+        self.suite = suite = Suite("refunds", cases, scorers, route="support")
         settings = Settings(ProjectSettings("shop"), telemetry=TelemetrySettings(url))
-        self.perdure = Perdure(folder, settings, project=Project.of("shop", route, suite))
+        self.perdure = Perdure(folder, settings, project=Project.of("shop", route, suite, *judges))
         self.clock = SettableClock(NOW)
         [self.teller] = [each for each in self.perdure.loop._tellers if isinstance(each, EvaluationTelemetry)]
         self.teller._clock = self.clock
@@ -121,7 +123,8 @@ class Plant:
                 if not each.error
             ]
         )
-        facts = {"suite": "refunds", "suite_version": "refunds@1"}
+        blob = freeze(stores.blobs, self.suite)[1]
+        facts = {"suite": "refunds", "suite_version": "refunds@1", "frozen": blob, "subjects": ["answer@1"]}
         record = Run(run, kind, "answer", "done", self.at, self.at if finished else None, facts=facts)
         with self.perdure.place.transaction(self.at, "eval") as session:
             session.runs.put(record)
@@ -215,6 +218,7 @@ def test_a_collector_that_is_down_stops_no_round_and_gets_everything_later(tmp_p
     plant.round()
     plant.round()
     assert (plant.cursor().n_failed, plant.cursor().problem, len(collector.paths)) == (1, "HTTP 503", 1)
+    assert plant.perdure.status(at=plant.at).telemetry == "evaluations wait; last try: HTTP 503"
     collector.status = 200
     plant.round(later_s=700.0)
     assert [told(each)["perdure.case"] for each in collector.records()] == ["a"]
@@ -241,6 +245,29 @@ def test_of_what_lies_before_telemetry_was_switched_on_only_the_newest_run_is_to
     plant.round()
     assert [told(each)["perdure.case"] for each in collector.records()] == ["2"]
     assert plant.cursor().finished_at < iso(plant.at)
+
+
+def test_a_judge_s_own_words_never_go_out_without_its_figure_as_labels_correct_it(tmp_path, collector):
+    plant = Plant(tmp_path, collector.url, Judge("helpful", "Is it helpful?", "support"))
+    plant.ran("r1", *(row(f"{n}", [("helpful", float(n % 2), "scored", "")]) for n in range(6)))
+    plant.round()
+    plant.round()
+    *raw, whole = [told(each) for each in collector.records()]
+    assert [each["gen_ai.evaluation.name"] for each in raw] == ["helpful"] * 6
+    assert whole["gen_ai.evaluation.name"] == "helpful.corrected"
+    assert whole["gen_ai.evaluation.score.label"] == "refused"
+    assert "gen_ai.evaluation.score.value" not in whole
+    assert "never calibrated" in str(whole["gen_ai.evaluation.explanation"])
+    assert (whole["perdure.score.raw"], whole["perdure.version"], plant.cursor().n_sent) == (0.5, "answer@1", 7)
+
+
+def test_a_judge_that_is_gone_holds_no_round_up(tmp_path, collector):
+    plant = Plant(tmp_path, collector.url, Judge("helpful", "Is it helpful?", "support"))
+    plant.suite = Suite("refunds", plant.suite.cases, [Judged("gone", label="gone")], route="support")
+    plant.ran("r1", row("a", [("gone", 1.0, "scored", "")]))
+    plant.round()
+    assert [told(each)["gen_ai.evaluation.name"] for each in collector.records()] == ["gone"]
+    assert plant.cursor().run == "r1"
 
 
 def test_a_project_without_a_suite_or_a_collector_tells_none(tmp_path):

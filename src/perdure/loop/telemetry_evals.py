@@ -55,7 +55,7 @@ class Evaluation:
     name: str
     value: float | None
     label: str
-    """`pass`, `partial` or `fail`; empty where there is no value."""
+    """`pass`, `partial` or `fail`; of a figure that is not used `refused`; else empty."""
     explanation: str = ""
     response_id: str = ""
     """The call's."""
@@ -72,6 +72,10 @@ class EvaluationSender(Protocol):
     def send_evaluations(self, found: Sequence[Evaluation]) -> Answer:
         """Try once, within the time-out; what goes wrong is in the answer, never raised."""
         ...
+
+
+Figures = Callable[[Workplace, Run, datetime], Sequence[Evaluation]]
+"""Makes evaluations of a whole run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class EvaluationTelemetry:
     Args:
         sender: takes them out.
         mask: what explanations go through; None: none is told.
+        figures: figures of a whole run, such as those of judges corrected by labels, told behind its scores.
         timeout_s: a round tries no longer than this.
         clock: the machine's.
     """
@@ -115,11 +120,13 @@ class EvaluationTelemetry:
         sender: EvaluationSender,
         *,
         mask: Callable[[str], str] | None = None,
+        figures: Figures | None = None,
         timeout_s: float = 5.0,
         clock: Clock | None = None,
     ) -> None:
         self._sender = sender
         self._mask = mask
+        self._figures = figures
         self._timeout_s = timeout_s
         self._clock = clock or MachineClock()
         self._seen = -1
@@ -150,6 +157,11 @@ class EvaluationTelemetry:
                 told = self._try(place, now, told, run, rows)
                 if told.next_at:
                     return
+            whole = self._figures(place, run, now) if self._figures else ()
+            if whole:
+                told = self._send(place, now, told, whole, 0)
+                if told.next_at:
+                    return
             told = self._keep(place, now, replace(told, finished_at=_mark(run)[0], run=run.id, n_rows=0))
         self._seen = place.stores.ledger.sequence() if n_tries else sequence
 
@@ -157,8 +169,13 @@ class EvaluationTelemetry:
         self, place: Workplace, now: datetime, told: EvaluationsSent, run: Run, rows: Sequence[RunRow]
     ) -> EvaluationsSent:
         found = list(evaluations(run, rows, _calls(place.stores.results, rows), self._mask))
+        return self._send(place, now, told, found, len(rows))
+
+    def _send(
+        self, place: Workplace, now: datetime, told: EvaluationsSent, found: Sequence[Evaluation], n_rows: int
+    ) -> EvaluationsSent:
         answer = self._sender.send_evaluations(found) if found else Answer(200)
-        after = replace(told, n_rows=told.n_rows + len(rows), n_failed=0, next_at="")
+        after = replace(told, n_rows=told.n_rows + n_rows, n_failed=0, next_at="")
         if answer.delivered:
             after = replace(after, n_sent=told.n_sent + len(found), problem="")
         elif answer.status in _REFUSED:

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.team import Period
+    from perdure.assets.version import Version
     from perdure.core.ports import Answerer
     from perdure.loop.outdated import Outdated
+    from perdure.loop.protocols import Workplace
     from perdure.loop.telemetry import Telemetry
     from perdure.loop.telemetry_evals import EvaluationTelemetry
     from perdure.loop.work.spans import Peer
@@ -205,10 +207,19 @@ def make_evaluations(settings: Settings, project: Project) -> EvaluationTelemetr
     if not settings.telemetry.otlp_url or not project.suites:
         return None
     from perdure.loop.telemetry_evals import EvaluationTelemetry
+    from perdure.surface.eval_made import JudgeFigures
     from perdure.surface.otlp import OtlpSender
 
+    def declared(place: Workplace, now: datetime) -> dict[str, Version]:
+        from perdure.surface.declaring import declared_versions
+
+        with place.stores.ledger.read() as session:
+            found = declared_versions(project, session, place.actor, now)
+        return {each.version.asset: each.version for each in found}
+
     sender = OtlpSender(settings.telemetry, os.environ, settings.project.name)
-    return EvaluationTelemetry(sender, mask=_mask(), timeout_s=settings.telemetry.timeout_s)
+    figures = JudgeFigures(project.judges, declared) if project.judges else None
+    return EvaluationTelemetry(sender, mask=_mask(), figures=figures, timeout_s=settings.telemetry.timeout_s)
 
 
 def _mask() -> Callable[[str], str]:

@@ -6,7 +6,7 @@ what computes (unsupported spans) is computed anew, for only the scores of it ar
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -18,19 +18,22 @@ from perdure.assets.scorers import Grounded, Judged
 from perdure.assets.suite import Suite
 from perdure.assets.suite_cases import FrozenSuite
 from perdure.assets.version import Version
-from perdure.core.errors import BadSuite, not_found
+from perdure.core.clock import to_us
+from perdure.core.errors import BadSuite, PerdureError, not_found
 from perdure.core.stats.corrected import Corrected
 from perdure.core.stats.verdicts import Compared, Plan
 from perdure.core.usage import PICO
 from perdure.engines.evals.compiling import compile_scorers
 from perdure.engines.judges.correcting import corrected_share
 from perdure.loop.protocols import Workplace
+from perdure.loop.telemetry_evals import Evaluation
 from perdure.loop.work.evals.answers import read_kept
 from perdure.loop.work.evals.comparing import verdict_of
 from perdure.loop.work.evals.frozen import cases_in, thaw
 from perdure.loop.work.evals.running import find_run, version_of
 from perdure.loop.work.judges import state
 from perdure.loop.work.judges.labels import read_labelled
+from perdure.loop.work.spans import Value
 from perdure.stores.ledger.protocols import Run
 from perdure.stores.results.protocols import RunRow
 from perdure.surface.eval_rows import Looked, Spans, Texts, cases_told, scorers_told, sides_told
@@ -175,32 +178,102 @@ def _corrected(
     judge = (of.judges or {}).get(names.get(scorer.label, ""))
     if not scorer.judge or judge is None:
         return scorer
-    version = version_of(place, judge.name, of.declared or {})
-    measured = state.find(place, judge.name, version.id)
-    labelled = read_labelled(place, judge, now) if measured else []
-    figures: list[Corrected] = []
-    for subject in looked.subjects:
-        said = _said(rows, subject, scorer.label)
-        if said:
-            anchored = (labelled, measured.judgements if measured else {})
-            figures.append(corrected_share(said, (), anchored, measured.calibration if measured else None))
+    figures = figures_of(
+        place, rows, [(scorer.label, each) for each in looked.subjects], (judge, of.declared or {}, now)
+    )
     usable = len(figures) == len(looked.subjects) and all(each.corrected for each in figures)
     text = figures[-1].text if figures else ""
     return replace(scorer, corrected=tuple(each.corrected for each in figures) if usable else (), text=text)
 
 
+def figures_of(
+    place: Workplace,
+    rows: Sequence[RunRow],
+    wanted: Iterable[tuple[str, str]],
+    by: tuple[Judge, Mapping[str, Version], datetime],
+) -> list[Corrected]:
+    """What people's labels make of a judge's figures.
+
+    Args:
+        place: where its calibration is.
+        rows: of a run.
+        wanted: (scorer's label, version) of each figure; one that the judge said nothing of has none.
+        by: the judge, what is declared and not released, and the instant up to which labels count.
+    """
+    judge, declared, now = by
+    version = version_of(place, judge.name, declared)
+    measured = state.find(place, judge.name, version.id)
+    anchored = (read_labelled(place, judge, now), measured.judgements) if measured else ([], {})
+    said = [found for label, subject in wanted if (found := _said(rows, subject, label))]
+    return [corrected_share(each, (), anchored, measured.calibration if measured else None) for each in said]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class JudgeFigures:
+    """A run's figures by judges, corrected, as evaluations for a collector: the raw values never go out alone.
+
+    Args:
+        judges: declared, by name.
+        declared: what versions of them are declared and not released.
+    """
+
+    judges: Mapping[str, Judge]
+    declared: Callable[[Workplace, datetime], Mapping[str, Version]]
+
+    def __call__(self, place: Workplace, run: Run, now: datetime) -> list[Evaluation]:
+        """`<scorer>.corrected` of each version: with its value, or as refused, and how it was made in words.
+
+        What it rests on may be gone by then (a blob, an anchor file, a judge): then there is none, and a round goes on.
+        """
+        try:
+            return self._made(place, run, now)
+        except PerdureError:
+            return []
+
+    def _made(self, place: Workplace, run: Run, now: datetime) -> list[Evaluation]:
+        suite = _suite_of(thaw(place.stores.blobs, run.facts["frozen"]))
+        names = {label_of(each): each.judge for each in flattened(suite.scorers) if isinstance(each, Judged)}
+        rows = list(place.stores.results.list_run(run.id)) if names else []
+        found = []
+        for label, name in names.items():
+            for subject in run.facts["subjects"] if name in self.judges else ():
+                by = (self.judges[name], self.declared(place, now), now)
+                found += [
+                    _evaluation(run, label, subject, each) for each in figures_of(place, rows, [(label, subject)], by)
+                ]
+        return found
+
+
+def _evaluation(run: Run, label: str, subject: str, figure: Corrected) -> Evaluation:
+    found = figure.corrected
+    told: dict[str, Value] = {
+        "perdure.suite": str(run.facts["suite"]),
+        "perdure.run": run.id,
+        "perdure.version": subject,
+        "perdure.score.raw": figure.raw.value,
+        "perdure.score.method": figure.method,
+        "perdure.n_labels": figure.n_labels,
+    }
+    if found:
+        told |= {"perdure.score.low": found.low, "perdure.score.high": found.high}
+    return Evaluation(
+        at_us=to_us(run.finished_at or run.started_at),
+        name=f"{label}.corrected",
+        value=found.value if found else None,
+        label="" if found else "refused",
+        explanation=figure.text,
+        attributes=told,
+    )
+
+
 def _said(rows: Iterable[RunRow], subject: str, label: str) -> dict[str, float | None]:
-    """What a judge says of each case, mean over samples; None where it had no opinion."""
+    """What a judge says of each case that it was asked of, mean over samples; None where it had no opinion."""
     found: dict[str, list[float]] = {}
     for row in rows:
-        if row.subject == subject:
-            values = found.setdefault(row.case, [])
-            values += [
-                value
-                for name, value, outcome, _ in row.scores
-                if name == label and value is not None and outcome == "scored"
-            ]
+        for name, value, outcome, _ in row.scores if row.subject == subject else ():
+            if name == label and outcome != "not_applicable":
+                found.setdefault(row.case, []).extend([] if value is None or outcome != "scored" else [value])
     return {case: sum(values) / len(values) if values else None for case, values in found.items()}
 
 
-__all__ = ["ToldOf", "compared", "eval_told"]
+__all__ = ["JudgeFigures", "ToldOf", "compared", "eval_told", "figures_of"]

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from perdure.assets.project import Project
     from perdure.core.settings import TelemetrySettings
     from perdure.loop.protocols import Workplace
+    from perdure.loop.telemetry import SpansSent
+    from perdure.loop.telemetry_evals import EvaluationsSent
     from perdure.stores.ledger.protocols import LedgerSession
 
 
@@ -60,13 +62,16 @@ def glance(place: Workplace, project: Project, now: datetime) -> Status:
 
 
 def _spans(settings: TelemetrySettings, session: LedgerSession) -> str:
-    """What is wrong with the sending of spans; empty when nothing is, or none are to be sent."""
+    """What is wrong with the sending of spans and evaluations; empty when nothing is, or none are to be sent."""
     if not settings.otlp_url:
         return ""
     from perdure.loop.telemetry import find_sent
+    from perdure.loop.telemetry_evals import find_told
 
-    sent = find_sent(session)
-    if sent is None or not sent.problem:
-        return ""
-    refused = f", {counted(sent.n_given_up, 'span')} given up" if sent.n_given_up else ""
-    return f"spans wait{refused}; last try: {sent.problem}" if sent.n_failed else f"last try: {sent.problem}{refused}"
+    found = (("span", find_sent(session)), ("evaluation", find_told(session)))
+    return "; ".join(_unsent(what, sent) for what, sent in found if sent is not None and sent.problem)
+
+
+def _unsent(what: str, sent: SpansSent | EvaluationsSent) -> str:
+    refused = f", {counted(sent.n_given_up, what)} given up" if sent.n_given_up else ""
+    return f"{what}s wait{refused}; last try: {sent.problem}" if sent.n_failed else f"last try: {sent.problem}{refused}"
