@@ -29,6 +29,8 @@ from perdure.core.errors import BadSuite
 
 if TYPE_CHECKING:
     from perdure.assets.prompt import Prompt
+    from perdure.assets.prompt_examples import Example
+    from perdure.assets.version import Version
 
 Role = Literal["primary", "guarded"]
 """`primary`: a change must make it better (or leave all equal and be cheaper); `guarded`: a change must not make it worse."""
@@ -142,16 +144,17 @@ class Suite:
         """
         return self._definition(self.read().cases)
 
-    def frozen(self, prompts: Iterable[Prompt] = ()) -> FrozenSuite:
+    def frozen(self, prompts: Iterable[Prompt] = (), versions: Iterable[Version] = ()) -> FrozenSuite:
         """The snapshot that a run keeps, so that its verdict is of these cases whatever is edited meanwhile.
 
         Args:
             prompts: those whose examples no case may stand in.
+            versions: those that are tested; no case that gates judge by may stand in the examples of one that is a prompt's.
 
         Raises:
             BadSuite: its cases cannot be read, two are the same, or one stands in the examples of a prompt.
 
-        Cost: some 100 µs a case.
+        Cost: some 150 µs a case.
         """
         read = self.read()
         for pair in duplicates(read):
@@ -161,13 +164,21 @@ class Suite:
                     hint="Take one of them out; what counts twice has weight: 2.",
                 )
         for prompt in prompts:
-            for pair in leaks(read, prompt.shown):
-                raise BadSuite(
-                    f"Suite {self.name!r}: the case at {pair.first} stands in the examples of prompt {prompt.name!r}"
-                    f" at {pair.second}{'' if pair.exact else ', in nearly the same words'}.",
-                    hint="Take it out of one of them: a model that is shown the answer proves nothing.",
-                )
-        return freeze(self.name, self._definition(read.cases), read.cases)
+            self._check_leaks(read, prompt.shown, f"prompt {prompt.name!r}")
+        frozen = freeze(self.name, self._definition(read.cases), read.cases)
+        judging = read.only({case.id for case in frozen.gate})
+        for version in versions:
+            if version.kind == "prompt":
+                self._check_leaks(judging, _shown_by(version), version.id)
+        return frozen
+
+    def _check_leaks(self, read: PlacedCases, shown: Sequence[Example], whose: str) -> None:
+        for pair in leaks(read, shown):
+            raise BadSuite(
+                f"Suite {self.name!r}: the case at {pair.first} stands in the examples of {whose} at {pair.second}"
+                f"{'' if pair.exact else ', in nearly the same words'}.",
+                hint="Take it out of one of them: a model that is shown the answer proves nothing.",
+            )
 
     def _definition(self, cases: Sequence[Case]) -> dict[str, Any]:
         return {
@@ -235,6 +246,12 @@ def suites(folder: str | Path) -> Suites:
             )
         found[suite.name] = suite
     return found
+
+
+def _shown_by(version: Version) -> Sequence[Example]:
+    from perdure.assets.prompt_examples import shown_by
+
+    return shown_by(version.definition)
 
 
 def judges_of(suite: Suite) -> list[str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -48,6 +48,11 @@ class PlacedCases:
     cases: tuple[Case, ...]
     places: tuple[str, ...]
     """`refunds.yaml:12`, or `case 3` of those made in code."""
+
+    def only(self, ids: Collection[str]) -> PlacedCases:
+        """Those of these ids."""
+        kept = [(case, place) for case, place in zip(self.cases, self.places, strict=True) if case.id in ids]
+        return PlacedCases(tuple(case for case, _ in kept), tuple(place for _, place in kept))
 
     def place(self, id: str) -> str:  # noqa: A002 - cases call it so
         """Where the case of that id stands."""

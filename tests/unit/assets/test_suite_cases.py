@@ -10,6 +10,8 @@ from perdure import Case, Prompt, Suite, scorers
 from perdure.assets.scorer_specs import scorer_definition
 from perdure.assets.suite_cases import FrozenSuite, clustered, duplicates, improves, leaks
 from perdure.assets.suite_file import PlacedCases, read_cases
+from perdure.assets.version import Version
+from perdure.core.clock import EPOCH
 from perdure.core.errors import BadSuite
 
 LONG = "How long may I keep the shoes that I bought in your shop in Berlin before I send them back to you"
@@ -195,6 +197,23 @@ def test_nothing_is_frozen_that_asks_twice_or_is_shown() -> None:
         suite(Case("a", {"q": 1}), Case("b", {"q": 1})).frozen()
     with pytest.raises(BadSuite, match="case 1 stands in the examples of prompt 'p' at the examples of prompt 'p'"):
         suite(Case("a", {"q": LONG})).frozen([shows(Case("e", {"q": LONG}, "x"))])
+
+
+def test_a_version_that_is_tested_may_show_what_it_learned_from_and_nothing_that_judges_it() -> None:
+    cases = [
+        Case(f"c{n}", {"q": " ".join(f"{n * k * 7919 % 10_007}" for k in range(3, 15))}, cluster=f"c{n}")
+        for n in range(20)
+    ]
+    made = suite(*cases, improve_share=0.5)
+    frozen = made.frozen()
+
+    def version(case: Case) -> Version:
+        definition = shows(Case("e", case.inputs, "x")).definition()
+        return Version("p@1", "p", "prompt", definition, {}, {}, {}, EPOCH)
+
+    made.frozen(versions=[version(frozen.improve[0])])
+    with pytest.raises(BadSuite, match="stands in the examples of p@1 at example 'e'"):
+        made.frozen(versions=[version(frozen.gate[0])])
 
 
 def test_clusters_are_split_by_name_into_what_improves_and_what_judges() -> None:

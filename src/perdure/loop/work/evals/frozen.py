@@ -12,6 +12,7 @@ from functools import lru_cache
 from perdure.assets.prompt import Prompt
 from perdure.assets.suite import Case, Suite
 from perdure.assets.suite_cases import FrozenSuite
+from perdure.assets.version import Version
 from perdure.core.ids import Digest
 from perdure.stores.blobs.protocols import Blobs
 
@@ -26,18 +27,21 @@ class FrozenCase:
     case: Case
 
 
-def freeze(blobs: Blobs, suite: Suite, prompts: Iterable[Prompt] = ()) -> tuple[FrozenSuite, Digest]:
+def freeze(
+    blobs: Blobs, suite: Suite, prompts: Iterable[Prompt] = (), versions: Iterable[Version] = ()
+) -> tuple[FrozenSuite, Digest]:
     """The suite as it is now, and where it is kept. Equal suites are one blob. Cost: some 0.1 ms a case.
 
     Args:
         blobs: where it is kept.
         suite: as declared.
         prompts: those whose examples no case may stand in.
+        versions: those that are tested, declared or not: what they show is no proof either.
 
     Raises:
         BadSuite: its cases cannot be read, two are the same, or one stands in a prompt's examples.
     """
-    frozen = suite.frozen(prompts)
+    frozen = suite.frozen(prompts, versions)
     return frozen, blobs.put(frozen.data)
 
 

@@ -194,7 +194,7 @@ def begin_run(
     """
     record = find_run(place, run)
     if record is None:
-        frozen, blob = freeze(place.stores.blobs, suite, options.prompts)
+        frozen, blob = freeze(place.stores.blobs, suite, options.prompts, subjects)
         facts = {
             "suite": suite.name,
             "suite_version": frozen.version,
