@@ -6,8 +6,10 @@ import pytest
 from prompting import BAD, BASE, GOOD, NEW, OLD, PRICES, PromptWorld, score
 
 from perdure.assets.route import Target
-from perdure.assets.scorers import Exact, Matches
+from perdure.assets.scorers import Exact, Judged, Matches
 from perdure.assets.suite import Suite
+from perdure.core.units import hours
+from perdure.loop.work.prompts.tested import watched_prompt
 from perdure.surface.governance.telling import markdown
 from perdure.testing.prompts import Desk, countries, rewrite
 
@@ -274,3 +276,26 @@ def test_another_model_behind_the_route_is_released_only_if_its_prompts_hold(tmp
     world.open()
     [told] = [each for each in world.applied() if each.kind == "route" and each.what == "released"]
     assert world.route_version() == told.after != first
+
+
+def test_a_control_plane_that_runs_goes_on_with_what_was_applied_beside_it(tmp_path):
+    """`up` holds the lease: `apply` writes the job down, and the next round asks the suites."""
+    world = PromptWorld(tmp_path)
+    world.apply()
+    with world.perdure.hold_lease():
+        told = world.say(GOOD)
+        assert told.what == "proving"
+        assert "the control plane that runs asks cities" in told.why
+        assert world.apply().what == "waiting", "one repair at a time"
+        assert world.desk.n_asked == 0
+    world.live(6)
+    assert world.champion() == GOOD
+
+
+def test_a_judge_that_is_ill_holds_every_release_by_its_word(tmp_path):
+    """The prompt rests on the judges of its suites."""
+    world = PromptWorld(tmp_path, suites=[])
+    suite = Suite("tone", world.cases, [Judged("kind")], prompt="answer", role="primary")
+    asset = watched_prompt(world.perdure.project.prompts["answer"], [suite])
+    assert asset.rests_on == ("kind",)
+    assert asset.policy.ramp.shadow == hours(0), "a shadow of a prompt is not asked"
