@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -118,10 +118,11 @@ class Driving:
     _scores: list[tuple[str, float]] = field(default_factory=list)
     _next: int = 0
     _began_s: float = field(default_factory=monotonic_s)
-    _quick: bool = field(init=False)
+    _plain: bool = field(init=False)
+    """Scorers are quick, and no judge is asked."""
 
     def __post_init__(self) -> None:
-        self._quick = self.parts.scorers.quick
+        self._plain = self.parts.scorers.quick and not self.parts.scorers.judges
 
     async def run(self) -> None:
         """Ask everything that is not known yet, until all is done or the pace stops it.
@@ -159,7 +160,10 @@ class Driving:
                 continue
             group = self._answered(item, answered)
             if group.left == 0:
-                await self._finish(group)
+                if self._plain:
+                    self._rows_of(group, self._given(group))
+                else:
+                    await self._finish(group)
 
     def _take(self) -> _Item | None:
         """The next thing to do; None where nothing is left, or nothing may be asked any more."""
@@ -174,7 +178,9 @@ class Driving:
         parts = self.parts
         each = max(1, len(parts.subjects) * parts.samples)
         until = min(len(parts.cases), self._next + max(1, parts.batch // each))
-        asked = [question for at in range(self._next, until) for question in self._questions(at)]
+        asked: list[Question] = []
+        for at in range(self._next, until):
+            self._add_questions(at, asked)
         self._next = until
         known = parts.results.find_answers([each.key for each in asked]) if parts.use_known else {}
         for question in asked:
@@ -189,7 +195,7 @@ class Driving:
             if group.left == 0:
                 self._items.append(group)
 
-    def _questions(self, at: int) -> Iterator[Question]:
+    def _add_questions(self, at: int, asked: list[Question]) -> None:
         parts, frozen = self.parts, self.parts.cases[at]
         for place, subject in enumerate(parts.subjects):
             missing = range(parts.samples)
@@ -200,7 +206,7 @@ class Driving:
                 at, place, [None] * parts.samples, [True] * parts.samples, parts.samples
             )
             try:
-                yield from subject.ask(frozen, at, place, missing)
+                asked.extend(subject.ask(frozen, at, place, missing))
             except (BadPrompt, BadSuite) as error:  # the case is not the version's: an answer that failed
                 group.given = [Given("", Answered({}, error=error.code)) for _ in missing]
                 group.left = 0
@@ -219,21 +225,31 @@ class Driving:
         return self._give(question, answered, own=True)
 
     async def _finish(self, group: _Group) -> None:
-        """Score the answers of one case, and make their rows."""
-        parts, case = self.parts, self.parts.cases[group.at].case
-        given = [each for each in group.given if each is not None]
+        """Score the answers of one case by judges too, or in a thread, and make their rows."""
+        parts, case, given = self.parts, self.parts.cases[group.at].case, self._given(group)
         scorers, said, spent = parts.scorers, None, [0] * len(given)
         if scorers.judges:
             said, spent = await scorers.ask_judges(case, given, JudgedBy(parts.run, parts.results, parts.paced))
             if parts.paced.stopped:
                 return  # a judge may not have been asked: the answers are kept, and judged when the run goes on
-        if self._quick:
-            scored = scorers.score(case, given, said)
-        else:
+        scored = None
+        if not scorers.quick:
             scored = await asyncio.get_running_loop().run_in_executor(None, scorers.score, case, given, said)
+        self._rows_of(group, given, scored or scorers.score(case, given, said), spent)
+
+    def _given(self, group: _Group) -> list[Given]:
+        return [each for each in group.given if each is not None]
+
+    def _rows_of(
+        self, group: _Group, given: list[Given], scored: list[Scored] | None = None, spent: Sequence[int] = ()
+    ) -> None:
+        """The rows of one case; scored here where nothing has to be waited for."""
+        parts = self.parts
+        if scored is None:
+            scored = parts.scorers.score(parts.cases[group.at].case, given)
         del self._groups[group.at, group.subject]
         for sample, each in enumerate(given):
-            self._row(group, sample, each, scored[sample], spent[sample])
+            self._row(group, sample, each, scored[sample], spent[sample] if spent else 0)
         if len(self._answers) >= parts.batch or len(self._rows) >= 10 * parts.batch:
             self._write()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -110,12 +110,12 @@ class ScorerSet:
 
     compiled: Sequence[Compiled]
     judges: Sequence[JudgeScorer] = ()
-    _weights: list[float] = field(init=False)
+    _flat: list[tuple[Callable[[Case, Answered], Score], str, float]] = field(init=False)
     _alone: bool = field(init=False)
     """None of them looks at other samples or at what judges say."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_weights", [each.weight for each in self.compiled])
+        object.__setattr__(self, "_flat", [(each.score, each.label, each.weight) for each in self.compiled])
         alone = not any(each.of_samples or each.judges for each in self.compiled)
         object.__setattr__(self, "_alone", alone)
 
@@ -133,20 +133,29 @@ class ScorerSet:
         self, case: Case, given: Sequence[Given], said: Mapping[str, Sequence[Score]] | None = None
     ) -> list[Scored]:
         """What they say of the answers to one case. Cost: 1 µs an answer and scorer, beside the scorer's own."""
-        answers = [each.answered for each in given]
-        weights = self._weights
         if self._alone:
-            columns: list[list[Score]] = [[each.score(case, answer) for answer in answers] for each in self.compiled]
-        else:
-            columns = [each.score_samples(case, answers, said or {}) for each in self.compiled]
-        found = []
-        for scores in zip(*columns, strict=True):
-            told: list[Told] = [
-                (each.label, score.value, score.outcome, score.why)
-                for each, score in zip(self.compiled, scores, strict=True)
-            ]
-            found.append(Scored(told, combined(scores, weights)))
-        return found
+            return [self._score_alone(case, each.answered) for each in given]
+        answers = [each.answered for each in given]
+        columns = [each.score_samples(case, answers, said or {}) for each in self.compiled]
+        weights = [each.weight for each in self.compiled]
+        return [
+            Scored([(each.label, score.value, score.outcome, score.why)
+                    for each, score in zip(self.compiled, scores, strict=True)], combined(scores, weights))
+            for scores in zip(*columns, strict=True)
+        ]  # fmt: skip
+
+    def _score_alone(self, case: Case, answered: Answered) -> Scored:
+        """One answer by scorers that need no other; the mean is that of `combined`, without a list of its own."""
+        told: list[Told] = []
+        total = weights = 0.0
+        for score, label, weight in self._flat:
+            found = score(case, answered)
+            value = found.value
+            told.append((label, value, found.outcome, found.why))
+            if value is not None:
+                total += weight * value
+                weights += weight
+        return Scored(told, total / weights if weights > 0.0 else None)
 
     async def ask_judges(
         self, case: Case, given: Sequence[Given], of: JudgedBy
