@@ -276,10 +276,8 @@ class EvalSettings:
     """An answer that takes longer has failed."""
     cache: bool = True
     """Answers and scores are kept by content: what did not change costs nothing again."""
-    online_share: float = 0.01
-    """Share of a route's answers that online scorers see, where nothing else is said."""
-    online_max_per_hour: int = 200
-    """At most so many answers an hour are scored online, of a prompt or route: judges cost money."""
+    online_calls: int = 400
+    """Of a window at most so many answers of production are scored, evenly spread over it."""
 
     def __post_init__(self) -> None:
         if self.url:
@@ -293,7 +291,7 @@ class EvalSettings:
         for name, value, least in (
             ("concurrency", self.concurrency, 1),
             ("batch_cases", self.batch_cases, 1),
-            ("online_max_per_hour", self.online_max_per_hour, 0),
+            ("online_calls", self.online_calls, 1),
         ):
             if value < least:
                 raise BadSettings(f"evals.{name} is {value!r}, but it must be {least} or more.", key=f"evals.{name}")
@@ -304,10 +302,6 @@ class EvalSettings:
         if not 0.0 < self.answer_seconds < float("inf"):
             raise BadSettings(
                 f"evals.answer_seconds is {self.answer_seconds!r}, but it must be above 0.", key="evals.answer_seconds"
-            )
-        if not 0.0 <= self.online_share <= 1.0:
-            raise BadSettings(
-                f"evals.online_share is {self.online_share!r}, but it must be 0 to 1.", key="evals.online_share"
             )
 
 

@@ -131,8 +131,7 @@ def test_a_wrong_address_of_alerts_is_not_told_for_it_may_be_a_secret() -> None:
         ("batch_cases = 0", "evals.batch_cases is 0"),
         ("budget_usd = -1.0", "evals.budget_usd is -1.0"),
         ("answer_seconds = 0.0", "evals.answer_seconds is 0.0, but it must be above 0"),
-        ("online_share = 1.5", "evals.online_share is 1.5, but it must be 0 to 1"),
-        ("online_max_per_hour = -1", "evals.online_max_per_hour is -1"),
+        ("online_calls = 0", "evals.online_calls is 0"),
     ],
 )
 def test_settings_of_evals_that_mean_nothing_are_refused(toml: str, why: str) -> None:
