@@ -85,7 +85,7 @@ def run(folder, kill_at=0):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("kill_at", [1, 2, 5])
+@pytest.mark.parametrize("kill_at", [1, 4])
 def test_a_killed_run_goes_on_and_pays_nothing_twice(tmp_path, kill_at):
     """Whether it dies behind the answers of a batch or behind their rows."""
     killed = run(tmp_path, kill_at)
