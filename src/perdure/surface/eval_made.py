@@ -9,17 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from perdure.assets.health import Verdict
 from perdure.assets.judge import Judge
-from perdure.assets.scorer_specs import flattened, label_of
+from perdure.assets.scorer_specs import label_of, scorer_of
 from perdure.assets.scorers import Grounded, Judged
 from perdure.assets.suite import Suite
 from perdure.assets.suite_cases import FrozenSuite
 from perdure.assets.version import Version
 from perdure.core.clock import to_us
-from perdure.core.errors import BadSuite, PerdureError, not_found
+from perdure.core.errors import PerdureError, not_found
 from perdure.core.stats.corrected import Corrected
 from perdure.core.stats.verdicts import Compared, Plan
 from perdure.core.usage import PICO
@@ -68,7 +67,7 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
 
     Raises:
         NotFound: no such run, a version that it did not ask, or what it froze is gone.
-        BadSuite: the run is another one than of a suite.
+        BadSuite: the run is of something else than a suite.
     """
     record = find_run(place, of.run)
     if record is None:
@@ -81,7 +80,7 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
     frozen = thaw(place.stores.blobs, record.facts["frozen"])
     suite = _suite_of(frozen)
     rows = [row for row in place.stores.results.list_run(of.run) if row.subject in subjects]
-    names = {label_of(each): each.judge for each in flattened(suite.scorers) if isinstance(each, Judged)}
+    names = {label_of(each): each.judge for each in suite.scorers if isinstance(each, Judged)}
     looked = Looked(subjects, frozenset(names), suite.margin)
     cases = cases_told(rows, looked, _texts(place, frozen, suite, rows))
     partial = str(record.facts.get("partial", ""))
@@ -110,22 +109,16 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
 
 
 def _suite_of(frozen: FrozenSuite) -> Suite:
-    """The suite as it was frozen; functions of the project are told by name only, and are not run here."""
+    """The suite as it was frozen, with those of its scorers that more is told of; the project's own functions stay away."""
     told = frozen.definition
-    try:
-        scorers = frozen.scorers()
-    except BadSuite:
-        scorers = ()
-    kept: list[Any] = [each for each in scorers if isinstance(each, Grounded | Judged)]
+    kept = [
+        scorer_of({each["scorer"]: {name: value for name, value in each.items() if name != "scorer"}})
+        for each in told["scorers"]
+        if each["scorer"] in ("grounded", "judged")
+    ]
     plain = {name: told[name] for name in ("role", "margin", "smallest", "n_samples") if name in told}
-    return Suite(
-        frozen.name,
-        frozen.cases[:1],
-        kept or [Grounded()],
-        prompt=told.get("prompt", ""),
-        route=told.get("route", "") or "any",
-        **plain,
-    )
+    asked = {"prompt": told.get("prompt", ""), "route": told.get("route", "") or "any"}
+    return Suite(frozen.name, frozen.cases[:1], kept or [Grounded()], **asked, **plain)
 
 
 def _spent(record: Run, rows: Iterable[RunRow]) -> float:
@@ -232,7 +225,7 @@ class JudgeFigures:
 
     def _made(self, place: Workplace, run: Run, now: datetime) -> list[Evaluation]:
         suite = _suite_of(thaw(place.stores.blobs, run.facts["frozen"]))
-        names = {label_of(each): each.judge for each in flattened(suite.scorers) if isinstance(each, Judged)}
+        names = {label_of(each): each.judge for each in suite.scorers if isinstance(each, Judged)}
         rows = list(place.stores.results.list_run(run.id)) if names else []
         found = []
         for label, name in names.items():

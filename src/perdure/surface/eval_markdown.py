@@ -88,7 +88,7 @@ def _suite(told: EvalTold, why: str) -> Iterator[str]:
         yield f"**Partial:** {cell(visible(told.partial))}"
     if told.gates:
         heads, rows = ("gate", "", "what it says"), [
-            (code(each.gate), "passed" if each.passed else "**not passed**", cell(visible(each.text))) for each in told.gates
+            (code(visible(each.gate)), "passed" if each.passed else "**not passed**", cell(visible(each.text))) for each in told.gates
         ]  # fmt: skip
         yield table(heads, rows)
     yield from _scorers(told)

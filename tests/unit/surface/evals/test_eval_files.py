@@ -6,13 +6,19 @@ import io
 from dataclasses import replace
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from junitparser import JUnitXml
 
+from perdure.assets.health import Verdict
+from perdure.core.clock import parse_at
+from perdure.core.verdict import Comparison
 from perdure.surface.cli import printing
 from perdure.surface.cli.show_evals import eval_json, show_comparison, show_summary
 from perdure.surface.eval_junit import junit_xml
 from perdure.surface.eval_markdown import evals_markdown
-from perdure.surface.eval_told import EvalTold
+from perdure.surface.eval_told import AnswerTold, CaseTold, EvalTold, ScorerTold, ScoreTold, SideTold
+from perdure.surface.report.versus import versus_page
 
 HOSTILE = "</testsuite>]]>\x00\x1b[31m\u202e\ud800 @everyone `code` | <script>alert(1)</script>"
 
@@ -53,6 +59,32 @@ def test_control_characters_and_closing_tags_of_answers_are_text(worse, rows):
     told = next(iter(suite)).system_out
     assert "␀␛[31m[U+202E][U+D800]" in told
     assert "</testsuite>" in told
+
+
+@given(st.text())
+@example("\x00\ufffe\ud800]]>")
+def test_whatever_a_model_writes_the_xml_parses_and_the_markdown_is_utf_8(text):
+    answer = AnswerTold(text, 0, 0.0, (ScoreTold(text, 0.0, "failed", text),), error=text)
+    case = CaseTold(text, text, text, (text,), (text,), text, ((answer,), (answer,)), "worse", -1.0, text)
+    sides = tuple(SideTold(subject, None, None, 1, 1, None, 1, None, None) for subject in (f"a{text}", f"b{text}"))
+    gate = Verdict(text, Comparison.WORSE, False, text)
+    scorer = ScorerTold(text, (None, None), text=text)
+    broken = EvalTold(
+        text,
+        text,
+        text,
+        parse_at("2026-05-01T10:00:00Z"),
+        sides,
+        (scorer,),
+        (case,),
+        (gate,),
+        Comparison.WORSE,
+        None,
+        text,
+    )
+    assert len(list(next(iter(parsed(broken))))) == 1
+    evals_markdown([broken]).encode()
+    versus_page(broken).encode()
 
 
 def test_a_suite_without_gates_has_one_test_that_passes_and_a_partial_one_is_skipped(worse):

@@ -8,7 +8,7 @@ import pytest
 
 from perdure import Perdure, Project, Prompt, Route, Target, Upstream
 from perdure.assets.judge import Judge
-from perdure.assets.scorers import Exact, Grounded, Judged
+from perdure.assets.scorers import Custom, Exact, Grounded, Judged
 from perdure.assets.suite import Case, Suite
 from perdure.core.clock import machine_now
 from perdure.core.errors import NotFound
@@ -56,6 +56,15 @@ def test_unsupported_parts_of_answers_are_found_again_in_their_texts(project):
     assert [badly.text[begin:end] for begin, end in badly.spans] == [FALSE]
     assert told.cases[1].expected == CONTEXT
     assert (told.n_cases, told.n_clusters, told.cases[1].tags) == (12, 12, ("odd",))
+
+
+def test_a_run_whose_own_scorer_is_gone_by_now_is_told_all_the_same(project):
+    suite = replace(
+        project.project.suites["refunds"], scorers=[Grounded(), Custom(lambda case, answer: True, label="own")]
+    )
+    told = run_eval(project, suite)
+    assert [each.label for each in told.scorers] == ["grounded", "own"]
+    assert told.cases[1].answers[0][0].spans
 
 
 def test_a_judge_that_was_never_calibrated_is_shown_raw_and_said_to_be_of_no_use(project):
