@@ -22,7 +22,7 @@ from perdure.stores.ledger.protocols import Incident, LedgerSession
 LOOP = "loop"
 """The fact that tells the loop's own incidents from those of losses and damage."""
 UNKNOWN = "unknown"
-"""Kind of an incident without a cause."""
+"""Kind of an incident without a cause; the first cause that is found later becomes its kind, and stays it."""
 
 
 def find_incident(session: LedgerSession, asset: str) -> Incident | None:
@@ -46,7 +46,8 @@ def open_incident(
         return session.incidents.update(present.id, facts=facts)
     if present is None:
         return session.incidents.open(asset.name, causes[0].name if causes else UNKNOWN, summary, facts)
-    return session.incidents.update(present.id, summary=summary, facts=facts)
+    found = causes[0].name if present.kind == UNKNOWN else None
+    return session.incidents.update(present.id, kind=found, summary=summary, facts=facts)
 
 
 def note(session: LedgerSession, incident_id: str, facts: Mapping[str, Any]) -> None:

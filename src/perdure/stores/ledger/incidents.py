@@ -29,6 +29,14 @@ class SqlIncidents:
     def open(self, asset: str, kind: str, summary: str, facts: Mapping[str, Any]) -> Incident:
         """Open an incident, or return the one already open for this asset and kind."""
         author = self._scope.writing()
+        present = self._find_open(asset, kind)
+        if present is not None:
+            return present
+        incident = Incident(new_id("inc"), asset, kind, summary, author.at, facts=json.loads(json_text(facts)))
+        self._save("incidents.open", incident, summary, replaces=False)
+        return incident
+
+    def _find_open(self, asset: str, kind: str) -> Incident | None:
         query = select(incidents).where(
             incidents.c.project == self._scope.project,
             incidents.c.asset == asset,
@@ -36,14 +44,14 @@ class SqlIncidents:
             incidents.c.closed_us.is_(None),
         )
         stored = self._scope.connection.execute(query).one_or_none()
-        if stored is not None:
-            return _incident(stored)
-        incident = Incident(new_id("inc"), asset, kind, summary, author.at, facts=json.loads(json_text(facts)))
-        self._save("incidents.open", incident, summary, replaces=False)
-        return incident
+        return None if stored is None else _incident(stored)
 
-    def update(self, incident_id: str, *, summary: str | None = None, facts: Mapping[str, Any]) -> Incident:
-        """Replace the summary, where one is given, and put facts beside or in the place of the incident's own.
+    def update(
+        self, incident_id: str, *, kind: str | None = None, summary: str | None = None, facts: Mapping[str, Any]
+    ) -> Incident:
+        """Replace kind and summary, where given, and put facts beside or in the place of the incident's own.
+
+        A kind that another open incident of the asset has is not taken on: there is one of each.
 
         Raises:
             NotFound: no such incident.
@@ -57,7 +65,9 @@ class SqlIncidents:
                 hint="Open a new one.",
             )
         merged = json.loads(json_text({**stored.facts, **facts}))
-        incident = replace(stored, summary=stored.summary if summary is None else summary, facts=merged)
+        if kind is None or self._find_open(stored.asset, kind) is not None:
+            kind = stored.kind
+        incident = replace(stored, kind=kind, summary=stored.summary if summary is None else summary, facts=merged)
         if incident != stored:
             self._save("incidents.update", incident, incident.summary, replaces=True)
         return incident

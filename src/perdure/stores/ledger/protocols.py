@@ -324,8 +324,12 @@ class Incidents(Protocol):
         """Opens, or returns the one already open for this asset and kind."""
         ...
 
-    def update(self, incident_id: str, *, summary: str | None = None, facts: Mapping[str, Any]) -> Incident:
-        """Replace the summary, where one is given, and merge facts into an open incident's; equal ones change nothing.
+    def update(
+        self, incident_id: str, *, kind: str | None = None, summary: str | None = None, facts: Mapping[str, Any]
+    ) -> Incident:
+        """Replace kind and summary, where given, and merge facts into an open incident's; equal ones change nothing.
+
+        A kind that another open incident of the asset has is not taken on: `open` finds one by both.
 
         :raises NotFound: no such incident.
         :raises Refused: it is closed.

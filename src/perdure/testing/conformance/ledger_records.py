@@ -203,6 +203,22 @@ class IncidentsConformance(LedgerFixture):
             assert session.incidents.list() == [again]
         assert ledger.verify().intact
 
+    def test_an_incident_takes_on_another_kind(self, ledger: Ledger) -> None:
+        """Under the new kind it is found again, under the old one another may open; a kind that is open already is left."""
+        first = _open_incident(ledger)
+        with ledger.transaction(actor="bo", at=AT) as session:
+            told = session.incidents.update(first.id, kind="disk_full", facts={})
+            assert told == replace(first, kind="disk_full")
+            assert session.incidents.open(first.asset, "disk_full", "again", {}) == told
+        second = _open_incident(ledger)
+        assert second.id != first.id
+        with ledger.transaction(actor="bo", at=AT) as session:
+            assert session.incidents.update(second.id, kind="disk_full", facts={}) == second
+        with ledger.read() as session:
+            kinds = {each.id: each.kind for each in session.incidents.list()}
+        assert kinds == {first.id: "disk_full", second.id: first.kind}
+        assert ledger.verify().intact
+
     def test_telling_the_same_of_an_incident_changes_nothing(self, ledger: Ledger) -> None:
         """A round that finds what it found before writes nothing."""
         first = _open_incident(ledger)
