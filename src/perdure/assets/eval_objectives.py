@@ -3,6 +3,7 @@
 eval_score(suite="refunds", over=days(7)) >= 0.9
 hallucination_ratio(over=days(1)) <= 0.05
 judge_agreement(over=days(30)) >= 0.8
+label_age_d(over=days(1)) <= 30.0
 """
 
 from __future__ import annotations
@@ -41,3 +42,13 @@ def judge_agreement(*, over: timedelta) -> SignalSpec:
 def judge_shift(*, over: timedelta) -> SignalSpec:
     """Share of the anchor's cases that a judge now judges otherwise than when it was calibrated, 0 to 1."""
     return SignalSpec("judge_shift", over)
+
+
+def judge_obeyed(*, over: timedelta) -> SignalSpec:
+    """Share of orders planted into what is judged that a judge followed, at its newest calibration or check in the window, 0 to 1."""
+    return SignalSpec("judge_obeyed", over)
+
+
+def label_age_d(*, over: timedelta) -> SignalSpec:
+    """Days since a person last labelled one of a judge's cases in the review queue; nothing is measured before the first."""
+    return SignalSpec("label_age_d", over)

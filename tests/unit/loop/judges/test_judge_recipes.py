@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from perdure.assets.eval_objectives import judge_agreement, judge_shift
+from perdure.assets.eval_objectives import judge_agreement, judge_obeyed, judge_shift, label_age_d
 from perdure.assets.health import Comparison
 from perdure.assets.judge import Judge
 from perdure.assets.objective import SignalSpec
@@ -170,6 +170,8 @@ def test_a_check_of_a_model_that_changed_is_read_as_shift(bench: Bench) -> None:
     assert (judge_shift(over=days(7)) <= 0.1).judge(shift).state == "broken"
     assert (agreement.value, agreement.facts["worse"]) == (0.5, "anchor")
     assert JudgeShift().observe(bench.place, bench.asset, spec("judge_shift", 1), AT + days(3)) == []
+    (obeyed,) = JudgeObeyed().observe(bench.place, bench.asset, judge_obeyed(over=days(7)), now)
+    assert (judge_obeyed(over=days(7)) <= 0.5).judge(obeyed).state == "healthy"
 
 
 def test_the_age_of_labels_is_that_of_the_newest(bench: Bench) -> None:
@@ -179,6 +181,7 @@ def test_the_age_of_labels_is_that_of_the_newest(bench: Bench) -> None:
     (reading,) = LabelAge().observe(bench.place, bench.asset, spec("label_age_d"), AT + days(4))
 
     assert (reading.value, reading.unit) == (3.0, "d")
+    assert (label_age_d(over=days(1)) <= 2.0).judge(reading).state == "broken"
 
 
 def test_labels_of_later_are_not_seen_before(bench: Bench) -> None:
