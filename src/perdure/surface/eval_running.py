@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,8 +10,9 @@ from perdure.assets.project import Project
 from perdure.assets.suite import Suite
 from perdure.assets.version import Version
 from perdure.loop.protocols import Workplace
-from perdure.loop.work.evals.running import Ran, RunOptions, run_suite
+from perdure.loop.work.evals.running import Ran, run_suite
 from perdure.loop.work.routes.suites import RouteSuites
+from perdure.surface.eval_asking import options_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,20 +26,7 @@ class RunsOf:
 
         Raises: as it does.
         """
-        return run_suite(place, suite, subjects, run, now, self._options(place, suite, now))
-
-    def _options(self, place: Workplace, suite: Suite, now: datetime) -> RunOptions:
-        from perdure.engines.evals.parts import Tools
-        from perdure.surface.declaring import declared_versions
-        from perdure.surface.embedding import HttpEmbed
-        from perdure.surface.sandbox import Sandbox
-
-        project = self.project
-        with place.stores.ledger.read() as session:
-            declared = declared_versions(project, session, place.actor, now)
-        shown = [project.prompts[suite.prompt]] if suite.prompt in project.prompts else []
-        tools = Tools(embed=HttpEmbed(project.routes, project.upstreams, os.environ), run_code=Sandbox())
-        return RunOptions(declared={each.version.asset: each.version for each in declared}, prompts=shown, tools=tools)
+        return run_suite(place, suite, subjects, run, now, options_of(self.project, place, suite, now))
 
 
 def route_suites(project: Project) -> RouteSuites:

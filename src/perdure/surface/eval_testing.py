@@ -21,7 +21,8 @@ import pytest
 
 from perdure.core.errors import DeclarationError, NotFound, not_found
 from perdure.core.stats.intervals import Interval
-from perdure.surface.eval_here import How, run_eval, subject_name
+from perdure.surface.eval_asking import Asking
+from perdure.surface.eval_here import run_eval, subject_name
 from perdure.surface.eval_made import compared
 from perdure.surface.eval_told import EvalTold, case_line, interval_text, notable, share
 from perdure.surface.prompting import DECLARED
@@ -113,10 +114,10 @@ class Evals:
     def measure(self, suite: Suite, versions: tuple[str, ...], n_samples: int | None) -> EvalTold:
         """Run, within the budget of all of pytest, and tell it."""
         if self.given.budget is None:
-            told = run_eval(self.project, suite, versions, How(n_samples))
+            told = run_eval(self.project, suite, versions, Asking(n_samples))
         else:
             with self.given.budget.left() as left:
-                told = run_eval(self.project, suite, versions, How(n_samples, left.usd))
+                told = run_eval(self.project, suite, versions, Asking(n_samples, left.usd))
                 left.spent_usd = told.spent_usd
         self._tell(_summary(told))
         return told
@@ -240,7 +241,10 @@ class Result:
 
         project = self.evals.project
         try:
-            ids = [each.id for each in find_versions(project, self.suite, (than, self.version), machine_now())]
+            ids = [
+                each.id
+                for each in find_versions(project, subject_name(self.suite), (than, self.version), machine_now())
+            ]
         except NotFound as error:
             if than != CHAMPION:
                 raise

@@ -8,51 +8,28 @@ No server is needed: without `[evals] url` models are asked through the project'
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from perdure.assets.version import CHAMPION, Version
-from perdure.core.clock import machine_now
-from perdure.core.errors import BadSuite, NotFound, not_found
+from perdure.assets.version import CHAMPION
+from perdure.core.errors import BadSuite, NotFound
 from perdure.core.ids import new_id
-from perdure.core.usage import PICO, picodollars
+from perdure.core.usage import PICO
+from perdure.surface.eval_asking import Asking, declared_by_name, options_of
 from perdure.surface.opened import When, instant_of
 from perdure.surface.prompting import DECLARED, Prompting
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from perdure.assets.project import Project
     from perdure.assets.suite import Suite
-    from perdure.engines.evals.parts import Tools
     from perdure.loop.work.evals.comparing import ComparedSuite
-    from perdure.loop.work.evals.driving import Progress
-    from perdure.loop.work.evals.running import RunOptions
     from perdure.stores.ledger.protocols import Run
     from perdure.surface.eval_told import EvalTold
 
-Watching = Callable[["Suite", "Progress"], None]
 _LOOKED_AT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Asking:
-    """How suites are run.
-
-    Args:
-        samples: answers a case; None: as each suite says.
-        budget_usd: of each suite; None: as `[evals] budget_usd` says.
-        fresh: known answers are asked anew.
-        watching: told of progress.
-    """
-
-    samples: int | None = None
-    budget_usd: float | None = None
-    fresh: bool = False
-    watching: Watching | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,19 +69,23 @@ class Evals:
             NotFound: no such suite, prompt or version.
             BadSuite: none is declared, or it cannot be used.
         """
-        from perdure.loop.work.evals.running import run_suite
+        from perdure.surface.eval_here import run_eval
 
         now, name, wanted = instant_of(at), *_named(prompt)
         chosen = self._suites(suites, name)
         if run and len(chosen) != 1:
             raise BadSuite("A run that goes on is of one suite.", hint="Name it: perdure eval run SUITE --run RUN")
-        told = []
-        for suite in chosen:
-            version = self._subject(suite, wanted if suite.prompt == name or not name else "")
-            options = self._options(suite, asking or Asking())
-            ran = run_suite(self._project.place, suite, [version], run or new_id("evl"), now, options)
-            told.append(self._told(ran.run, now))
-        return told
+        return [
+            run_eval(
+                self._project,
+                suite,
+                [wanted if suite.prompt == name or not name else DECLARED],
+                asking,
+                run=run,
+                now=now,
+            )
+            for suite in chosen
+        ]
 
     def compare(
         self,
@@ -122,16 +103,18 @@ class Evals:
             BadSuite: no suite tests it.
         """
         from perdure.loop.work.evals.comparing import alpha_of, compare_versions
+        from perdure.surface.eval_here import find_versions
 
         now, suites = instant_of(at), self._suites((), prompt)
-        first, second = self._version(prompt, before), self._version(prompt, after)
+        first, second = find_versions(self._project, prompt, (before, after), now)
         if first.id == second.id:
             raise BadSuite(
                 f"{before!r} and {after!r} are one version, {first.id}.", hint="Change the prompt, or name another one."
             )
         told = []
         for suite in suites:
-            options, place = self._options(suite, asking or Asking()), self._project.place
+            place = self._project.place
+            options = options_of(self._project.project, place, suite, now, asking)
             found = compare_versions(
                 place, suite, first, second, new_id("evl"), now, options, alpha=alpha_of(suite, suites)
             )
@@ -171,47 +154,11 @@ class Evals:
             raise BadSuite(what, hint='Declare one: Suite("refunds", "suites/refunds.yaml", [Exact()], prompt="NAME")')
         return found
 
-    def _subject(self, suite: Suite, wanted: str) -> Version:
-        return self._version(suite.prompt or suite.route, wanted or DECLARED)
-
-    def _version(self, name: str, wanted: str) -> Version:
-        """A version of a prompt or route, registered or not."""
-        project, now = self._project, machine_now()
-        if name in project.project.prompts:
-            shown = project.show_prompt(name, wanted)
-            return Version(shown.version, name, "prompt", shown.definition, {}, {}, {}, now, project.actor)
-        declared = self._declared()
-        if name not in declared:
-            raise not_found("route", name, project.project.routes)
-        return declared[name]
-
-    def _declared(self) -> Mapping[str, Version]:
-        """What is declared now, by name: it stands for what is not released yet."""
-        from perdure.surface.declaring import declared_versions
-
-        project = self._project
-        with project.place.stores.ledger.read() as session:
-            found = declared_versions(project.project, session, project.actor, machine_now())
-        return {each.version.asset: each.version for each in found}
-
-    def _options(self, suite: Suite, asking: Asking) -> RunOptions:
-        from perdure.loop.work.evals.running import RunOptions
-
-        budget, watching, prompts = asking.budget_usd, asking.watching, self._project.project.prompts
-        return RunOptions(
-            n_samples=asking.samples,
-            budget_pusd=None if budget is None else picodollars(budget),
-            use_known=False if asking.fresh else None,
-            progress=None if watching is None else lambda progress: watching(suite, progress),
-            declared=self._declared(),
-            prompts=[prompts[suite.prompt]] if suite.prompt in prompts else [],
-            tools=tools_of(self._project.project),
-        )
-
     def _told(self, run: str, now: datetime) -> EvalTold:
         from perdure.surface.eval_made import ToldOf, eval_told
 
-        of = ToldOf(run, judges=self._project.project.judges, declared=self._declared())
+        project = self._project.project
+        of = ToldOf(run, judges=project.judges, declared=declared_by_name(project, self._project.place, now))
         return eval_told(self._project.place, of, now)
 
     def _compared(self, found: ComparedSuite, now: datetime) -> EvalTold:
@@ -241,20 +188,9 @@ class Evaluating(Prompting):
         return Evals(self)
 
 
-def tools_of(project: Project) -> Tools:
-    """What scorers ask of the outside: who makes vectors, who runs code."""
-    from perdure.engines.evals.parts import Tools
-    from perdure.engines.evals.wordllama import WordLlamaEmbed
-    from perdure.surface.embedding import HttpEmbed
-    from perdure.surface.sandbox import Sandbox
-
-    embed = WordLlamaEmbed(HttpEmbed(project.routes, project.upstreams, os.environ))
-    return Tools(embed=embed, run_code=Sandbox())
-
-
 def _named(prompt: str) -> tuple[str, str]:
     name, _, version = prompt.partition("@")
-    return name, version
+    return name, version or DECLARED
 
 
 def _row(run: Run) -> EvalRow:

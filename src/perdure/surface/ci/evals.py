@@ -22,7 +22,8 @@ from perdure.core.ids import new_id, version_id
 from perdure.core.verdict import Comparison
 from perdure.surface.ci.snapshot import LEDGER_FILE, Snapshot, find_base
 from perdure.surface.definitions import definitions
-from perdure.surface.eval_here import How, declared_by_name, options_of, subject_name
+from perdure.surface.eval_asking import Asking, declared_by_name, options_of
+from perdure.surface.eval_here import subject_name
 from perdure.surface.eval_made import ToldOf, eval_told
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _refuses(gate: Verdict, *, strict: bool) -> bool:
 
 
 def review_evals(
-    project: Evaluating, base: str | Path | None, how: How | None = None, *, strict: bool = False
+    project: Evaluating, base: str | Path | None, how: Asking | None = None, *, strict: bool = False
 ) -> EvalReview:
     """Run the suites of what changed against a base.
 
@@ -92,7 +93,7 @@ def review_evals(
     ledger = stores_root(project.folder, project.settings) / LEDGER_FILE
     before = find_base(Path(base) if base is not None else None, ledger, project.settings)
     touched = list(touched_suites(project, before))
-    evals = tuple(_run(project, each, how or How()) for each in touched)
+    evals = tuple(_run(project, each, how or Asking()) for each in touched)
     return EvalReview(evals, {each.suite.name: each.why for each in touched}, strict)
 
 
@@ -100,7 +101,7 @@ def touched_suites(project: Evaluating, before: Snapshot | None) -> Iterator[Tou
     """The suites that a change concerns, by name, each with the versions to compare."""
     old: Mapping[tuple[str, str], Mapping[str, Any]] = {} if before is None or before.broken else before.definitions
     new = definitions(project.project)
-    declared = declared_by_name(project, machine_now())
+    declared = declared_by_name(project.project, project.place, machine_now())
     for _, suite in sorted(project.project.suites.items()):
         name = subject_name(suite)
         after = declared[name]
@@ -141,12 +142,12 @@ def _told(found: Mapping[tuple[str, str], Mapping[str, Any]], route: str) -> dic
     return {name: value for name, value in definition.items() if name not in ("healthy", "policy")}
 
 
-def _run(project: Evaluating, touched: Touched, how: How) -> EvalTold:
+def _run(project: Evaluating, touched: Touched, how: Asking) -> EvalTold:
     from perdure.loop.work.evals.comparing import compare_versions
     from perdure.loop.work.evals.running import run_suite
 
     now, began_s, run = machine_now(), monotonic_s(), new_id("evl")
-    options = options_of(project, touched.suite, how, now)
+    options = options_of(project.project, project.place, touched.suite, now, how)
     if touched.before is not None:
         declared = {**options.declared, touched.before.id: touched.before}
         found = compare_versions(

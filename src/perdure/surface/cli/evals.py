@@ -16,8 +16,10 @@ from perdure.surface.cli import evals_ci
 from perdure.surface.cli.options import HERE, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, console, print_json, put
 from perdure.surface.cli.usage import Command, Group
-from perdure.surface.evaluating import Asking, EvalRow
+from perdure.surface.eval_asking import Asking
+from perdure.surface.evaluating import EvalRow
 from perdure.surface.prompting import DECLARED
+from perdure.surface.words import money
 
 if TYPE_CHECKING:
     from perdure.assets.suite import Suite
@@ -47,19 +49,23 @@ def run(  # noqa: PLR0913 - options of a command
     prompt: Annotated[str, typer.Option("--prompt", metavar="NAME[@V]", help="Ask this version of it.")] = "",
     samples: _Samples = None,
     budget: _Budget = None,
+    fresh: _Fresh = False,
     again: Annotated[str, typer.Option("--run", metavar="RUN", help="Go on with a run that stopped.")] = "",
     junit: _Junit = None,
     markdown: _Markdown = None,
+    html: _Html = None,
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Run suites: ask what is not known yet, score it, tell it."""
+    evals = opened(project).evals
+    if again:
+        again = evals.report(again).run
     with _bar(quiet=json) as watching:
-        told = opened(project).evals.run(
-            *(suites or ()), prompt=prompt, run=again, asking=Asking(samples, budget, watching=watching)
-        )
+        told = evals.run(*(suites or ()), prompt=prompt, run=again, asking=Asking(samples, budget, fresh, watching))
     _write(told, junit, markdown)
     _told(told, as_json=json)
+    _pages(told, html, quiet=json)
 
 
 @group.command(cls=Command)
@@ -69,6 +75,7 @@ def compare(  # noqa: PLR0913 - options of a command
     after: Annotated[str, typer.Argument(metavar="B", help="Another one.")] = DECLARED,
     samples: _Samples = None,
     budget: _Budget = None,
+    fresh: _Fresh = False,
     junit: _Junit = None,
     markdown: _Markdown = None,
     html: _Html = None,
@@ -77,12 +84,10 @@ def compare(  # noqa: PLR0913 - options of a command
 ) -> None:
     """Compare two versions of a prompt in its suites; a clear difference ends a run early."""
     with _bar(quiet=json) as watching:
-        told = opened(project).evals.compare(prompt, before, after, asking=Asking(samples, budget, watching=watching))
+        told = opened(project).evals.compare(prompt, before, after, asking=Asking(samples, budget, fresh, watching))
     _write(told, junit, markdown)
-    if html is not None:
-        for each in told:
-            _page(each, html if len(told) == 1 else html.with_stem(f"{html.stem}-{each.suite}"))
     _told(told, as_json=json)
+    _pages(told, html, quiet=json)
 
 
 @group.command(cls=Command)
@@ -97,9 +102,8 @@ def report(
     """Tell a run again, from what is kept; nothing is asked."""
     told = opened(project).evals.report(run)
     _write([told], junit, markdown)
-    if html is not None:
-        _page(told, html)
     _told([told], as_json=json)
+    _pages([told], html, quiet=json)
 
 
 @group.command("list", cls=Command)
@@ -128,7 +132,7 @@ def _columns(rows: Sequence[EvalRow]) -> list[Column]:
         Column("at", [f"{each.at:%Y-%m-%d %H:%M}" for each in rows], spare=2),
         Column("state", [_STATES.get(each.status, each.status) for each in rows]),
         Column("answers", [f"{each.n_answers:,}" for each in rows], right=True, spare=1),
-        Column("spent", [f"${each.spent_usd:.4f}" for each in rows], right=True),
+        Column("spent", [money(each.spent_usd) for each in rows], right=True),
     ]
 
 
@@ -163,11 +167,17 @@ def _bytes(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _page(told: EvalTold, path: Path) -> None:
+def _pages(told: Sequence[EvalTold], path: Path | None, *, quiet: bool) -> None:
+    """A page a suite; of several, each with the suite's name in its file's."""
+    if path is None:
+        return
     from perdure.surface.report.versus import write_versus
 
-    write_versus(told, path)
-    put(Text(f"Wrote {path}"))
+    for each in told:
+        to = path if len(told) == 1 else path.with_stem(f"{path.stem}-{each.suite}")
+        write_versus(each, to)
+        if not quiet:
+            put(Text(f"Wrote {to}"))
 
 
 @contextmanager

@@ -36,12 +36,12 @@ def ci(  # noqa: PLR0913 - options of a command
     """Run the suites of what changed against a base, on both versions; refuse what got worse."""
     from perdure.surface.ci.evals import review_evals
     from perdure.surface.cli.show_evals import eval_json, show_comparison, show_summary
-    from perdure.surface.eval_here import How
+    from perdure.surface.eval_asking import Asking
     from perdure.surface.eval_junit import junit_xml
     from perdure.surface.eval_markdown import evals_markdown
     from perdure.surface.report.versus import write_versus
 
-    review = review_evals(opened(project), base, How(samples, budget), strict=strict)
+    review = review_evals(opened(project), base, Asking(samples, budget), strict=strict)
     if junit is not None:
         junit.parent.mkdir(parents=True, exist_ok=True)
         junit.write_bytes(junit_xml(review.evals, strict=strict))

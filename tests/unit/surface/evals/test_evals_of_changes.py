@@ -14,7 +14,7 @@ from perdure.assets.suite import Case, Suite
 from perdure.core.ports import Answered
 from perdure.core.usage import Usage
 from perdure.surface.ci.evals import gates_of, review_evals
-from perdure.surface.eval_here import How
+from perdure.surface.eval_asking import Asking
 from perdure.surface.eval_junit import junit_xml
 from perdure.surface.eval_markdown import evals_markdown
 
@@ -71,7 +71,7 @@ def base(tmp_path):
 
 
 def reviewed(tmp_path, base, **declared):
-    return review_evals(opened(tmp_path / "head", **declared), base, How())
+    return review_evals(opened(tmp_path / "head", **declared), base, Asking())
 
 
 def test_nothing_is_asked_where_nothing_changed(tmp_path, base):

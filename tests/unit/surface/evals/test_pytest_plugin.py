@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from perdure.surface.eval_here import How, run_eval
+from perdure.surface.eval_asking import Asking
+from perdure.surface.eval_here import run_eval
 from perdure.surface.eval_testing import Evals  # noqa: F401 - loaded once, as all that `loaded` loads
 from perdure.surface.report.versus import write_versus
 
@@ -78,7 +79,7 @@ def loaded(tmp_path_factory):
     spec.loader.exec_module(module)
     released = module.project(folder, "well")
     released.apply()
-    told = run_eval(released, released.project.suites["numbers"], ("champion", "declared"), How(budget_usd=1.0))
+    told = run_eval(released, released.project.suites["numbers"], ("champion", "declared"), Asking(budget_usd=1.0))
     write_versus(told, folder / "page.html")
 
 
