@@ -6,7 +6,9 @@ holds at this look of the plan, and how many cases more would tell.
 
 What surprised us: the dangerous inputs are those without spread. When all differences are equal the standard error is 0
 and any t test is sure of everything; one cluster gives no standard error at all. Both are answered from exact bounds of
-how many other clusters may differ unseen, which needs 149 clusters of agreement for a margin of 2 points.
+how many other clusters may differ unseen, which needs 149 clusters of agreement for a margin of 2 points. And one
+cluster that holds most cases makes CR3 err 10.7% in place of 2.5% (50, 40 and ten of 1): t has as many degrees of
+freedom as there are clusters in effect.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ _FEW_DISCORDANT = 25
 """Cases that only one side gets right, below which the exact binomial stands beside Student's t."""
 _FEW_DIFFER = 6
 """Clusters that must differ before any exact test at 5% can tell two versions apart (2 · ½⁶ = 3.1%)."""
+_MOST_DIGITS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,8 @@ class _Look:
     """With one-sided tests at alpha: decides equivalent, at the last look only."""
     last: bool
     partial: bool
+    df: int
+    """Of Student's t."""
 
 
 def compare(
@@ -145,9 +150,19 @@ def compare(
     means = sums[sizes > 0.0] / sizes[sizes > 0.0]
     bound = look_bound(look, plan.n_looks, n_clusters, max(plan.planned, 1), plan.alpha)
     reach = max(1.0, float(np.abs(means).max()))
-    at_look = _honest(mean, z_to_t(bound, mean.df), normal_tail(bound), means, reach)
-    equal = _honest(mean, t_quantile(1.0 - plan.alpha, mean.df), plan.alpha, means, reach)
-    return _concluded(_Look(plan, look, mean, at_look, equal, last, partial))
+    df = _freedom(sizes)
+    at_look = _honest(mean, z_to_t(bound, df), normal_tail(bound), means, reach)
+    equal = _honest(mean, t_quantile(1.0 - plan.alpha, df), plan.alpha, means, reach)
+    return _concluded(_Look(plan, look, mean, at_look, equal, last, partial, df))
+
+
+def _freedom(sizes: NDArray[np.float64]) -> int:
+    """Clusters in effect, less one; as many as there are where all weigh alike.
+
+    Source: A. Carter, K. Schnepel, D. Steigerwald, Review of Economics and Statistics 99 (2017), with equal correlation.
+    """
+    effective = float(sizes.sum()) ** 2 / float(np.square(sizes).sum())
+    return max(1, math.floor(effective + 1e-9) - 1)
 
 
 def _honest(mean: ClusteredMean, t: float, tail: float, means: NDArray[np.float64], reach: float) -> Interval:
@@ -159,6 +174,11 @@ def _honest(mean: ClusteredMean, t: float, tail: float, means: NDArray[np.float6
         unseen = share_bounds(n_differ, n_clusters, confidence=1.0 - 2.0 * tail)[1]
         low = min(low, usual * (1.0 - unseen) - unseen * reach)
         high = max(high, usual * (1.0 - unseen) + unseen * reach)
+    if 0.5**n_clusters > tail:
+        # Not even if all of them agree could their signs tell: half of all others may be otherwise.
+        unseen = share_bounds(0, n_clusters, confidence=1.0 - 2.0 * tail)[1]
+        low = min(low, mean.value * (1.0 - unseen) - unseen * reach)
+        high = max(high, mean.value * (1.0 - unseen) + unseen * reach)
     won, lost = int((means == 1.0).sum()), int((means == -1.0).sum())
     discordant = won + lost
     if 0 < discordant < _FEW_DISCORDANT and discordant + int((means == 0.0).sum()) == n_clusters == mean.n:
@@ -184,7 +204,7 @@ def _concluded(at: _Look) -> Compared:
         n_more, lacking = _lacking(at)
         text = f"{comparison}: {lacking}; so far {told}"
     elif comparison is Comparison.EQUIVALENT:
-        bounds = f"{100 * (1 - 2 * at.plan.alpha):g}% {_points(at.equal.low)} to {_points(at.equal.high)}"
+        bounds = f"{_sure(1 - 2 * at.plan.alpha)} {_points(at.equal.low)} to {_points(at.equal.high)}"
         margin = f"within ±{_size(at.plan.margin)} points"
         text = f"{comparison}: {_signed(at.mean.value)} points ({bounds}, {margin}){told[told.index(' on ') :]}"
     else:
@@ -229,7 +249,7 @@ def _lacking(at: _Look) -> tuple[int | None, str]:
 
 def _alike(at: _Look) -> bool:
     """Whether the interval is that of clusters which hardly differ, so that more agreement is what is missing."""
-    student = t_quantile(1.0 - at.plan.alpha, at.mean.df) * at.mean.se
+    student = t_quantile(1.0 - at.plan.alpha, at.df) * at.mean.se
     return at.equal.high - at.equal.low > 2.0 * student * (1.0 + 1e-9)
 
 
@@ -250,8 +270,19 @@ def _partly(text: str, partial: bool) -> str:
 
 
 def _interval_text(interval: Interval, confidence: float) -> str:
-    sure = f"{100 * confidence:g}%"
-    return f"{_signed(interval.value)} points ({sure} {_points(interval.low)} to {_points(interval.high)})"
+    return f"{_signed(interval.value)} points ({_sure(confidence)} {_points(interval.low)} to {_points(interval.high)})"
+
+
+def _sure(confidence: float) -> str:
+    """In whole percent, and with as many digits as it takes where that would say certainty.
+
+    >>> _sure(0.95), _sure(0.969604), _sure(0.99878), _sure(0.999999)
+    ('95%', '97%', '99.9%', '99.9999%')
+    """
+    digits = 0
+    while digits < _MOST_DIGITS and round(100.0 * confidence, digits) >= 100.0:
+        digits += 1
+    return f"{100.0 * confidence:.{digits}f}%"
 
 
 def _signed(share: float) -> str:

@@ -53,6 +53,6 @@ def _object(text: str) -> dict[str, Any]:
     fenced = _FENCED.match(text)
     try:
         found = msgspec.json.decode(fenced[1] if fenced else text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):  # broken, nested without end, half a character
         return {}
     return found if isinstance(found, dict) else {}

@@ -85,7 +85,7 @@ def rewritten(definition: Mapping[str, Any], answered: Answered) -> dict[str, An
     """The definition with the rubric that came back; None where none came, or it is the same or far too long."""
     try:
         found = msgspec.json.decode(answered.text)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         return None
     rubric = found.get("rubric") if isinstance(found, dict) else None
     if answered.error or not isinstance(rubric, str) or not 0 < len(rubric.strip()) <= _LONGEST_RUBRIC:

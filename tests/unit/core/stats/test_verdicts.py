@@ -167,3 +167,39 @@ def test_values_that_are_not_finite_and_weights_of_nothing_are_refused() -> None
         compare(np.array([0.1, 0.2]), np.arange(2), plan(2), weights=np.zeros(2))
     with pytest.raises(DeclarationError, match="cluster numbers"):
         compare(np.array([0.1, 0.2]), np.arange(3), plan(2))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+def test_a_handful_of_clusters_that_agree_proves_nothing_however_alike_they_are(n: int) -> None:
+    """Student's t of +30, +31 and +32 points is sure of everything; all signs alike happen by chance."""
+    found = compare(0.3 + 0.01 * np.arange(n), np.arange(n), plan(n))
+
+    assert found.comparison is Comparison.NOT_ENOUGH_EVIDENCE
+    assert found.difference.low < 0.0 < found.difference.high
+
+
+def test_two_heavy_clusters_among_small_ones_err_no_oftener_than_is_promised() -> None:
+    """With a degree of freedom for each small cluster one null comparison in nine was called better."""
+    rng, sizes = np.random.default_rng(3), [50, 40] + [1] * 10
+    clusters = np.repeat(np.arange(len(sizes)), sizes)
+    n_better = 0
+    for _ in range(400):
+        nothing = rng.normal(0.0, 0.1, len(sizes))[clusters] + rng.normal(0.0, 0.02, len(clusters))
+        n_better += compare(nothing, clusters, plan(len(sizes))).comparison is Comparison.BETTER
+
+    assert n_better <= 0.04 * 400
+
+
+def test_what_most_weighs_counts_as_a_cluster_in_effect_by_weight_too() -> None:
+    gains, clusters = noise(12, 0.1, 0.1, seed=1), np.arange(12)
+    heavy = compare(gains, clusters, plan(12), weights=np.array([1000.0] + [1.0] * 11))
+
+    assert compare(gains, clusters, plan(12)).comparison is Comparison.BETTER
+    assert heavy.comparison is Comparison.NOT_ENOUGH_EVIDENCE
+
+
+@pytest.mark.parametrize(("alpha", "words"), [(0.05, "(95% "), (0.0303964, "(97% "), (0.00122, "(99.9% ")])
+def test_how_sure_an_interval_is_reads_as_a_person_would_say_it(alpha: float, words: str) -> None:
+    found = compare(noise(200, 0.3, 0.1), np.arange(200), Plan(0.02, 0.03, 200, 1, alpha))
+
+    assert words in found.text

@@ -16,6 +16,7 @@ from perdure.engines.judges.asking import Question, questions
 from perdure.engines.judges.deciding import Judgement, judgement_of
 from perdure.engines.judges.orders import cleaned, holds_orders, planted, without_orders
 from perdure.engines.judges.parsing import opinion_of
+from perdure.engines.judges.rubrics import rewritten
 from perdure.engines.judges.scales import value_of, word_of, words_of
 from perdure.testing.evals import FakeAnswerer, FakeJudge
 
@@ -249,3 +250,19 @@ def test_a_fake_judge_reads_what_a_model_would(form):
     answers = [asyncio.run(fakes.ask(each.asked)) for each in asked]
 
     assert {opinion_of(each, answer).said for each, answer in zip(asked, answers, strict=True)} == {"given"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"verdict":' * 50_000, "\ud800", '{"verdict": "good", "nonce": "\udfff"}', "null", "1e999999"],
+    ids=["deep list", "deep object", "half a character", "half within", "null", "huge"],
+)
+def test_whatever_text_comes_back_is_no_opinion_and_no_error(text: str) -> None:
+    (question,) = questions(defined(), CASE)
+
+    assert opinion_of(question, Answered({"content": text}, "stop", model="fake/judge-1")).said == "unparsed"
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "\ud800"], ids=["deep", "half a character"])
+def test_a_rubric_that_cannot_be_read_is_none(text: str) -> None:
+    assert rewritten(defined(), Answered({"content": text}, "stop")) is None
