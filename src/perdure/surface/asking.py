@@ -4,11 +4,13 @@
 (`surface.asking_here`). Both send the same request and read the same answer: `request_of` and `answered_of`.
 
 What surprised us: an answer from the gateway's cache would be one draw shown as many, so each question says `no-cache,
-no-store`; repeats are then new draws, and what is known already is known from `stores.results` alone.
+no-store`; repeats are then new draws, and what is known already is known from `stores.results` alone. Tags go in a header of the
+gateway's own: OpenAI refuses `metadata` of requests that are not to be stored, and which case is asked is no provider's business.
 """
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -64,7 +66,11 @@ class AnswersByHttp:
         began_s = monotonic_s()
         try:
             answering = await self._client.send(
-                self._path, self._headers, request_of(asked), first_s=self._answer_s, idle_s=self._answer_s
+                self._path,
+                [*self._headers, *tags_of(asked)],
+                request_of(asked),
+                first_s=self._answer_s,
+                idle_s=self._answer_s,
             )
             try:
                 body = await answering.read(_MOST_BYTES)
@@ -88,11 +94,17 @@ class AnswersByHttp:
 
 
 def request_of(asked: Asked) -> bytes:
-    """The body of a question, as OpenAI's chat completions have it; its tags go as `metadata`, which the record keeps."""
-    body: dict[str, Any] = {**asked.params, "model": asked.route, "messages": asked.messages}
-    if asked.tags:
-        body["metadata"] = asked.tags
-    return _encode(body)
+    """The body of a question, as OpenAI's chat completions have it."""
+    return _encode({**asked.params, "model": asked.route, "messages": asked.messages})
+
+
+def tags_of(asked: Asked) -> Headers:
+    """A question's tags as the gateway takes them: beside the body, whose `metadata` would reach the provider.
+
+    >>> tags_of(Asked("main", [], tags={"case": "c1"}))
+    [(b'perdure-tags', b'{"case":"c1"}')]
+    """
+    return [(b"perdure-tags", json.dumps(dict(asked.tags), separators=(",", ":")).encode())] if asked.tags else []
 
 
 def answered_of(status: int, headers: Headers, body: bytes, latency_us: int) -> Answered:

@@ -33,7 +33,7 @@ from perdure.stores.blobs.protocols import Blobs
 from perdure.stores.capture.events import Call, Event
 from perdure.stores.capture.protocols import CaptureWriter
 from perdure.stores.ledger.protocols import Key, Ledger
-from perdure.surface.asking import PATH, answered_of, request_of
+from perdure.surface.asking import PATH, answered_of, request_of, tags_of
 from perdure.surface.declaring import declared_versions
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class AnswersHere:
         noted, said, began_s = _Noted(), _Said(body), monotonic_s()
         token = _NOW.set(noted)
         try:
-            await app(self._scope(), said.receive, said.send)
+            await app(self._scope(asked), said.receive, said.send)
         finally:
             _NOW.reset(token)
         found = answered_of(said.status, said.headers, b"".join(said.body), int((monotonic_s() - began_s) * 1e6))
@@ -201,9 +201,10 @@ class AnswersHere:
             (b"content-type", b"application/json"),
         ]
 
-    def _scope(self) -> dict[str, Any]:
+    def _scope(self, asked: Asked) -> dict[str, Any]:
+        headers = [*self._headers, *tags_of(asked)]
         return {
-            "type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": self._headers,
+            "type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers,
         }  # fmt: skip
 
 

@@ -100,13 +100,15 @@ def test_an_answer_comes_with_what_it_cost_and_who_gave_it(world, asking):
     assert found.call_id in {call.id for call in evals_of(world)}
 
 
-def test_calls_of_evals_are_on_record_under_an_arm_of_their_own_with_tags(world, asking):
-    """And under their team: no signal of a route counts them as its clients' traffic."""
+def test_calls_of_evals_are_on_record_under_an_arm_of_their_own_with_tags(world, asking, upstreams):
+    """And under their team: no signal of a route counts them as its clients' traffic. No provider gets to see the tags."""
     world.declare(Route("main", [world.target()]))
-    asking(Asked("main", QUESTION, tags={"suite": "refunds", "case": "c1"}))
+    asking(Asked("main", QUESTION, tags={"suite": "refunds", "case": "c1", "of": "Grüße"}))
+    assert "metadata" not in upstreams.seen[-1].body
+    assert not any("refunds" in str(each) for each in upstreams.seen[-1].headers.items())
     [call] = evals_of(world)
     assert (call.team, call.arm, call.route) == ("evals", "eval", "main")
-    assert call.tags == {"suite": "refunds", "case": "c1"}
+    assert call.tags == {"suite": "refunds", "case": "c1", "of": "Grüße"}
 
 
 def test_each_question_is_asked_anew_though_the_route_keeps_answers(world, asking, upstreams):

@@ -153,6 +153,9 @@ class GatewayApp:
         found = peek(body)
         call.stream = found.stream and endpoint.streams
         call.tag(found.metadata)
+        tags = headers.get(b"perdure-tags")
+        if tags is not None:
+            call.tag_by(tags)
         parent = headers.get(b"traceparent")
         if parent is not None:
             call.trace(parent)

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from perdure.core.clock import machine_us, monotonic_s
+from perdure.core.errors import BadRequest
 from perdure.core.usage import Usage
 from perdure.serve.gateway.endpoints import Endpoint
 from perdure.stores.capture.events import Attempt, Call, Guarded
@@ -18,6 +21,8 @@ _TRACE = "traceparent"
 _RESERVED_TAGS = frozenset({"probe", "target", _TRACE})
 _MOST_TAGS = 16
 _LONGEST_TAG = 512
+_MOST_TAGS_BYTES = 16_384
+_texts = msgspec.json.Decoder(dict[str, str]).decode
 
 
 class Ongoing:
@@ -73,6 +78,22 @@ class Ongoing:
             for name, value in list(metadata.items())[:_MOST_TAGS]:
                 if isinstance(name, str) and isinstance(value, str) and name not in _RESERVED_TAGS:
                     self.tags[name[:_LONGEST_TAG]] = value[:_LONGEST_TAG]
+
+    def tag_by(self, header: bytes) -> None:
+        """Take tags over that came beside the body, a JSON object of texts, so that no provider gets to see them.
+
+        Raises:
+            BadRequest: it is none, or longer than 16 KiB.
+        """
+        try:
+            told = _texts(header) if len(header) <= _MOST_TAGS_BYTES else None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            told = None
+        if told is None:
+            raise BadRequest(
+                "The header `perdure-tags` is no JSON object of texts, 16 KiB at most.", hint='Send {"name": "value"}.'
+            )
+        self.tag(told)
 
     def trace(self, parent: bytes) -> None:
         """Keep the span that the caller is in (W3C's header `traceparent`), for the span that is made of the call later."""
