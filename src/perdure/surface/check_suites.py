@@ -13,6 +13,7 @@ from perdure.assets.scorers import AnswerRelevance, CodePasses, Grounded, Simila
 from perdure.assets.suite import judges_of
 from perdure.assets.suite_cases import clustered, duplicates, improves, leaks, said_by_user
 from perdure.core.errors import BadPrompt, BadSuite, DeclarationError, NotReady, nearest
+from perdure.surface.words import counted
 
 if TYPE_CHECKING:
     from perdure.assets.project import Project
@@ -198,7 +199,7 @@ def _clusters(suite: Suite, read: PlacedCases) -> Said:
         spared = f", {len(names) - len(judging)} more are kept for improvement" if len(judging) < len(names) else ""
         yield (
             "warning",
-            f"has {len(judging)} clusters that gates judge by{spared}: only large differences will be seen.",
+            f"has {counted(len(judging), 'cluster')} that gates judge by{spared}: only large differences will be seen.",
             f"Add cases that are not alike; with {_FEW_CLUSTERS} clusters a comparison begins.",
         )
 

@@ -82,7 +82,8 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
     rows = [row for row in place.stores.results.list_run(of.run) if row.subject in subjects]
     names = {label_of(each): each.judge for each in suite.scorers if isinstance(each, Judged)}
     looked = Looked(subjects, frozenset(names), suite.margin)
-    cases = cases_told(rows, looked, _texts(place, frozen, suite, rows))
+    texts = _texts(place, frozen, suite, rows)
+    cases = cases_told(rows, looked, texts)
     partial = str(record.facts.get("partial", ""))
     verdict = compared(rows, subjects, suite, partial=bool(partial)) if len(subjects) > 1 else None
     return EvalTold(
@@ -90,7 +91,7 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
         version=str(record.facts["suite_version"]),
         run=record.id,
         at=record.finished_at or record.started_at,
-        sides=sides_told(rows, subjects),
+        sides=sides_told(rows, subjects, texts.claims),
         scorers=tuple(_corrected(place, each, names, rows, (looked, of, now)) for each in scorers_told(rows, looked)),
         cases=cases,
         gates=of.gates,
@@ -136,15 +137,18 @@ def _texts(place: Workplace, frozen: FrozenSuite, suite: Suite, rows: Sequence[R
     }
     grounded = replace(suite, scorers=[each for each in suite.scorers if isinstance(each, Grounded)] or [Grounded()])
     found: dict[str, Spans] = {}
+    claims: dict[str, tuple[int, int]] = {}
     scorers = {
         each.label: each for each in compile_scorers(grounded, embed=None, entails=None, run_code=None, schema=None)
     }
     for row in rows:
-        low = [label for label, value, _, _ in row.scores if label in scorers and value is not None and value < 1.0]
-        if low and row.answer in kept and row.case in cases:
-            facts = scorers[low[0]].score(cases[row.case], kept[row.answer]).facts
+        by = next((label for label, value, _, _ in row.scores if label in scorers and value is not None), None)
+        if by and row.answer in kept and row.case in cases:
+            facts = scorers[by].score(cases[row.case], kept[row.answer]).facts
             found[row.answer] = tuple((int(each[0]), int(each[1])) for each in facts.get("spans", ()))
-    return Texts(cases, {key: answered.text for key, answered in kept.items()}, found)
+            if "claims" in facts:
+                claims[row.answer] = (facts["claims"] - facts["supported"], facts["claims"])
+    return Texts(cases, {key: answered.text for key, answered in kept.items()}, found, claims)
 
 
 def compared(

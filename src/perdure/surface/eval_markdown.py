@@ -92,12 +92,22 @@ def _suite(told: EvalTold, why: str) -> Iterator[str]:
         ]  # fmt: skip
         yield table(heads, rows)
     yield from _scorers(told)
+    yield from _about(told)
     cases = notable(told)
     if cases:
         lines = [f"- {code(case_line(each))}" for each in cases[:_CASES]]
-        rest = [f"- and {counted(len(cases) - _CASES, 'case')} more"] if len(cases) > _CASES else []
+        rest = [f"- and {counted(len(cases) - _CASES, 'more case')}"] if len(cases) > _CASES else []
         head = "Cases that are worse" if len(told.sides) > 1 else "Cases that scored lowest"
         yield f"<details><summary>{head}: {len(cases)}</summary>\n\n" + "\n".join([*lines, *rest]) + "\n\n</details>"
+
+
+def _about(told: EvalTold) -> Iterator[str]:
+    """What else a run knows of its versions: claims without support, where the spread comes from."""
+    for side in told.sides:
+        claims = f"{interval_text(side.hallucination)} of its claims unsupported" if side.hallucination else ""
+        parts = [part for part in (claims, side.spread) if part]
+        if parts:
+            yield f"{code(visible(side.subject))}: {'; '.join(parts)}."
 
 
 def _scorers(told: EvalTold) -> Iterator[str]:
@@ -106,9 +116,9 @@ def _scorers(told: EvalTold) -> Iterator[str]:
     rows = []
     for each in told.scorers:
         corrected = each.corrected[-1] if each.corrected else None
-        note = interval_text(corrected) if corrected else cell(visible(each.text))
+        note = interval_text(corrected) if corrected else cell(each.note)
         difference = difference_text(each.difference) if each.difference else ""
-        rows.append((code(visible(each.label)), *(interval_text(side) for side in each.raw), difference, note))
+        rows.append((code(visible(each.label)), *(each.cell(side) for side in range(len(each.raw))), difference, note))
     heads = ["scorer", *(cell(visible(side.subject)) for side in told.sides), "difference", "corrected by labels"]
     keep = [at for at in range(len(heads)) if at < 1 + len(told.sides) or any(row[at] for row in rows)]
     yield table([heads[at] for at in keep], [[row[at] for at in keep] for row in rows])

@@ -44,6 +44,8 @@ class Texts:
     """Text by key."""
     spans: Mapping[str, Spans] = field(default_factory=dict)
     """Unsupported parts by the answer's key."""
+    claims: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """By the answer's key: its claims that nothing supports, and all its claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,19 @@ def _text(value: Any) -> str:
     """A case's part as people read it: texts as they are, a single one of an object too, the rest as JSON."""
     if value is None or isinstance(value, str):
         return value or ""
+    if isinstance(value, Mapping) and set(value) == {"messages"}:
+        return _conversation(value["messages"])
     if isinstance(value, Mapping) and "text" in value:
         return str(value["text"])
     if isinstance(value, Mapping) and len(value) == 1 and isinstance(next(iter(value.values())), str):
         return str(next(iter(value.values())))
     return msgspec.json.format(canonical_json(value), indent=2).decode()
+
+
+def _conversation(messages: Sequence[Mapping[str, Any]]) -> str:
+    """What a case without a prompt sends: one message as it is, several with who says them."""
+    told = [(str(each.get("role", "")), _text(each.get("content"))) for each in messages]
+    return told[0][1] if len(told) == 1 else "\n".join(f"{role}: {said}" for role, said in told)
 
 
 def _change(sides: Sequence[Sequence[RunRow]]) -> float | None:
@@ -151,35 +161,58 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def sides_told(rows: Sequence[RunRow], subjects: Sequence[str]) -> tuple[SideTold, ...]:
-    """Each version over all its answers."""
-    return tuple(_side(subject, [row for row in rows if row.subject == subject]) for subject in subjects)
+def sides_told(
+    rows: Sequence[RunRow], subjects: Sequence[str], claims: Mapping[str, tuple[int, int]] | None = None
+) -> tuple[SideTold, ...]:
+    """Each version over all its answers; `claims` as `Texts` has them."""
+    return tuple(_side(each, [row for row in rows if row.subject == each], claims or {}) for each in subjects)
 
 
-def _side(subject: str, rows: Sequence[RunRow]) -> SideTold:
-    found = summary_of(rows, subject)
+def _side(subject: str, rows: Sequence[RunRow], claims: Mapping[str, tuple[int, int]]) -> SideTold:
+    found = summary_of(rows, subject, claims)
     return SideTold(
         subject=subject,
         score=score_interval(rows),
         mean=found.mean,
         n_answers=found.n_answers,
-        n_failed=sum(bool(row.error) or any(each[2] == "failed" for each in row.scores) for row in rows),
+        n_failed=sum(bool(row.error) or any(map(_is_none, row.scores)) for row in rows),
         cost_usd=found.cost_pusd / PICO if found.n_unpriced < found.n_answers else None,
         n_unpriced=found.n_unpriced,
         p50_ms=found.p50_ms,
         p95_ms=found.p95_ms,
         spread="" if found.split is None else _spread(found.split),
+        n_cached=found.n_cached,
+        split=found.split,
+        hallucination=_spreading(found.hallucination, rows, claims),
     )
+
+
+def _spreading(
+    found: Interval | None, rows: Sequence[RunRow], claims: Mapping[str, tuple[int, int]]
+) -> Interval | None:
+    """The share of claims without support; where no answer differs, with Wilson's bounds over answers: that is no certainty."""
+    if found is None or found.low < found.high:
+        return found
+    known = {key: wrong / n for key, (wrong, n) in claims.items() if n}
+    return _interval(rows, lambda row: known.get(row.answer))
+
+
+def _is_none(said: tuple[str, float | None, str, str]) -> bool:
+    """Whether a scorer found no answer; a judge without an opinion has no value, and says nothing of the answer."""
+    return said[2] == "failed" and said[1] is not None
 
 
 def _spread(split: Components) -> str:
     """Where it comes from, and which number of repeats makes the score surest for the money."""
-    if split.case is None or split.sample is None or not split.case + split.sample:
+    parts = {"between cases": split.case, "between samples of one": split.sample}
+    parts |= {} if split.judging is None else {"between judgings of one answer": split.judging}
+    whole = sum(each or 0.0 for each in parts.values())
+    if split.case is None or split.sample is None or not whole:
         return ""
-    cases = split.case / (split.case + split.sample)
+    said = [f"{(each or 0.0) / whole:.0%} {name}" for name, each in parts.items()]
     best = split.best_repeats()
-    advice = f"; {counted(best, 'sample')} a case tells most for the money" if best else ""
-    return f"{cases:.0%} of the spread is between cases, {1 - cases:.0%} between samples of one{advice}"
+    advice = f"; {counted(best, 'sample')} a case {'tells' if best == 1 else 'tell'} most for the money" if best else ""
+    return f"spread: {', '.join(said)}{advice}"
 
 
 def score_interval(rows: Iterable[RunRow]) -> Interval | None:
@@ -197,9 +230,15 @@ def scorers_told(rows: Sequence[RunRow], looked: Looked) -> tuple[ScorerTold, ..
             raw=tuple(_interval(side, _of(label)) for side in sides),
             difference=_paired(sides[0], sides[1], _of(label)) if len(sides) == 2 else None,
             judge=label in looked.judges,
+            means=tuple(_mean(_column(side, _of(label)).means.values()) for side in sides),
+            n_silent=sum(_silent(each, label) for side in sides for row in side for each in row.scores),
         )
         for label in labels
     )
+
+
+def _silent(said: tuple[str, float | None, str, str], label: str) -> bool:
+    return said[0] == label and said[2] == "failed" and said[1] is None
 
 
 def _of(label: str) -> Callable[[RunRow], float | None]:

@@ -12,8 +12,10 @@ from datetime import datetime
 from typing import Literal
 
 from perdure.assets.health import Verdict
+from perdure.core.stats.components import Components
 from perdure.core.stats.intervals import Interval
 from perdure.core.verdict import Comparison
+from perdure.surface.words import counted
 
 Flip = Literal["better", "worse", "same", "unpaired"]
 """What became of a case: `unpaired` where only one of two versions answered it."""
@@ -67,9 +69,9 @@ class CaseTold:
 
     @property
     def failed(self) -> bool:
-        """Whether an answer is none: an error, or a scorer that found none to score."""
+        """Whether an answer is none: an error, or a scorer that found none to score; a judge's silence is its own."""
         return any(
-            each.error or any(part.outcome == "failed" for part in each.scores)
+            each.error or any(part.outcome == "failed" and part.value is not None for part in each.scores)
             for side in self.answers
             for each in side
         )
@@ -92,6 +94,12 @@ class SideTold:
     p95_ms: float | None
     spread: str = ""
     """Where its scores' spread comes from, cases or repeats, in words; empty where cases were asked once."""
+    n_cached: int = 0
+    """Draws of earlier runs, given again."""
+    split: Components | None = None
+    """The same as variances of cases, samples and judgings; None with too few whole cases."""
+    hallucination: Interval | None = None
+    """Share of its claims that no context supports; None where no scorer counts claims."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +115,20 @@ class ScorerTold:
     text: str = ""
     """How it was corrected, or why it is not used."""
     judge: bool = False
+    means: tuple[float | None, ...] = ()
+    """Of each version, for where there is no interval."""
+    n_silent: int = 0
+    """Answers of which a judge that was asked had no opinion."""
+
+    def cell(self, side: int) -> str:
+        """One version's figure in words."""
+        return interval_text(self.raw[side], self.means[side] if self.means else None)
+
+    @property
+    def note(self) -> str:
+        """What is to be known of its figures, in words: how a judge's was corrected, and how often it was silent."""
+        silent = f"no opinion on {counted(self.n_silent, 'answer')}" if self.n_silent else ""
+        return " ".join(filter(None, (visible(self.text), f"({silent})" if silent and self.text else silent)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +205,17 @@ def share(value: float | None) -> str:
     return "–" if value is None else f"{100 * value:.1f}%"
 
 
+def share_of(part: int, whole: int) -> str:
+    """A count as a share of another, in whole percents that round to neither end.
+
+    >>> share_of(199, 200), share_of(0, 200), share_of(0, 0)
+    ('99%', '0%', '–')
+    """
+    if not whole:
+        return "–"
+    return f"{min(99, max(1, round(100 * part / whole))) if 0 < part < whole else 100 * part // whole}%"
+
+
 def points(value: float | None) -> str:
     """A difference of scores in points.
 
@@ -203,6 +236,8 @@ def interval_text(found: Interval | None, mean: float | None = None) -> str:
     """
     if found is None:
         return "–" if mean is None else f"{share(mean)} (no interval)"
+    if found.low == found.high:
+        return f"{share(found.value)} (no interval)"  # what never differs is no certainty
     return f"{share(found.value)} ({100 * found.low:.1f} to {100 * found.high:.1f})"
 
 
@@ -234,16 +269,23 @@ def score_of(case: CaseTold, side: int = -1) -> float | None:
 def case_line(case: CaseTold) -> str:
     """A case in a line: what became of it, what it was asked, why its answer scored what it did."""
     how = f"{points(case.change)} points" if case.change is not None else _score_text(case)
-    said = [
-        part.why or part.outcome
-        for each in case.answers[-1]
-        for part in each.scores
-        if part.why or part.outcome == "failed"
-    ]
-    why = next(iter(said), next((each.error for each in case.answers[-1] if each.error), ""))
+    why = _why(case)
     return f"{shortened(case.id, 60)}: {how}; {shortened(case.question, 80)}" + (
         f" ({shortened(why, 80)})" if why else ""
     )
+
+
+def _why(case: CaseTold) -> str:
+    """Why its last version's answers scored what they did; where no scorer says, what was expected and what was said."""
+    low = sorted(
+        (part for each in case.answers[-1] for part in each.scores if part.value is not None and part.value < 1.0),
+        key=lambda part: part.value or 0.0,
+    )
+    told = next((part.why for part in low if part.why), "") or next((each.error for each in case.answers[-1]), "")
+    if told or not low or not case.expected:
+        return told
+    said = next((each.text for each in case.answers[-1] if each.score is None or each.score < 1.0), "")
+    return f"expected {shortened(case.expected, 36)!r}, said {shortened(said, 30)!r}"
 
 
 def _score_text(case: CaseTold) -> str:

@@ -226,7 +226,7 @@ def _told(usable: Usable, accuracy: Interval, informedness: Interval | None, n: 
             f"People called all {n} cases the same, so nobody knows what this judge can tell: its figures are not used."
         )
     value, low, high = ((each + 1.0) / 2.0 for each in (informedness.value, informedness.low, informedness.high))
-    balanced = f"balanced accuracy {value:.0%}, 95% {low:.0%} to {high:.0%}, on {n} labels"
+    balanced = f"balanced accuracy {value:.0%} ({low:.0%} to {high:.0%}), on {n} labels"
     if usable == "refused":
         return f"This judge tells good from bad hardly better than a coin ({balanced}): its figures are not used."
     agrees = f"agrees with people on {accuracy.value:.0%} ({accuracy.low:.0%} to {accuracy.high:.0%})"

@@ -224,8 +224,15 @@ def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
     n_same = len(found) - len(moved)
     same = f"{counted(n_same, 'declaration')} unchanged" if n_same else ""
     dry = "dry run: nothing was written" if dry_run else ""
-    put(*(f"[dim]{line}[/]" for line in (same, dry) if line))
+    put(*(f"[dim]{line}[/]" for line in (same, dry, _blocked(found)) if line))
     return None
+
+
+def _blocked(found: Sequence[Change]) -> str:
+    """What to do where a gate refused a change."""
+    if not any(change.what == "blocked" for change in found):
+        return ""
+    return "case by case: perdure eval list, perdure eval report RUN; release it all the same: perdure apply --unproven REASON"
 
 
 def _change(change: Change) -> dict[str, str]:

@@ -17,6 +17,7 @@ from perdure.surface.eval_told import (
     interval_text,
     notable,
     score_of,
+    share_of,
     visible,
 )
 from perdure.surface.words import counted, money
@@ -88,18 +89,19 @@ def _head(told: EvalTold) -> list[RenderableType]:
     verdict = (
         Text("measured", "dim") if told.comparison is None else Text(str(told.comparison), _STYLES[told.comparison])
     )
-    lines: list[RenderableType] = [Text.assemble(name, "  ", verdict)]
-    if told.text:
-        lines.append(hanging(Text(" "), Text(visible(told.text))))
+    said = visible(told.text).removeprefix(f"{told.comparison}: ")  # the verdict is its first word
+    lead = Text.assemble(name, "  ", verdict, ":" if said else "")
+    lines: list[RenderableType] = [hanging(lead, Text(said)) if said else lead]
     if told.partial:
-        lines.append(hanging(Text("  partial", "yellow"), Text(visible(told.partial))))
+        on = f"; go on: perdure eval run {visible(told.suite)} --run {told.run}" if len(told.sides) == 1 else ""
+        lines.append(hanging(Text("  partial:", "yellow"), Text(f"{visible(told.partial)}{on}")))
     return lines
 
 
 def _gates(told: EvalTold) -> list[RenderableType]:
     return [
         hanging(Text(f"  {'passed' if each.passed else 'not passed':10}", "green" if each.passed else "red"),
-                Text.assemble((visible(each.gate), "bold"), f"  {visible(each.text)}"))
+                Text.assemble((visible(each.gate), "bold"), "" if each.text == told.text else f"  {visible(each.text)}"))
         for each in told.gates
     ]  # fmt: skip
 
@@ -114,11 +116,15 @@ def _sides(told: EvalTold) -> RenderableType:
         Column("version", [escape(visible(each.subject)) for each in sides]),
         Column("score (95%)", [interval_text(each.score, each.mean) for each in sides], right=True),
         Column("answers", [f"{each.n_answers:,}" for each in sides], right=True, spare=3),
+        Column("known", [share_of(each.n_cached, each.n_answers) for each in sides], right=True, spare=1),
         Column("failed", [f"{each.n_failed:,}" for each in sides], right=True, spare=1),
         Column("cost", [money(each.cost_usd) + ("+" if each.n_unpriced and each.cost_usd is not None else "") for each in sides], right=True),
         Column("p50 ms", [wait[0] for wait in waits], right=True, spare=4),
         Column("p95 ms", [wait[1] for wait in waits], right=True, spare=2),
     ]  # fmt: skip
+    if any(each.hallucination for each in sides):
+        cells = [interval_text(each.hallucination) for each in sides]
+        columns.insert(2, Column("unsupported", cells, right=True, spare=2))
     lines: list[RenderableType] = [Text(), Fitted(columns, indent=2)]
     lines += [hanging(Text(" "), Text(f"{visible(each.subject)}: {each.spread}")) for each in sides if each.spread]
     if told.difference is not None:
@@ -134,7 +140,7 @@ def _scorers(told: EvalTold) -> RenderableType:
         return Text()
     columns = [Column("scorer", [escape(visible(each.label)) for each in told.scorers])]
     for at, side in enumerate(told.sides):
-        cells = [interval_text(each.raw[at]) for each in told.scorers]
+        cells = [each.cell(at) for each in told.scorers]
         columns.append(
             Column(escape(visible(side.subject)), cells, right=True, spare=3 if at < len(told.sides) - 1 else 0)
         )
@@ -146,7 +152,7 @@ def _scorers(told: EvalTold) -> RenderableType:
 
 def _corrected(scorer: ScorerTold) -> str:
     last = scorer.corrected[-1] if scorer.corrected else None
-    return interval_text(last) if last else escape(visible(scorer.text))
+    return interval_text(last) if last else escape(scorer.note)
 
 
 def _cases(told: EvalTold, which: str) -> list[RenderableType]:
@@ -156,13 +162,16 @@ def _cases(told: EvalTold, which: str) -> list[RenderableType]:
     lines: list[RenderableType] = [Text(f"\n  {which}", "dim")]
     lines += [hanging(Text("   "), Text(case_line(each))) for each in cases[:_CASES]]
     if len(cases) > _CASES:
-        lines.append(Text(f"    and {counted(len(cases) - _CASES, 'case')} more: the page has all", "dim"))
+        where = f": perdure eval report {told.run} --html FILE" if told.run else ""
+        lines.append(Text(f"    and {counted(len(cases) - _CASES, 'more case')}{where}", "dim"))
     return lines
 
 
 def _foot(told: EvalTold) -> RenderableType:
     parts = [counted(told.n_cases, "case"), counted(told.n_clusters, "cluster"), counted(told.n_samples, "sample")]
-    parts += [f"spent {money(told.spent_usd)}", f"{told.took_s:.1f} s"]
+    parts.append(f"spent {money(told.spent_usd)}")
+    if told.took_s:
+        parts.append(f"{told.took_s:.1f} s")
     if told.run:
         parts.append(f"run {told.run}")
     return Text(f"\n  {', '.join(parts)}", "dim")

@@ -25,6 +25,7 @@ from perdure.surface.eval_told import (
     interval_text,
     points,
     share,
+    share_of,
     visible,
 )
 from perdure.surface.report.forest import Forest, Row, forest
@@ -64,6 +65,7 @@ def versus_page(told: EvalTold) -> str:
         n_failed=sum(case.failed for case in told.cases),
         difference_text=difference_text,
         interval_text=interval_text,
+        share_of=share_of,
         money=money,
         counted=counted,
     )

@@ -135,7 +135,7 @@ def shown(monkeypatch, show, told, width: str = "") -> str:
 
 def test_a_comparison_in_a_terminal_has_gates_sides_scorers_and_what_got_worse(worse, monkeypatch):
     told = shown(monkeypatch, show_comparison, replace(worse, partial="stopped"))
-    assert told.splitlines()[0] == "refunds  worse"
+    assert told.splitlines()[0].startswith("refunds  worse: ")
     for words in (
         "not passed quality",
         "answer@2222",
@@ -145,12 +145,12 @@ def test_a_comparison_in_a_terminal_has_gates_sides_scorers_and_what_got_worse(w
         "case-10: -100.0",
     ):
         assert words in told
-    assert "and 2 cases more" in told
+    assert "and 2 more cases: perdure eval report" in told
     assert "partial" in told
 
 
 def test_a_summary_of_one_version_names_what_scored_lowest(worse, monkeypatch):
-    alone = replace(worse, sides=worse.sides[:1], gates=(), comparison=None, difference=None)
+    alone = replace(worse, sides=worse.sides[:1], gates=(), comparison=None, difference=None, text="")
     cases = tuple(replace(each, answers=each.answers[:1], change=None) for each in alone.cases)
     told = shown(monkeypatch, show_summary, replace(alone, cases=cases, scorers=()))
     assert told.splitlines()[0] == "refunds  measured"

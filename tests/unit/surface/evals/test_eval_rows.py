@@ -6,6 +6,7 @@ import pytest
 
 from perdure.assets.suite import Case
 from perdure.surface.eval_rows import Looked, Texts, cases_told, scorers_told, sides_told
+from perdure.surface.eval_told import case_line
 
 OLD, NEW = "answer@1111", "answer@2222"
 BOTH = Looked((OLD, NEW), frozenset({"helpful", "polite"}))
@@ -93,5 +94,46 @@ def test_a_scorer_s_difference_is_paired_by_case(rows):
 
 def test_where_the_spread_comes_from_is_told_where_cases_were_asked_more_than_once(rows):
     found = [rows(n, OLD, float((n + at) % 2), sample=at, cluster="") for n in range(20) for at in range(2)]
-    assert sides_told(found, (OLD,))[0].spread.startswith("0% of the spread is between cases, 100% between samples")
+    assert sides_told(found, (OLD,))[0].spread.startswith("spread: 0% between cases, 100% between samples")
     assert sides_told([each for each in found if each.sample == 0], (OLD,))[0].spread == ""
+
+
+def test_a_version_tells_how_many_answers_were_known_and_which_share_of_its_claims_nothing_supports(rows):
+    found = [rows(n, OLD, 1.0) for n in range(20)]
+    [side] = sides_told(found, (OLD,), {row.answer: (int(n < 5), 2) for n, row in enumerate(found)})
+    assert side.n_cached == sum(row.cached for row in found)
+    assert side.hallucination.value == pytest.approx(5 / 40)
+    assert 0.0 <= side.hallucination.low < 5 / 40 < side.hallucination.high
+
+
+def test_claims_that_are_all_supported_are_no_certainty(rows):
+    found = [rows(n, OLD, 1.0) for n in range(20)]
+    [side] = sides_told(found, (OLD,), {row.answer: (0, 2) for row in found})
+    assert (side.hallucination.value, side.hallucination.low) == (0.0, 0.0)
+    assert 0.05 < side.hallucination.high < 0.5
+
+
+def test_a_judge_that_is_silent_makes_no_answer_a_failed_one(rows):
+    silent = [("exact", 1.0, "scored", ""), ("helpful", None, "failed", "the judge's answer could not be read")]
+    found = [rows(n, OLD, 1.0, scores=silent) for n in range(3)]
+    looked = Looked((OLD,), frozenset({"helpful"}))
+    assert sides_told(found, (OLD,))[0].n_failed == 0
+    assert not any(each.failed for each in cases_told(found, looked, Texts()))
+    [_, helpful] = scorers_told(found, looked)
+    assert (helpful.n_silent, helpful.note, helpful.cell(0)) == (3, "no opinion on 3 answers", "–")
+
+
+def test_a_case_without_a_prompt_is_told_by_what_it_sends(rows):
+    one, two = ({"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."})
+    for messages, question in (([one], "Why?"), ([one, two], "user: Why?\nassistant: So.")):
+        row = rows(1, OLD, 1.0)
+        [case] = cases_told([row], Looked((OLD,)), Texts({row.case: Case("c", {"messages": messages}, "So.")}))
+        assert case.question == question
+
+
+def test_a_low_score_is_told_by_what_scored_low_and_not_by_what_did_not_apply(rows):
+    scores = [("exact", 0.0, "scored", ""), ("grounded", None, "not_applicable", "the answer claims nothing")]
+    row = rows(1, OLD, 0.0, scores=scores)
+    texts = Texts({row.case: Case("c", {"question": "Why?"}, "So.")}, {row.answer: "No."})
+    [case] = cases_told([row], Looked((OLD,)), texts)
+    assert case_line(case).endswith("score 0.00; Why? (expected 'So.', said 'No.')")
