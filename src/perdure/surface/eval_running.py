@@ -30,7 +30,7 @@ class RunsOf:
 
 
 def route_suites(project: Project) -> RouteSuites:
-    """What the routes of a project owe the prompts that they answer."""
+    """What the routes of a project owe the prompts that they answer, and what tests them by themselves."""
 
     def of(route: str) -> list[Suite]:
         return [
@@ -40,4 +40,7 @@ def route_suites(project: Project) -> RouteSuites:
             if (suite.route or prompt.route) == route
         ]
 
-    return RouteSuites(of, RunsOf(project))
+    def own(route: str) -> list[Suite]:
+        return [suite for _, suite in sorted(project.suites.items()) if suite.route == route and not suite.prompt]
+
+    return RouteSuites(of, RunsOf(project), own)

@@ -159,8 +159,8 @@ class ModelSwapped:
             suite = find_suite(asset, name)
             if champion is None or suite is None:
                 continue
-            today = newest_scores(place, asset, suite, champion, since, now)
-            earlier = newest_scores(place, asset, suite, champion, since - _BACK, since)
+            today = newest_scores(place, suite, champion, since, now)
+            earlier = newest_scores(place, suite, champion, since - _BACK, since)
             if today is None or earlier is None:
                 continue
             word = compared(today.scores, earlier.scores, suite, alpha=ALPHA, partial=False)

@@ -7,9 +7,10 @@ from datetime import datetime
 
 from perdure.assets.suite import Suite
 from perdure.assets.version import Version
-from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.protocols import Workplace
+from perdure.loop.work.evals.pairing import Scores, judged_only, scores_of
 from perdure.loop.work.evals.running import KIND
-from perdure.loop.work.prompts.paired import Scores, held_out, scores_of
+from perdure.loop.work.prompts.paired import held_out
 
 IMPROVED = "prompt_improve"
 """The remedy whose versions have seen the improve split."""
@@ -27,15 +28,13 @@ class Scored:
     scores: Scores
 
 
-def newest_scores(
-    place: Workplace, asset: Watched, suite: Suite, version: Version, start: datetime, end: datetime
-) -> Scored | None:
+def newest_scores(place: Workplace, suite: Suite, version: Version, start: datetime, end: datetime) -> Scored | None:
     """Of the newest whole run in `(start, end]` that asked this version; None: there is none.
 
     Of a version that improvement made, cases that it has learned from are left out.
     """
     with place.stores.ledger.read() as session:
-        runs = session.runs.list(asset.name, limit=_LOOKED_AT)
+        runs = session.runs.list(version.asset, limit=_LOOKED_AT)
     for run in runs:
         facts = run.facts
         if run.kind != KIND or facts["suite"] != suite.name or facts["partial"] or version.id not in facts["subjects"]:
@@ -44,7 +43,7 @@ def newest_scores(
             continue
         rows = list(place.stores.results.list_run(run.id))
         learned = version.lineage.get("remedy") == IMPROVED
-        scores = scores_of(held_out(rows, suite) if learned else rows, version.id)
+        scores = judged_only(scores_of(held_out(rows, suite) if learned else rows, version.id))
         if scores:
             return Scored(run.id, facts["suite_version"], run.started_at, scores)
     return None

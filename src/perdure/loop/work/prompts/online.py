@@ -46,9 +46,18 @@ class Kept:
 
 def read_kept(place: Workplace, prompt: str, version: str, start: datetime, end: datetime) -> list[Kept]:
     """Answered calls of clients by a version, whose bodies were kept; those that were cut or cannot be read are left out."""
-    calls = read_calls(place.stores.lake, None, start, end, _COLUMNS).filter(
-        (pl.col("prompt") == version)
-        & (pl.col("outcome") == "answered")
+    calls = read_calls(place.stores.lake, None, start, end, _COLUMNS)
+    return _sampled(place, calls.filter(pl.col("prompt") == version), prompt)
+
+
+def read_kept_of_route(place: Workplace, route: str, start: datetime, end: datetime) -> list[Kept]:
+    """The same of a route's calls, whichever prompt or none was rendered."""
+    return _sampled(place, read_calls(place.stores.lake, route, start, end, _COLUMNS), route)
+
+
+def _sampled(place: Workplace, calls: pl.DataFrame, tag: str) -> list[Kept]:
+    calls = calls.filter(
+        (pl.col("outcome") == "answered")
         & ~pl.col("arm").is_in(NOBODYS)
         & pl.col("request").is_not_null()
         & pl.col("answer").is_not_null()
@@ -56,10 +65,10 @@ def read_kept(place: Workplace, prompt: str, version: str, start: datetime, end:
     most = place.settings.evals.online_calls
     if calls.height > most:
         calls = calls.gather_every(-(-calls.height // most))
-    return list(_kept(calls, prompt))
+    return list(_kept(calls, tag))
 
 
-def _kept(calls: pl.DataFrame, prompt: str) -> Iterator[Kept]:
+def _kept(calls: pl.DataFrame, tag: str) -> Iterator[Kept]:
     decode: Callable[[str], Any] = msgspec.json.decode
     for row in calls.iter_rows(named=True):
         try:
@@ -70,23 +79,28 @@ def _kept(calls: pl.DataFrame, prompt: str) -> Iterator[Kept]:
         if not isinstance(messages, list) or not said:
             continue
         told = [text_of(each) for each in messages if isinstance(each, Mapping)]
-        case = Case(
-            row["call_id"], {"messages": messages}, contexts=tuple(each for each in told if each), tags=(prompt,)
-        )
+        case = Case(row["call_id"], {"messages": messages}, contexts=tuple(each for each in told if each), tags=(tag,))
         answered = Answered(said, row["finish"], None, row["cost_pusd"], row["latency_us"], call_id=row["call_id"])
         yield Kept(case, answered)
 
 
 def hallucinations(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+    """`unsupported` claims of a prompt's version that answers."""
+    champion = find_champion(place.stores.ledger, asset.name)
+    if champion is None:
+        return []
+    kept = read_kept(place, asset.name, champion.id, now - spec.over, now)
+    return unsupported(asset, spec, now, kept, champion.id)
+
+
+def unsupported(
+    asset: Watched, spec: SignalSpec, now: datetime, kept: Sequence[Kept], version: str
+) -> Sequence[Reading]:
     """Claims that the request does not support, by claims: a ratio of sums over answers, which stand each for themselves.
 
     An answer that claims nothing is outside of it, and counted.
     """
-    champion = find_champion(place.stores.ledger, asset.name)
-    if champion is None:
-        return []
     claims, wrong, examples = [], [], []
-    kept = read_kept(place, asset.name, champion.id, now - spec.over, now)
     for each in kept:
         found = look_up(text_of(each.answered.message), [str(one) for one in each.case.contexts])
         if found:
@@ -103,7 +117,7 @@ def hallucinations(place: Workplace, asset: Watched, spec: SignalSpec, now: date
         share = None
     facts = {"n_answers": len(kept), "n_without_claims": len(kept) - len(claims), "n_claims": int(sum(claims)),
              "n_answers_with_unsupported": len(examples), "calls": examples[:10]}  # fmt: skip
-    return [reading_of(asset, spec, now, share, unit="ratio", version=champion.id, facts=facts)]
+    return [reading_of(asset, spec, now, share, unit="ratio", version=version, facts=facts)]
 
 
 def online_scores(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:

@@ -47,7 +47,7 @@ class EvalScore:
         champion = find_champion(place.stores.ledger, asset.name)
         if suite is None or champion is None:
             return []
-        found = newest_scores(place, asset, suite, champion, now - spec.over, now)
+        found = newest_scores(place, suite, champion, now - spec.over, now)
         if found is None:
             return []
         score = mean_score(found.scores, spec.confidence)

@@ -14,9 +14,9 @@ def route_kind(suites: RouteSuites | None = None) -> Kind:
     """The kind "route" with all its recipes.
 
     Args:
-        suites: what the prompts that a route answers are tested by; None: nothing is.
+        suites: what a route, and the prompts that it answers, are tested by; None: nothing is.
     """
-    signals = {name: make() for name, make in route_signals().items()}
+    signals = {name: make() for name, make in route_signals(suites).items()}
     remedies, gates = route_remedies(), route_gates()
     if suites is not None:
         remedies = tuple(Asking(each, suites) for each in remedies)

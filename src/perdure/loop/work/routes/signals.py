@@ -1,4 +1,4 @@
-"""What is measured of a route: errors, times, refusals, money, shifted answers, new intents.
+"""What is measured of a route: errors, times, refusals, money, shifted answers, new intents; scores of `routes.scores`.
 
 Each reads a window of what the gateway recorded. Signals of traffic leave out probes and shadows; answers from the cache are
 left out of times, which would be its own.
@@ -28,6 +28,8 @@ from perdure.loop.work.dear_hours import CostAnomaly
 from perdure.loop.work.readings import reading_of
 from perdure.loop.work.routes.bodies import message_of, read_probed, read_questions, reference_of, shift_of
 from perdure.loop.work.routes.definitions import target_ids
+from perdure.loop.work.routes.scores import RouteHallucinations, RouteScore
+from perdure.loop.work.routes.suites import RouteSuites
 from perdure.loop.work.routes.traffic import mean, read_traffic, read_tries, share
 from perdure.loop.work.versions import find_champion
 
@@ -39,14 +41,20 @@ _MEMORY = 7
 """New intents are held against so many windows before, a week at least."""
 
 
-def route_signals() -> Mapping[str, Callable[[], Signal]]:
-    """The signals of the kind "route": name → what makes it."""
+def route_signals(suites: RouteSuites | None = None) -> Mapping[str, Callable[[], Signal]]:
+    """The signals of the kind "route": name → what makes it.
+
+    Args:
+        suites: by which its answers are scored; None: by none.
+    """
     return {
         "answer_shift": AnswerShift,
         "cost_anomaly": partial(CostAnomaly, "route"),
         "cost_usd": CostUsd,
         "error_ratio": ErrorRatio,
+        "eval_score": partial(RouteScore, suites),
         "first_token_ms": partial(Times, "first_token_ms", "first_us"),
+        "hallucination_ratio": RouteHallucinations,
         "latency_ms": partial(Times, "latency_ms", "latency_us"),
         "new_intents": NewIntents,
         "refusal_ratio": RefusalRatio,

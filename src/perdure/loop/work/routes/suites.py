@@ -16,9 +16,10 @@ from perdure.assets.suite import Suite
 from perdure.assets.version import Version
 from perdure.core.canonical import content_hash
 from perdure.loop.protocols import Remedy, Watched, Workplace
+from perdure.loop.work.evals.pairing import scores_of
 from perdure.loop.work.prompts.asked import RunSuite
 from perdure.loop.work.prompts.attempts import ALPHA
-from perdure.loop.work.prompts.paired import compared, scores_of
+from perdure.loop.work.prompts.paired import compared
 from perdure.loop.work.routes.definitions import target_ids
 from perdure.loop.work.versions import find_champion, get_version
 from perdure.stores.ledger.protocols import Run
@@ -35,10 +36,12 @@ class RouteSuites:
     Args:
         of: route → the suites of the prompts that it answers.
         run_suite: asks a suite.
+        own: route → the suites that test it by itself.
     """
 
     of: Callable[[str], Sequence[Suite]]
     run_suite: RunSuite
+    own: Callable[[str], Sequence[Suite]] = lambda _: ()
 
     def ask(self, place: Workplace, trial: Trial, step: str, now: datetime) -> None:
         """Ask what a trial's versions owe; nothing where the same models answer. What is recorded is not asked again."""
