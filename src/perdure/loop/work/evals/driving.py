@@ -12,24 +12,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 
 from perdure.core.clock import monotonic_s
 from perdure.core.errors import BadPrompt, BadSuite, TooFewRows
-from perdure.core.ports import Answered
+from perdure.core.ports import Answered, Asked
 from perdure.core.stats.clustered import clustered_interval
 from perdure.core.stats.intervals import Interval
 from perdure.loop.work.evals.answers import kept, read_kept
 from perdure.loop.work.evals.frozen import FrozenCase
-from perdure.loop.work.evals.pacing import Paced
-from perdure.loop.work.evals.scoring import Given, JudgedBy, Scored, ScorerSet, no_money
-from perdure.loop.work.evals.subjects import Question, Subject
+from perdure.loop.work.evals.pacing import NO_MONEY, Paced
+from perdure.loop.work.evals.scoring import Given, JudgedBy, Scored, ScorerSet
+from perdure.loop.work.evals.subjects import Subject
 from perdure.stores.results.protocols import Results, RunRow
 
 _TICK_S = 0.25
+_AHEAD = 64
+"""Questions that are made ahead of time at most: of more that live at once the collector of garbage takes a sixth of a run."""
+_NO_TAGS: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +91,27 @@ class DriveParts:
 class _Group:
     """All samples of one case by one subject."""
 
-    at: int
-    subject: int
-    given: list[Given | None]
-    own: list[bool]
-    """Of each sample whether this run asked it."""
+    case: FrozenCase
+    subject: Subject
+    asked: Asked | None
+    """None: the case is not the version's."""
+    keys: list[str]
+    """Of each sample's answer."""
+    answers: list[Answered | None]
+    known: set[int]
+    """Samples whose answers this run has not asked."""
     left: int
 
+    def given(self) -> list[Given]:
+        """The answers with their keys; one that failed is kept under none."""
+        return [Given("" if each.error else key, each) for key, each in zip(self.keys, self.whole(), strict=True)]
 
-_Item = Question | _Group
+    def whole(self) -> list[Answered]:
+        """The answers, once all are there."""
+        return cast("list[Answered]", self.answers)
+
+
+_NOTHING_KNOWN: set[int] = set()
 
 
 @dataclass(slots=True, eq=False, repr=False)
@@ -111,8 +127,8 @@ class Driving:
     n_done: int = 0
     n_failed: int = 0
     n_cached: int = 0
-    _items: deque[_Item] = field(default_factory=deque)
-    _groups: dict[tuple[int, int], _Group] = field(default_factory=dict)
+    _items: deque[tuple[_Group, int]] = field(default_factory=deque)
+    """Groups with the sample that is to be asked; -1: all of its answers are there."""
     _answers: list[tuple[str, bytes]] = field(default_factory=list)
     _rows: list[RunRow] = field(default_factory=list)
     _scores: list[tuple[str, float]] = field(default_factory=list)
@@ -148,138 +164,124 @@ class Driving:
             self._tell()
 
     async def _work(self) -> None:
-        ask = self.parts.paced.ask
-        while (item := self._take()) is not None:
-            if isinstance(item, _Group):
-                await self._finish(item)
-                continue
-            answered = await ask(item.asked)
-            if no_money(answered) or self.parts.paced.stopped:
-                if not answered.error:
-                    self._answered(item, answered)
-                continue
-            group = self._answered(item, answered)
-            if group.left == 0:
-                if self._plain:
-                    self._rows_of(group, self._given(group))
-                else:
-                    await self._finish(group)
+        items, paced, plain = self._items, self.parts.paced, self._plain
+        while not paced.stopped and (items or self._refilled()):
+            group, sample = items.popleft()
+            if sample >= 0:
+                assert group.asked is not None
+                answered = await paced.ask(group.asked)
+                error = answered.error
+                if error == NO_MONEY or (error and paced.stopped):
+                    continue
+                if not error:
+                    self._answers.append((group.keys[sample], kept(answered, self.parts.run)))
+                group.answers[sample] = answered
+                group.left -= 1
+                if group.left or paced.stopped:
+                    continue
+            if plain:
+                self._rows_of(group, self.parts.scorers.score(group.case.case, group.whole()))
+            else:
+                await self._finish(group)
 
-    def _take(self) -> _Item | None:
-        """The next thing to do; None where nothing is left, or nothing may be asked any more."""
-        while not self._items:
-            if self._next >= len(self.parts.cases) or self.parts.paced.stopped:
-                return None
+    def _refilled(self) -> bool:
+        """Whether there is something to do again; False where nothing is left, or nothing may be asked any more."""
+        while not self._items and self._next < len(self.parts.cases) and not self.parts.paced.stopped:
             self._refill()
-        return None if self.parts.paced.stopped else self._items.popleft()
+        return bool(self._items)
 
     def _refill(self) -> None:
         """The questions of the next cases, as far as their answers are not known."""
         parts = self.parts
         each = max(1, len(parts.subjects) * parts.samples)
-        until = min(len(parts.cases), self._next + max(1, parts.batch // each))
-        asked: list[Question] = []
-        for at in range(self._next, until):
-            self._add_questions(at, asked)
+        until = min(len(parts.cases), self._next + max(1, min(parts.batch, _AHEAD) // each))
+        groups: list[_Group] = []
+        for case in parts.cases[self._next : until]:
+            self._add_groups(case, groups)
         self._next = until
-        known = parts.results.find_answers([each.key for each in asked]) if parts.use_known else {}
-        for question in asked:
-            body = known.get(question.key)
+        known = parts.results.find_answers([key for each in groups for key in each.keys]) if parts.use_known else {}
+        for group in groups:
+            if known:
+                self._look_up(group, known)
+            if group.left == 0:
+                self._items.append((group, -1))
+                continue
+            self._items.extend([(group, sample) for sample, answered in enumerate(group.answers) if answered is None])
+
+    def _add_groups(self, case: FrozenCase, groups: list[_Group]) -> None:
+        samples = self.parts.samples
+        for subject in self.parts.subjects:
+            if self.done and all((case.digest, subject.id, sample) in self.done for sample in range(samples)):
+                self.n_done += samples
+                continue
+            try:
+                asked, keys = subject.ask(case, samples)
+            except (BadPrompt, BadSuite) as error:  # the case is not the version's: an answer that failed
+                lost: list[Answered | None] = [Answered({}, error=error.code)] * samples
+                self._items.append((_Group(case, subject, None, [""] * samples, lost, _NOTHING_KNOWN, 0), -1))
+            else:
+                groups.append(_Group(case, subject, asked, keys, [None] * samples, _NOTHING_KNOWN, samples))
+
+    def _look_up(self, group: _Group, known: Mapping[str, bytes]) -> None:
+        for sample, key in enumerate(group.keys):
+            body = known.get(key)
             if body is None:
-                self._items.append(question)
                 continue
             old = read_kept(body)
-            own = old.run == parts.run
-            parts.paced.purse.spent += (old.cost_pusd or 0) if own else 0
-            group = self._give(question, old.answered(), own=own)
-            if group.left == 0:
-                self._items.append(group)
-
-    def _add_questions(self, at: int, asked: list[Question]) -> None:
-        parts, frozen = self.parts, self.parts.cases[at]
-        for place, subject in enumerate(parts.subjects):
-            missing = range(parts.samples)
-            if self.done and all((frozen.digest, subject.id, sample) in self.done for sample in missing):
-                self.n_done += parts.samples
-                continue
-            self._groups[at, place] = group = _Group(
-                at, place, [None] * parts.samples, [True] * parts.samples, parts.samples
-            )
-            try:
-                asked.extend(subject.ask(frozen, at, place, missing))
-            except (BadPrompt, BadSuite) as error:  # the case is not the version's: an answer that failed
-                group.given = [Given("", Answered({}, error=error.code)) for _ in missing]
-                group.left = 0
-                self._items.append(group)
-
-    def _give(self, question: Question, answered: Answered, *, own: bool) -> _Group:
-        group = self._groups[question.at, question.subject]
-        group.given[question.sample] = Given("" if answered.error else question.key, answered)
-        group.own[question.sample] = own
-        group.left -= 1
-        return group
-
-    def _answered(self, question: Question, answered: Answered) -> _Group:
-        if not answered.error:
-            self._answers.append((question.key, kept(answered, self.parts.run)))
-        return self._give(question, answered, own=True)
+            if old.run == self.parts.run:
+                self.parts.paced.purse.spent += old.cost_pusd or 0
+            else:
+                group.known = {*group.known, sample}
+            group.answers[sample] = old.answered()
+            group.left -= 1
 
     async def _finish(self, group: _Group) -> None:
         """Score the answers of one case by judges too, or in a thread, and make their rows."""
-        parts, case, given = self.parts, self.parts.cases[group.at].case, self._given(group)
-        scorers, said, spent = parts.scorers, None, [0] * len(given)
+        parts, case = self.parts, group.case.case
+        scorers, said, spent = parts.scorers, None, [0] * len(group.keys)
         if scorers.judges:
-            said, spent = await scorers.ask_judges(case, given, JudgedBy(parts.run, parts.results, parts.paced))
+            said, spent = await scorers.ask_judges(case, group.given(), JudgedBy(parts.run, parts.results, parts.paced))
             if parts.paced.stopped:
                 return  # a judge may not have been asked: the answers are kept, and judged when the run goes on
-        scored = None
-        if not scorers.quick:
-            scored = await asyncio.get_running_loop().run_in_executor(None, scorers.score, case, given, said)
-        self._rows_of(group, given, scored or scorers.score(case, given, said), spent)
+        if scorers.quick:
+            scored = scorers.score(case, group.whole(), said)
+        else:
+            scored = await asyncio.get_running_loop().run_in_executor(None, scorers.score, case, group.whole(), said)
+        self._rows_of(group, scored, spent)
 
-    def _given(self, group: _Group) -> list[Given]:
-        return [each for each in group.given if each is not None]
-
-    def _rows_of(
-        self, group: _Group, given: list[Given], scored: list[Scored] | None = None, spent: Sequence[int] = ()
-    ) -> None:
-        """The rows of one case; scored here where nothing has to be waited for."""
-        parts = self.parts
-        if scored is None:
-            scored = parts.scorers.score(parts.cases[group.at].case, given)
-        del self._groups[group.at, group.subject]
-        for sample, each in enumerate(given):
-            self._row(group, sample, each, scored[sample], spent[sample] if spent else 0)
-        if len(self._answers) >= parts.batch or len(self._rows) >= 10 * parts.batch:
-            self._write()
-
-    def _row(self, group: _Group, sample: int, given: Given, scored: Scored, judged_pusd: int) -> None:
-        frozen, answered, own = self.parts.cases[group.at], given.answered, group.own[sample]
-        self.n_done += 1
-        self.n_failed += bool(answered.error)
-        self.n_cached += not own
-        if scored.score is not None:
-            self._scores.append((frozen.cluster, scored.score))
-        self._rows.append(
-            RunRow(
-                frozen.digest,
-                frozen.case.id,
-                frozen.cluster,
-                sample,
-                self.parts.subjects[group.subject].id,
-                given.key,
-                scored.told,
-                scored.score,
-                answered.usage,
-                answered.cost_pusd,
-                (answered.cost_pusd or 0 if own else 0) + judged_pusd,
-                answered.latency_us,
-                answered.error,
-                frozen.case.weight,
-                list(frozen.case.tags),
-                not own,
+    def _rows_of(self, group: _Group, scored: Sequence[Scored], judged: Sequence[int] = ()) -> None:
+        """The rows of one case; `judged` is what was paid to judges of each sample."""
+        frozen, subject, run_rows = group.case, group.subject.id, self._rows
+        case, told = frozen.case, self.parts.progress is not None
+        for sample, answered in enumerate(group.whole()):
+            says, own, error = scored[sample], sample not in group.known, answered.error
+            self.n_failed += bool(error)
+            self.n_cached += not own
+            if told and says.score is not None:
+                self._scores.append((frozen.cluster, says.score))
+            run_rows.append(
+                RunRow(
+                    frozen.digest,
+                    case.id,
+                    frozen.cluster,
+                    sample,
+                    subject,
+                    "" if error else group.keys[sample],
+                    says.told,
+                    says.score,
+                    answered.usage,
+                    answered.cost_pusd,
+                    (answered.cost_pusd or 0 if own else 0) + (judged[sample] if judged else 0),
+                    answered.latency_us,
+                    error,
+                    case.weight,
+                    list(case.tags) if case.tags else _NO_TAGS,
+                    not own,
+                )
             )
-        )
+        self.n_done += len(group.keys)
+        if len(self._answers) >= self.parts.batch or len(run_rows) >= 10 * self.parts.batch:
+            self._write()
 
     def _write(self) -> None:
         """Answers first: what is paid for is kept, whatever becomes of its row."""

@@ -84,9 +84,27 @@ class Paced:
 
     async def ask(self, asked: Asked) -> Answered:
         """The answer, asked again where it was too much at once. Where there is no money left it says so in `error`."""
+        purse = self.purse
+        if purse.limit is not None or self._under_way >= self._limit or self._until_s or self.stopped:
+            return await self._in_turn(asked)
+        # The usual case, with nothing to wait for and nothing to claim.
+        self._under_way += 1
+        self.n_asked += 1
+        try:
+            found = await self.answerer.ask(asked)
+        finally:
+            self._under_way -= 1
+        if not found.error:
+            self._n_failed = 0
+            if self._limit < self.most:
+                self._quicken()
+        elif self._tries_again(found):
+            found = await self._answered(asked)
+        purse.spent += found.cost_pusd or 0
+        return found
+
+    async def _in_turn(self, asked: Asked) -> Answered:
         most = 0
-        if self.purse.limit is None and self._under_way < self._limit and not (self._until_s or self.stopped):
-            return await self._at_once(asked)
         if self.purse.limit is not None:
             most = self.price_of(asked) or 0
             if not await self._claimed(most):
@@ -99,25 +117,8 @@ class Paced:
         finally:
             self.purse.settle(most, cost)
 
-    async def _at_once(self, asked: Asked) -> Answered:
-        """The usual case, with nothing to wait for and nothing to claim."""
-        self._under_way += 1
-        self.n_asked += 1
-        try:
-            found = await self.answerer.ask(asked)
-        finally:
-            self._under_way -= 1
-        if not found.error:
-            self._went_well()
-        elif self._tries_again(found):
-            found = await self._answered(asked)
-        self.purse.spent += found.cost_pusd or 0
-        return found
-
-    def _went_well(self) -> None:
-        self._n_failed = 0
-        if self._limit < self.most:
-            self._limit = min(float(self.most), self._limit + 1.0 / self._limit)
+    def _quicken(self) -> None:
+        self._limit = min(float(self.most), self._limit + 1.0 / self._limit)
 
     async def close(self) -> None:
         """Let the answerer's connections go."""
@@ -146,7 +147,8 @@ class Paced:
             finally:
                 self._under_way -= 1
             if not found.error:
-                self._went_well()
+                self._n_failed = 0
+                self._quicken()
                 return found
             if not self._tries_again(found):
                 return found

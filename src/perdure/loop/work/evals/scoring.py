@@ -27,7 +27,7 @@ from perdure.engines.evals.protocols import Outcome, Score
 from perdure.engines.judges.anchors import Judgeable
 from perdure.engines.judges.asking import questions
 from perdure.engines.judges.deciding import judgement_of
-from perdure.loop.work.evals.pacing import NO_MONEY, Paced
+from perdure.loop.work.evals.pacing import Paced
 from perdure.stores.results.protocols import Results
 
 Told = tuple[str, float | None, str, str]
@@ -130,12 +130,11 @@ class ScorerSet:
         return all(each.quick or each.judge for each in self.compiled)
 
     def score(
-        self, case: Case, given: Sequence[Given], said: Mapping[str, Sequence[Score]] | None = None
+        self, case: Case, answers: Sequence[Answered], said: Mapping[str, Sequence[Score]] | None = None
     ) -> list[Scored]:
         """What they say of the answers to one case. Cost: 1 µs an answer and scorer, beside the scorer's own."""
         if self._alone:
-            return [self._score_alone(case, each.answered) for each in given]
-        answers = [each.answered for each in given]
+            return [self._score_alone(case, each) for each in answers]
         columns = [each.score_samples(case, answers, said or {}) for each in self.compiled]
         weights = [each.weight for each in self.compiled]
         return [
@@ -185,11 +184,6 @@ class ScorerSet:
                 spent[at] += cost
             said[judge.name] = column
         return said, spent
-
-
-def no_money(answered: Answered) -> bool:
-    """Whether a question was not asked because the purse is empty."""
-    return answered.error == NO_MONEY
 
 
 def scorers_of(suite: Suite, judges: Mapping[str, Version], tools: Tools) -> ScorerSet:

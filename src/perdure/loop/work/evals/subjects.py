@@ -26,19 +26,6 @@ _MESSAGES = "messages"
 Messages = list[dict[str, Any]]
 
 
-@dataclass(slots=True, eq=False)
-class Question:
-    """One question with what it belongs to; never changed, and not frozen, which would cost half a microsecond."""
-
-    at: int
-    """Place of its case among the run's."""
-    subject: int
-    """Place of its subject."""
-    sample: int
-    key: str
-    asked: Asked
-
-
 @dataclass(frozen=True, slots=True)
 class Answering:
     """Who answers for a route now."""
@@ -62,8 +49,8 @@ class Subject:
     """Whose cases they are, as records of calls tell."""
     _params: bytes = b""
 
-    def ask(self, frozen: FrozenCase, at: int, place: int, samples: range) -> list[Question]:
-        """Its questions of one case. Cost: some 8 µs for a small prompt.
+    def ask(self, frozen: FrozenCase, samples: int) -> tuple[Asked, list[str]]:
+        """What it asks of one case, and the key of each sample. Cost: some 7 µs for a small prompt.
 
         Raises:
             BadPrompt: the case's inputs are not the prompt's variables.
@@ -73,16 +60,8 @@ class Subject:
         asked = Asked(
             self.route, messages, self.params, {"suite": self.suite, "case": frozen.case.id, "subject": self.id}
         )
-        base = hashlib.sha256(_encode(messages))
-        base.update(self._params)
-        return [Question(at, place, sample, _sampled(base, sample), asked) for sample in samples]
-
-
-def _sampled(base: Any, sample: int) -> str:
-    found = base.copy()
-    found.update(b"\0%d" % sample)
-    digest: str = found.hexdigest()
-    return digest
+        told = _encode(messages) + self._params
+        return asked, [hashlib.sha256(b"%b\0%d" % (told, sample)).hexdigest() for sample in range(samples)]
 
 
 def subject_of(version: Version, suite: Suite, answering: Answering) -> Subject:
