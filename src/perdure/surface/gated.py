@@ -149,7 +149,7 @@ def _told(opened: Opened, gated: Gated, job: Job) -> Change:
     verdicts = _verdicts(opened, job)
     outcome = str(job.output.get("outcome", ""))
     if job.status == "parked":
-        return gated.change("proving", f"{verdicts or 'suites are asked'}; next: {job.waits_for}")
+        return gated.change("proving", f"{(verdicts or 'suites are asked').rstrip('.')}; next: {job.waits_for}")
     if outcome == "released":
         return gated.change("released", verdicts)
     if job.status == "done":

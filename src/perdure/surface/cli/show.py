@@ -221,6 +221,9 @@ def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
     if moved:
         shown = Fitted(of_rows(headings, [_change(change) for change in moved]))
         put(shown)
+        for change in moved:
+            if change.what == "blocked" and change.why:
+                put(hanging(f"[red]{escape(change.asset)}[/]", Text(change.why), indent=2))
     n_same = len(found) - len(moved)
     same = f"{counted(n_same, 'declaration')} unchanged" if n_same else ""
     dry = "dry run: nothing was written" if dry_run else ""
@@ -238,7 +241,7 @@ def _blocked(found: Sequence[Change]) -> str:
 def _change(change: Change) -> dict[str, str]:
     before = f"{change.before} [dim]→[/] " if change.before else ""
     asked = "  a person must say yes: perdure approvals" if change.what == "asked" else ""
-    why = f"  [dim]{escape(change.why)}[/]" if change.why else ""
+    why = f"  [dim]{escape(change.why)}[/]" if change.why and change.what != "blocked" else ""
     told = change.before or change.what not in ("declared", "changed", "unchanged")
     return {
         "what": f"[{_COLOURS.get(change.what, 'green')}]{change.what}[/]",
