@@ -9,6 +9,8 @@ from perdure.assets.route import Target
 from perdure.assets.scorers import Exact, Judged, Matches
 from perdure.assets.suite import Suite
 from perdure.core.units import hours
+from perdure.loop.work.judges.trusted import why_untrusted
+from perdure.loop.work.prompts.gates import Met
 from perdure.loop.work.prompts.tested import watched_prompt
 from perdure.surface.governance.telling import markdown
 from perdure.testing.prompts import Desk, countries, rewrite
@@ -299,3 +301,19 @@ def test_a_judge_that_is_ill_holds_every_release_by_its_word(tmp_path):
     asset = watched_prompt(world.perdure.project.prompts["answer"], [suite])
     assert asset.rests_on == ("kind",)
     assert asset.policy.ramp.shadow == hours(0), "a shadow of a prompt is not asked"
+
+
+def test_a_suite_whose_judge_was_never_calibrated_releases_nothing(tmp_path):
+    """However sure the difference is: nobody knows what such a judge's word is worth."""
+    world = PromptWorld(tmp_path)
+    judged = [Suite("tone", world.cases, [Judged("kind")], prompt="answer", role="primary")]
+    place = world.perdure.place
+    assert why_untrusted(place, judged[0]) == "the judge kind was never calibrated (perdure judge calibrate kind)"
+    shown = Suite("tone", world.cases, [Exact(), Judged("kind", weight=0.0)], prompt="answer", role="primary")
+    assert why_untrusted(place, shown) == "", "what is shown and not counted decides nothing"
+    world.apply()
+    world.say(GOOD, unproven="to have something to compare with")
+    cities = world.perdure.project.suites["cities"]
+    met = Met(cities, None, {}, {}, 0.05, "the judge kind is refused: it is a coin")
+    assert met.judged().text == "not enough evidence: the judge kind is refused: it is a coin"
+    assert not met.whole

@@ -20,11 +20,16 @@ class _Weighed(Protocol):
 def combined(scores: Sequence[Score], weights: Sequence[float]) -> float | None:
     """The weighted mean of what applies; None where nothing does, or all that does weighs nothing.
 
+    None too where one that counts could not say anything, such as a judge that was not to be read: the mean of the others
+    would be another measure, and better than the whole one for an answer that is bad by what is missing.
+
     >>> combined([Score(1.0), Score(None, "not_applicable"), Score(0.0)], [1.0, 5.0, 3.0])
     0.25
     """
     total = weight_sum = 0.0
     for score, weight in zip(scores, weights, strict=True):
+        if score.value is None and score.outcome == "failed" and weight > 0.0:
+            return None
         if score.value is not None:
             total += weight * score.value
             weight_sum += weight
@@ -34,8 +39,13 @@ def combined(scores: Sequence[Score], weights: Sequence[float]) -> float | None:
 def put_together(declared: Together, of: Sequence[_Weighed], scores: Sequence[Score]) -> Score:
     """The parts' scores as one: the weighted mean, the least, or whether all that apply reach `at_least`.
 
-    A part of weight 0 is told and not counted. Failed where a part that counts failed.
+    A part of weight 0 is told and not counted. Failed where a part that counts failed; without a value where one that counts
+    could not say anything.
     """
+    mute = [part.label for part, score in zip(of, scores, strict=True)
+            if score.value is None and score.outcome == "failed" and part.weight]  # fmt: skip
+    if mute:
+        return Score(None, "failed", f"{mute[0]} could not say anything")
     counted = [(part, score) for part, score in zip(of, scores, strict=True) if score.value is not None and part.weight]
     values = [score.value for _, score in counted if score.value is not None]
     if not values:

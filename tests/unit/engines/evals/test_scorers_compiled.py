@@ -168,6 +168,12 @@ def test_a_combined_score_is_the_weighted_mean_of_what_applies() -> None:
     assert combined([], []) is None
 
 
+def test_where_one_that_counts_could_not_say_anything_the_others_are_no_measure_of_the_whole() -> None:
+    mute = Score(None, "failed", "the judge refused to judge")
+    assert combined([Score(1.0), mute], [1.0, 1.0]) is None
+    assert combined([Score(1.0), mute], [1.0, 0.0]) == 1.0
+
+
 def test_code_is_taken_out_of_its_fence_and_run_with_the_case_s_checks() -> None:
     [passes] = scorers(CodePasses())
     case = Case("a", {"question": "?"}, {"checks": "assert double(2) == 4"})

@@ -239,12 +239,12 @@ def verdict(asked):
 
 
 def test_a_judge_that_answers_nonsense_has_no_opinion(world):
-    """It counts neither way, and says why."""
+    """Nothing is known of the answer then: the mean of the other scorers would be another measure."""
     judge = version_of(Judge("good", "Is it good?", "main", scale=("bad", "good")), "judge")
     tested = suite(2, scorers=[Exact(), Judged("good")])
     run_suite(world.place, tested, [world.prompt("So:")], "r", AT, RunOptions(declared={"good": judge}))
     for row in rows(world):
-        assert row.score == 1.0
+        assert row.score is None
         assert row.scores[1][1:3] == (None, "failed")
         assert "could not be read" in row.scores[1][3]
 

@@ -109,3 +109,16 @@ def test_primary_suites_share_the_error_that_may_be_made(world):
     suites = [first, second, guarded]
     assert alpha_of(first, suites) == pytest.approx(0.025)
     assert alpha_of(guarded, suites) == pytest.approx(0.05)
+
+
+def test_what_one_primary_suite_gains_does_not_pay_for_what_another_seems_to_lose(world):
+    """Nor does a suite that ended early."""
+    gained = verdict(world, "gains", "primary", Comparison.BETTER)
+    lost = verdict(world, "loses", "primary", Comparison.NOT_ENOUGH_EVIDENCE)
+    dropped = replace(lost.verdict, difference=replace(lost.verdict.difference, value=-0.2))
+    assert together([gained, lost]).passes
+    assert together([gained, replace(lost, verdict=dropped)]).text == (
+        "not passed: looks worse beyond the margin in loses"
+    )
+    early = replace(lost, verdict=replace(lost.verdict, partial=True))
+    assert together([gained, early]).text == "not passed: ended early in loses"

@@ -11,15 +11,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-import numpy as np
-
 from perdure.assets.suite import Suite
 from perdure.assets.version import Version
 from perdure.core.stats.sequential import shuffled
-from perdure.core.stats.verdicts import Compared, Plan, compare
+from perdure.core.stats.verdicts import Compared, Plan
 from perdure.core.verdict import Comparison
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.evals.frozen import cases_in, thaw
+from perdure.loop.work.evals.pairing import scores_of, verdict_on
 from perdure.loop.work.evals.running import Ran, RunOptions, begin_run, run_suite
 from perdure.stores.results.protocols import RunRow
 
@@ -89,22 +88,10 @@ def compare_versions(  # noqa: PLR0913 - both versions, where, when and how
 def verdict_of(
     rows: Iterable[RunRow], versions: tuple[str, str], plan: Plan, *, look: int, partial: bool = False
 ) -> Compared:
-    """The verdict on the second version against the first, from a run's rows: means over samples, failed answers as 0."""
-    sides: tuple[dict[str, list[float]], dict[str, list[float]]] = ({}, {})
-    about: dict[str, tuple[str, float]] = {}
-    for row in rows:
-        if row.subject in versions and (row.error or row.score is not None):
-            side = sides[versions.index(row.subject)]
-            side.setdefault(row.case, []).append(0.0 if row.error or row.score is None else row.score)
-            about[row.case] = row.cluster or row.case, row.weight
-    both = [case for case in sides[0] if case in sides[1]]
-    numbers: dict[str, int] = {}
-    differences = np.array([_mean(sides[1][case]) - _mean(sides[0][case]) for case in both], dtype=np.float64)
-    clusters = np.array([numbers.setdefault(about[case][0], len(numbers)) for case in both], dtype=np.int64)
-    weights = np.array([about[case][1] for case in both], dtype=np.float64)
-    if len(weights) and not weights.any():
-        weights = np.ones(len(weights))
-    return compare(differences, clusters, plan, look=look, partial=partial, weights=weights)
+    """The verdict on the second version against the first, from a run's rows: means over samples, as `pairing` tells."""
+    found = list(rows)
+    first, second = (scores_of(found, each) for each in versions)
+    return verdict_on(second, first, plan, look=look, partial=partial)
 
 
 def alpha_of(suite: Suite, suites: Sequence[Suite], alpha: float = 0.05) -> float:
@@ -127,6 +114,12 @@ def together(found: Sequence[ComparedSuite]) -> Together:
     worse = [each.suite.name for each in found if each.verdict.comparison is Comparison.WORSE]
     if worse:
         return Together(False, f"not passed: worse in {', '.join(worse)}")
+    early = [each.suite.name for each in found if each.verdict.partial]
+    if early:
+        return Together(False, f"not passed: ended early in {', '.join(early)}")
+    drops = [each.suite.name for each in found if each.verdict.difference.value < -each.suite.margin]
+    if drops:
+        return Together(False, f"not passed: looks worse beyond the margin in {', '.join(drops)}")
     better = [
         each.suite.name
         for each in found
@@ -144,7 +137,3 @@ def _no_worse(found: ComparedSuite) -> bool:
     """Better, equivalent, or at worst worse by less than the margin."""
     sure = found.verdict.comparison in (Comparison.BETTER, Comparison.EQUIVALENT)
     return sure or (not found.verdict.partial and found.verdict.difference.low > -found.suite.margin)
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -147,6 +147,7 @@ class ScorerSet:
         """One answer by scorers that need no other; the mean is that of `combined`, without a list of its own."""
         told: list[Told] = []
         total = weights = 0.0
+        mute = False
         for score, label, weight in self._flat:
             found = score(case, answered)
             value = found.value
@@ -154,7 +155,9 @@ class ScorerSet:
             if value is not None:
                 total += weight * value
                 weights += weight
-        return Scored(told, total / weights if weights > 0.0 else None)
+            elif found.outcome == "failed" and weight > 0.0:
+                mute = True
+        return Scored(told, total / weights if weights > 0.0 and not mute else None)
 
     async def ask_judges(
         self, case: Case, given: Sequence[Given], of: JudgedBy

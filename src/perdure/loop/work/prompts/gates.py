@@ -10,7 +10,7 @@ What was asked stands in the store of results: `asked` has it put there in the r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,17 +23,17 @@ from perdure.core.stats import Interval
 from perdure.core.stats.verdicts import Compared
 from perdure.core.usage import PICO
 from perdure.loop.protocols import Gate, Watched, Workplace
+from perdure.loop.work.evals.pairing import Scores, scores_of
+from perdure.loop.work.judges.trusted import why_untrusted
 from perdure.loop.work.prompts.asked import Comparison, find_comparison
 from perdure.loop.work.prompts.attempts import ALPHA, attempt_alpha
 from perdure.loop.work.prompts.gates_answers import PromptAnswers
 from perdure.loop.work.prompts.paired import (
-    Scores,
     compared,
     cost_difference,
     mean_cost,
     mean_score,
     no_worse,
-    scores_of,
 )
 from perdure.loop.work.prompts.tested import PRIMARY, primaries, suites_of
 
@@ -57,15 +57,21 @@ class Met:
     first: Scores
     second: Scores
     alpha: float
+    untrusted: str = ""
+    """Why what its judges say is no proof, in words; empty where it is."""
 
     @property
     def whole(self) -> bool:
-        """Whether it was asked to its end."""
-        return self.found is not None and not self.found.partial
+        """Whether it was asked to its end, of judges that can be trusted."""
+        return self.found is not None and not self.found.partial and not self.untrusted
 
     def judged(self) -> Compared:
         """The verdict of the statistics."""
-        return compared(self.first, self.second, self.suite, alpha=self.alpha, partial=not self.whole)
+        partial = self.found is None or bool(self.found.partial)
+        word = compared(self.first, self.second, self.suite, alpha=self.alpha, partial=partial)
+        if not self.untrusted:
+            return word
+        return replace(word, comparison=_UNSURE, not_worse=False, n_more=None, text=f"{_UNSURE}: {self.untrusted}")
 
     def told(self, what: str) -> str:
         """In words, led by the suite's version, since it may be another one by now."""
@@ -109,7 +115,7 @@ def meet(place: Workplace, asset: Watched, trial: Trial, suite: Suite, n_tests: 
         return Met(suite, None, {}, {}, ALPHA)
     alpha = attempt_alpha(found.attempt) / max(1, n_tests)
     second = scores_of(found.rows, trial.incumbent) if trial.incumbent else {}
-    return Met(suite, found, scores_of(found.rows, trial.candidate), second, alpha)
+    return Met(suite, found, scores_of(found.rows, trial.candidate), second, alpha, why_untrusted(place, suite))
 
 
 class PromptQuality:
@@ -140,13 +146,25 @@ class PromptQuality:
         gain = sum(word.difference.value for word in words)
         if not all(each.whole for each in met):
             return Verdict(self.name, _UNSURE, False, told, evidence, gain)
-        if _BETTER in said:
-            return Verdict(self.name, _BETTER, True, told, evidence, gain)
-        if said == {_EQUAL}:
-            cheaper = all(_cheaper(each) for each in met)
-            why = " Alike, and cheaper for sure." if cheaper else " Alike, and not cheaper for sure."
-            return Verdict(self.name, _EQUAL, cheaper, told + why, evidence, gain)
-        return Verdict(self.name, _UNSURE, False, told, evidence, gain)
+        word, passed, why = _promoted(met, words)
+        return Verdict(self.name, word, passed, told + why, evidence, gain)
+
+
+def _promoted(met: Sequence[Met], words: Sequence[Compared]) -> tuple[Word, bool, str]:
+    """The word of suites that were all asked to their end and of which none is worse for sure, whether it passes, and why."""
+    drops = [
+        each.suite.name for each, word in zip(met, words, strict=True) if word.difference.value < -each.suite.margin
+    ]
+    if drops:
+        # What one primary suite gains does not pay for what another seems to lose.
+        return _UNSURE, False, f" It looks worse beyond the margin in {', '.join(drops)}."
+    said = {word.comparison for word in words}
+    if _BETTER in said:
+        return _BETTER, True, ""
+    if said != {_EQUAL}:
+        return _UNSURE, False, ""
+    cheaper = all(_cheaper(each) for each in met)
+    return _EQUAL, cheaper, " Alike, and cheaper for sure." if cheaper else " Alike, and not cheaper for sure."
 
 
 def _cheaper(met: Met) -> bool:
@@ -244,7 +262,7 @@ def _absolute(gate: str, place: Workplace, asset: Watched, trial: Trial) -> Verd
             continue
         met = meet(place, asset, trial, suite, 1)
         if not met.whole:
-            told.append(met.told("it ended early") if met.found else met.told(""))
+            told.append(met.told(met.untrusted or "it ended early"))
             passed = False
             continue
         for objective in owed[suite.name]:

@@ -1,44 +1,21 @@
-"""Candidate and incumbent on the same cases: rows of a run become one difference a case, and a verdict of `core.stats`.
-
-Gates call it. Means over samples come first; a case that one side failed to answer scores 0 there and stays in; a case
-that one side was never asked (a run that ended early) does not count, and neither does its half of a cluster.
-"""
+"""Candidate and incumbent on the same cases, by the margins that a suite declares: verdicts, means and costs. Gates call it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perdure.assets.suite import Suite
 from perdure.assets.suite_cases import improves
 from perdure.core.errors import TooFewRows
 from perdure.core.stats import Interval
 from perdure.core.stats.clustered import clustered_interval
-from perdure.core.stats.verdicts import Compared, Plan, compare
+from perdure.core.stats.verdicts import Compared, Plan
+from perdure.loop.work.evals.pairing import Scores, numbered, scores_of, verdict_on
 from perdure.stores.results.protocols import RunRow
 
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class CaseScore:
-    """What one version's answers to one case are worth."""
-
-    case_id: str
-    cluster: str
-    weight: float
-    score: float
-    """Mean over samples; 0 for those that failed."""
-    n_failed: int
-    cost_pusd: float | None
-    """Mean of an answer; None: the price of one of them is not known."""
-
-
-Scores = Mapping[str, CaseScore]
-"""By the case's digest."""
+__all__ = ["compared", "cost_difference", "held_out", "mean_cost", "mean_score", "no_worse", "scores_of"]
 
 
 def held_out(rows: Iterable[RunRow], suite: Suite) -> list[RunRow]:
@@ -46,40 +23,11 @@ def held_out(rows: Iterable[RunRow], suite: Suite) -> list[RunRow]:
     return [row for row in rows if not improves(row.cluster, suite.improve_share)]
 
 
-def scores_of(rows: Iterable[RunRow], subject: str) -> Scores:
-    """The scores of one version by case; cases to which no scorer applies are left out."""
-    by_case: dict[str, list[RunRow]] = {}
-    for row in rows:
-        if row.subject == subject and (row.error or row.score is not None):
-            by_case.setdefault(row.case, []).append(row)
-    return {case: _case_score(found) for case, found in by_case.items()}
-
-
-def _case_score(rows: Sequence[RunRow]) -> CaseScore:
-    scores = [0.0 if row.error or row.score is None else row.score for row in rows]
-    costs = [row.cost_pusd for row in rows]
-    known = [cost for cost in costs if cost is not None]
-    first = rows[0]
-    return CaseScore(
-        first.case_id,
-        first.cluster or first.case,
-        first.weight,
-        sum(scores) / len(scores),
-        sum(bool(row.error) for row in rows),
-        sum(known) / len(known) if len(known) == len(costs) else None,
-    )
-
-
 def compared(first: Scores, second: Scores, suite: Suite, *, alpha: float, partial: bool) -> Compared:
     """The verdict on `first` against `second`, two-sided error `alpha`, by the margins that the suite declares."""
-    both = [case for case in first if case in second]
     planned = len({each.cluster for each in (*first.values(), *second.values())})
     plan = Plan(suite.margin, suite.smallest, planned, n_looks=1, alpha=alpha)
-    differences = np.array([first[case].score - second[case].score for case in both], dtype=np.float64)
-    weights = np.array([first[case].weight for case in both], dtype=np.float64)
-    if both and not weights.any():
-        weights = np.ones(len(both))
-    return compare(differences, _numbered(first, both), plan, partial=partial, weights=weights)
+    return verdict_on(first, second, plan, partial=partial)
 
 
 def no_worse(first: Scores, second: Scores, suite: Suite, *, alpha: float) -> bool:
@@ -95,7 +43,7 @@ def mean_score(scores: Scores, confidence: float) -> Interval | None:
     weights = np.array([scores[case].weight for case in cases], dtype=np.float64)
     try:
         return clustered_interval(
-            values, _numbered(scores, cases), weights=weights, confidence=confidence, within=(0.0, 1.0)
+            values, numbered(scores, cases), weights=weights, confidence=confidence, within=(0.0, 1.0)
         )
     except TooFewRows:
         return None
@@ -110,7 +58,7 @@ def cost_difference(first: Scores, second: Scores, confidence: float) -> Interva
         return None
     values = np.array([one - other for one, other in known], dtype=np.float64)
     try:
-        return clustered_interval(values, _numbered(first, both), confidence=confidence)
+        return clustered_interval(values, numbered(first, both), confidence=confidence)
     except TooFewRows:
         return None
 
@@ -120,8 +68,3 @@ def mean_cost(scores: Scores) -> float | None:
     costs = [each.cost_pusd for each in scores.values()]
     known = [cost for cost in costs if cost is not None]
     return sum(known) / len(known) if known and len(known) == len(costs) else None
-
-
-def _numbered(scores: Scores, cases: Sequence[str]) -> NDArray[np.int64]:
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(scores[case].cluster, len(numbers)) for case in cases], dtype=np.int64)
