@@ -221,7 +221,7 @@ def sent(path: str, body: Any, dialect: str, mode: str = "redact") -> str | None
     answer = {"choices": [{"message": message} for message in body.get("messages") or () if isinstance(message, dict)]}
     with suppress(BadRequest):
         CALLS._record_bodies(SimpleNamespace(ask=ask, answer=answer))
-    told = CALLS._record(ask.call)
+    told = CALLS._record(ask.call, *ask.call.total())
     record = told.request.decode() + told.answer.decode() + json.dumps(told.tags) + told.affinity
     assert not [each for each in (MAIL, KEY, IBAN) if each in record], record
     return out

@@ -18,6 +18,7 @@ from perdure.testing.conformance.approvals import a_question, an_answer
 from perdure.testing.conformance.jobs import a_job, a_step
 from perdure.testing.conformance.keys import a_key
 from perdure.testing.conformance.ledger_records import AT, a_run, a_version
+from perdure.testing.conformance.reviews import a_label, a_review
 
 TABLES = {table.name: table for table in (audit, audit_head, *CHAINED)}
 
@@ -68,6 +69,8 @@ def fill(ledger):
         session.approvals.ask(a_question(1))
         session.approvals.answer("apr_0001", an_answer("ann"))
         session.keys.put(a_key(1))
+        session.reviews.ask([a_review(1), a_review(2)])
+        session.reviews.label([a_label(1)])
         session.keys.put(a_key(1, revoked_at=AT))
         session.keys.put(a_key(2, admin=True, expires_at=None))
 

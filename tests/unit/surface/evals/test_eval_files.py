@@ -128,7 +128,7 @@ def test_the_title_says_what_came_of_it(worse, changes, title):
 def shown(monkeypatch, show, told, width: str = "") -> str:
     out = io.StringIO()
     monkeypatch.setenv("COLUMNS", width)
-    monkeypatch.setattr(printing.console, "file", out)
+    monkeypatch.setattr(printing.console, "_file", out)  # its `file` is whatever stands for the output at the time
     show(told)
     return out.getvalue()
 
@@ -173,3 +173,27 @@ def test_json_has_each_case_with_its_scores_and_no_text(worse):
     assert cases[10] == {
         "id": "case-10", "flip": "worse", "change": -1.0, "scores": [1.0, 0.0], "failed": False, "disagreement": "", "tags": ("even",),
     }  # fmt: skip
+
+
+def test_a_page_tells_what_was_known_and_which_claims_nothing_supports(worse):
+    side = replace(worse.sides[0], n_cached=30, hallucination=Interval(0.05, 0.01, 0.1, 60))
+    page = versus_page(replace(worse, sides=(side, worse.sides[1])))
+    assert "<td>50%</td>" in page
+    assert "<td>5.0% (1.0 to 10.0)</td>" in page
+    assert "unsupported (95%)" not in versus_page(worse)
+
+
+def test_a_terminal_tells_what_was_known_and_which_claims_nothing_supports(worse, monkeypatch):
+    side = replace(worse.sides[0], n_cached=30, hallucination=Interval(0.05, 0.01, 0.1, 60))
+    told = shown(monkeypatch, show_comparison, replace(worse, sides=(side, worse.sides[1])))
+    assert "5.0% (1.0 to 10.0)" in told
+    assert "50%" in told
+
+
+def test_why_a_change_is_blocked_is_told_at_any_width(monkeypatch):
+    why = "prompt_quality: refunds@307b94f9efa8: worse: -34.1 points (97% -45.3 to -22.9) on 88 cases in 88 clusters."
+    blocked = Change("support_answer", "prompt", "blocked", "support_answer@2", "support_answer@1", why)
+    told = shown(monkeypatch, lambda found: changes(found, dry_run=False, as_json=False), [blocked], "70")
+    assert "not shown" not in told
+    assert " ".join(told.split()).count("-34.1 points (97% -45.3 to -22.9)") == 1
+    assert "--unproven REASON" in told
