@@ -129,6 +129,20 @@ class Labelling(Opened):
         drawn = draw_calls(self.place, declared, champion, Wanted(route, over, n), instant_of(at))
         return [self._shown(each) for each in drawn]
 
+    def ask_about_suite(self, suite: str, n: int = 20, *, at: When = None) -> list[ReviewShown]:
+        """Ask people about answers of a suite's newest run where measures contradict one another, `n` at most.
+
+        Bad ones while what it tests has an incident; those that two versions differ at; those that a judge and the other scorers
+        see otherwise. They are chosen, not drawn: no estimate rests on them.
+
+        Raises:
+            NotFound: no such suite, or it was not run to its end yet.
+        """
+        from perdure.loop.work.judges.disputes import ask_about
+
+        found = ask_about(self.place, self.project.suite(suite), n, instant_of(at))
+        return [self._shown(each) for each in found]
+
     def import_reviews(
         self, subject: str, file: str | Path | None = None, *, over: timedelta = MONTH, at: When = None
     ) -> list[ReviewShown]:

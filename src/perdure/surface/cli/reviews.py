@@ -104,6 +104,21 @@ def draw(  # noqa: PLR0913 - a command takes what may be said with it
     return put(f"[green]asked[/]  {counted(len(found), 'case')} of {escape(route)}: perdure review next --of {judge}")
 
 
+@group.command(cls=Command)
+def ask(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Whose newest run.")],
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many at most.")] = 20,
+    at: At = None,
+    project: Folder = HERE,
+    json: Json = False,
+) -> None:
+    """Ask people about a run's doubtful answers: bad in an incident, flipped between versions, or disputed by a judge."""
+    found = opened(project).ask_about_suite(suite, n, at=at)
+    if json:
+        return print_json(found)
+    return put(f"[green]asked[/]  {counted(len(found), 'answer')} of {escape(suite)}: perdure review next")
+
+
 @group.command("import", cls=Command)
 def import_(
     of: Annotated[str, typer.Argument(metavar="NAME", help="The judge or suite.")],
