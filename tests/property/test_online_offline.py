@@ -238,11 +238,16 @@ def test_a_last_good_row_is_what_a_view_of_a_longer_ttl_would_have_given(seen, a
 
 
 @settings(max_examples=80, deadline=None)
+def _told(value):
+    """A declared number as a feature holds it, a float."""
+    return float(value) if type(value) is int else value
+
+
 @given(seen=weather_rows, asked=requests, now=moments, ttl=ttls, fallback=weather_defaults)
 def test_defaults_stand_in_for_every_row_that_is_not_fresh_and_for_no_other(seen, asked, now, ttl, fallback):
     """Features without a default stay missing, and so does a null of a fresh row."""
     names = ("gust_third", "sky", "strong", "seen_hour")
-    instead = (tuple(fallback.get(name) for name in names), FALLBACK_DEFAULT)
+    instead = (tuple(_told(fallback.get(name)) for name in names), FALLBACK_DEFAULT)
     expected = [row if row[1] == FRESH else instead for row in _weather_of(asked, now, seen, ttl=ttl)]
     assert _weather_of(asked, now, seen, ttl=ttl, fallback=fallback) == expected
 
