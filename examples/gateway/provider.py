@@ -39,8 +39,18 @@ class Provider:
         """What is said; a changed model refuses more and says it in other words."""
         if self.changed:
             return f"I'm sorry, but I can't help with that. You asked about {len(asked.split())} words."
-        words = [word.strip("?.,").lower() for word in asked.split() if len(word) > 4]
+        words = [word.strip("?.,") for word in asked.split() if len(word) > 4]
         return f"Thank you for asking. About {', '.join(words[:4]) or 'that'}: we will answer within a day."
+
+
+def _events(answer: dict) -> bytes:
+    """The same as a stream: a chunk a word, one with the end, one with what was counted."""
+    head = {"id": answer["id"], "object": "chat.completion.chunk", "created": 0, "model": answer["model"]}
+    choices = [[{"index": 0, "delta": {"content": f"{word} "}, "finish_reason": None}]
+               for word in answer["choices"][0]["message"]["content"].split()]  # fmt: skip
+    choices.append([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    chunks = [{**head, "choices": each} for each in choices] + [{**head, "choices": [], "usage": answer["usage"]}]
+    return "".join(f"data: {each}\n\n" for each in [*map(json.dumps, chunks), "[DONE]"]).encode()
 
 
 async def _serve(provider: Provider, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -55,10 +65,12 @@ async def _serve(provider: Provider, reader: asyncio.StreamReader, writer: async
             else:
                 status, answer = provider.answer(body)
                 await asyncio.sleep(provider.slow_ms / 1000.0)
-            data = json.dumps(answer).encode()
+            streams = status == 200 and body.get("stream", False)
+            kind, data = (
+                ("text/event-stream", _events(answer)) if streams else ("application/json", json.dumps(answer).encode())
+            )
             writer.write(
-                f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n".encode()
-                + data
+                f"HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {len(data)}\r\n\r\n".encode() + data
             )
             await writer.drain()
     except (asyncio.IncompleteReadError, ConnectionError):
