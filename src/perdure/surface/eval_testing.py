@@ -128,6 +128,7 @@ class Evals:
             raise DeclarationError("No suite is named.", hint='Write evals.run("…"), or @pytest.mark.eval(suite="…").')
         if not isinstance(wanted, str):
             return wanted
+        __tracebackhide__ = True
         if wanted not in self.project.project.suites:
             raise not_found("suite", wanted, self.project.project.suites)
         return self.project.project.suites[wanted]

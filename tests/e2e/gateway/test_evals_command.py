@@ -98,3 +98,16 @@ def test_mistakes_say_what_to_do_next(project):
         evals.run("trians")
     with pytest.raises(BadSuite, match="one version"):
         evals.compare("answer", "declared", "declared")
+
+
+def test_what_is_known_is_asked_anew_where_that_is_said_and_a_run_goes_on_only_if_it_is_there(project, upstreams):
+    """`--fresh` and `--run`; a page beside `--json` leaves the JSON whole."""
+    for at in (1, 2):
+        text = perdure(project, "eval", "run", "trains", "--fresh", "--json", "--html", str(project / "page.html"))
+        [told] = json.loads(text)
+        assert len(upstreams.seen) == 24 * at
+    assert (project / "page.html").exists()
+    [again] = json.loads(perdure(project, "eval", "run", "trains", "--run", told["run"], "--json"))
+    assert again["run"] == told["run"]
+    perdure(project, "eval", "run", "trains", "--run", "evl_none", code=3)
+    assert len(upstreams.seen) == 48

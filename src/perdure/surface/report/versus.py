@@ -72,7 +72,7 @@ def versus_page(told: EvalTold) -> str:
 
 
 def _scores(told: EvalTold) -> list[Row]:
-    rows = [Row(f"{side.subject}, all", side.score, at) for at, side in enumerate(told.sides) if side.score]
+    rows = [Row("all", side.score, at) for at, side in enumerate(told.sides) if side.score]
     for scorer in told.scorers:
         used: Iterable[Interval | None] = scorer.corrected or scorer.raw
         rows += [Row(scorer.label, found, at) for at, found in enumerate(used) if found]

@@ -12,12 +12,15 @@ from junitparser import JUnitXml
 
 from perdure.assets.health import Verdict
 from perdure.core.clock import parse_at
+from perdure.core.stats.intervals import Interval
 from perdure.core.verdict import Comparison
 from perdure.surface.cli import printing
+from perdure.surface.cli.show import changes
 from perdure.surface.cli.show_evals import eval_json, show_comparison, show_summary
 from perdure.surface.eval_junit import junit_xml
 from perdure.surface.eval_markdown import evals_markdown
 from perdure.surface.eval_told import AnswerTold, CaseTold, EvalTold, ScorerTold, ScoreTold, SideTold
+from perdure.surface.records import Change
 from perdure.surface.report.versus import versus_page
 
 HOSTILE = "</testsuite>]]>\x00\x1b[31m\u202e\ud800 @everyone `code` | <script>alert(1)</script>"
@@ -192,7 +195,7 @@ def test_a_terminal_tells_what_was_known_and_which_claims_nothing_supports(worse
 
 def test_why_a_change_is_blocked_is_told_at_any_width(monkeypatch):
     why = "prompt_quality: refunds@307b94f9efa8: worse: -34.1 points (97% -45.3 to -22.9) on 88 cases in 88 clusters."
-    blocked = Change("support_answer", "prompt", "blocked", "support_answer@2", "support_answer@1", why)
+    blocked = Change("prompt", "support_answer", "blocked", "support_answer@1", "support_answer@2", why)
     told = shown(monkeypatch, lambda found: changes(found, dry_run=False, as_json=False), [blocked], "70")
     assert "not shown" not in told
     assert " ".join(told.split()).count("-34.1 points (97% -45.3 to -22.9)") == 1
