@@ -20,7 +20,7 @@ def eval_score(*, suite: str, over: timedelta) -> SignalSpec:
 
 
 def online_score(*, scorer: str, over: timedelta) -> SignalSpec:
-    """Mean of a scorer over sampled answers of production, 0 to 1; a judge's is corrected by people's labels."""
+    """Mean of a scorer over sampled answers of production, 0 to 1; of one that computes: no judge is asked online."""
     return SignalSpec("online_score", over, None, MappingProxyType({"scorer": scorer}), f"online_score_{scorer}")
 
 

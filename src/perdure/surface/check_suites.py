@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.scorer_specs import flattened, label_of
-from perdure.assets.scorers import AnswerRelevance, CodePasses, Grounded, Similar
+from perdure.assets.scorers import AnswerRelevance, CodePasses, Grounded, Judged, Similar
 from perdure.assets.suite import judges_of
 from perdure.assets.suite_cases import clustered, duplicates, improves, leaks, said_by_user
 from perdure.core.errors import BadPrompt, BadSuite, DeclarationError, NotReady, nearest
@@ -18,6 +18,7 @@ from perdure.surface.words import counted
 if TYPE_CHECKING:
     from perdure.assets.project import Project
     from perdure.assets.prompt import Prompt
+    from perdure.assets.scorers import Scorer
     from perdure.assets.suite import Suite
     from perdure.assets.suite_file import PlacedCases
     from perdure.core.ports import CodeRun, Embedded
@@ -59,11 +60,21 @@ def named_suites(asset: Any, kind: str, project: Project) -> Said:
             yield "error", f"is held to the suite {params['suite']!r}, {told}.", _hint(params["suite"], own, "Suites")
         if objective.spec.signal == "online_score":
             labels = [label_of(scorer) for suite in own.values() for scorer in suite.scorers]
-            if params["scorer"] not in labels:
+            asking = {label_of(each) for suite in own.values() for each in suite.scorers if _asks(each)}
+            if params["scorer"] in asking:
+                told = (
+                    f"is held to the scorer {params['scorer']!r}, which asks a judge: production is scored without one."
+                )
+                yield "error", told, "Hold it to a scorer that computes, or judge calls: perdure review draw"
+            elif params["scorer"] not in labels:
                 hint = _hint(params["scorer"], labels, "Scorers")
                 yield "error", f"is held to the scorer {params['scorer']!r}, which none of its suites has.", hint
     if kind == "prompt" and project.suites and not own:
         yield "note", "is tested by no suite: apply releases any change of it.", 'Write: Suite(…, prompt="…")'
+
+
+def _asks(scorer: Scorer) -> bool:
+    return any(isinstance(each, Judged) for each in flattened([scorer]))
 
 
 def _tested(suite: Suite, project: Project) -> set[str]:

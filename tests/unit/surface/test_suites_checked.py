@@ -322,3 +322,14 @@ def test_a_suite_that_cannot_be_read_is_not_registered(tmp_path: Path) -> None:
 
     with pytest.raises(BadSuite, match="cannot be read"):
         Perdure(tmp_path, project=Project.of("p", route, answer, lost)).apply()
+
+
+def test_production_is_held_to_no_judge_s_word() -> None:
+    """Nobody asks judges online: the objective would be measured never."""
+    asked = replace(
+        suite(), scorers=[scorers.Exact(), scorers.Together([scorers.Exact(), scorers.Judged("fair")], label="both")]
+    )
+    for label, n_wrong in (("both", 1), ("exact", 0)):
+        prompt = replace(answer, healthy=[online_score(scorer=label, over=days(1)) >= 0.5])
+        errors = [each for each in told(prompt, asked, level="error") if "production is scored without one" in each]
+        assert len(errors) == n_wrong
