@@ -8,17 +8,19 @@ Lines of the same inputs and answers are one case that several people labelled. 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
-from perdure.core.canonical import content_hash
+from perdure.core.canonical import content_hash, plain
 from perdure.core.errors import BadJudge
 from perdure.engines.judges.scales import side_of, value_of, words_of
 
 _KEYS = {"inputs", "answer", "answers", "expected", "label", "labeller", "cluster"}
+_SPACES = re.compile(r"(?:\\[nrt]|\s)+")
 _IMPROVE = 3
 """Of so many clusters, by hash, one is what automatic improvement may learn from; gates judge by the others."""
 
@@ -35,6 +37,14 @@ class Judgeable:
     expected: Any = None
     cluster: str = ""
     """Cases that belong together; empty: one of its own."""
+
+    @property
+    def alike(self) -> str:
+        """Digest of inputs and answers without what spaces and capitals make of them."""
+        told = msgspec.json.encode(
+            plain({"inputs": self.inputs, "answers": list(self.answers)}), order="sorted"
+        ).decode()
+        return content_hash(_SPACES.sub("", told.casefold()))[:24]
 
     @classmethod
     def of(
@@ -73,8 +83,8 @@ class Labelled:
 
     @property
     def cluster(self) -> str:
-        """What it belongs to."""
-        return self.case.cluster or self.case.id
+        """What it belongs to; copies that differ by spaces or capitals belong together."""
+        return self.case.cluster or self.case.alike
 
     @property
     def improves(self) -> bool:

@@ -35,6 +35,7 @@ For sure, since a judge that wavers with each word changes its mind on some answ
 """
 _SURE = 0.95
 _LEAST_GIVEN = 0.5
+_COIN = 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,6 +184,10 @@ def _with_auc(text: str, verdict: Usable, both: Paired) -> str:
     found = auc_interval(both.labels, both.judged)
     if verdict != "refused" or found is None or "hardly better" not in text:
         return text
+    if found.low > _COIN:
+        # The cases alone would tell it apart from a coin; what does not is how few groups they come from.
+        n = len(set(both.clusters.tolist()))
+        return f"The {len(both.cases)} labels are of {n} group{'' if n == 1 else 's'} of cases, too few to trust this judge: its figures are not used."
     told = f"AUC {found.value:.2f}, 95% {found.low:.2f} to {found.high:.2f} on {len(both.cases)} labels"
     return f"This judge tells good from bad hardly better than a coin ({told}): its figures are not used."
 

@@ -95,9 +95,9 @@ def rewritten(definition: Mapping[str, Any], answered: Answered) -> dict[str, An
 
 
 def shown_in(definition: Mapping[str, Any]) -> set[str]:
-    """Ids of the cases that a version is shown as examples: no figure of it may rest on them."""
+    """The cases that a version is shown as examples, as `Judgeable.alike`: no figure of it may rest on them, or their copies."""
     examples = definition.get("examples", ())
-    return {Judgeable.of(each["inputs"], each["answers"], each.get("expected")).id for each in examples}
+    return {Judgeable.of(each["inputs"], each["answers"], each.get("expected")).alike for each in examples}
 
 
 def _balanced(labelled: Sequence[Labelled], wrong: Sequence[Labelled]) -> list[Labelled]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -295,7 +296,7 @@ class TestVariants:
         assert wrong
         assert all(each.improves for each in wrong)
         assert set(made) == {"steps", "doubt", "examples"}
-        improving = {each.case.id for each in labelled[:60] if each.improves}
+        improving = {each.case.alike for each in labelled[:60] if each.improves}
         assert shown_in(made["examples"]) <= improving
         assert len(shown_in(made["examples"])) == 6
         assert {each["verdict"] for each in made["examples"]["examples"]} == {"bad", "good"}
@@ -345,3 +346,46 @@ class TestChoosing:
         drawn = [is_drawn(f"case {n}", 0.3, "helpfulness") for n in range(4000)]
         assert drawn == [is_drawn(f"case {n}", 0.3, "helpfulness") for n in range(4000)]
         assert sum(drawn) / 4000 == pytest.approx(0.3, abs=0.03)
+
+
+def sums_of(n: int, cluster: str = "") -> list[Labelled]:
+    return [
+        Labelled(Judgeable.of({"q": at}, [f"It is {at}."], None, cluster), (Said("ana", float(at % 2)),))
+        for at in range(n)
+    ]
+
+
+def said_as_people(labelled: list[Labelled]) -> dict[str, Judgement]:
+    return {each.case.id: Judgement(each.case.id, "given", each.value) for each in labelled}
+
+
+def test_labels_of_one_group_are_too_few_whatever_their_number_and_are_not_called_a_coin() -> None:
+    labelled = sums_of(100, "one document")
+
+    found = calibrate(labelled, said_as_people(labelled))
+
+    assert (found.verdict, found.text) == (
+        "refused", "The 100 labels are of 1 group of cases, too few to trust this judge: its figures are not used."
+    )  # fmt: skip
+
+
+def test_copies_that_differ_by_spaces_and_capitals_are_one_label_each() -> None:
+    """8 labels, copied 13 times with other spaces, are as sure as 8."""
+    few = sums_of(8)
+    copies = [
+        replace(each, case=Judgeable.of(each.case.inputs, [each.case.answers[0].upper() + " \n" * copy]))
+        for each in few
+        for copy in range(13)
+    ]
+
+    found = calibrate(copies, said_as_people(copies))
+
+    assert found.n == 104
+    assert found.accuracy.low < 0.7
+
+
+def test_a_case_that_is_shown_as_an_example_is_known_again_with_other_spaces_or_without_what_was_expected() -> None:
+    shown = {"examples": [{"inputs": {"q": "2 + 2"}, "answers": ["It is 4."], "verdict": "good"}]}
+
+    assert Judgeable.of({"q": "2 + 2"}, ["it is  4. "], expected="4").alike in shown_in(shown)
+    assert Judgeable.of({"q": "2 + 3"}, ["It is 4."]).alike not in shown_in(shown)

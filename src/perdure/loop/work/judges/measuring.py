@@ -73,7 +73,7 @@ def measure(
 def unshown(labelled: Sequence[Labelled], definition: Mapping[str, Any]) -> list[Labelled]:
     """Without the cases that a version is shown as examples."""
     shown = shown_in(definition)
-    return [each for each in labelled if each.case.id not in shown]
+    return [each for each in labelled if each.case.alike not in shown]
 
 
 def fair(labelled: Sequence[Labelled], version: Version) -> list[Labelled]:

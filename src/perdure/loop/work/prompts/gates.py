@@ -241,7 +241,8 @@ class PromptCost:
 
 
 def _usd(pusd: float) -> str:
-    return f"{pusd / PICO:.2g} USD"
+    told = f"{pusd / PICO:.12f}".rstrip("0").rstrip(".") if pusd < PICO else f"{pusd / PICO:.2f}"
+    return f"{told} USD"
 
 
 def absolute_objectives(asset: Watched) -> dict[str, list[Objective]]:
