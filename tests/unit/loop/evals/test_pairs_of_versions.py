@@ -40,9 +40,10 @@ def mostly(usual: dict[str, Any], now_and_then: dict[str, Any], every: int = 4) 
     return lambda at: usual if at % every else now_and_then
 
 
-def test_what_neither_side_answered_is_no_equivalence() -> None:
-    """Nobody was there: 160 differences of 0 say nothing."""
-    found = held(lambda _: LOST, lambda _: LOST)
+@pytest.mark.parametrize("said", [LOST, BLOCKED, MUTE], ids=["lost", "blocked", "not judged"])
+def test_what_neither_side_answered_is_no_equivalence(said: Any) -> None:
+    """160 differences of 0 say nothing."""
+    found = held(lambda _: said, lambda _: said)
 
     assert found.comparison is Comparison.NOT_ENOUGH_EVIDENCE
     assert not found.not_worse

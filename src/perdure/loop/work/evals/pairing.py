@@ -40,6 +40,8 @@ class CaseScore:
     """That without those that failed by no fault of the version's, such as time-outs, too."""
     n_lost: int
     """Samples that count in `score` and not in `sure`."""
+    n_said: int
+    """Samples that were answered and judged."""
 
 
 Scores = Mapping[str, CaseScore]
@@ -81,6 +83,7 @@ def _case_score(rows: Sequence[RunRow]) -> CaseScore:
         judged=_mean(judged),
         sure=_mean(sure),
         n_lost=len(rows) - len(sure),
+        n_said=sum(not row.error for row in judged),
     )
 
 
@@ -95,7 +98,7 @@ def verdict_on(first: Scores, second: Scores, plan: Plan, *, look: int = 1, part
     Cases that one side was never asked do not count, nor those that neither side answered or had judged. Better is only
     what is so without the cases, too, that the second side lost by no fault of its own.
     """
-    both = [case for case in first if case in second and not (first[case].sure is second[case].sure is None)]
+    both = [case for case in first if case in second and first[case].n_said + second[case].n_said > 0]
     found = _compared(first, {case: second[case].score for case in both}, plan, look, partial)
     if found.comparison is not Comparison.BETTER or not any(second[case].n_lost for case in both):
         return found
