@@ -55,7 +55,7 @@ def draw_calls(place: Workplace, judge: Judge, version: Version, wanted: Wanted,
     if not cases:
         raise NotFound(
             f"No call of route {wanted.route!r} in that time was answered and has its texts.",
-            hint="Let the route keep them: bodies of its policy, see docs/gateway/calls.md.",
+            hint='Answer calls first; a route keeps their texts unless it says bodies="none".',
         )
     found = judge_cases(place, version.definition, cases, {"judge": judge.name, "version": version.id})
     unique = {case.id: case for case in cases}
