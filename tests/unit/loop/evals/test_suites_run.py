@@ -289,3 +289,20 @@ def test_a_run_s_id_of_something_else_is_refused(world):
         session.runs.put(Run("r", "train", "m", "done", AT))
     with pytest.raises(BadSuite, match="train"):
         run_suite(world.place, suite(), [world.prompt("So:")], "r", AT)
+
+
+def test_a_judge_that_is_repaired_while_a_run_stands_still_judges_the_next_one(world):
+    """Else the first half of a run would be judged by another measure than the second."""
+    first, second = (
+        version_of(Judge("good", words, "main", scale=("bad", "good")), "judge") for words in ("Is it good?", "Is it?")
+    )
+    world.register(first, second)
+    world.point(first)
+    tested, asked = suite(4, scorers=[Judged("good")]), [world.prompt("So:")]
+    run_suite(world.place, tested, asked, "r", AT, RunOptions(order=["g0", "g1"]))
+    world.point(second)
+    world.model.asked.clear()
+    run_suite(world.place, tested, asked, "r", AT)
+    judges = [each.tags["judge"] for each in world.model.asked if "judge" in each.tags]
+    assert judges == [first.id] * len(judges)
+    assert len(judges) >= 2

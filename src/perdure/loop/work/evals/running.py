@@ -120,7 +120,7 @@ def run_suite(
     samples = int(begun.record.facts["n_samples"])
     ledger, declared = place.stores.ledger, chosen.declared
     asks = [subject_of(each, suite, answering_of(ledger, route_of(each, suite), declared, run)) for each in subjects]
-    scorers = _scorers(place, suite, begun.frozen, subjects, chosen)
+    scorers = _scorers(place, suite, begun, subjects, chosen)
     driving, paced = asyncio.run(_drive(place, begun, asks, samples, scorers, chosen))
     total = len(begun.cases) * len(asks) * samples
     left = driving.n_done < total
@@ -202,6 +202,7 @@ def begin_run(
             "subjects": [each.id for each in subjects],
             "n_samples": options.n_samples or suite.n_samples,
             "role": suite.role,
+            "judges": {name: version_of(place, name, options.declared).id for name in judges_of(suite)},
             "partial": "it is under way",
         }
         asset = subjects[0].asset if subjects else suite.name
@@ -238,14 +239,24 @@ def find_run(place: Workplace, run: str) -> Run | None:
 
 
 def _scorers(
-    place: Workplace, suite: Suite, frozen: FrozenSuite, subjects: Sequence[Version], options: RunOptions
+    place: Workplace, suite: Suite, begun: _Begun, subjects: Sequence[Version], options: RunOptions
 ) -> ScorerSet:
-    """The scorers as they were when the run began, with the judges that are pointed to, else declared."""
-    judges = {name: version_of(place, name, options.declared) for name in judges_of(suite)}
+    """The scorers and judges as they were when the run began: a judge that is repaired meanwhile judges the next run."""
+    judges = {name: _judge(place, name, begun.record, options.declared) for name in judges_of(suite)}
     tools = options.tools
     if tools.schema is None:
         tools = replace(tools, schema=_schema(subjects))
-    return scorers_of(replace(suite, cases=frozen.cases[:1], scorers=frozen.scorers(suite)), judges, tools)
+    return scorers_of(replace(suite, cases=begun.frozen.cases[:1], scorers=begun.frozen.scorers(suite)), judges, tools)
+
+
+def _judge(place: Workplace, name: str, record: Run, declared: Mapping[str, Version]) -> Version:
+    known = record.facts.get("judges", {}).get(name)
+    if known is None:
+        return version_of(place, name, declared)
+    if name in declared and declared[name].id == known:
+        return declared[name]
+    with place.stores.ledger.read() as session:
+        return session.registry.get_version(known)
 
 
 def _schema(subjects: Sequence[Version]) -> Any:
