@@ -89,6 +89,8 @@ def _case(request: str, answer: str) -> Judgeable | None:
 
 
 def _text(message: Any) -> str:
+    if isinstance(message, list):
+        message = next(iter(message), None)  # the gateway keeps every choice; the first is what a client reads
     content = message.get("content") if isinstance(message, Mapping) else None
     if isinstance(content, str):
         return content
