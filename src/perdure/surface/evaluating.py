@@ -18,6 +18,7 @@ from perdure.core.errors import BadSuite, NotFound
 from perdure.core.ids import new_id
 from perdure.core.usage import PICO
 from perdure.surface.eval_asking import Asking, declared_by_name, options_of
+from perdure.surface.eval_drafting import EvalDrafting
 from perdure.surface.opened import When, instant_of
 from perdure.surface.prompting import DECLARED, Prompting
 
@@ -46,7 +47,7 @@ class EvalRow:
     spent_usd: float
 
 
-class Evals:
+class Evals(EvalDrafting):
     """`project.evals`."""
 
     def __init__(self, project: Evaluating) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from perdure.core.texts.near import Seen, keys_of
+from perdure.core.texts.near import Keys, Seen, keys_of
 from perdure.core.texts.tokens import answer_words, words
 from perdure.engines.evals.evidence import abstains, claims_of, look_up, stands_in
 from perdure.engines.evals.overlap import token_f1
@@ -130,13 +130,13 @@ def sift(
     >>> [each.reason for each in sift(drafts, "The bridge at Bonn has 12 lanes.")]
     [None, 'unanswerable']
     """
-    seen = Seen.of([_keys(each) for each in known])
+    seen = Seen.of([question_keys(each) for each in known])
     answers = closed_book or {}
     sifted = []
     for draft in drafts:
         reason = _reason(draft, chunk, answers.get(draft.question))
         if reason is None:
-            keys = _keys(draft.question)
+            keys = question_keys(draft.question)
             if seen.holds(keys):
                 reason = "duplicate"
             else:
@@ -187,9 +187,15 @@ def is_copied(draft: Draft, chunk: str) -> bool:
 
 
 def is_answerable(draft: Draft, chunk: str) -> bool:
-    """Whether the context says what is expected: each claim of it, or where it claims nothing by itself its words."""
+    """Whether the context says what is expected: word for word, or each claim of it, or where it claims nothing its words.
+
+    Word for word comes first: of "within 30 days, but not on Sundays" the claim "30 days" alone would be taken for denied.
+    """
     if abstains(draft.expected):
         return False
+    expected = answer_words(draft.expected)
+    if _run_in(expected, answer_words(chunk)) == len(expected):
+        return True
     if claims_of(draft.expected):
         return all(each.supported for each in look_up(draft.expected, [chunk]))
     return stands_in(draft.expected, [chunk])
@@ -208,5 +214,6 @@ def _run_in(few: Sequence[str], many: Sequence[str]) -> int:
     return best
 
 
-def _keys(question: str) -> Any:
+def question_keys(question: str) -> Keys:
+    """By which `Seen` tells questions that are nearly the same."""
     return keys_of(" ".join(words(question)))

@@ -194,7 +194,7 @@ class Review:
     case: str
     """Digest of the blob that holds it."""
     why: str
-    """`drawn`, `incident`, `flip`, `feedback`, `disputed` or `by_hand`."""
+    """`drawn`, `incident`, `flip`, `feedback`, `disputed`, `by_hand` or `synthetic`."""
     asked_at: datetime
     """Domain time."""
     inclusion: float | None = None

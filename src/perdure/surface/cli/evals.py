@@ -12,7 +12,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from perdure.assets.version import CHAMPION
-from perdure.surface.cli import evals_ci
+from perdure.surface.cli import evals_ci, evals_draft
 from perdure.surface.cli.options import HERE, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, console, print_json, put
 from perdure.surface.cli.usage import Command, Group
@@ -122,6 +122,7 @@ def list_runs(
 
 
 group.command("ci", cls=Command)(evals_ci.ci)
+group.command("draft", cls=Command)(evals_draft.draft)
 
 
 def _columns(rows: Sequence[EvalRow]) -> list[Column]:

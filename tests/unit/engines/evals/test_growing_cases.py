@@ -9,6 +9,7 @@ from perdure.engines.evals.growing import (
     Draft,
     closed_book_messages,
     generation_messages,
+    is_answerable,
     read_drafts,
     sift,
 )
@@ -110,3 +111,9 @@ def test_an_answer_is_read_as_far_as_it_can_be(answer, n) -> None:
 def test_the_schema_of_drafts_is_closed_as_strict_outputs_want_it() -> None:
     assert DRAFTS_SCHEMA["additionalProperties"] is False
     assert DRAFTS_SCHEMA["properties"]["cases"]["items"]["required"] == ["question", "expected"]
+
+
+def test_an_answer_that_stands_in_the_context_is_answerable_although_something_else_is_denied_there():
+    text = "Goods may be sent back within 30 days, but not on Sundays."
+    assert is_answerable(Draft("How long may goods be sent back?", "30 days"), text)
+    assert not is_answerable(Draft("How long may goods be sent back?", "Goods may be sent back on Sundays."), text)

@@ -16,10 +16,12 @@ from perdure.assets.suite_file import read_cases
 from perdure.core.canonical import plain
 from perdure.core.errors import BadSuite, DeclarationError, NotFound
 from perdure.loop.protocols import Workplace
-from perdure.loop.work.judges.labels import find_case
+from perdure.loop.work.judges.labels import find_case, find_draft
+from perdure.loop.work.judges.queue import SYNTHETIC
 from perdure.stores.ledger.protocols import Review
 
-_ORIGIN = {"feedback": "feedback", "incident": "incident"}
+_ORIGIN = {"feedback": "feedback", "incident": "incident", SYNTHETIC: SYNTHETIC}
+_PLACE = ("file", "start", "end", "model")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +59,27 @@ def accept(place: Workplace, suite: Suite, review_id: str, expected: Any, now: d
         raise NotFound(f"The case of review {review_id!r} was forgotten.", hint="Drop the review.")
     if not review.labels:
         raise DeclarationError(f"Nobody labelled review {review_id!r}.", hint=f"perdure review label {review_id} WORD")
-    path = _file(suite)
+    path = suite_file(suite)
     known = read_cases(path).cases if path.exists() and path.stat().st_size else ()
     row = {"inputs": plain(case.inputs), "expected": case.expected if expected is None else expected}
     row = {name: value for name, value in row.items() if value is not None}
     same = next((each for each in known if _same(each, row)), None)
     made = same.id if same is not None else review.id
     if same is None:
-        _append(path, {"id": made, **row, "tags": ["reviewed"], "provenance": _provenance(review)})
+        tags = [SYNTHETIC, "reviewed"] if review.why == SYNTHETIC else ["reviewed"]
+        retrieved = _retrieved(place, review)
+        append_line(path, {"id": made, **row, **retrieved, "tags": tags, "provenance": _provenance(review)})
     with place.transaction(now, f"accepted into suite {suite.name}") as session:
         session.reviews.close(review_id, "accepted")
     return Accepted(review.id, suite.name, path.name, made, same is None)
 
 
-def _file(suite: Suite) -> Path:
+def suite_file(suite: Suite) -> Path:
+    """The JSONL file that a suite grows by; it needs not be there yet.
+
+    Raises:
+        BadSuite: its cases are elsewhere.
+    """
     if isinstance(suite.cases, str | Path) and Path(suite.cases).suffix == ".jsonl":
         return Path(suite.cases)
     raise BadSuite(
@@ -86,10 +95,17 @@ def _same(known: Any, row: Mapping[str, Any]) -> bool:
 
 def _provenance(review: Review) -> dict[str, Any]:
     labels = [{"labeller": label.labeller, "value": label.value} for label in review.labels]
-    return {"from": _ORIGIN.get(review.why, "production"), "review": review.id, "labels": labels}
+    where = {name: review.facts[name] for name in _PLACE if name in review.facts} if review.why == SYNTHETIC else {}
+    return {"from": _ORIGIN.get(review.why, "production"), **where, "review": review.id, "labels": labels}
 
 
-def _append(path: Path, row: Mapping[str, Any]) -> None:
+def _retrieved(place: Workplace, review: Review) -> dict[str, Any]:
+    """Of a case that was made of a corpus: its passage, and what it belongs to."""
+    found = find_draft(place, review.case) if review.why == SYNTHETIC else None
+    return {} if found is None else {"contexts": found.contexts, "cluster": found.cluster}
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
     """One line, whole or not at all: a half-written last line of somebody else's is ended first."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = msgspec.json.encode(row) + b"\n"

@@ -5,6 +5,7 @@ A reviewed case counts as one of the anchor set: the newest labels say most of w
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -35,6 +36,12 @@ class Case(msgspec.Struct, frozen=True):
     def judgeable(self) -> Judgeable:
         """As a judge is shown it."""
         return Judgeable.of(self.inputs, self.answers, self.expected, self.cluster)
+
+
+class DraftCase(Case, frozen=True):
+    """A case that was made of a corpus: with what it was made of, which a suite's case keeps as retrieved."""
+
+    contexts: list[str] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,22 @@ def put_case(place: Workplace, case: Judgeable) -> Digest:
     """The digest of a case's blob, which is made where there is none."""
     kept = Case(dict(case.inputs), list(case.answers), case.expected, case.cluster)
     return place.stores.blobs.put(msgspec.json.encode(kept, order="sorted"))
+
+
+def put_draft(
+    place: Workplace, inputs: Mapping[str, Any], expected: Any, contexts: Sequence[str], cluster: str
+) -> Digest:
+    """The digest of a drafted case's blob, which is made where there is none; `find_case` reads it too."""
+    kept = DraftCase(dict(inputs), [], expected, cluster, list(contexts))
+    return place.stores.blobs.put(msgspec.json.encode(kept, order="sorted"))
+
+
+def find_draft(place: Workplace, digest: str) -> DraftCase | None:
+    """The drafted case of a blob; None where it was forgotten."""
+    try:
+        return msgspec.json.decode(place.stores.blobs.get(Digest(digest)), type=DraftCase)
+    except (NotFound, Corrupt, msgspec.DecodeError):
+        return None
 
 
 def newest_label(place: Workplace, subject: str, now: datetime) -> datetime | None:

@@ -1,6 +1,6 @@
 """The review queue: which judged cases people are asked about, and with which probability each was drawn.
 
-Called by `perdure review`, by remedies, and by whoever runs suites online.
+Called by `perdure review`, by `perdure eval draft`, by remedies, and by whoever runs suites online.
 """
 
 from __future__ import annotations
@@ -10,15 +10,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from perdure.assets.judge import Judge
+from perdure.assets.suite import Case, Suite
+from perdure.assets.suite_file import case_digest
 from perdure.assets.version import Version
 from perdure.core.canonical import content_hash
 from perdure.engines.judges.anchors import Judgeable, Labelled
 from perdure.engines.judges.choosing import chances, is_drawn
 from perdure.engines.judges.deciding import Judgement
 from perdure.loop.protocols import Workplace
-from perdure.loop.work.judges.labels import put_case, read_labelled
+from perdure.loop.work.judges.labels import DraftCase, find_draft, put_case, put_draft, read_labelled
 from perdure.loop.work.judges.state import find
 from perdure.stores.ledger.protocols import Review
+
+SYNTHETIC = "synthetic"
+"""Why a case is in the queue that was made of a corpus."""
 
 
 def review_of(subject: str, key: str, digest: str, why: str, now: datetime) -> Review:
@@ -72,3 +77,31 @@ def ask_again(place: Workplace, subject: str, cases: Sequence[Judgeable], step: 
     asked = [review_of(subject, f"{step}:{case.id}", put_case(place, case), "disputed", now) for case in cases]
     with place.transaction(now, "people are asked") as session:
         return session.reviews.ask(asked)
+
+
+def ask_drafts(place: Workplace, suite: Suite, cases: Sequence[Case], now: datetime) -> list[Review]:
+    """Ask people whether cases that were made of a corpus are good ones; the same case is never asked about twice.
+
+    Args:
+        place: where to keep it.
+        suite: that may grow by them.
+        cases: each with its passage as context, and in its provenance where that stands.
+        now: domain time.
+    """
+    asked = []
+    for case in cases:
+        contexts = [each for each in case.contexts if isinstance(each, str)]
+        digest = put_draft(place, case.inputs, case.expected, contexts, case.cluster)
+        facts = {name: value for name, value in case.provenance.items() if name != "from"}
+        review = review_of(suite.name, f"draft:{case_digest(case)}", digest, SYNTHETIC, now)
+        asked.append(replace(review, facts=facts))
+    with place.transaction(now, f"drafted for suite {suite.name}") as session:
+        return session.reviews.ask(asked)
+
+
+def drafts_of(place: Workplace, suite: str) -> list[DraftCase]:
+    """What people were asked about a suite's drafts, whatever became of it."""
+    with place.stores.ledger.read() as session:
+        found = [each for each in session.reviews.list(subject=suite) if each.why == SYNTHETIC]
+    drafts = [find_draft(place, each.case) for each in found]
+    return [each for each in drafts if each is not None]
