@@ -15,6 +15,10 @@ from perdure.core.clock import iso
 from perdure.core.errors import DeclarationError
 from perdure.core.ids import Digest
 
+_AS_IT_IS = frozenset((str, int, bool, type(None)))
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode
+"""Made once: `json.dumps` makes an encoder each time, which costs as much as what it writes of a small value."""
+
 
 def plain(value: Any) -> Any:
     """`value` as JSON-compatible data: dataclasses to objects, instants to ISO 8601, sets sorted.
@@ -22,7 +26,15 @@ def plain(value: Any) -> Any:
     Raises:
         DeclarationError: something in it has no plain form (NaN and infinities included).
     """
-    if value is None or isinstance(value, bool | int | str):
+    kind = type(value)
+    if kind in _AS_IT_IS:
+        return value
+    if kind is dict:
+        return {
+            key if type(key) is str else str(key): item if type(item) in _AS_IT_IS else plain(item)
+            for key, item in value.items()
+        }
+    if isinstance(value, int | str):
         return value
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -59,7 +71,7 @@ def canonical_json(value: Any) -> bytes:
     >>> canonical_json({"b": 1, "a": [True, None]})
     b'{"a":[true,null],"b":1}'
     """
-    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _encode(plain(value)).encode()
 
 
 def content_hash(value: Any) -> Digest:

@@ -87,3 +87,12 @@ def test_an_object_without_a_plain_form_is_refused_by_its_type() -> None:
 def test_hashes_are_sha256_in_hex() -> None:
     assert bytes_hash(b"abc") == hashlib.sha256(b"abc").hexdigest()
     assert content_hash("abc") == hashlib.sha256(b'"abc"').hexdigest()
+
+
+def test_kinds_of_texts_and_of_keys_are_written_as_the_plain_ones() -> None:
+    """What is a kind of text or number, as a value or a key, has the same bytes as the plain one."""
+
+    class Told(str):
+        __slots__ = ()
+
+    assert canonical_json({Told("b"): Told("x"), 1: True}) == canonical_json({"b": "x", "1": True})

@@ -14,7 +14,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import cast
 
 import numpy as np
 
@@ -97,20 +96,18 @@ class _Group:
     """None: the case is not the version's."""
     keys: list[str]
     """Of each sample's answer."""
-    answers: list[Answered | None]
+    answers: list[Answered]
+    """Of each sample; `_NONE_YET` where it is not there."""
     known: set[int]
     """Samples whose answers this run has not asked."""
     left: int
 
     def given(self) -> list[Given]:
         """The answers with their keys; one that failed is kept under none."""
-        return [Given("" if each.error else key, each) for key, each in zip(self.keys, self.whole(), strict=True)]
-
-    def whole(self) -> list[Answered]:
-        """The answers, once all are there."""
-        return cast("list[Answered]", self.answers)
+        return [Given("" if each.error else key, each) for key, each in zip(self.keys, self.answers, strict=True)]
 
 
+_NONE_YET = Answered({})
 _NOTHING_KNOWN: set[int] = set()
 
 
@@ -180,7 +177,7 @@ class Driving:
                 if group.left or paced.stopped:
                     continue
             if plain:
-                self._rows_of(group, self.parts.scorers.score(group.case.case, group.whole()))
+                self._rows_of(group, self.parts.scorers.score(group.case.case, group.answers))
             else:
                 await self._finish(group)
 
@@ -206,7 +203,9 @@ class Driving:
             if group.left == 0:
                 self._items.append((group, -1))
                 continue
-            self._items.extend([(group, sample) for sample, answered in enumerate(group.answers) if answered is None])
+            self._items.extend(
+                [(group, sample) for sample, answered in enumerate(group.answers) if answered is _NONE_YET]
+            )
 
     def _add_groups(self, case: FrozenCase, groups: list[_Group]) -> None:
         samples = self.parts.samples
@@ -217,10 +216,10 @@ class Driving:
             try:
                 asked, keys = subject.ask(case, samples)
             except (BadPrompt, BadSuite) as error:  # the case is not the version's: an answer that failed
-                lost: list[Answered | None] = [Answered({}, error=error.code)] * samples
+                lost = [Answered({}, error=error.code)] * samples
                 self._items.append((_Group(case, subject, None, [""] * samples, lost, _NOTHING_KNOWN, 0), -1))
             else:
-                groups.append(_Group(case, subject, asked, keys, [None] * samples, _NOTHING_KNOWN, samples))
+                groups.append(_Group(case, subject, asked, keys, [_NONE_YET] * samples, _NOTHING_KNOWN, samples))
 
     def _look_up(self, group: _Group, known: Mapping[str, bytes]) -> None:
         for sample, key in enumerate(group.keys):
@@ -244,16 +243,16 @@ class Driving:
             if parts.paced.stopped:
                 return  # a judge may not have been asked: the answers are kept, and judged when the run goes on
         if scorers.quick:
-            scored = scorers.score(case, group.whole(), said)
+            scored = scorers.score(case, group.answers, said)
         else:
-            scored = await asyncio.get_running_loop().run_in_executor(None, scorers.score, case, group.whole(), said)
+            scored = await asyncio.get_running_loop().run_in_executor(None, scorers.score, case, group.answers, said)
         self._rows_of(group, scored, spent)
 
     def _rows_of(self, group: _Group, scored: Sequence[Scored], judged: Sequence[int] = ()) -> None:
         """The rows of one case; `judged` is what was paid to judges of each sample."""
         frozen, subject, run_rows = group.case, group.subject.id, self._rows
         case, told = frozen.case, self.parts.progress is not None
-        for sample, answered in enumerate(group.whole()):
+        for sample, answered in enumerate(group.answers):
             says, own, error = scored[sample], sample not in group.known, answered.error
             self.n_failed += bool(error)
             self.n_cached += not own

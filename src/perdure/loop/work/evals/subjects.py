@@ -6,9 +6,9 @@ sample it is. So repeats are draws of their own, and a version that only renames
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256 as _sha256
 from typing import Any
 
 import msgspec
@@ -60,8 +60,10 @@ class Subject:
         asked = Asked(
             self.route, messages, self.params, {"suite": self.suite, "case": frozen.case.id, "subject": self.id}
         )
-        told = _encode(messages) + self._params
-        return asked, [hashlib.sha256(b"%b\0%d" % (told, sample)).hexdigest() for sample in range(samples)]
+        told = _encode(messages) + self._params + b"\0"
+        if samples == 1:
+            return asked, [_sha256(told + b"0").hexdigest()]
+        return asked, [_sha256(b"%b%d" % (told, sample)).hexdigest() for sample in range(samples)]
 
 
 def subject_of(version: Version, suite: Suite, answering: Answering) -> Subject:
