@@ -261,7 +261,9 @@ def said_by_user(inputs: Mapping[str, Any]) -> str | None:
 def _folded(value: Any) -> str:
     """A text in one spelling: compatibility forms, case and runs of space; what is no text as its JSON."""
     text = value if isinstance(value, str) else canonical_json(value).decode()
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
 
 
 def _thawed(told: Mapping[str, Any], now: Mapping[str, Scorer]) -> Scorer:
