@@ -102,3 +102,15 @@ def test_mistakes_cost_nothing(project, upstreams):
     again = perdure(project, "eval", "draft", "trains", "--corpus", str(project / "docs"), "--route", "mian", code=3)
     assert "main" in again
     assert upstreams.seen == []
+
+
+def test_a_provider_that_fails_is_told_and_is_an_error(project, upstreams):
+    """With the exit code of an upstream's."""
+
+    async def broken(wire, seen):
+        wire.reply(500, b"{}")
+
+    upstreams.usual = broken
+    text = perdure(project, "eval", "draft", "trains", "--corpus", str(project / "docs"), "--n", "3", code=7)
+    assert "no question was answered" in text
+    assert "Nothing was kept of 1 passage" in text

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from perdure.core.errors import UpstreamError
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, console, counted, print_json, put
 from perdure.surface.words import money
@@ -52,8 +53,11 @@ def draft(  # noqa: PLR0913 - options of a command
         how = DraftHow(question, out, watching, at)
         told = evals.draft(suite, corpus, n, route=route, budget_usd=budget, how=how)
     if json:
-        return print_json(told)
-    return _show(told, out)
+        print_json(told)
+    else:
+        _show(told, out)
+    if told.failed and not told.kept:
+        raise typer.Exit(UpstreamError.exit_code)
 
 
 def _show(told: DraftTold, out: Path | None) -> None:

@@ -193,6 +193,18 @@ def test_a_file_is_written_in_place_of_the_queue_and_grows(perdure, corpus, tmp_
     assert made.frozen().version
 
 
+def test_what_was_kept_stays_where_it_is_stopped(perdure, corpus):
+    class Stopped(Exception):
+        pass
+
+    def stop(sofar):
+        raise Stopped
+
+    with pytest.raises(Stopped):
+        perdure.evals.draft("ferries", corpus, 3, how=replace(HOW, watching=stop))
+    assert len(perdure.list_reviews("ferries")) >= 1
+
+
 def test_a_budget_ends_it_before_it_is_overdrawn(perdure, corpus):
     told = perdure.evals.draft("ferries", corpus, 50, budget_usd=0.012, how=HOW)
     assert "budget" in told.partial
