@@ -22,12 +22,13 @@ from perdure.core.errors import PerdureError, not_found
 from perdure.core.stats.corrected import Corrected
 from perdure.core.stats.verdicts import Compared, Plan
 from perdure.core.usage import PICO
+from perdure.core.verdict import Comparison
 from perdure.engines.evals.compiling import compile_scorers
 from perdure.engines.judges.correcting import corrected_share
 from perdure.loop.protocols import Workplace
 from perdure.loop.telemetry_evals import Evaluation
 from perdure.loop.work.evals.answers import read_kept
-from perdure.loop.work.evals.comparing import verdict_of
+from perdure.loop.work.evals.comparing import kept_verdict, verdict_of
 from perdure.loop.work.evals.frozen import cases_in, thaw
 from perdure.loop.work.evals.running import find_run, version_of
 from perdure.loop.work.judges import state
@@ -85,7 +86,8 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
     texts = _texts(place, frozen, suite, rows)
     cases = cases_told(rows, looked, texts)
     partial = str(record.facts.get("partial", ""))
-    verdict = compared(rows, subjects, suite, partial=bool(partial)) if len(subjects) > 1 else None
+    kept = kept_verdict(record, subjects)
+    verdict = kept or (compared(rows, subjects, suite, partial=bool(partial)) if len(subjects) > 1 else None)
     return EvalTold(
         suite=suite.name,
         version=str(record.facts["suite_version"]),
@@ -94,7 +96,7 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
         sides=sides_told(rows, subjects, texts.claims),
         scorers=tuple(_corrected(place, each, names, rows, (looked, of, now)) for each in scorers_told(rows, looked)),
         cases=cases,
-        gates=of.gates,
+        gates=of.gates or ((gate_of(suite, kept),) if kept else ()),
         comparison=verdict.comparison if verdict else None,
         difference=verdict.difference if verdict else None,
         text=verdict.text if verdict else "",
@@ -107,6 +109,13 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
         took_s=of.took_s,
         partial=partial,
     )
+
+
+def gate_of(suite: Suite, verdict: Compared) -> Verdict:
+    """What a comparison means for a release: a primary suite must be better, a guarded one at least equivalent."""
+    wanted = {Comparison.BETTER} if suite.role == "primary" else {Comparison.BETTER, Comparison.EQUIVALENT}
+    passed, told = verdict.comparison in wanted, {"n_more": verdict.n_more, "look": verdict.look}
+    return Verdict(f"{suite.role} suite {suite.name}", verdict.comparison, passed, verdict.text, told)
 
 
 def _suite_of(frozen: FrozenSuite) -> Suite:
@@ -273,4 +282,4 @@ def _said(rows: Iterable[RunRow], subject: str, label: str) -> dict[str, float |
     return {case: sum(values) / len(values) if values else None for case, values in found.items()}
 
 
-__all__ = ["JudgeFigures", "ToldOf", "compared", "eval_told", "figures_of"]
+__all__ = ["JudgeFigures", "ToldOf", "compared", "eval_told", "figures_of", "gate_of"]

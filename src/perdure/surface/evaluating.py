@@ -9,7 +9,7 @@ No server is needed: without `[evals] url` models are asked through the project'
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from perdure.assets.suite import Suite
-    from perdure.loop.work.evals.comparing import ComparedSuite
     from perdure.stores.ledger.protocols import Run
     from perdure.surface.eval_told import EvalTold
 
@@ -119,7 +118,7 @@ class Evals(EvalDrafting):
             found = compare_versions(
                 place, suite, first, second, new_id("evl"), now, options, alpha=alpha_of(suite, suites)
             )
-            told.append(self._compared(found, now))
+            told.append(self._told(found.ran.run, now))
         return told
 
     def runs(self, limit: int = 20) -> list[EvalRow]:
@@ -161,23 +160,6 @@ class Evals(EvalDrafting):
         project = self._project.project
         of = ToldOf(run, judges=project.judges, declared=declared_by_name(project, self._project.place, now))
         return eval_told(self._project.place, of, now)
-
-    def _compared(self, found: ComparedSuite, now: datetime) -> EvalTold:
-        from perdure.assets.health import Verdict
-        from perdure.core.verdict import Comparison
-
-        told, verdict = self._told(found.ran.run, now), found.verdict
-        wanted = {Comparison.BETTER} if found.suite.role == "primary" else {Comparison.BETTER, Comparison.EQUIVALENT}
-        gate = Verdict(
-            f"{found.suite.role} suite {found.suite.name}",
-            verdict.comparison,
-            verdict.comparison in wanted,
-            verdict.text,
-            {"n_more": verdict.n_more, "look": verdict.look},
-        )
-        return replace(
-            told, gates=(gate,), comparison=verdict.comparison, difference=verdict.difference, text=verdict.text
-        )
 
 
 class Evaluating(Prompting):

@@ -8,13 +8,13 @@ import pytest
 
 from perdure import Perdure, Project, Prompt, Route, Target, Upstream
 from perdure.assets.judge import Judge
-from perdure.assets.scorers import Custom, Exact, Grounded, Judged
+from perdure.assets.scorers import Custom, Exact, Grounded, Judged, TokenF1
 from perdure.assets.suite import Case, Suite
 from perdure.core.clock import machine_now
 from perdure.core.errors import NotFound
 from perdure.core.ports import Answered
 from perdure.surface.eval_here import run_eval
-from perdure.surface.eval_made import ToldOf, eval_told
+from perdure.surface.eval_made import ToldOf, compared, eval_told
 
 CONTEXT = "Refunds of the shop are paid within seven days."
 FALSE = "The moon is made of 77 green cheeses."
@@ -85,3 +85,28 @@ def test_a_run_is_told_again_as_it_was_when_its_suite_is_another_one_by_now(proj
     told = run_eval(project, project.project.suites["refunds"])
     again = eval_told(project.place, ToldOf(told.run), machine_now())
     assert (again.version, again.cases, again.sides) == (told.version, told.cases, told.sides)
+
+
+def test_a_comparison_is_told_again_with_the_interval_and_the_gate_that_it_had(project):
+    """Its looks and the error it was allowed are the run's own, not the report's."""
+    cases = [Case(f"c{n}", {"how": "well", "q": f"When, {n}?"}, CONTEXT, (CONTEXT,), f"k{n}") for n in range(80)]
+    unjudged = replace(project.project.suites["refunds"], cases=cases, scorers=[TokenF1()])
+    project.project.suites["refunds"] = unjudged
+    project.apply()
+    worse = replace(
+        project.project.prompts["answer"],
+        messages=[("user", "{% if q[-2] in '123' %}badly{% endif %} {{ how }}: {{ q }}")],
+    )
+    project.project.prompts["answer"] = worse
+    [told] = project.evals.compare("answer")
+    again = project.evals.report(told.run)
+    assert [each.gate for each in again.gates] == ["guarded suite refunds"]
+    assert (again.gates, again.difference, again.text, again.comparison) == (
+        told.gates,
+        told.difference,
+        told.text,
+        told.comparison,
+    )
+    alone = compared(list(project.place.stores.results.list_run(told.run)), [each.subject for each in told.sides],
+                     unjudged)  # fmt: skip
+    assert alone.difference != told.difference

@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime
 
 from perdure.assets.suite import Suite
 from perdure.assets.version import Version
+from perdure.core.canonical import plain
+from perdure.core.stats.intervals import Interval
 from perdure.core.stats.sequential import shuffled
 from perdure.core.stats.verdicts import Compared, Plan
 from perdure.core.verdict import Comparison
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.evals.frozen import cases_in, thaw
 from perdure.loop.work.evals.pairing import scores_of, verdict_on
-from perdure.loop.work.evals.running import Ran, RunOptions, begin_run, run_suite
+from perdure.loop.work.evals.running import VERDICT, Ran, RunOptions, begin_run, find_run, run_suite
+from perdure.stores.ledger.protocols import Run
 from perdure.stores.results.protocols import RunRow
 
 N_LOOKS = 4
@@ -82,7 +85,29 @@ def compare_versions(  # noqa: PLR0913 - both versions, where, when and how
         rows = list(place.stores.results.list_run(run))
         verdict = verdict_of(rows, (incumbent.id, candidate.id), plan, look=look, partial=bool(ran.partial))
         if ran.partial or look == N_LOOKS or verdict.comparison in _CLEAR:
+            _keep(place, run, (incumbent.id, candidate.id), verdict, now, plan=plan)
             return ComparedSuite(suite, ran, verdict)
+
+
+def _keep(
+    place: Workplace, run: str, versions: tuple[str, str], verdict: Compared, now: datetime, *, plan: Plan
+) -> None:
+    """What was concluded, in the run's facts: a report made without its looks and its alpha would tell another interval."""
+    record = find_run(place, run)
+    assert record is not None
+    told = {**asdict(verdict), "versions": list(versions), "alpha": plan.alpha, "n_looks": plan.n_looks}
+    with place.transaction(now, f"compared in {record.facts['suite']}") as session:
+        session.runs.put(replace(record, facts={**record.facts, VERDICT: plain(told)}))
+
+
+def kept_verdict(record: Run, versions: Sequence[str]) -> Compared | None:
+    """What a run concluded of two versions, the present one first; None: it compared none, or others, or went on since."""
+    told = record.facts.get(VERDICT)
+    if told is None or told["versions"] != list(versions):
+        return None
+    members = {each.name: told[each.name] for each in fields(Compared)}
+    comparison, difference = Comparison(members["comparison"]), Interval(**members["difference"])
+    return Compared(**{**members, "comparison": comparison, "difference": difference})
 
 
 def verdict_of(

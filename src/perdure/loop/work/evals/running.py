@@ -32,6 +32,8 @@ from perdure.stores.ledger.protocols import Run
 
 KIND = "eval"
 """Kind of the ledger's runs that are runs of a suite."""
+VERDICT = "verdict"
+"""Among a run's facts: what a comparison concluded of it; gone as soon as the run goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +223,7 @@ def _ordered(cases: Sequence[FrozenCase], order: Sequence[str] | None) -> Sequen
 
 def _finish(place: Workplace, record: Run, ran: Ran, now: datetime) -> None:
     metrics = {"n_answers": float(ran.n_done), "n_failed": float(ran.n_failed), "spent_pusd": float(ran.spent_pusd)}
-    facts = {**record.facts, "partial": ran.partial}
+    facts = {name: value for name, value in record.facts.items() if name != VERDICT} | {"partial": ran.partial}
     with place.transaction(now, f"eval {record.facts['suite']}") as session:
         session.runs.put(replace(record, status="done", finished_at=now, metrics=metrics, facts=plain(facts)))
 
