@@ -23,7 +23,7 @@ from perdure.core.settings import CaptureSettings, ProjectSettings, Settings
 from perdure.core.usage import Usage
 from perdure.engines.judges.anchors import Judgeable
 from perdure.loop.work.judges.labels import put_case
-from perdure.loop.work.judges.queue import ask_again
+from perdure.loop.work.judges.queue import ask_again, review_of
 from perdure.stores.capture.events import Call, Feedback
 from perdure.stores.capture.segments import SegmentWriter
 from perdure.surface.sdk import Perdure
@@ -154,8 +154,19 @@ class TestQueue:
         with pytest.raises(DeclarationError, match="no label"):
             perdure.label_review(review, label, at=AT)
 
-    def test_labelled_cases_are_part_of_what_a_judge_is_calibrated_on(self, perdure: Perdure) -> None:
-        for review in asked(perdure, "yes indeed", "no way"):
+    def test_drawn_cases_are_part_of_what_a_judge_is_calibrated_on_and_chosen_ones_are_not(
+        self, perdure: Perdure
+    ) -> None:
+        drawn = [
+            replace(
+                review_of("yes", answer, put_case(perdure.place, Judgeable.of({}, [answer])), "drawn", AT),
+                inclusion=0.5,
+            )
+            for answer in ("yes indeed", "no way")
+        ]
+        with perdure.place.transaction(AT, "drawn") as session:
+            session.reviews.ask(drawn)
+        for review in [*(each.id for each in drawn), *asked(perdure, "no, by hand")]:
             perdure.label_review(review, "good", at=AT)
         found = perdure.calibrate_judge("yes", at=AT + timedelta(hours=1)).calibration
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,11 @@ from perdure.engines.judges.anchors import Judgeable
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.judges.asking import ask_all
 from perdure.loop.work.judges.gates import JudgeBetter, JudgeUsable
-from perdure.loop.work.judges.labels import read_labelled
+from perdure.loop.work.judges.labels import put_case, read_labelled
 from perdure.loop.work.judges.measuring import measure
-from perdure.loop.work.judges.queue import ask_again
+from perdure.loop.work.judges.queue import ask_again, review_of
 from perdure.loop.work.judges.remedies import AskPeople, Reprompt, register
-from perdure.loop.work.judges.signals import JudgeAgreement, JudgeObeyed, JudgeShift, LabelAge
+from perdure.loop.work.judges.signals import JudgeAgreement, JudgeObeyed, JudgeShift, LabelAge, fresh_labels
 from perdure.loop.work.judges.state import find
 from perdure.stores.ledger.protocols import ReviewLabel
 from perdure.testing.evals import FakeAnswerer, FakeJudge
@@ -184,13 +184,45 @@ def test_the_age_of_labels_is_that_of_the_newest(bench: Bench) -> None:
     assert (label_age_d(over=days(1)) <= 2.0).judge(reading).state == "broken"
 
 
-def test_labels_of_later_are_not_seen_before(bench: Bench) -> None:
-    (review,) = ask_again(bench.place, "yes", [Judgeable.of({"n": "x"}, ["yes"])], "hand", AT)
+def labelled(bench: Bench, case: Judgeable, inclusion: float | None, at: datetime, value: float = 1.0) -> None:
+    """A review of a case that somebody labelled."""
+    digest = put_case(bench.place, case)
+    asked = replace(review_of("yes", f"{case.id}:{inclusion}", digest, "drawn", AT), inclusion=inclusion)
     with bench.place.transaction(AT, "labelled") as session:
-        session.reviews.label([ReviewLabel(review.id, "ana", 1.0, AT + days(1))])
+        session.reviews.ask([asked])
+        session.reviews.label([ReviewLabel(asked.id, "ana", value, at)])
+
+
+def test_labels_of_later_are_not_seen_before(bench: Bench) -> None:
+    labelled(bench, Judgeable.of({"n": "x"}, ["yes"]), 0.5, AT + days(1))
 
     assert len(read_labelled(bench.place, bench.judge, AT)) == 90
     assert len(read_labelled(bench.place, bench.judge, AT + days(1))) == 91
+
+
+def test_cases_that_were_chosen_bring_no_case_into_what_a_judge_is_measured_on(bench: Bench) -> None:
+    """Two cases that look as if the judge erred say nothing of how often it errs; of a case of the anchor a label counts."""
+    labelled(bench, Judgeable.of({"n": "x"}, ["yes"]), None, AT)
+    labelled(bench, Judgeable.of({"n": 1}, ["yes 1"]), None, AT, 0.0)
+    found = read_labelled(bench.place, bench.judge, AT)
+
+    assert len(found) == 90
+    assert [sorted(said.value for said in each.said) for each in found if each.case.inputs == {"n": 1}] == [[0.0, 1.0]]
+
+
+def test_agreement_rests_on_no_case_that_was_chosen(bench: Bench) -> None:
+    for n, inclusion in ((1, 0.5), (2, None)):
+        case = Judgeable.of({"n": f"new {n}"}, ["yes"])
+        facts = {"judged": 0.0, "said": [], "version": bench.version.id}
+        asked = replace(
+            review_of("yes", f"k{n}", put_case(bench.place, case), "drawn", AT), inclusion=inclusion, facts=facts
+        )
+        with bench.place.transaction(AT, "labelled") as session:
+            session.reviews.ask([asked])
+            session.reviews.label([ReviewLabel(asked.id, "ana", 1.0, AT)])
+    fresh = fresh_labels(bench.place, bench.asset, bench.version, AT - days(1), AT)
+
+    assert [each.case.inputs for each in fresh.labelled] == [{"n": "new 1"}]
 
 
 def test_an_upstream_that_is_away_leaves_no_calibration(bench: Bench) -> None:

@@ -1,6 +1,8 @@
 """What people say: a judge's anchor set, and the reviews of it that they labelled since. Everything that measures a judge reads here.
 
-A reviewed case counts as one of the anchor set: the newest labels say most of what is judged today.
+A reviewed case that was drawn counts as one of the anchor set: the newest labels say most of what is judged today. One that was
+chosen (a dispute, an incident, by hand) does not, for it was chosen since the judge errs there; its label counts only where
+the case is in the set anyway.
 """
 
 from __future__ import annotations
@@ -59,19 +61,24 @@ def judge_of(asset: Watched) -> Judge:
 
 
 def read_labelled(place: Workplace, judge: Judge, now: datetime) -> list[Labelled]:
-    """Every case that people labelled up to an instant: of the anchor file, and of the reviews of the judge.
+    """Every case that people labelled up to an instant: of the anchor file, and of the reviews of the judge that were drawn.
+
+    What figures rest on: a label of a chosen review counts on a case of these, and brings in none.
 
     Raises:
         BadJudge: the file is not there, or a line of it is wrong.
     """
     anchored = read_file(judge)
-    said = [
-        Labelled(each.case, tuple(Said(label.labeller, label.value) for label in each.review.labels if label.at <= now))
-        for each in reviewed(place, judge.name, now)
-        if each.case is not None and _fits(each.case, judge)
-    ]
-    newest = [each for each in said if each.said][-max(0, MOST - len(anchored)) :] if len(anchored) < MOST else []
-    return merged([*anchored[:MOST], *newest])
+    drawn: list[Labelled] = []
+    chosen: list[Labelled] = []
+    for each in reviewed(place, judge.name, now):
+        said = tuple(Said(label.labeller, label.value) for label in each.review.labels if label.at <= now)
+        if said and each.case is not None and _fits(each.case, judge):
+            (drawn if each.review.inclusion is not None else chosen).append(Labelled(each.case, said))
+    newest = drawn[-(MOST - len(anchored)) :] if len(anchored) < MOST else []
+    counted = [*anchored[:MOST], *newest]
+    known = {each.case.id for each in counted}
+    return merged([*counted, *(each for each in chosen if each.case.id in known)])
 
 
 def _fits(case: Judgeable, judge: Judge) -> bool:

@@ -52,12 +52,21 @@ class Fresh:
 
 
 def fresh_labels(place: Workplace, asset: Watched, champion: Version, start: datetime, now: datetime) -> Fresh:
-    """Labels that came in `[start, now]` on opinions of what answers now: what a version before it said is mended already."""
+    """Labels of drawn cases that came in `[start, now]` on opinions of what answers now.
+
+    What a version before it said is mended already; chosen cases say how often it errs where it was thought to err.
+    """
     labelled, judgements = [], {}
     for each in reviewed(place, asset.name, now):
         facts = each.review.facts
         said = [Said(label.labeller, label.value) for label in each.review.labels if start <= label.at <= now]
-        if each.case is None or not said or facts.get("version") != champion.id or "judged" not in facts:
+        if (
+            each.review.inclusion is None
+            or each.case is None
+            or not said
+            or facts.get("version") != champion.id
+            or "judged" not in facts
+        ):
             continue
         labelled.append(Labelled(each.case, tuple(said)))
         judged = facts["judged"]
