@@ -128,6 +128,19 @@ def _scorers(told: Any, file: Path, lines: Lines) -> Iterator[Any]:
             raise BadSuite(f"{_at(file, lines, ('scorers', place))}: {error.message}", hint=error.hint) from error
 
 
+def cases_file(file: Path) -> Path:
+    """The file that holds the cases: itself, or the one that a suite of YAML names by `cases: refunds.jsonl`.
+
+    Raises:
+        BadSuite: it cannot be read.
+    """
+    if file.suffix == ".jsonl":
+        return file
+    told, _ = _yaml(file)
+    named = told.get("cases") if isinstance(told, Mapping) else None
+    return file.parent / named if isinstance(named, str) else file
+
+
 def _of_file(file: Path, *, follow: bool = True) -> PlacedCases:
     if file.suffix == ".jsonl":
         return _placed(list(_jsonl(file)), None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perdure.core.errors import BadRequest, DeclarationError, not_found
+from perdure.core.errors import BadRequest, DeclarationError, NotFound, not_found
 from perdure.core.units import days
 from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened, When, instant_of
@@ -171,12 +171,13 @@ class Labelling(Opened):
 
         Raises:
             NotFound: no such review or suite, or its case was forgotten.
-            BadSuite: the suite's cases are no JSONL file.
+            BadSuite: the suite's cases are no JSONL file, or the inputs are not the variables of its prompt.
             DeclarationError: nobody labelled it.
         """
         from perdure.loop.work.judges.growing import accept
 
-        return accept(self.place, self.project.suite(suite), self._review(review).id, expected, instant_of(at))
+        grown, id_ = self.project.suite(suite), self._review(review).id
+        return accept(self.place, grown, id_, expected, instant_of(at), self.project.prompts.get(grown.prompt))
 
     def drop_review(self, review: str, *, at: When = None) -> ReviewShown:
         """End a review without a use for it; its labels stay.
@@ -193,6 +194,8 @@ class Labelling(Opened):
             known = {each.id: each for each in session.reviews.list()}
         whole = begins if begins.startswith("rev_") else f"rev_{begins}"
         if not any(each.startswith(whole) for each in known):
+            if not known:
+                raise NotFound(f"There is no review {begins!r}.", hint="Nobody was asked yet: perdure review draw.")
             raise not_found("review", begins, known)
         return known[by_beginning("review", whole, known)]
 

@@ -299,6 +299,11 @@ class TestGrowing:
         with pytest.raises(BadSuite, match="JSONL"):
             perdure.accept_review(review, "other", at=AT)
 
+    def test_where_nobody_was_asked_a_review_that_is_not_there_is_no_declaration(self, perdure: Perdure) -> None:
+        with pytest.raises(NotFound) as found:
+            perdure.drop_review("rev_1", at=AT)
+        assert found.value.hint == "Nobody was asked yet: perdure review draw."
+
 
 DECLARED = """\
 from perdure import Judge, Route, Target, Upstream

@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
+from perdure.assets.prompt import Prompt
 from perdure.assets.suite import Suite
-from perdure.assets.suite_file import read_cases
+from perdure.assets.suite_file import cases_file, read_cases
 from perdure.core.canonical import plain
-from perdure.core.errors import BadSuite, DeclarationError, NotFound
+from perdure.core.errors import BadPrompt, BadSuite, DeclarationError, NotFound
+from perdure.engines.prompts.variables import Variables
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.judges.labels import find_case, find_draft
 from perdure.loop.work.judges.queue import SYNTHETIC
@@ -37,7 +39,9 @@ class Accepted:
     """Whether a line was written; False: it stood there already."""
 
 
-def accept(place: Workplace, suite: Suite, review_id: str, expected: Any, now: datetime) -> Accepted:
+def accept(
+    place: Workplace, suite: Suite, review_id: str, expected: Any, now: datetime, prompt: Prompt | None = None
+) -> Accepted:
     """Take a review's case into a suite's file and end the review.
 
     Args:
@@ -46,10 +50,11 @@ def accept(place: Workplace, suite: Suite, review_id: str, expected: Any, now: d
         review_id: which.
         expected: what a good answer is; None: what the case has, else nothing.
         now: domain time.
+        prompt: that the suite tests, if any.
 
     Raises:
         NotFound: no such review, or its case was forgotten.
-        BadSuite: the suite's cases are no JSONL file, or cannot be read.
+        BadSuite: the suite's cases are no JSONL file, or cannot be read; or the case's inputs are not the prompt's variables.
         DeclarationError: nobody labelled it yet.
     """
     with place.stores.ledger.read() as session:
@@ -60,6 +65,8 @@ def accept(place: Workplace, suite: Suite, review_id: str, expected: Any, now: d
     if not review.labels:
         raise DeclarationError(f"Nobody labelled review {review_id!r}.", hint=f"perdure review label {review_id} WORD")
     path = suite_file(suite)
+    if prompt is not None:
+        _check_inputs(case.inputs, prompt, path)
     known = read_cases(path).cases if path.exists() and path.stat().st_size else ()
     row = {"inputs": plain(case.inputs), "expected": case.expected if expected is None else expected}
     row = {name: value for name, value in row.items() if value is not None}
@@ -80,12 +87,25 @@ def suite_file(suite: Suite) -> Path:
     Raises:
         BadSuite: its cases are elsewhere.
     """
-    if isinstance(suite.cases, str | Path) and Path(suite.cases).suffix == ".jsonl":
-        return Path(suite.cases)
+    if isinstance(suite.cases, str | Path):
+        file = cases_file(Path(suite.cases))
+        if file.suffix == ".jsonl":
+            return file
     raise BadSuite(
         f"The cases of suite {suite.name!r} are no JSONL file, so that none can be added.",
-        hint='Keep them, or the new ones, in one: Suite(…, "suites/refunds.jsonl", …)',
+        hint='Keep them in one: Suite(…, "suites/refunds.jsonl", …), or in YAML cases: refunds.jsonl',
     )
+
+
+def _check_inputs(inputs: Mapping[str, Any], prompt: Prompt, path: Path) -> None:
+    """Of a call the messages are kept as they were rendered: what the variables were cannot be told from them."""
+    try:
+        Variables(prompt.name, prompt.definition()["variables"]).checked(inputs)
+    except BadPrompt as error:
+        raise BadSuite(
+            f"The case's inputs ({', '.join(sorted(inputs))}) are not the variables of prompt {prompt.name!r}: {error.message}",
+            hint=f"Write the case into {path.name} by hand, with its variables; of a call only rendered messages are kept.",
+        ) from error
 
 
 def _same(known: Any, row: Mapping[str, Any]) -> bool:
