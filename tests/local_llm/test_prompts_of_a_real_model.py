@@ -14,7 +14,7 @@ from facts import cases
 from perdure import hours, minutes, open_project
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
-DECLARED = '''
+DECLARED = """
 from facts import cases
 from perdure import Judge, Policy, Prompt, Ramp, Route, Suite, Target, UnitPrices, Upstream, days, eval_score, hours, per_month, scorers
 
@@ -30,7 +30,7 @@ facts = Suite(
     "facts", cases(), [scorers.Contains()], prompt="answer", role="primary", margin=0.05, smallest=0.15, improve_share=0.0
 )
 good = Judge("good", "The answer is right.", "desk", params={{"max_tokens": 40}}, anchor="anchor.jsonl")
-'''
+"""
 POOR = [("user", "Question: {{ question }}\nContext: {{ context }}")]
 SHORT = [
     ("system", "Answer the question from the context. Be short."),
@@ -82,7 +82,10 @@ class Desk:
 
     def champion(self):
         """Messages of the version that answers."""
-        return [(each["role"], each["content"]) for each in self.project.show_prompt("answer", "champion").definition["messages"]]
+        return [
+            (each["role"], each["content"])
+            for each in self.project.show_prompt("answer", "champion").definition["messages"]
+        ]
 
 
 @pytest.fixture(scope="module")

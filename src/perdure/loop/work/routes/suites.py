@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from perdure.assets.health import Cause, Comparison, Verdict
 from perdure.assets.repair import Action, Stage, Trial
 from perdure.assets.suite import Suite
 from perdure.assets.version import Version
-from perdure.core.canonical import content_hash
+from perdure.core.canonical import content_hash, plain
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.evals.pairing import scores_of
 from perdure.loop.work.prompts.asked import RunSuite
@@ -69,14 +70,18 @@ class RouteSuites:
 
 
 def other_models(place: Workplace, trial: Trial) -> bool:
-    """Whether the candidate asks other models, or the same in another order or at other shares."""
+    """Whether the candidate asks other models, or the same in another order, at other shares or with other params."""
     first, second = (get_version(place.stores.ledger, str(each)) for each in (trial.candidate, trial.incumbent))
     return _who(first) != _who(second)
 
 
-def _who(version: Version) -> list[tuple[str, float]]:
-    weights = [float(each.get("weight", 1.0)) for each in version.definition["targets"]]
-    return list(zip(target_ids(version.definition), weights, strict=True))
+def _who(version: Version) -> list[tuple[str, float, Any]]:
+    told = version.definition
+    targets = zip(target_ids(told), told["targets"], strict=True)
+    of_all = plain(told.get("params") or {})
+    return [
+        (name, float(each.get("weight", 1.0)), {**of_all, **plain(each.get("params") or {})}) for name, each in targets
+    ]
 
 
 def find_asked(place: Workplace, route: str, suite: Suite, trial: Trial, prompt: Version) -> Run | None:
