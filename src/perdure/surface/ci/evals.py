@@ -8,7 +8,7 @@ asks only for what changed since the first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -93,7 +93,7 @@ def review_evals(
     ledger = stores_root(project.folder, project.settings) / LEDGER_FILE
     before = find_base(Path(base) if base is not None else None, ledger, project.settings)
     touched = list(touched_suites(project, before))
-    evals = tuple(_run(project, each, how or Asking()) for each in touched)
+    evals = tuple(_run(project, each, how or Asking(), _together(touched, each)) for each in touched)
     return EvalReview(evals, {each.suite.name: each.why for each in touched}, strict)
 
 
@@ -142,8 +142,13 @@ def _told(found: Mapping[tuple[str, str], Mapping[str, Any]], route: str) -> dic
     return {name: value for name, value in definition.items() if name not in ("healthy", "policy")}
 
 
-def _run(project: Evaluating, touched: Touched, how: Asking) -> EvalTold:
-    from perdure.loop.work.evals.comparing import compare_versions
+def _together(touched: Sequence[Touched], one: Touched) -> Sequence[Suite]:
+    """The suites that compare what this one compares: they share the error that may be made."""
+    return [each.suite for each in touched if each.before is not None and each.after.id == one.after.id]
+
+
+def _run(project: Evaluating, touched: Touched, how: Asking, suites: Sequence[Suite]) -> EvalTold:
+    from perdure.loop.work.evals.comparing import alpha_of, compare_versions
     from perdure.loop.work.evals.running import run_suite
 
     now, began_s, run = machine_now(), monotonic_s(), new_id("evl")
@@ -151,7 +156,14 @@ def _run(project: Evaluating, touched: Touched, how: Asking) -> EvalTold:
     if touched.before is not None:
         declared = {**options.declared, touched.before.id: touched.before}
         found = compare_versions(
-            project.place, touched.suite, touched.before, touched.after, run, now, replace(options, declared=declared)
+            project.place,
+            touched.suite,
+            touched.before,
+            touched.after,
+            run,
+            now,
+            replace(options, declared=declared),
+            alpha=alpha_of(touched.suite, suites),
         )
     else:
         found = None

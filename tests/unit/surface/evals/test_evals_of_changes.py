@@ -13,6 +13,7 @@ from perdure.assets.scorers import Exact, TokenF1
 from perdure.assets.suite import Case, Suite
 from perdure.core.ports import Answered
 from perdure.core.usage import Usage
+from perdure.loop.work.evals.running import find_run
 from perdure.surface.ci.evals import gates_of, review_evals
 from perdure.surface.eval_asking import Asking
 from perdure.surface.eval_junit import junit_xml
@@ -122,6 +123,19 @@ def test_a_suite_with_another_scorer_is_run_on_the_version_as_it_is(tmp_path, ba
     review = reviewed(tmp_path, base, scorers=(Exact(), TokenF1()))
     assert review.why == {"numbers": "the suite is another one"}
     assert review.exit_code == 0
+
+
+def test_primary_suites_of_one_change_share_the_error_that_may_be_made(tmp_path, base):
+    """As `perdure eval compare` corrects them: any of them may promote."""
+    alphas = {}
+    for names in (("numbers",), ("numbers", "more")):
+        head = opened(tmp_path / f"head{len(names)}", wording="badly")
+        suite = replace(head.project.suites.pop("numbers"), role="primary")
+        head.project.suites.update({name: replace(suite, name=name) for name in names})
+        review = review_evals(head, base, Asking())
+        [told] = [each for each in review.evals if each.suite == "numbers"]
+        alphas[len(names)] = find_run(head.place, told.run).facts["verdict"]["alpha"]
+    assert alphas == {1: 0.05, 2: 0.025}
 
 
 def test_another_objective_alone_asks_nobody(tmp_path, base):
