@@ -1,6 +1,6 @@
 """The gate `route_suites`: another model behind a route must not make the prompts worse that it answers.
 
-The suites of each prompt on the route are asked of the candidate and of the incumbent, with the version of the prompt that answers now:
+The route's own suites are asked of both by their messages. The suites of each prompt on the route are asked of the candidate and of the incumbent, with the version of the prompt that answers now:
 by the loop's remedies in their own durable step (`Asking`), by `apply` before it moves a pointer. The gate only reads.
 """
 
@@ -49,24 +49,35 @@ class RouteSuites:
         if trial.incumbent is None or not other_models(place, trial):
             return
         route = trial.candidate.partition("@")[0]
-        for suite in self.of(route):
-            prompt = find_champion(place.stores.ledger, suite.prompt)
-            if prompt is not None and find_asked(place, route, suite, trial, prompt) is None:
+        for suite, prompt in self.owed(place, route):
+            if find_asked(place, route, suite, trial, prompt) is None:
                 self._ask(place, suite, prompt, trial, (step, now))
 
-    def _ask(self, place: Workplace, suite: Suite, prompt: Version, trial: Trial, when: tuple[str, datetime]) -> None:
+    def owed(self, place: Workplace, route: str) -> list[tuple[Suite, Version | None]]:
+        """The suites that a release of the route owes, each with the prompt's version that answers; None: the route's own."""
+        of_prompts = [(each, find_champion(place.stores.ledger, each.prompt)) for each in self.of(route)]
+        return [*(pair for pair in of_prompts if pair[1] is not None), *((each, None) for each in self.own(route))]
+
+    def _ask(
+        self, place: Workplace, suite: Suite, prompt: Version | None, trial: Trial, when: tuple[str, datetime]
+    ) -> None:
         step, now = when
         results, partial, version = {}, "", ""
         for route in (str(trial.incumbent), trial.candidate):
-            run = f"rte_{content_hash([suite.name, prompt.id, route, step])[:20]}"
-            ran = self.run_suite(place, replace(suite, route=route), [prompt], run, now)
+            run = f"rte_{content_hash([suite.name, _id(prompt), route, step])[:20]}"
+            asked = suite if prompt is None else replace(suite, route=route)
+            ran = self.run_suite(place, asked, [prompt or get_version(place.stores.ledger, route)], run, now)
             results[route], partial, version = run, partial or ran.partial, ran.suite_version
-        facts = {"suite": suite.name, "suite_version": version, "prompt": prompt.id, "candidate": trial.candidate,
+        facts = {"suite": suite.name, "suite_version": version, "prompt": _id(prompt), "candidate": trial.candidate,
                  "incumbent": trial.incumbent, "results": results, "partial": partial}  # fmt: skip
         run_id = f"run_{content_hash([*results.values()])[:17]}"
         asset = trial.candidate.partition("@")[0]
         with place.transaction(now, f"ask {suite.name}") as session:
             session.runs.put(Run(run_id, ASKED, asset, "done", now, now, facts=facts, actor=place.actor))
+
+
+def _id(prompt: Version | None) -> str:
+    return "" if prompt is None else prompt.id
 
 
 def other_models(place: Workplace, trial: Trial) -> bool:
@@ -84,9 +95,9 @@ def _who(version: Version) -> list[tuple[str, float, Any]]:
     ]
 
 
-def find_asked(place: Workplace, route: str, suite: Suite, trial: Trial, prompt: Version) -> Run | None:
+def find_asked(place: Workplace, route: str, suite: Suite, trial: Trial, prompt: Version | None) -> Run | None:
     """The newest whole comparison of a trial with this version of the prompt, else the newest; None: it was not asked."""
-    wanted = (suite.name, trial.candidate, trial.incumbent, prompt.id)
+    wanted = (suite.name, trial.candidate, trial.incumbent, _id(prompt))
     with place.stores.ledger.read() as session:
         runs = [run for run in session.runs.list(route, limit=_LOOKED_AT) if run.kind == ASKED]
     found = [
@@ -98,7 +109,7 @@ def find_asked(place: Workplace, route: str, suite: Suite, trial: Trial, prompt:
 
 
 class RouteSuitesGate:
-    """No suite of a prompt on the route may be worse for sure, or look worse beyond its margin."""
+    """No suite of the route or of a prompt on it may be worse for sure, or look worse beyond its margin."""
 
     name = "route_suites"
     stages: Sequence[Stage] = ("verify",)
@@ -112,20 +123,17 @@ class RouteSuitesGate:
         if trial.incumbent is None or not other_models(place, trial):
             return Verdict(self.name, unsure, True, "The same models answer.")
         told, refused = [], []
-        for suite in self._suites.of(asset.name):
-            prompt = find_champion(place.stores.ledger, suite.prompt)
-            if prompt is None:
-                continue
+        for suite, prompt in self._suites.owed(place, asset.name):
             run = find_asked(place, asset.name, suite, trial, prompt)
             if run is None:
                 told.append(f"{suite.name} was not asked to its end")
                 refused.append(suite.name)
                 continue
             text, worse = _compared(place, suite, trial, run)
-            told.append(f"{run.facts['suite_version']} by {prompt.id}: {text}")
+            told.append(f"{run.facts['suite_version']}{f' by {prompt.id}' if prompt else ''}: {text}")
             refused += [suite.name] if worse else []
         if not told:
-            return Verdict(self.name, unsure, True, "No suite tests a prompt that it answers.")
+            return Verdict(self.name, unsure, True, "No suite tests it, or a prompt that it answers.")
         word = Comparison.WORSE if refused else unsure
         return Verdict(self.name, word, not refused, f"{'; '.join(told)}.", {"refused_by": refused})
 
@@ -134,7 +142,7 @@ def _compared(place: Workplace, suite: Suite, trial: Trial, run: Run) -> tuple[s
     """What a suite says, and whether that is too bad."""
     subject, results = str(run.facts["prompt"]), run.facts["results"]
     first, second = (
-        scores_of(place.stores.results.list_run(results[str(each)]), subject)
+        scores_of(place.stores.results.list_run(results[str(each)]), subject or str(each))
         for each in (trial.candidate, trial.incumbent)
     )
     word = compared(first, second, suite, alpha=ALPHA / trial.n_rivals, partial=False)
