@@ -184,7 +184,11 @@ def refused_routes(opened: Opened, moves: Sequence[Pointer], now: datetime) -> d
     with opened._ledger.read() as session:  # noqa: SLF001 - a part of the same verb
         champions = {each.asset: each.version for each in session.pointers.list() if each.name == CHAMPION}
     for move in moves:
-        if move.asset not in opened.project.routes or move.asset not in champions or not suites.owed(opened.place, move.asset):
+        if (
+            move.asset not in opened.project.routes
+            or move.asset not in champions
+            or not suites.owed(opened.place, move.asset)
+        ):
             continue
         trial = Trial(move.version, champions[move.asset])
         suites.ask(opened.place, trial, f"apply {move.version}", now)

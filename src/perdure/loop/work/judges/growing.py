@@ -88,7 +88,8 @@ def suite_file(suite: Suite) -> Path:
         BadSuite: its cases are elsewhere.
     """
     if isinstance(suite.cases, str | Path):
-        file = cases_file(Path(suite.cases))
+        named = Path(suite.cases)
+        file = cases_file(named) if named.exists() else named
         if file.suffix == ".jsonl":
             return file
     raise BadSuite(
