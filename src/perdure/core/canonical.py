@@ -27,15 +27,15 @@ def plain(value: Any) -> Any:
         DeclarationError: something in it has no plain form (NaN and infinities included).
     """
     kind = type(value)
-    if kind in _AS_IT_IS:
+    if kind in _AS_IT_IS or isinstance(value, int | str):
         return value
     if kind is dict:
         return {
             key if type(key) is str else str(key): item if type(item) in _AS_IT_IS else plain(item)
             for key, item in value.items()
         }
-    if isinstance(value, int | str):
-        return value
+    if kind is list or kind is tuple:
+        return [item if type(item) in _AS_IT_IS else plain(item) for item in value]
     if isinstance(value, float):
         if not math.isfinite(value):
             raise DeclarationError(f"{value!r} has no canonical form.", hint="Use null for a missing number.")
