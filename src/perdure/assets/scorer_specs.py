@@ -21,6 +21,7 @@ from perdure.assets.scorers import (
     Custom,
     Faster,
     FitsSchema,
+    Grounded,
     Judged,
     Matches,
     Number,
@@ -89,6 +90,8 @@ def scorer_definition(scorer: Scorer) -> dict[str, Any]:
         if isinstance(scorer, Custom) and field.name == "function":
             found["function"] = getattr(value, "__qualname__", type(value).__qualname__)
             found["code"] = code_digest(value)
+        elif isinstance(scorer, Grounded) and not isinstance(scorer.entails, bool) and field.name == "entails":
+            found["entails"] = {"model": type(value).__qualname__, "code": code_digest(type(value))}
         elif isinstance(scorer, Together) and field.name == "of":
             found["of"] = [scorer_definition(each) for each in value]
         else:
@@ -115,6 +118,8 @@ def scorer_of(told: object) -> Scorer:
         raise BadSuite(
             f"There is no scorer {name!r}.", hint=f"Did you mean {near!r}?" if near else f"{', '.join(SCORER_NAMES)}."
         )
+    if kind is Grounded and isinstance(settings, Mapping) and settings.get("entails"):
+        raise BadSuite("A file cannot hold a model of entailment.", hint="Declare the suite in code.")
     if kind is Custom:
         raise BadSuite("A file cannot hold the function of a custom scorer.", hint="Declare the suite in code.")
     if not isinstance(settings, Mapping) or (kind is FitsSchema and not settings.keys() <= _settings_of(kind).keys()):
@@ -271,6 +276,11 @@ def _check_function(scorer: Custom) -> None:
         _wrong("custom", "function", scorer.function, "a function of case and answer")
 
 
+def _check_entails(scorer: Grounded) -> None:
+    if not isinstance(scorer.entails, bool) and not callable(getattr(scorer.entails, "entails", None)):
+        _wrong("grounded", "entails", scorer.entails, "an object with the method `entails(pairs)`")
+
+
 def _check_floor(scorer: Similar) -> None:
     if scorer.floor >= 1.0:
         _wrong("similar", "floor", scorer.floor, "below 1")
@@ -283,5 +293,5 @@ def _check_separator(scorer: SetF1) -> None:
 
 _OWN_CHECKS: Mapping[type[Scorer], Callable[[Any], None]] = {
     Matches: _check_pattern, FitsSchema: _check_schema, Together: _check_together, Judged: _check_named,
-    Custom: _check_function, Similar: _check_floor, SetF1: _check_separator,
+    Custom: _check_function, Grounded: _check_entails, Similar: _check_floor, SetF1: _check_separator,
 }  # fmt: skip

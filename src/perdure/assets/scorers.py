@@ -157,10 +157,11 @@ class Grounded(Scorer):
     Without contexts: self-consistency, the share of the other samples that support each claim.
 
     Args:
-        entails: use the installed model of entailment too, where the project gives one.
+        entails: a model of entailment of the project, an object with the one method of `core.ports.Entails`: it decides in place of
+            words; numbers must stand in the contexts even so. True: the one that whoever compiles the scorer gives.
     """
 
-    entails: bool = False
+    entails: Any = False
 
 
 @dataclass(frozen=True, slots=True)

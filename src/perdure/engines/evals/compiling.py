@@ -209,7 +209,8 @@ def _compiled(declared: Scorer, tools: Tools) -> Compiled:
     if isinstance(part, FitsSchemaPart):
         params["schema"] = part.schema
     if isinstance(part, GroundedPart):
-        params["entails"] = part.entails
+        model = declared.entails if isinstance(declared, Grounded) else False
+        params["entails"] = part.entails if isinstance(model, bool) else code_digest(type(model))
     if isinstance(declared, Custom):
         params["function"] = code_digest(declared.function)
     version = content_hash({"kind": kind, **params})

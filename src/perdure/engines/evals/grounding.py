@@ -35,7 +35,8 @@ class GroundedPart:
     code = 1
 
     def __init__(self, declared: Grounded, tools: Tools) -> None:
-        self._entails: Entails | None = tools.entails if declared.entails else None
+        given = declared.entails
+        self._entails: Entails | None = (tools.entails if given else None) if isinstance(given, bool) else given
 
     @property
     def entails(self) -> bool:

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from perdure.assets.scorer_specs import check_scorers, scorer_definition, scorer_of
 from perdure.assets.scorers import ContextPrecision, ContextRecall, Grounded
 from perdure.assets.suite import Case
+from perdure.core.errors import BadSuite
 from perdure.core.ports import Answered
 from perdure.engines.evals.evidence import look_up, stands_in
 
@@ -205,3 +207,15 @@ def test_grounded_counts_feed_a_ratio_of_claims() -> None:
     found = look_up("It has 12 lanes. It has 13 lanes.", [BRIDGE])
 
     assert np.mean([each.supported for each in found]) == 0.5
+
+
+def test_a_project_gives_its_own_model_of_entailment_to_the_scorer(scored) -> None:
+    declared = Grounded(entails=Entailing("lanes"))
+    words = "Cyclists enjoy wonderful panoramic views."
+    assert scored(declared, None, words, contexts=[BRIDGE]).value == 1.0
+    assert scored(Grounded(), None, words, contexts=[BRIDGE]).value < 1.0
+    assert scorer_definition(declared)["entails"]["model"] == "Entailing"
+    with pytest.raises(BadSuite, match="method `entails"):
+        check_scorers([Grounded(entails="deberta")])
+    with pytest.raises(BadSuite, match="cannot hold a model"):
+        scorer_of({"grounded": {"entails": True}})
