@@ -2,7 +2,7 @@
 
 Write-ahead log, NORMAL sync: what a method returned survives kill -9 of any process; a power cut may take the last
 moments, and never half of a change. Writers wait for each other, each for some 0.1 ms; one that waits longer than
-`_BUSY_S` gets a `Conflict`, and nothing was changed. An expiry with nothing to end takes no writer's lock.
+two seconds gets a `Conflict`, and nothing was changed. An expiry with nothing to end takes no writer's lock.
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
-from perdure.core.errors import NotFound, StoreError
+from perdure.core.errors import NotFound
 from perdure.stores.counters.holds import CHARGED, LIVE, RELEASED, SETTLED, moved
 from perdure.stores.counters.protocols import BUCKET_KEPT_US, GAUGE, KEPT_US, Claim, Expired, Granted, Level
 from perdure.stores.sqlite_errors import translated
+from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 
-_BUSY_S = 2.0
-_FORMAT = 1
-"""Stored as `user_version`; a file of another number is not touched."""
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS buckets (
         bucket TEXT PRIMARY KEY, used INTEGER NOT NULL, held INTEGER NOT NULL, ends_us INTEGER NOT NULL
@@ -35,6 +33,7 @@ _SCHEMA = (
     "CREATE INDEX IF NOT EXISTS buckets_by_end ON buckets (ends_us) WHERE ends_us > 0",
     "CREATE INDEX IF NOT EXISTS holds_by_state ON holds (state, expires_us)",
 )
+_FORMAT = SqliteFormat("counters", 1, _SCHEMA, busy_s=2.0)
 _LEVEL = "SELECT used, held FROM buckets WHERE bucket = ?"
 _HOLD = "SELECT owner, expires_us, step, state FROM holds WHERE hold = ?"
 _KEEP_MORE = """
@@ -83,7 +82,7 @@ class SqliteCounters:
         self._path = path
         self._lock = Lock()
         with translated(path):
-            self._connection = _open(path)
+            self._connection = open_file(path, _FORMAT)
 
     def take(
         self,
@@ -179,7 +178,7 @@ class SqliteCounters:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, translated(self._path), _transaction(self._connection) as db:
+        with self._lock, translated(self._path), transaction(self._connection) as db:
             yield db
 
 
@@ -221,46 +220,3 @@ def _expired(db: sqlite3.Connection, hold: str, owner: str, *, charge: bool) -> 
     back = [(hold, bucket) for bucket in amounts if bucket not in charged]
     db.executemany("DELETE FROM amounts WHERE hold = ? AND bucket = ?", back)
     return Expired(hold, owner, amounts, charge)
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"The folder {path.parent} cannot be made: {error.strerror}.", path=str(path)) from error
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(connection, path)
-    except (sqlite3.Error, StoreError):
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, _FORMAT):
-        raise StoreError(
-            f"The counters in {path} have format {found}, but {_FORMAT} was expected.",
-            hint="They were written by another version of perdure: install it, or set the file aside.",
-        )
-    connection.execute("PRAGMA synchronous = NORMAL")
-    if found == _FORMAT:
-        return
-    connection.execute("PRAGMA journal_mode = WAL")
-    with _transaction(connection):
-        for statement in _SCHEMA:
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {_FORMAT}")
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield connection
-        if connection.in_transaction:
-            connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")

@@ -17,24 +17,22 @@ from threading import Lock
 
 import msgspec
 
-from perdure.core.errors import Corrupt, StoreError
+from perdure.core.errors import Corrupt
 from perdure.stores.results.protocols import RunRow
 from perdure.stores.sqlite_errors import translated
+from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 
-_BUSY_S = 10.0
-_FORMAT = 1
-"""Stored as `user_version`; a file of another number is not touched."""
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+    "CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID",
+    """CREATE TABLE IF NOT EXISTS batches (
+        id INTEGER PRIMARY KEY, project TEXT NOT NULL, run TEXT NOT NULL, rows BLOB NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS batches_run ON batches (project, run, id)",
+)
+_FORMAT = SqliteFormat("results", 1, _SCHEMA, private=True)
 _AT_ONCE = 500
 """Keys of one query: SQLite takes 999 variables in its oldest versions."""
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS batches (
-    id INTEGER PRIMARY KEY, project TEXT NOT NULL, run TEXT NOT NULL, rows BLOB NOT NULL
-);
-CREATE INDEX IF NOT EXISTS batches_run ON batches (project, run, id);
-"""
 _PUT = "INSERT OR IGNORE INTO {} (key, body) VALUES (?, ?)"
 _LIST = "SELECT rows FROM batches WHERE project = ? AND run = ? ORDER BY id"
 _FORGET_SCORES = "DELETE FROM scores WHERE key > ? || ':' AND key < ? || ';'"
@@ -62,7 +60,7 @@ class SqliteResults:
         self._project = project
         self._lock = Lock()
         with translated(path):
-            self._connection = _open(path)
+            self._connection = open_file(path, _FORMAT)
 
     def find_answers(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Those that are known, of any number of keys."""
@@ -149,46 +147,5 @@ class SqliteResults:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._reading() as connection, _transaction(connection):
+        with self._reading() as connection, transaction(connection):
             yield connection
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-    except OSError as error:
-        raise StoreError(f"The file {path} cannot be made: {error.strerror}.", path=str(path)) from error
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(connection, path)
-    except (sqlite3.Error, StoreError):
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, _FORMAT):
-        raise StoreError(
-            f"The results in {path} have format {found}, but {_FORMAT} was expected.",
-            hint="They were written by another version of perdure: install it, or set the file aside.",
-        )
-    connection.execute("PRAGMA synchronous=NORMAL")
-    if found == _FORMAT:
-        return
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.executescript(_SCHEMA)
-    connection.execute(f"PRAGMA user_version={_FORMAT}")
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")

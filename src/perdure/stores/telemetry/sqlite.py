@@ -20,12 +20,8 @@ import msgspec
 from perdure.assets.health import Reading
 from perdure.core.canonical import canonical_json
 from perdure.core.clock import from_us, to_us
-from perdure.core.errors import StoreError
 from perdure.stores.sqlite_errors import translated
-
-_BUSY_S = 10.0
-_FORMAT = 1
-"""Stored as `user_version`; a file of another number is not touched."""
+from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 
 _TABLE = """
 CREATE TABLE IF NOT EXISTS readings (
@@ -37,6 +33,7 @@ CREATE TABLE IF NOT EXISTS readings (
 )
 """
 _INDEX = "CREATE INDEX IF NOT EXISTS readings_by_at ON readings (project, asset, at_us)"
+_FORMAT = SqliteFormat("readings", 1, (_TABLE, _INDEX))
 _COLUMNS = "asset, signal, slice, version, window_start_us, window_end_us, at_us, value, low, high, n, unit, facts"
 _PUT = f"INSERT OR REPLACE INTO readings (project, actor, {_COLUMNS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants only
 _ORDER = "at_us {0}, asset {0}, signal {0}, slice {0}, version {0}, window_start_us {0}"
@@ -74,7 +71,7 @@ class SqliteReadings:
         self._actor = actor
         self._lock = Lock()
         with translated(path):
-            self._connection = _open(path)
+            self._connection = open_file(path, _FORMAT)
 
     def put(self, readings: Sequence[Reading]) -> None:
         """Keep the readings, all or none; an equal (asset, signal, slice, version, window) is replaced.
@@ -84,7 +81,7 @@ class SqliteReadings:
             StoreFull: no room left; none was kept.
         """
         rows = [(self._project, self._actor, *_row(reading)) for reading in readings]
-        with self._driver() as connection, _transaction(connection):
+        with self._driver() as connection, transaction(connection):
             connection.executemany(_PUT, rows)
 
     def latest(self, asset: str) -> list[Reading]:
@@ -119,48 +116,6 @@ class SqliteReadings:
         with self._driver() as connection:
             rows = connection.execute(_LIST + "".join(wanted) + _NEWEST, given).fetchall()
         return [_reading(row) for row in reversed(rows)]
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"The folder {path.parent} cannot be made: {error.strerror}.", path=str(path)) from error
-    connection = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
-    try:
-        _prepare(connection, path)
-    except (sqlite3.Error, StoreError):
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(connection: sqlite3.Connection, path: Path) -> None:
-    found = connection.execute("PRAGMA user_version").fetchone()[0]
-    if found not in (0, _FORMAT):
-        raise StoreError(
-            f"The readings in {path} have format {found}, but {_FORMAT} was expected.",
-            hint="They were written by another version of perdure: install it, or set the file aside.",
-        )
-    connection.execute("PRAGMA synchronous=NORMAL")
-    if found == _FORMAT:
-        return
-    connection.execute("PRAGMA journal_mode=WAL")
-    with _transaction(connection):
-        connection.execute(_TABLE)
-        connection.execute(_INDEX)
-        connection.execute(f"PRAGMA user_version={_FORMAT}")
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    finally:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
 
 
 def _row(reading: Reading) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ from perdure.assets.version import CHAMPION
 from perdure.surface.cli import evals_ci, evals_draft
 from perdure.surface.cli.options import HERE, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, console, print_json, put
+from perdure.surface.cli.taking import taking
 from perdure.surface.cli.usage import Command, Group
 from perdure.surface.eval_asking import Asking
 from perdure.surface.evaluating import EvalRow
@@ -28,32 +30,53 @@ if TYPE_CHECKING:
 
 group = typer.Typer(name="eval", cls=Group, help="Suites: run them, compare versions, report what came of it.")
 
-_Samples = Annotated[
-    int | None, typer.Option("--samples", metavar="N", min=1, help="Answers a case. Default: the suite's.")
-]
-_Budget = Annotated[
-    float | None,
-    typer.Option("--budget", metavar="USD", min=0.0, help="What each suite may spend. Default: [evals] budget_usd."),
-]
-_Fresh = Annotated[bool, typer.Option("--fresh", help="Ask anew what is known.")]
-_Junit = Annotated[Path | None, typer.Option("--junit", metavar="FILE", help="Write a report as CI servers read it.")]
-_Markdown = Annotated[
-    Path | None, typer.Option("--markdown", metavar="FILE", help="Write a report for a pull request.")
-]
-_Html = Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page, case by case.")]
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """What is written beside what is printed."""
+
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE", help="Write a report as CI servers read it.")
+    ] = None
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE", help="Write a report for a pull request.")
+    ] = None
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page, case by case.")] = None
+
+    def tell(self, told: Sequence[EvalTold], *, as_json: bool) -> None:
+        """Write the files, and print."""
+        _write(told, self.junit, self.markdown)
+        _told(told, as_json=as_json)
+        _pages(told, self.html, quiet=as_json)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked(_Files):
+    """How suites are asked, and what is written."""
+
+    samples: Annotated[
+        int | None, typer.Option("--samples", metavar="N", min=1, help="Answers a case. Default: the suite's.")
+    ] = None
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget", metavar="USD", min=0.0, help="What each suite may spend. Default: [evals] budget_usd."
+        ),
+    ] = None
+    fresh: Annotated[bool, typer.Option("--fresh", help="Ask anew what is known.")] = False
+
+    def asking(self, watching: Any) -> Asking:
+        """The same as the SDK takes it."""
+        return Asking(self.samples, self.budget, self.fresh, watching)
 
 
 @group.command(cls=Command)
-def run(  # noqa: PLR0913 - options of a command
+@taking(_Asked)
+def run(
+    asked: _Asked,
     suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE…", help="By name. Default: all.")] = None,
     prompt: Annotated[str, typer.Option("--prompt", metavar="NAME[@V]", help="Ask this version of it.")] = "",
-    samples: _Samples = None,
-    budget: _Budget = None,
-    fresh: _Fresh = False,
     again: Annotated[str, typer.Option("--run", metavar="RUN", help="Go on with a run that stopped.")] = "",
-    junit: _Junit = None,
-    markdown: _Markdown = None,
-    html: _Html = None,
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
@@ -62,48 +85,36 @@ def run(  # noqa: PLR0913 - options of a command
     if again:
         again = evals.report(again).run
     with _bar(quiet=json) as watching:
-        told = evals.run(*(suites or ()), prompt=prompt, run=again, asking=Asking(samples, budget, fresh, watching))
-    _write(told, junit, markdown)
-    _told(told, as_json=json)
-    _pages(told, html, quiet=json)
+        told = evals.run(*(suites or ()), prompt=prompt, run=again, asking=asked.asking(watching))
+    asked.tell(told, as_json=json)
 
 
 @group.command(cls=Command)
-def compare(  # noqa: PLR0913 - options of a command
+@taking(_Asked)
+def compare(
+    asked: _Asked,
     prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The prompt.")],
     before: Annotated[str, typer.Argument(metavar="A", help="An id, a pointer's name, or `declared`.")] = CHAMPION,
     after: Annotated[str, typer.Argument(metavar="B", help="Another one.")] = DECLARED,
-    samples: _Samples = None,
-    budget: _Budget = None,
-    fresh: _Fresh = False,
-    junit: _Junit = None,
-    markdown: _Markdown = None,
-    html: _Html = None,
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Compare two versions of a prompt in its suites; a clear difference ends a run early."""
     with _bar(quiet=json) as watching:
-        told = opened(project).evals.compare(prompt, before, after, asking=Asking(samples, budget, fresh, watching))
-    _write(told, junit, markdown)
-    _told(told, as_json=json)
-    _pages(told, html, quiet=json)
+        told = opened(project).evals.compare(prompt, before, after, asking=asked.asking(watching))
+    asked.tell(told, as_json=json)
 
 
 @group.command(cls=Command)
+@taking(_Files)
 def report(
+    files: _Files,
     run: Annotated[str, typer.Argument(metavar="RUN", help="Its id, or how it begins.")],
-    html: _Html = None,
-    junit: _Junit = None,
-    markdown: _Markdown = None,
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Tell a run again, from what is kept; nothing is asked."""
-    told = opened(project).evals.report(run)
-    _write([told], junit, markdown)
-    _told([told], as_json=json)
-    _pages([told], html, quiet=json)
+    files.tell([opened(project).evals.report(run)], as_json=json)
 
 
 @group.command("list", cls=Command)

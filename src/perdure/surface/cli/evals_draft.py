@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +14,7 @@ from rich.text import Text
 from perdure.core.errors import UpstreamError
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, opened
 from perdure.surface.cli.printing import Column, Fitted, console, counted, print_json, put
+from perdure.surface.cli.taking import taking
 from perdure.surface.words import money
 
 if TYPE_CHECKING:
@@ -22,24 +24,32 @@ if TYPE_CHECKING:
 _EXAMPLE_CHARS = 70
 
 
-def draft(  # noqa: PLR0913 - options of a command
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="That is to grow.")],
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be written, by whom, and where to."""
+
     corpus: Annotated[
         list[Path],
         typer.Option("--corpus", metavar="PATH", help="A folder of text and Markdown, or a file; repeatable."),
-    ],
-    n: Annotated[int, typer.Option("-n", "--n", metavar="N", min=1, help="Cases that are wanted.")] = 50,
-    route: Annotated[str, typer.Option("--route", metavar="NAME", help="Who writes. Default: who answers it.")] = "",
+    ]
+    n: Annotated[int, typer.Option("-n", "--n", metavar="N", min=1, help="Cases that are wanted.")] = 50
+    route: Annotated[str, typer.Option("--route", metavar="NAME", help="Who writes. Default: who answers it.")] = ""
     budget: Annotated[
         float | None,
         typer.Option("--budget", metavar="USD", min=0.0, help="What it may spend. Default: [evals] budget_usd."),
-    ] = None,
+    ] = None
     question: Annotated[
         str, typer.Option("--question", metavar="VARIABLE", help="Which of the prompt's holds the question.")
-    ] = "",
+    ] = ""
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write JSON lines there. Default: the review queue.")
-    ] = None,
+    ] = None
+
+
+@taking(_Wanted)
+def draft(
+    wanted: _Wanted,
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="That is to grow.")],
     at: At = None,
     project: Folder = HERE,
     actor: Actor = None,
@@ -49,13 +59,13 @@ def draft(  # noqa: PLR0913 - options of a command
     from perdure.surface.eval_drafting import DraftHow
 
     evals = opened(project, actor).evals
-    with _bar(n, quiet=json) as watching:
-        how = DraftHow(question, out, watching, at)
-        told = evals.draft(suite, corpus, n, route=route, budget_usd=budget, how=how)
+    with _bar(wanted.n, quiet=json) as watching:
+        how = DraftHow(wanted.question, wanted.out, watching, at)
+        told = evals.draft(suite, wanted.corpus, wanted.n, route=wanted.route, budget_usd=wanted.budget, how=how)
     if json:
         print_json(told)
     else:
-        _show(told, out)
+        _show(told, wanted.out)
     if told.failed and not told.kept:
         raise typer.Exit(UpstreamError.exit_code)
 
