@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from gateway_upstream import cut
 
 from perdure import Cache, Guard, Route, Team
 from perdure.assets.guard import Names
 from perdure.assets.team import Budget, Limits
 from perdure.core.clock import machine_us
+from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.serve.gateway.allowance_levels import levels_of
 from perdure.stores.counters.sqlite import SqliteCounters
 
@@ -80,3 +82,21 @@ def test_what_a_route_adds_to_a_request_is_kept_aside_too(world, upstreams, dial
     world.teams = {"team": Team("team", budgets=[Budget(usd + 0.0001, per="total")])}
     with world.serving() as gateway:
         assert gateway.chat(**own).status == 200
+
+
+@pytest.mark.parametrize(("room_usd", "status", "n_tries"), [(0.0002, 502, 1), (0.003, 200, 2)])
+def test_a_further_try_is_made_where_the_budget_has_room_for_it_too(world, upstreams, room_usd, status, n_tries):
+    """A try that broke was billed: what is kept aside for the next one comes on top of that."""
+    text = "word " * 800
+    most = (4 * 1_000 + tokens_of_bytes(len(text))) / 1e6
+    world.teams = {"team": Team("team", budgets=[Budget(most + room_usd, per="total")])}
+    world.declare(Route("main", [world.target("a-1"), world.target("b-1")], attempts=2))
+    upstreams.of_model("a-1", cut(0))
+    with world.serving() as gateway:
+        answer = gateway.chat(text, max_tokens=1_000)
+        (call,) = gateway.recorded(1)
+    store = SqliteCounters(world.root / "counters.db")
+    (spent,) = levels_of(store, world.teams["team"], machine_us())
+    store.close()
+    assert (answer.status, len(upstreams.seen), len(call.attempts)) == (status, n_tries, n_tries)
+    assert (spent.used, spent.held) == (call.cost_pusd, 0)

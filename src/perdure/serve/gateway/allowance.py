@@ -51,11 +51,15 @@ class Buckets:
         counts = [(meter, 1) for meter in (*self.requests, *self.slots)]
         return [*counts, *((meter, n_tokens) for meter in self.tokens), *((meter, cost_pusd) for meter in self.money)]
 
+    def amounts(self) -> Buckets:
+        """Its tokens and money alone: what a further try of a call takes that is counted already."""
+        return Buckets(self.team, self.key, self.route, (*self.tokens, *self.money))
+
 
 class Reservation:
     """What a call under way keeps aside; settled once."""
 
-    __slots__ = ("beside", "cost_pusd", "money", "n_tokens", "requests", "settled", "slots", "tokens")
+    __slots__ = ("beside", "cost_pusd", "further", "money", "n_tokens", "requests", "settled", "slots", "tokens")
 
     def __init__(
         self, counts: tuple[list[Block], list[Block]], tokens: list[Block], money: list[Block], amounts: tuple[int, int]
@@ -67,6 +71,8 @@ class Reservation:
         self.settled = False
         self.beside: tuple[int, int] | None = None
         """Tokens and picodollars that were used for the call, and are not on its own record."""
+        self.further: list[Reservation] = []
+        """Of tokens and money, for tries behind one that was billed."""
 
 
 class Allowance:

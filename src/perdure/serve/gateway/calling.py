@@ -148,7 +148,7 @@ class Calls:
         if call.bodies != "none":
             _ = ask.request  # what could not be recorded is refused before it is paid, not when half its answer is out
         try:
-            opened = await open_call(ask, self.max_answer_bytes)
+            opened = await open_call(ask, self.max_answer_bytes, self.settling.reserve_again)
         except TargetRefused as refused:
             hangup.over()
             await self._tell_refusal(ask, refused, send)

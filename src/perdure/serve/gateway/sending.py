@@ -7,6 +7,7 @@ so another target can still answer. Every try is recorded with what the upstream
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import msgspec
@@ -66,8 +67,12 @@ class Opened(msgspec.Struct, eq=False):
     began_s: float
 
 
-async def open_call(ask: Ask, max_bytes: int) -> Opened:
-    """Try targets until one answers.
+Again = Callable[[Ask], Awaitable[bool]]
+"""Whether limits and budgets have room for one more try of a call."""
+
+
+async def open_call(ask: Ask, max_bytes: int, again: Again | None = None) -> Opened:
+    """Try targets until one answers, or no room is left for another try.
 
     Raises:
         TargetRefused: an upstream found the request itself wrong.
@@ -89,6 +94,8 @@ async def open_call(ask: Ask, max_bytes: int) -> Opened:
             pause_s = _pause_s(n, len(targets), last)
             if pause_s > _LONGEST_PAUSE_S or monotonic_s() + pause_s >= deadline_s:
                 break  # the caller is told when to come back, rather than kept waiting
+            if again is not None and not await again(ask):
+                break
             if pause_s:
                 await asyncio.sleep(pause_s)
         try:

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass
 
 from perdure.assets.team import Team
+from perdure.core.errors import PerdureError
 from perdure.core.usage import Usage
 from perdure.engines.dialects.estimate import tokens_of_bytes
 from perdure.engines.prices import largest_cost
@@ -60,12 +61,39 @@ class Settling:
         if not done.cancelled() and done.exception() is None:
             self.allowance.settle(done.result(), 0, 0, now_us)
 
+    async def reserve_again(self, ask: Ask) -> bool:
+        """Whether a call may make a further try: as much as its tries were billed until now is kept aside once more.
+
+        So what is kept aside is never less than what the next try may add, and a worker that is killed in the middle of it
+        leaves nothing behind that nobody counts.
+        """
+        held: Reservation | None = ask.call.reservation
+        usage, cost = ask.call.total()
+        if held is None or not (usage.n_total or cost):
+            return True
+        more = usage.n_total - sum(each.n_tokens for each in held.further)
+        more_cost = (cost or 0) - sum(each.cost_pusd for each in held.further)
+        if more <= 0 and more_cost <= 0:
+            return True
+        buckets = self.allowance.plan(ask.team, ask.key, ask.call.route).amounts()
+        try:
+            held.further.append(await self._reserved(ask.call, buckets, (max(more, 0), max(more_cost, 0))))
+        except PerdureError:
+            return False  # the error of the try that failed says more than that there was no room for another
+        return True
+
     def settle(self, call: Ongoing, usage: Usage, cost: int | None) -> None:
         """Count what the call really took, whatever became of it."""
-        n_tokens, beside = usage.n_total, call.reservation.beside
+        held: Reservation = call.reservation
+        n_tokens, beside = usage.n_total, held.beside
         if beside is not None:
             n_tokens, cost = n_tokens + beside[0], None if cost is None else cost + beside[1]
-        self.allowance.settle(call.reservation, n_tokens, cost, call.served_us)
+        for further in held.further:
+            part = min(further.n_tokens, n_tokens)
+            part_cost = None if cost is None else min(further.cost_pusd, cost)
+            self.allowance.settle(further, part, part_cost, call.served_us)
+            n_tokens, cost = n_tokens - part, None if cost is None or part_cost is None else cost - part_cost
+        self.allowance.settle(held, n_tokens, cost, call.served_us)
 
 
 def _largest(ask: Ask) -> tuple[int, int | None]:
