@@ -107,7 +107,11 @@ def correct(
     n, n_others = len(labels), len(judged)
     of_labelled, of_all = _clusters(clusters, n, n_others)
     everything = np.concatenate([judged_of_labelled, judged])
-    raw = _plain(everything, of_all, kind)
+    if shifted and n_others:
+        # What was labelled elsewhere is no part of what is asked about.
+        raw = _plain(judged, None if of_all is None else of_all[n:], kind)
+    else:
+        raw = _plain(everything, of_all, kind)
     usable, told = _trusted(labels, judged_of_labelled, of_labelled, kind)
     if usable == "refused" or (shifted and kind == "mean"):
         if usable != "refused":

@@ -26,6 +26,8 @@ _MOST_FAILED = 25
 """So many failed answers in a row say that nobody is there; ours, without a source."""
 NO_MONEY = "budget"
 """The error of a question that was not asked, because there is no money for it."""
+OUT_OF_MONEY = "the budget of the run is spent"
+"""Why a purse's end stops everything."""
 
 PriceOf = Callable[[Asked], int | None]
 
@@ -128,7 +130,7 @@ class Paced:
         """Money for a question; waits while others may give some back."""
         while not self.purse.claim(most):
             if not self.purse.claimed or self.stopped:
-                self.stopped = self.stopped or "the budget of the run is spent"
+                self.stopped = self.stopped or OUT_OF_MONEY
                 return False
             await asyncio.sleep(_POLL_S)
         return True

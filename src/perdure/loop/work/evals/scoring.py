@@ -27,7 +27,7 @@ from perdure.engines.evals.protocols import Outcome, Score
 from perdure.engines.judges.anchors import Judgeable
 from perdure.engines.judges.asking import questions
 from perdure.engines.judges.deciding import judgement_of
-from perdure.loop.work.evals.pacing import Paced
+from perdure.loop.work.evals.pacing import NO_MONEY, Paced
 from perdure.stores.results.protocols import Results
 
 Told = tuple[str, float | None, str, str]
@@ -41,8 +41,8 @@ _WORDS = {
 _sorted = msgspec.json.Encoder(order="sorted").encode
 
 
-class _Judged(msgspec.Struct, array_like=True, frozen=True):
-    """What a judge said of an answer, as it is kept."""
+class KeptJudgement(msgspec.Struct, array_like=True, frozen=True):
+    """What a judge said of an answer, as it is kept under `JudgeScorer.key`."""
 
     value: float | None
     outcome: Outcome
@@ -50,6 +50,17 @@ class _Judged(msgspec.Struct, array_like=True, frozen=True):
     cost_pusd: int
     run: str
     """That asked it."""
+
+    @property
+    def score(self) -> Score:
+        """As a scorer's word."""
+        return Score(self.value, self.outcome, self.why)
+
+
+def find_judgements(results: Results, keys: Sequence[str]) -> dict[str, KeptJudgement]:
+    """What judges said before, by the key that it is kept under; nobody is asked."""
+    found = results.find_scores(keys)
+    return {key: msgspec.msgpack.decode(body, type=KeptJudgement) for key, body in found.items()}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +108,9 @@ class JudgeScorer:
         asked = questions(self.definition, judged, tags={"judge": self.version})
         answers = await asyncio.gather(*(paced.ask(each.asked) for each in asked))
         cost = sum(each.cost_pusd or 0 for each in answers)
+        if any(each.error == NO_MONEY for each in answers):
+            # Part of a panel is another judge than the panel: what it says is not kept.
+            return Score(None, "failed", _WORDS["failed"]), cost, False
         found = judgement_of(self.definition, asked, answers)
         if found.value is not None:
             return Score(found.value, "scored", found.reason), cost, True
@@ -167,21 +181,21 @@ class ScorerSet:
         spent = [0] * len(given)
         for judge in self.judges:
             keys = [judge.key(case, each.key) for each in given]
-            known = of.results.find_scores([key for key, each in zip(keys, given, strict=True) if each.key])
+            known = find_judgements(of.results, [key for key, each in zip(keys, given, strict=True) if each.key])
             column = []
             for at, (key, each) in enumerate(zip(keys, given, strict=True)):
                 if each.answered.error:
                     column.append(Score(0.0, "failed", f"no answer: {each.answered.error}"))
                     continue
                 if key in known:
-                    old = msgspec.msgpack.decode(known[key], type=_Judged)
+                    old = known[key]
                     cost = old.cost_pusd if old.run == of.run else 0
                     of.paced.purse.spent += cost
-                    score = Score(old.value, old.outcome, old.why)
+                    score = old.score
                 else:
                     score, cost, lasts = await judge.judge(case, each.answered, of.paced)
                     if lasts:
-                        kept = _Judged(score.value, score.outcome, score.why, cost, of.run)
+                        kept = KeptJudgement(score.value, score.outcome, score.why, cost, of.run)
                         of.results.put_scores([(key, msgspec.msgpack.encode(kept))])
                 column.append(score)
                 spent[at] += cost
