@@ -177,6 +177,12 @@ class BadJudge(DeclarationError):
     code = "declaration.judge"
 
 
+class BadIndex(DeclarationError):
+    """An index cannot mean anything: its documents, chunks, vectors, metadata or golden questions."""
+
+    code = "declaration.index"
+
+
 class BadRow(DeclarationError):
     """Rows break their contract. `errors` lists every error of every row."""
 

@@ -1,0 +1,1 @@
+"""Retrieval as pure computation: parsing, chunking, embedding, searching, measuring; censuses and plans."""

@@ -1,0 +1,113 @@
+"""Protocols of retrieval's parts: a picture, a sound or a new ranking is another implementation, and nothing else changes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.core.documents import Chunk, Content, RawDocument
+
+Use = Literal["document", "query"]
+"""Some embedders put another prefix before a question than before what is found."""
+BlockForm = Literal["heading", "paragraph", "list", "code", "table", "quote", "image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A part of a parsed document by its structure: `text[start:end]`."""
+
+    form: BlockForm
+    start: int
+    end: int
+    level: int = 0
+    """Of a heading, 1 the highest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A document's text with its structure. Offsets of chunks and citations are into this text."""
+
+    text: str
+    blocks: Sequence[Block]
+    """In order, without overlaps."""
+    title: str = ""
+    warnings: Sequence[str] = field(default_factory=tuple)
+
+
+class Parser(Protocol):
+    """Bytes of some media types to text with structure."""
+
+    media_types: Sequence[str]
+    fingerprint: str
+    """Changes when what it gives for the same bytes changes."""
+
+    def parse(self, document: RawDocument) -> Parsed:
+        """The text and its structure.
+
+        Raises:
+            Unparsable: it cannot be read, with the code of its trouble; bounded in time and memory whatever the bytes are.
+        """
+        ...
+
+
+class Unparsable(Exception):
+    """One document that cannot be parsed, embedded or chunked; becomes a `Trouble`."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Chunker(Protocol):
+    """Cuts documents."""
+
+    fingerprint: str
+    """Over its settings, its version and its parsers': equal fingerprints cut equal bytes alike."""
+
+    def chunk(self, document: RawDocument) -> tuple[str, list[Chunk]]:
+        """The document's title and its chunks, in order.
+
+        Raises:
+            Unparsable: see `Parser.parse`.
+        """
+        ...
+
+
+class Embedder(Protocol):
+    """Vectors of contents."""
+
+    fingerprint: str
+    """Over weights, tokenizer, prefixes, dimensions, quantisation: equal fingerprints give equal vectors."""
+    dimensions: int
+
+    def embed(self, contents: Sequence[Content], use: Use = "document") -> NDArray[np.float32]:
+        """A row a content, shape (len(contents), dimensions), of length 1 or all zeros. The same whatever else is in the batch.
+
+        Raises:
+            UpstreamError: whoever computes them does not answer.
+            NotReady: what it needs is not here.
+        """
+        ...
+
+
+class Reranker(Protocol):
+    """Orders what was found anew, by looking at question and text together."""
+
+    fingerprint: str
+
+    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """How well each text answers, higher is better; comparable within one call."""
+        ...
+
+
+class Rewriter(Protocol):
+    """Makes of a question what is really searched: several wordings are searched and fused."""
+
+    def rewrite(self, query: str) -> Sequence[str]:
+        """One wording at least; the question itself where nothing is to be changed."""
+        ...

@@ -1,0 +1,158 @@
+"""The Protocol of what keeps one version of an index.
+
+Everything of a generation is written in one transaction, so the record of documents, the chunks, their vectors and their words
+cannot diverge by a crash: after kill -9 there is the old generation or the new one. What a generation replaced stays until it is
+pruned, so a question can be asked as of a past instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from perdure.core.documents import Hit, Scalar, Where
+
+
+class Generation(msgspec.Struct, frozen=True):
+    """A state of an index."""
+
+    number: int
+    """0: nothing was ever written."""
+    at_us: int
+    """Domain time of the write."""
+    reason: str = ""
+    n_documents: int = 0
+    n_chunks: int = 0
+    seen_us: int = 0
+    """Domain time at which the source was listed for it: the index is as fresh as that."""
+
+
+class DocumentRow(msgspec.Struct, frozen=True):
+    """What the index's own record says of a document."""
+
+    id: str
+    token: str
+    digest: str
+    """`RawDocument.digest` of what was indexed."""
+    media_type: str
+    n_chunks: int
+    chunker: str
+    """Fingerprint of the chunker, parsers included."""
+    changed_us: int | None
+    indexed_us: int
+    """Domain time at which this version of it became visible."""
+    first_us: int
+    """Domain time at which the document was first indexed."""
+    title: str = ""
+    metadata: Mapping[str, Scalar] = {}
+    readers: Sequence[str] | None = None
+    trouble: str = ""
+    """Code of what keeps it from being indexed, such as `encrypted`; its chunks are none then."""
+
+
+class ChunkRow(msgspec.Struct, frozen=True):
+    """A chunk as it is kept."""
+
+    key: int
+    """Never given twice; 0: not kept yet."""
+    document: str
+    position: int
+    start: int
+    end: int
+    text: str
+    context: str
+    digest: str
+    """`Chunk.digest`: of what was embedded."""
+    form: str
+    vector: bytes
+    """Little-endian float32, of length 1 or all zeros."""
+    embedder: str
+    """Fingerprint of what made the vector."""
+    chunker: str
+    checksum: int = 0
+    """`checksum_of` when it was written."""
+    parent: tuple[int, int] | None = None
+    data: bytes = b""
+    born: int = 0
+    """First generation that has it."""
+    died: int = 0
+    """First generation that has it no more; 0: it is alive."""
+
+
+class Change(msgspec.Struct, frozen=True):
+    """What makes the next generation: applied whole, or not at all."""
+
+    at_us: int
+    seen_us: int
+    reason: str
+    after: int
+    """Number of the generation that it was made from."""
+    documents: Sequence[DocumentRow] = ()
+    """New or changed."""
+    chunks: Sequence[ChunkRow] = ()
+    """New; keys are given by the store."""
+    dead_chunks: Sequence[int] = ()
+    """Keys."""
+    dead_documents: Sequence[str] = ()
+    """Ids; their chunks die with them."""
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What a store is asked that searches itself."""
+
+    k: int
+    vector: bytes = b""
+    """Little-endian float32; empty: not by vectors."""
+    words: str = ""
+    """As asked; empty: not by words."""
+    where: Where = {}
+    groups: Sequence[str] | None = None
+    """Of who asks; None: everything may be found."""
+    as_of: int = 0
+    """Generation; 0: the newest."""
+
+
+class IndexStore(Protocol):
+    """One version of one index. Safe to share between threads; one process writes, others read."""
+
+    resident: bool
+    """Whether it is small enough to be held in memory by who searches; else it is asked by `search`."""
+
+    def generation(self) -> Generation:
+        """The newest. Cost: some 10 µs."""
+        ...
+
+    def generations(self) -> Sequence[Generation]:
+        """Those that can still be asked, oldest first."""
+        ...
+
+    def apply(self, change: Change) -> Generation:
+        """Make the next generation, in one transaction, durable when it returns.
+
+        Raises:
+            Conflict: another generation was made meanwhile; nothing is written.
+            StoreFull: the disk is full; nothing is written.
+        """
+        ...
+
+    def documents(self, as_of: int = 0) -> Iterator[DocumentRow]:
+        """The record of documents, by id."""
+        ...
+
+    def chunks(self, as_of: int = 0, after: int = -1) -> Iterator[ChunkRow]:
+        """Chunks that are alive, by key, as they really stand there; `after`: those born or died in later generations than it."""
+        ...
+
+    def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
+        """By key, alive or dead, in order; None: it is not there. Cost: some 6 µs a row."""
+        ...
+
+    def search(self, query: Query) -> list[Hit]:
+        """The k best by vectors, words or both fused, best first; `Hit.dense` and `Hit.lexical` are told where asked for."""
+        ...
+
+    def prune(self, before: int) -> int:
+        """Forget what died before a generation; how many chunks. What was alive in it or later stays."""
+        ...
