@@ -4,11 +4,14 @@ An objective is due when a seventh of its window has passed since the last time 
 at most the window): often enough to see a change inside the window, seldom enough to stay cheap.
 What each objective last said is kept beside when: so an asset that broke stays in sight after a
 crash, and one that is healthy costs a round nothing more.
+
+What was measured of a version says nothing of another one. So from a release on, readings of what no longer
+answers are no findings, and what they measured is due at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,7 +23,8 @@ from perdure.core.errors import BadObjective, nearest, not_found
 from perdure.core.units import hours
 from perdure.loop.failures import Failures
 from perdure.loop.protocols import Kind, Signal, Watched, Workplace
-from perdure.stores.ledger.protocols import Lease
+from perdure.loop.release import answering
+from perdure.stores.ledger.protocols import Lease, LedgerSession
 
 _PREFIX = "observed/"
 _STALE = 2
@@ -69,13 +73,16 @@ class Observer:
         kept, observed = Failures() if failures is None else failures, Observed()
         with self._place.stores.ledger.read() as session:
             known: dict[str, dict[str, Any]] = session.cursors.list(_PREFIX)
+            answers = answering(session)
+            outlived = {
+                each.name: _outlived(session, each, known.get(_cursor(each), {}), answers, now) for each in assets
+            }
         changed: dict[str, Any] = {}
         for asset in assets:
-            name = f"{_PREFIX}{asset.kind}/{asset.name}"
-            last = known.get(name, {})
-            due = [objective for objective in asset.healthy if _due(objective, last, now)]
+            last = known.get(_cursor(asset), {})
+            due = [each for each in asset.healthy if _due(each, last, now) or each.text() in outlived[asset.name]]
             if due:
-                last = changed[name] = {**last}
+                last = changed[_cursor(asset)] = {**last}
                 observed.findings += self._observe(asset, due, last, now, kept)
             if any(_says(last.get(objective.text())) is State.BROKEN for objective in asset.healthy):
                 observed.broken.add(asset.name)
@@ -96,7 +103,8 @@ class Observer:
             with failures.kept():
                 measured = self._measure(asset, objective, now)
                 findings += measured
-                last[objective.text()] = {"at": iso(now), "state": _worst(measured).value}
+                of = sorted({each.reading.version for each in measured if each.reading.version})
+                last[objective.text()] = {"at": iso(now), "state": _worst(measured).value, "of": of}
         return findings
 
     def _measure(self, asset: Watched, objective: Objective, now: datetime) -> list[Finding]:
@@ -119,10 +127,21 @@ class Observer:
         return signals[spec.signal]
 
 
-def newest_findings(place: Workplace, asset: Watched, now: datetime) -> list[Finding]:
-    """The newest finding of every objective and slice, in the order of declaration; stale ones are left out."""
+def newest_findings(place: Workplace, asset: Watched, now: datetime, *, outlived: bool = False) -> list[Finding]:
+    """The newest finding of every objective and slice, in the order of declaration; stale ones are left out.
+
+    Args:
+        place: where readings and pointers are.
+        asset: whose.
+        now: domain time.
+        outlived: those of versions that no longer answer count too: they tell what was not measured since.
+    """
     longest = max((cadence(objective.spec) for objective in asset.healthy), default=timedelta(0))
     latest = place.stores.readings.list(asset.name, since=now - _STALE * longest)
+    if not outlived:
+        with place.stores.ledger.read() as session:
+            present = answering(session, asset.name).get(asset.name, frozenset())
+        latest = [reading for reading in latest if not reading.version or reading.version in present]
     found: list[Finding] = []
     for objective in asset.healthy:
         readings = [reading for reading in latest if objective.measured_by(reading) and reading.at <= now]
@@ -147,6 +166,29 @@ def broken_since(place: Workplace, asset: Watched, since: datetime, now: datetim
 def _due(objective: Objective, last: Mapping[str, Any], now: datetime) -> bool:
     seen = last.get(objective.text())
     return seen is None or now - parse_at(_instant(seen)) >= cadence(objective.spec)
+
+
+def _cursor(asset: Watched) -> str:
+    return f"{_PREFIX}{asset.kind}/{asset.name}"
+
+
+def _outlived(
+    session: LedgerSession,
+    asset: Watched,
+    last: Mapping[str, Any],
+    answers: Mapping[str, Collection[str]],
+    now: datetime,
+) -> set[str]:
+    """The objectives that were measured last of a version that no longer answers."""
+    present = answers.get(asset.name, ())
+    # Ledgers of before did not keep of what it was.
+    found = {
+        text
+        for text, seen in last.items()
+        if isinstance(seen, dict) and any(version not in present for version in seen.get("of", ()))
+    }
+    # A round that was killed after its release, and is done again, measures what it would have measured.
+    return found if found and all(move.at < now for move in session.pointers.history(asset.name)[-1:]) else set()
 
 
 def _instant(seen: Any) -> str:

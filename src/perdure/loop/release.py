@@ -40,6 +40,15 @@ def find_champion(session: LedgerSession, asset: str) -> str | None:
     return next((pointer.version for pointer in session.pointers.list(asset) if pointer.name == CHAMPION), None)
 
 
+def answering(session: LedgerSession, asset: str | None = None) -> Mapping[str, frozenset[str]]:
+    """Ids of the versions that answer callers, by asset, of one asset or of all: champions, and what has a share beside them."""
+    found: dict[str, frozenset[str]] = {}
+    for pointer in session.pointers.list(asset):
+        if pointer.name == CHAMPION or (pointer.name != SHADOW and pointer.share > 0.0):
+            found[pointer.asset] = found.get(pointer.asset, frozenset()) | {pointer.version}
+    return found
+
+
 def to_shadow(session: LedgerSession, asset: str, candidate: str, facts: Mapping[str, Any]) -> int:
     """It answers beside the champion, unseen."""
     return session.pointers.set([Pointer(asset, SHADOW, candidate)], remove=[(asset, CHALLENGER)], facts=facts)

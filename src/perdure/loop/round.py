@@ -253,7 +253,7 @@ class Loop:
             return f"No objective of {incident.asset} is declared any more."
         if any(each.end is None for each in quarantined(place.stores.ledger, asset.name)):
             return None  # what it brought is still set aside
-        findings = newest_findings(place, asset, now)
+        findings = newest_findings(place, asset, now, outlived=True)
         with place.stores.ledger.read() as session:
             moved_at = champion_since(session, asset.name)
         if moved_at is not None and any(finding.reading.at <= moved_at for finding in findings):
