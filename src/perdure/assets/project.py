@@ -9,6 +9,7 @@ from typing import Self
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard, Learned
+from perdure.assets.index import Index
 from perdure.assets.judge import Judge
 from perdure.assets.model import Model
 from perdure.assets.prompt import Prompt
@@ -19,7 +20,7 @@ from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
 from perdure.core.errors import BadProject, NotFound, not_found
 
-Released = type[Model] | Route | Guard | Prompt | Judge
+Released = type[Model] | Route | Guard | Prompt | Judge | Index
 """What has versions and pointers."""
 Declared = Released | Team | Source | Suite
 """What stands for itself in a project; the rest is reached through it."""
@@ -30,7 +31,7 @@ class Project:
     """The assets of one project. Made by `surface.project` from a package, or by hand in a notebook.
 
     Raises:
-        BadProject: two of models, routes, guards, prompts and judges share a name, by which pointers go; or two upstreams do.
+        BadProject: two of models, routes, guards, prompts, judges and indexes share a name, by which pointers go; or two upstreams do.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Project:
     prompts: Mapping[str, Prompt] = field(default_factory=dict)
     judges: Mapping[str, Judge] = field(default_factory=dict)
     suites: Mapping[str, Suite] = field(default_factory=dict)
+    indexes: Mapping[str, Index] = field(default_factory=dict)
     upstreams: Mapping[str, Upstream] = field(init=False)
     """Those that the routes call."""
 
@@ -89,6 +91,7 @@ class Project:
             prompts={each.name: each for each in declared if isinstance(each, Prompt)},
             judges={each.name: each for each in declared if isinstance(each, Judge)},
             suites={each.name: each for each in declared if isinstance(each, Suite)},
+            indexes={each.name: each for each in declared if isinstance(each, Index)},
         )
 
     def model(self, name: str) -> type[Model]:
@@ -148,6 +151,16 @@ class Project:
             raise not_found("judge", name, self.judges)
         return self.judges[name]
 
+    def index(self, name: str) -> Index:
+        """The index of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.indexes:
+            raise not_found("index", name, self.indexes)
+        return self.indexes[name]
+
     def suite(self, name: str) -> Suite:
         """The suite of that name.
 
@@ -174,8 +187,8 @@ class Project:
 
     @property
     def pointed(self) -> dict[str, Released]:
-        """Everything that has versions and pointers, by name: judges, guards, prompts, routes, models."""
-        return {**self.judges, **self.guards, **self.prompts, **self.routes, **self.models}
+        """Everything that has versions and pointers, by name: indexes, judges, guards, prompts, routes, models."""
+        return {**self.indexes, **self.judges, **self.guards, **self.prompts, **self.routes, **self.models}
 
     def released(self, name: str) -> Released:
         """The asset of that name that has versions and pointers.
@@ -185,12 +198,12 @@ class Project:
         """
         known = self.pointed
         if name not in known:
-            what = "model, route, guard, prompt or judge" if any(self._kinds.values()) else "model"
+            what = "model, route, guard, prompt, judge or index" if any(self._kinds.values()) else "model"
             raise not_found(what, name, known)
         return known[name]
 
     def kind_of(self, name: str) -> str:
-        """`model`, `route`, `guard`, `prompt` or `judge`: of an asset with versions and pointers.
+        """`model`, `route`, `guard`, `prompt`, `judge` or `index`: of an asset with versions and pointers.
 
         Raises:
             NotFound: there is none of that name; the message names the nearest.
@@ -201,7 +214,13 @@ class Project:
     @property
     def _kinds(self) -> Mapping[str, Mapping[str, Released]]:
         """What has versions and pointers, but for models."""
-        return {"route": self.routes, "guard": self.guards, "prompt": self.prompts, "judge": self.judges}
+        return {
+            "route": self.routes,
+            "guard": self.guards,
+            "prompt": self.prompts,
+            "judge": self.judges,
+            "index": self.indexes,
+        }
 
 
 def examples_of(guard: Guard) -> list[Source]:

@@ -23,6 +23,7 @@ from perdure.assets.version import dataset_name
 from perdure.core.errors import BadContract, nearest
 from perdure.core.settings import Settings
 from perdure.surface.check_gateway import gateway_notes, guard_notes, route_notes, sliced_notes, team_notes
+from perdure.surface.check_indexes import index_notes
 from perdure.surface.check_judges import judge_notes
 from perdure.surface.check_policies import Level, Said, doubtful_rules, model_policy, source_policy
 from perdure.surface.check_prompts import prompt_notes
@@ -65,14 +66,14 @@ def check_project(
             *_CHECKS[kind](asset, project),
             *_objectives(asset, kind, signals),
             *sliced_notes(asset, kind),
-            *named_suites(asset, kind, project),
+            *named_suites(asset, kind, project, settings),
         )
         rules = doubtful_rules(asset.policy, settings) if kind in _JUDGED else ()
         for level, text, hint in (*said, *rules):
             found.append(CheckNote(level, where, f"{label} {text}", hint))
     found += _shared_names(project)
     found += [CheckNote(level, project.name, text, hint) for level, text, hint in gateway_notes(project, environment)]
-    if not (project.models or project.routes or project.guards or project.prompts or project.teams):
+    if not (project.models or project.routes or project.guards or project.prompts or project.teams or project.indexes):
         found.append(CheckNote("warning", project.name, "The project declares no model.", "Subclass perdure.Model."))
     return sorted(found, key=lambda note: (_LEVELS.index(note.level), note.where, note.text))
 
@@ -89,6 +90,7 @@ def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
         ("prompt", project.prompts),
         ("judge", project.judges),
         ("suite", project.suites),
+        ("index", project.indexes),
     ):
         for name, asset in assets.items():
             yield kind, name, asset
@@ -107,6 +109,7 @@ def _shared_names(project: Project) -> Iterator[CheckNote]:
         ("guard", project.guards, taken | datasets),
         ("prompt", project.prompts, taken | datasets),
         ("judge", project.judges, taken | datasets),
+        ("index", project.indexes, taken | datasets),
     )
     for kind, names, others in kinds:
         for name, asset in names.items():
@@ -213,7 +216,8 @@ _CHECKS: Mapping[str, Callable[[Any, Project], Said]] = {
     "team": team_notes,
     "prompt": prompt_notes,
     "judge": judge_notes,
+    "index": index_notes,
     "suite": suite_notes,
 }
-_JUDGED = frozenset({"source", "model", "route", "guard", "prompt", "judge", "team"})
+_JUDGED = frozenset({"source", "model", "route", "guard", "prompt", "judge", "index", "team"})
 """Kinds that have objectives and a policy."""

@@ -1,4 +1,4 @@
-"""Versions that are what is declared: a route's, a prompt's, a judge's, and a guard's that has learned nothing.
+"""Versions that are what is declared: a route's, a prompt's, a judge's, an index's, and a guard's that has learned nothing.
 
 A model's version is made by training; of these the declaration is all there is. So `apply` registers it, and points the
 champion at it: at once where there is none, else when the declaration has changed since the champion last moved. A
@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.guard import Guard, Learned
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.canonical import content_hash, plain
-from perdure.core.errors import BadGuard, BadJudge, BadPrompt, DeclarationError
+from perdure.core.errors import BadGuard, BadIndex, BadJudge, BadPrompt, DeclarationError
 from perdure.core.ids import version_id
 from perdure.surface.governance.entries import entries
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perdure.assets.index import Index
     from perdure.assets.judge import Judge
     from perdure.assets.project import Project
     from perdure.assets.prompt import Prompt
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _OPTIONAL: Mapping[str, frozenset[str]] = {"prompt": frozenset({"examples", "variants"})}
 """Kind → members that a definition has only where they are declared."""
-_WITH_PARENT = frozenset({"prompt", "judge"})
+_WITH_PARENT = frozenset({"prompt", "judge", "index"})
 """Kinds whose versions say what they were written from: the one that answered then, else the newest."""
 DECLARED = "registry.declare"
 """Action of the audit's entry for a declaration that has another version than the one before."""
@@ -69,7 +70,7 @@ def has_learned(guard: Guard) -> bool:
 
 
 def declared_versions(project: Project, session: LedgerSession, actor: str, at: datetime) -> list[DeclaredVersion]:
-    """The version of every route, prompt and judge, and of every guard without a learned check."""
+    """The version of every route, prompt, judge and index, and of every guard without a learned check."""
     known = {(record.kind, record.name): record.definition for record in session.registry.list_assets()}
     return [
         _declared(session, _version(kind, asset, actor, at), known.get((kind, asset.name)))
@@ -82,12 +83,13 @@ def refuse_unready(project: Project, names: Iterable[str]) -> None:
 
     Args:
         project: where they are declared.
-        names: of routes, guards, prompts and judges that are to be released as they are declared.
+        names: of routes, guards, prompts, judges and indexes that are to be released as they are declared.
 
     Raises:
         BadGuard: a guard that cannot judge.
         BadPrompt: a prompt that cannot be rendered, or whose route is not there.
         BadJudge: a judge whose route is not there.
+        BadIndex: an index whose documents or embedder are not there.
     """
     for name in names:
         for level, text, hint in _unready(project, name):
@@ -96,11 +98,17 @@ def refuse_unready(project: Project, names: Iterable[str]) -> None:
                 raise _UNREADY[kind](f"{kind.capitalize()} {name!r} {text}", hint=hint)
 
 
-_UNREADY: Mapping[str, type[DeclarationError]] = {"guard": BadGuard, "prompt": BadPrompt, "judge": BadJudge}
+_UNREADY: Mapping[str, type[DeclarationError]] = {
+    "guard": BadGuard,
+    "prompt": BadPrompt,
+    "judge": BadJudge,
+    "index": BadIndex,
+}
 
 
 def _unready(project: Project, name: str) -> Said:
     from perdure.surface.check_gateway import cannot_judge
+    from perdure.surface.check_indexes import index_notes
     from perdure.surface.check_judges import judge_notes
     from perdure.surface.check_prompts import prompt_notes
 
@@ -110,9 +118,11 @@ def _unready(project: Project, name: str) -> Said:
         yield from prompt_notes(project.prompts[name], project)
     elif name in project.judges:
         yield from judge_notes(project.judges[name], project)
+    elif name in project.indexes:
+        yield from index_notes(project.indexes[name], project)
 
 
-def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Prompt | Judge]]:
+def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Prompt | Judge | Index]]:
     for guard in project.guards.values():
         if not has_learned(guard):
             yield "guard", guard
@@ -122,9 +132,11 @@ def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Promp
         yield "prompt", prompt
     for judge in project.judges.values():
         yield "judge", judge
+    for index in project.indexes.values():
+        yield "index", index
 
 
-def _version(kind: str, asset: Route | Guard | Prompt | Judge, actor: str, at: datetime) -> Version:
+def _version(kind: str, asset: Route | Guard | Prompt | Judge | Index, actor: str, at: datetime) -> Version:
     definition = plain(asset.definition())
     digest = content_hash(definition)
     return Version(version_id(asset.name, digest), asset.name, kind, definition, {}, {}, {}, at, actor)

@@ -17,6 +17,7 @@ from perdure.assets.core_schema import code_digest
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.fields import contract_definition
 from perdure.assets.guard import Guard, Learned
+from perdure.assets.index import Index
 from perdure.assets.judge import Judge
 from perdure.assets.model import Label, Model
 from perdure.assets.objective import Objective
@@ -42,6 +43,7 @@ def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
         ("guard", project.guards, guard_definition),
         ("prompt", project.prompts, prompt_definition),
         ("judge", project.judges, judge_definition),
+        ("index", project.indexes, index_definition),
         ("suite", project.suites, Suite.definition),
         ("team", project.teams, team_definition),
     )
@@ -114,12 +116,20 @@ def judge_definition(judge: Judge) -> dict[str, Any]:
     return {**judge.definition(), "anchor": anchor, **_judged(judge)}
 
 
+def index_definition(index: Index) -> dict[str, Any]:
+    """An index's declaration as canonical data: what its versions are, how it is looked after, what healthy is."""
+    golden = None if index.golden is None else Path(index.golden).name
+    own = {"golden": golden, "census": duration_text(index.census), "history": duration_text(index.history)}
+    bounds = {"most_deleted": index.most_deleted, "unverified": index.unverified}
+    return {**index.definition(), **own, **bounds, **_judged(index)}
+
+
 def team_definition(team: Team) -> dict[str, Any]:
     """A team's declaration as canonical data: what it may call and spend, what healthy is."""
     return {**described(team, leave_out=("healthy", "policy")), **_judged(team)}
 
 
-def _judged(asset: Route | Guard | Prompt | Judge | Team) -> dict[str, Any]:
+def _judged(asset: Route | Guard | Prompt | Judge | Index | Team) -> dict[str, Any]:
     return {
         "healthy": [objective_definition(objective) for objective in asset.healthy],
         "policy": policy_definition(asset.policy),

@@ -23,6 +23,7 @@ from typing import Any
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard
+from perdure.assets.index import Index
 from perdure.assets.judge import Judge
 from perdure.assets.model import Model
 from perdure.assets.project import Project, examples_of
@@ -79,7 +80,7 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
 
     Raises:
         BadProject: no such package, a module that fails to import, two assets of one kind and name, or
-            a model, a route, a guard, a prompt or a judge under the name of another of them.
+            a model, a route, a guard, a prompt, a judge or an index under the name of another of them.
         DeclarationError: a declaration is wrong; the leaf that its class raised, led by file and line.
     """
     folder = folder.resolve()
@@ -100,6 +101,7 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
         prompts=collected.assets["prompt"],
         judges=collected.assets["judge"],
         suites=collected.assets["suite"],
+        indexes=collected.assets["index"],
         folder=folder,
         places=collected.places,
     )
@@ -176,7 +178,7 @@ def _import_tree(name: str) -> Iterator[ModuleType]:
             yield from _import_tree(f"{name}.{info.name}")
 
 
-_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt | Judge | Suite]] = {
+_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt | Judge | Suite | Index]] = {
     "source": Source,
     "feature view": FeatureView,
     "route": Route,
@@ -185,9 +187,10 @@ _MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt | 
     "prompt": Prompt,
     "judge": Judge,
     "suite": Suite,
+    "index": Index,
 }
 """Kinds whose assets are objects; models and contracts are classes."""
-_POINTED = ("model", "route", "guard", "prompt", "judge")
+_POINTED = ("model", "route", "guard", "prompt", "judge", "index")
 _KINDS = ("contract", "model", *_MADE)
 
 

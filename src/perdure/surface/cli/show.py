@@ -78,6 +78,7 @@ def _gateway(project: Project) -> dict[str, Sized]:
         "prompt": project.prompts,
         "suite": project.suites,
         "judge": project.judges,
+        "index": project.indexes,
         "team": project.teams,
     }
 
