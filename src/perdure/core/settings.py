@@ -277,7 +277,9 @@ class EvalSettings:
     cache: bool = True
     """Answers and scores are kept by content: what did not change costs nothing again."""
     online_calls: int = 400
-    """Of a window at most so many answers of production are scored, evenly spread over it."""
+    """Of a window at most so many answers of production are scored: by scorers that compute evenly spread over it, by judges a sample that stays the same."""
+    online_usd: float = 1.0
+    """What judges may cost in a day (UTC) that are asked about production, for all prompts together; before each question its highest price is claimed. 0: they are not asked."""
 
     def __post_init__(self) -> None:
         if self.url:
@@ -295,10 +297,9 @@ class EvalSettings:
         ):
             if value < least:
                 raise BadSettings(f"evals.{name} is {value!r}, but it must be {least} or more.", key=f"evals.{name}")
-        if not 0.0 <= self.budget_usd < float("inf"):
-            raise BadSettings(
-                f"evals.budget_usd is {self.budget_usd!r}, but it must be 0 or more.", key="evals.budget_usd"
-            )
+        for name, usd in (("budget_usd", self.budget_usd), ("online_usd", self.online_usd)):
+            if not 0.0 <= usd < float("inf"):
+                raise BadSettings(f"evals.{name} is {usd!r}, but it must be 0 or more.", key=f"evals.{name}")
         if not 0.0 < self.answer_seconds < float("inf"):
             raise BadSettings(
                 f"evals.answer_seconds is {self.answer_seconds!r}, but it must be above 0.", key="evals.answer_seconds"

@@ -31,6 +31,7 @@ from perdure.loop.alerts import Answer
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.evals.answers import read_kept
 from perdure.loop.work.evals.running import KIND
+from perdure.loop.work.prompts.online_rounds import ONLINE
 from perdure.loop.work.spans import Value, span_ids
 from perdure.stores.ledger.protocols import LedgerSession, Run
 from perdure.stores.results.protocols import Results, RunRow
@@ -157,7 +158,7 @@ class EvaluationTelemetry:
                 told = self._try(place, now, told, run, rows)
                 if told.next_at:
                     return
-            whole = self._figures(place, run, now) if self._figures else ()
+            whole = self._whole(place, run, now)
             if whole:
                 told = self._send(place, now, told, whole, 0)
                 if told.next_at:
@@ -165,10 +166,16 @@ class EvaluationTelemetry:
             told = self._keep(place, now, replace(told, finished_at=_mark(run)[0], run=run.id, n_rows=0))
         self._seen = place.stores.ledger.sequence() if n_tries else sequence
 
+    def _whole(self, place: Workplace, run: Run, now: datetime) -> Sequence[Evaluation]:
+        if run.kind == ONLINE:
+            return list(online_figures(run))
+        return self._figures(place, run, now) if self._figures else ()
+
     def _try(
         self, place: Workplace, now: datetime, told: EvaluationsSent, run: Run, rows: Sequence[RunRow]
     ) -> EvaluationsSent:
-        found = list(evaluations(run, rows, _calls(place.stores.results, rows), self._mask))
+        calls = _calls_online(rows) if run.kind == ONLINE else _calls(place.stores.results, rows)
+        found = list(evaluations(run, rows, calls, self._mask))
         return self._send(place, now, told, found, len(rows))
 
     def _send(
@@ -197,8 +204,10 @@ class EvaluationTelemetry:
 
 
 def _finished(session: LedgerSession) -> list[Run]:
-    """Runs of suites that ended, in the order in which they did."""
-    ended = [run for run in session.runs.list(limit=_RUNS) if run.kind == KIND and run.finished_at is not None]
+    """Runs of suites, and judges' of production, that ended, in the order in which they did."""
+    ended = [
+        run for run in session.runs.list(limit=_RUNS) if run.kind in (KIND, ONLINE) and run.finished_at is not None
+    ]
     return sorted(ended, key=_mark)
 
 
@@ -220,6 +229,29 @@ def _calls(results: Results, rows: Sequence[RunRow]) -> dict[str, str]:
     """Ids of the calls that the answers came from, by the answer's key."""
     kept = results.find_answers([row.answer for row in rows if row.answer])
     return {key: read_kept(body).call_id for key, body in kept.items()}
+
+
+def _calls_online(rows: Sequence[RunRow]) -> dict[str, str]:
+    """The same where what was judged is a call itself."""
+    return {row.answer: row.case_id for row in rows}
+
+
+def online_figures(run: Run) -> Iterator[Evaluation]:
+    """`<scorer>.corrected` of each objective that a judge's word on production decides, as it stood when the run ended."""
+    for each in run.facts.get("figures", ()):
+        if each.get("raw") is None:
+            continue
+        kept = {"low": "score.low", "high": "score.high", "raw": "score.raw", "method": "score.method",
+                "n_labels": "n_labels", "n_scored": "n_answers", "partial": "partial", "suite": "suite"}  # fmt: skip
+        told = {f"perdure.{name}": each[key] for key, name in kept.items() if each.get(key) not in (None, "")}
+        yield Evaluation(
+            at_us=to_us(run.finished_at or run.started_at),
+            name=f"{each['label']}.corrected",
+            value=each["value"],
+            label="" if each["value"] is not None else "refused",
+            explanation=each["text"],
+            attributes={**told, "perdure.run": run.id, "perdure.version": str(run.facts["version"])},
+        )
 
 
 def evaluations(

@@ -8,20 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perdure.assets.scorer_specs import flattened, label_of
-from perdure.assets.scorers import AnswerRelevance, CodePasses, Grounded, Judged, Similar
+from perdure.assets.scorer_specs import flattened
+from perdure.assets.scorers import AnswerRelevance, CodePasses, Grounded, Similar
 from perdure.assets.suite import judges_of
 from perdure.assets.suite_cases import clustered, duplicates, improves, leaks, said_by_user
 from perdure.core.errors import BadPrompt, BadSuite, DeclarationError, NotReady, nearest
+from perdure.surface.check_online import online_notes
 from perdure.surface.words import counted
 
 if TYPE_CHECKING:
     from perdure.assets.project import Project
     from perdure.assets.prompt import Prompt
-    from perdure.assets.scorers import Scorer
     from perdure.assets.suite import Suite
     from perdure.assets.suite_file import PlacedCases
     from perdure.core.ports import CodeRun, Embedded
+    from perdure.core.settings import Settings
     from perdure.surface.check_policies import Said
 
 _FEW_CLUSTERS = 10
@@ -47,7 +48,7 @@ def suite_notes(suite: Suite, project: Project) -> Said:
     yield from _clusters(suite, read)
 
 
-def named_suites(asset: Any, kind: str, project: Project) -> Said:
+def named_suites(asset: Any, kind: str, project: Project, settings: Settings) -> Said:
     """Objectives of prompts and routes against the suites and scorers that they name; a prompt that none tests."""
     if kind not in ("prompt", "route"):
         return
@@ -59,22 +60,9 @@ def named_suites(asset: Any, kind: str, project: Project) -> Said:
             told = "which tests something else" if there else "which is not declared"
             yield "error", f"is held to the suite {params['suite']!r}, {told}.", _hint(params["suite"], own, "Suites")
         if objective.spec.signal == "online_score":
-            labels = [label_of(scorer) for suite in own.values() for scorer in suite.scorers]
-            asking = {label_of(each) for suite in own.values() for each in suite.scorers if _asks(each)}
-            if params["scorer"] in asking:
-                told = (
-                    f"is held to the scorer {params['scorer']!r}, which asks a judge: production is scored without one."
-                )
-                yield "error", told, "Hold it to a scorer that computes, or judge calls: perdure review draw"
-            elif params["scorer"] not in labels:
-                hint = _hint(params["scorer"], labels, "Scorers")
-                yield "error", f"is held to the scorer {params['scorer']!r}, which none of its suites has.", hint
+            yield from online_notes(asset, params["scorer"], list(own.values()), project, settings)
     if kind == "prompt" and project.suites and not own:
         yield "note", "is tested by no suite: apply releases any change of it.", 'Write: Suite(…, prompt="…")'
-
-
-def _asks(scorer: Scorer) -> bool:
-    return any(isinstance(each, Judged) for each in flattened([scorer]))
 
 
 def _tested(suite: Suite, project: Project) -> set[str]:

@@ -192,7 +192,9 @@ def watched_assets(project: Project) -> list[Watched]:
     routes = [
         Watched(route.name, "route", tuple(route.healthy), route.policy, route) for route in project.routes.values()
     ]
-    prompts = [watched_prompt(prompt, project.suites_of(prompt.name)) for prompt in project.prompts.values()]
+    prompts = [
+        watched_prompt(prompt, project.suites_of(prompt.name), project.judges) for prompt in project.prompts.values()
+    ]
     judges = [
         Watched(judge.name, "judge", tuple(judge.healthy), judge.policy, judge) for judge in project.judges.values()
     ]
@@ -281,6 +283,7 @@ def _tellers(place: Workplace, project: Project, root: Path) -> list[Teller]:
     settings = place.settings
     tellers = (
         _checks(project),
+        _online(project),
         make_outdated(root, settings, project),
         make_telemetry(settings, project),
         make_evaluations(settings, project),
@@ -296,6 +299,15 @@ def _checks(project: Project) -> Teller | None:
     from perdure.loop.work.judges.checking import AnchorChecks
 
     return AnchorChecks(list(project.judges.values()))
+
+
+def _online(project: Project) -> Teller | None:
+    """Who asks judges about production; None where no judge is declared."""
+    if not project.judges:
+        return None
+    from perdure.loop.work.prompts.online_asking import OnlineJudging
+
+    return OnlineJudging([each for each in watched_assets(project) if each.kind == "prompt"])
 
 
 def make_server(folder: Path, settings: Settings, project: Project, listening: socket.socket | None = None) -> Server:

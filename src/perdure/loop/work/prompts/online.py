@@ -1,7 +1,8 @@
 """Production scored: answers of the version that answers, whose bodies the route keeps, by scorers that need nobody's word.
 
 No model is asked and nothing is expected: what was said is held against what the request itself says, so the contexts of an
-answer are the messages that it was given. At most `evals.online_calls` of a window are read, evenly spread. Judges are not asked here.
+answer are the messages that it was given. At most `evals.online_calls` of a window are read, evenly spread. Nobody is asked here:
+what judges said of production (`online_asking`) is read by `online_judged`.
 """
 
 from __future__ import annotations
@@ -46,8 +47,7 @@ class Kept:
 
 def read_kept(place: Workplace, prompt: str, version: str, start: datetime, end: datetime) -> list[Kept]:
     """Answered calls of clients by a version, whose bodies were kept; those that were cut or cannot be read are left out."""
-    calls = read_calls(place.stores.lake, None, start, end, _COLUMNS)
-    return _sampled(place, calls.filter(pl.col("prompt") == version), prompt)
+    return _sampled(place, read_answered(place, version, start, end), prompt)
 
 
 def read_kept_of_route(place: Workplace, route: str, start: datetime, end: datetime) -> list[Kept]:
@@ -55,20 +55,31 @@ def read_kept_of_route(place: Workplace, route: str, start: datetime, end: datet
     return _sampled(place, read_calls(place.stores.lake, route, start, end, _COLUMNS), route)
 
 
+def read_answered(place: Workplace, version: str, start: datetime, end: datetime) -> pl.DataFrame:
+    """Answered calls of clients by a version of a prompt, by time; `request` and `answer` are null where no texts were kept."""
+    calls = read_calls(place.stores.lake, None, start, end, _COLUMNS)
+    return _answered(calls.filter(pl.col("prompt") == version))
+
+
+def _answered(calls: pl.DataFrame) -> pl.DataFrame:
+    return calls.filter((pl.col("outcome") == "answered") & ~pl.col("arm").is_in(NOBODYS))
+
+
+def with_texts(calls: pl.DataFrame) -> pl.DataFrame:
+    """Those of answered calls whose texts were kept."""
+    return calls.filter(pl.col("request").is_not_null() & pl.col("answer").is_not_null())
+
+
 def _sampled(place: Workplace, calls: pl.DataFrame, tag: str) -> list[Kept]:
-    calls = calls.filter(
-        (pl.col("outcome") == "answered")
-        & ~pl.col("arm").is_in(NOBODYS)
-        & pl.col("request").is_not_null()
-        & pl.col("answer").is_not_null()
-    )
+    calls = with_texts(_answered(calls))
     most = place.settings.evals.online_calls
     if calls.height > most:
         calls = calls.gather_every(-(-calls.height // most))
-    return list(_kept(calls, tag))
+    return list(kept_of(calls, tag))
 
 
-def _kept(calls: pl.DataFrame, tag: str) -> Iterator[Kept]:
+def kept_of(calls: pl.DataFrame, tag: str) -> Iterator[Kept]:
+    """Calls with texts as cases; those that cannot be read are left out."""
     decode: Callable[[str], Any] = msgspec.json.decode
     for row in calls.iter_rows(named=True):
         try:
@@ -120,8 +131,8 @@ def unsupported(
     return [reading_of(asset, spec, now, share, unit="ratio", version=version, facts=facts)]
 
 
-def online_scores(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-    """The mean of one of its suites' scorers, by label, over answers to which it applies; what needs `expected` never does."""
+def computed_scores(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
+    """The mean of a scorer that computes, by label, over answers to which it applies; what needs `expected` never does."""
     champion, label = find_champion(place.stores.ledger, asset.name), str(spec.params["scorer"])
     scorer = None if champion is None else _scorer(asset, label, champion.definition.get("output"))
     if champion is None or scorer is None:

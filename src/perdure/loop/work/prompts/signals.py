@@ -16,7 +16,8 @@ from perdure.assets.suite import Suite
 from perdure.core.stats import proportion_interval
 from perdure.loop.protocols import Signal, Watched, Workplace
 from perdure.loop.work.prompts.newest import Scored, newest_scores
-from perdure.loop.work.prompts.online import hallucinations, online_scores
+from perdure.loop.work.prompts.online import computed_scores, hallucinations
+from perdure.loop.work.prompts.online_judged import find_wanted, judged_scores
 from perdure.loop.work.prompts.paired import mean_score
 from perdure.loop.work.prompts.proving import unproven_since
 from perdure.loop.work.prompts.served import read_served, unapproved
@@ -73,8 +74,11 @@ class OnlineScore:
     name = "online_score"
 
     def observe(self, place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -> Sequence[Reading]:
-        """One reading; none where no kept answer can be scored by it."""
-        return online_scores(place, asset, spec, now)
+        """One reading; none where no kept answer can be scored by it. A judge's word is that of the rounds before."""
+        wanted = find_wanted(asset, spec)
+        if wanted is not None:
+            return judged_scores(place, asset, wanted, now)
+        return computed_scores(place, asset, spec, now)
 
 
 class HallucinationRatio:

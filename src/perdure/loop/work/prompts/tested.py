@@ -1,14 +1,15 @@
 """A prompt as the loop watches it: its declaration, and the suites that say what its versions are worth.
 
-Compose makes one by `watched_prompt`; the recipes of the kind look inside by `prompt_of` and `suites_of`. A prompt rests on
+Compose makes one by `watched_prompt`; the recipes of the kind look inside by `prompt_of`, `suites_of` and `find_judge`. A prompt rests on
 the judges that its suites ask: while one of them is ill, its figures repair nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from perdure.assets.judge import Judge
 from perdure.assets.objective import Objective, SignalSpec
 from perdure.assets.prompt import Prompt
 from perdure.assets.suite import Suite, judges_of
@@ -28,16 +29,25 @@ class TestedPrompt:
     """Not a test, whatever its name begins with."""
     prompt: Prompt
     suites: tuple[Suite, ...] = ()
+    judges: tuple[Judge, ...] = ()
+    """Those that its suites ask: where their anchors are, production's figures by them are corrected."""
 
 
-def watched_prompt(prompt: Prompt, suites: Sequence[Suite] = ()) -> Watched:
-    """The prompt as the loop sees it: with suites, also healthy only while what answers has passed them."""
+def watched_prompt(prompt: Prompt, suites: Sequence[Suite] = (), judges: Mapping[str, Judge] | None = None) -> Watched:
+    """The prompt as the loop sees it: with suites, also healthy only while what answers has passed them.
+
+    Args:
+        prompt: as declared.
+        suites: that test it.
+        judges: declared, by name, of which it takes those that its suites ask.
+    """
     proven = (unproven() <= 0.0,) if suites else ()
-    judges = dict.fromkeys(judge for suite in suites for judge in judges_of(suite))
+    names = dict.fromkeys(judge for suite in suites for judge in judges_of(suite))
     healthy: tuple[Objective, ...] = (*prompt.healthy, *proven)
     # A shadow of a prompt is not asked, so that stage would prove nothing.
     policy = replace(prompt.policy, ramp=replace(prompt.policy.ramp, shadow=hours(0)))
-    return Watched(prompt.name, "prompt", healthy, policy, TestedPrompt(prompt, tuple(suites)), tuple(judges))
+    asked = tuple(judges[name] for name in names if name in judges) if judges else ()
+    return Watched(prompt.name, "prompt", healthy, policy, TestedPrompt(prompt, tuple(suites), asked), tuple(names))
 
 
 def unproven() -> SignalSpec:
@@ -56,6 +66,13 @@ def suites_of(asset: Watched) -> tuple[Suite, ...]:
     """The suites that test it, by name; none where it was declared without."""
     declared = asset.declaration
     return declared.suites if isinstance(declared, TestedPrompt) else ()
+
+
+def find_judge(asset: Watched, name: str) -> Judge | None:
+    """The declared judge of that name among those that its suites ask, or None."""
+    declared = asset.declaration
+    judges = declared.judges if isinstance(declared, TestedPrompt) else ()
+    return next((judge for judge in judges if judge.name == name), None)
 
 
 def primaries(asset: Watched) -> tuple[Suite, ...]:
