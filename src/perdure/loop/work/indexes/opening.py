@@ -1,0 +1,45 @@
+"""One version of one index, opened to be worked on: its source, chunker, embedder, store. Compose says how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from perdure.assets.index import Index
+from perdure.engines.retrieval.protocols import Chunker, Embedder
+from perdure.stores.documents.protocols import Documents
+from perdure.stores.vectors.embedded import EmbeddingCache
+from perdure.stores.vectors.protocols import IndexStore
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenIndex:
+    """A version of an index with all that it takes to build, hold against its source and mend it."""
+
+    index: Index
+    version: str
+    documents: Documents
+    chunker: Chunker
+    embedder: Embedder
+    store: IndexStore
+    cache: EmbeddingCache
+
+
+class OpensIndexes(Protocol):
+    """Opens versions of indexes, by what their definitions say."""
+
+    def open(self, name: str, version: str) -> AbstractContextManager[OpenIndex]:
+        """Everything of that version; closed at the end of the block.
+
+        Raises:
+            NotFound: no such index or version.
+            MissingExtra: what its embedder or store needs is not installed.
+            BadIndex: the version's definition is of another source of documents than the declared one can open.
+        """
+        ...
+
+    def versions(self, name: str) -> Sequence[str]:
+        """Versions that are kept filled: those that a pointer names, and the one before the champion, newest first."""
+        ...
