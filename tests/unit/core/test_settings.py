@@ -132,6 +132,7 @@ def test_a_wrong_address_of_alerts_is_not_told_for_it_may_be_a_secret() -> None:
         ("budget_usd = -1.0", "evals.budget_usd is -1.0"),
         ("answer_seconds = 0.0", "evals.answer_seconds is 0.0, but it must be above 0"),
         ("online_calls = 0", "evals.online_calls is 0"),
+        ("online_usd = -1.0", "evals.online_usd is -1.0"),
     ],
 )
 def test_settings_of_evals_that_mean_nothing_are_refused(toml: str, why: str) -> None:

@@ -20,6 +20,7 @@ from perdure import (
     Route,
     Suite,
     Target,
+    UnitPrices,
     Upstream,
     days,
     error_ratio,
@@ -30,7 +31,7 @@ from perdure import (
     scorers,
 )
 from perdure.core.errors import BadJudge, BadProject, BadSuite, NotFound
-from perdure.core.settings import ProjectSettings, Settings
+from perdure.core.settings import EvalSettings, ProjectSettings, Settings
 from perdure.surface.checks import CheckNote, check_project
 from perdure.surface.compose import SIGNALS, watched_assets
 from perdure.surface.definitions import definitions
@@ -324,12 +325,44 @@ def test_a_suite_that_cannot_be_read_is_not_registered(tmp_path: Path) -> None:
         Perdure(tmp_path, project=Project.of("p", route, answer, lost)).apply()
 
 
-def test_production_is_held_to_no_judge_s_word() -> None:
-    """Nobody asks judges online: the objective would be measured never."""
-    asked = replace(
-        suite(), scorers=[scorers.Exact(), scorers.Together([scorers.Exact(), scorers.Judged("fair")], label="both")]
+def online(label: str, *declared: Any, on: Route = route, settings: Settings | None = None) -> list[str]:
+    """Errors of a prompt that is held to a scorer over production."""
+    prompt = replace(answer, healthy=[online_score(scorer=label, over=days(1)) >= 0.5])
+    found = check_project(Project.of("p", on, prompt, *declared), SIGNALS, settings)
+    return [f"{note.text} {note.hint}" for note in found if note.level == "error" and note.text.startswith("Prompt")]
+
+
+PRICED = replace(route, targets=[replace(route.targets[0], prices=UnitPrices(input=0, output=0))])
+
+
+def test_production_is_held_to_a_judge_s_word_by_itself_and_never_to_one_that_is_mixed_with_others() -> None:
+    """What labels cannot correct would be measured never."""
+    made = suite(
+        scorers.Exact(),
+        scorers.Judged("kind", label="kindly", weight=0.0),
+        scorers.Together([scorers.Exact(), scorers.Judged("kind")], label="both"),
     )
-    for label, n_wrong in (("both", 1), ("exact", 0)):
-        prompt = replace(answer, healthy=[online_score(scorer=label, over=days(1)) >= 0.5])
-        errors = [each for each in told(prompt, asked, level="error") if "production is scored without one" in each]
-        assert len(errors) == n_wrong
+
+    assert online("kindly", made, kind, on=PRICED) == online("exact", made, kind) == []
+    [error] = online("both", made, kind, on=PRICED)
+    assert "puts a judge's word together with others" in error
+    [error] = online("kindl", made, kind, on=PRICED)
+    assert "which none of its suites has. Did you mean 'kindly'?" in error
+
+
+@pytest.mark.parametrize(
+    ("judge", "on", "evals", "why"),
+    [
+        (replace(kind, form="reference"), PRICED, EvalSettings(), "'kind' is shown what was expected: production has neither"),
+        (kind, PRICED, EvalSettings(online_usd=0.0), "judges may cost nothing in production. Write online_usd"),
+        (kind, route, EvalSettings(), "cannot be asked within a day's money. The price of local/small"),
+        (kind, replace(PRICED, bodies="none"), EvalSettings(), "its route 'support' keeps no texts: nothing can be scored"),
+    ],
+)  # fmt: skip
+def test_a_judge_that_could_never_be_asked_about_production_is_an_error(
+    judge: Judge, on: Route, evals: EvalSettings, why: str
+) -> None:
+    made = suite(scorers.Exact(), scorers.Judged("kind", label="kindly"))
+    [error] = online("kindly", made, judge, on=on, settings=Settings(ProjectSettings("p"), evals=evals))
+
+    assert why in error

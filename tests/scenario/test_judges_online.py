@@ -1,0 +1,352 @@
+"""Judges are asked about production on real stores: once an answer, within a day's money, and their corrected word decides objectives."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from perdure.assets.eval_objectives import online_score
+from perdure.assets.health import Reading, State
+from perdure.assets.judge import Judge
+from perdure.assets.project import Project
+from perdure.assets.prompt import Prompt
+from perdure.assets.route import Route, Target, UnitPrices
+from perdure.assets.scorers import Exact, Judged
+from perdure.assets.suite import Case, Suite
+from perdure.assets.upstream import Upstream
+from perdure.core.clock import to_us
+from perdure.core.ports import Answered, Asked
+from perdure.core.settings import CaptureSettings, EvalSettings, ProjectSettings, Settings
+from perdure.core.units import days, hours
+from perdure.core.usage import PICO, Usage
+from perdure.loop.telemetry_evals import evaluations, online_figures
+from perdure.loop.work.judges.measuring import measure
+from perdure.loop.work.prompts.online_rounds import ONLINE, newest_round, spent_today
+from perdure.loop.work.prompts.signals import prompt_signals
+from perdure.loop.work.versions import find_champion, get_version
+from perdure.stores.capture.events import Call
+from perdure.stores.capture.segments import SegmentWriter
+from perdure.stores.ledger.protocols import Run
+from perdure.surface.sdk import Perdure
+from perdure.testing.evals import FakeAnswerer, FakeJudge
+
+pytestmark = pytest.mark.scenario
+
+T0 = datetime(2026, 3, 2, 6, tzinfo=UTC)
+COST = 1_000_000
+"""Picodollars of a question to the judge."""
+PRICE = UnitPrices(input=0.001, output=0.001)
+SPEC = online_score(scorer="right", over=days(1))
+
+
+class Killed(BaseException):
+    """The process is gone."""
+
+
+def truth(told: Any) -> float:
+    """A sum is right or wrong."""
+    question = told["inputs"]["messages"][0]["content"].split()
+    return float(int(question[2]) + int(question[4]) == int(told["answer"].split()[0]))
+
+
+@dataclass
+class Counted(FakeAnswerer):
+    """Counts what it is asked of production, and may be killed at a question."""
+
+    asked_of: list[str] = field(default_factory=list)
+    killed_at: int = 10**9
+
+    async def ask(self, asked: Asked) -> Answered:
+        if len(self.asked_of) + 1 >= self.killed_at:
+            raise Killed
+        self.asked_of.append(asked.tags["case"])
+        return replace(await super().ask(asked), cost_pusd=COST)
+
+
+def a_sum(rng: random.Random, right: float) -> tuple[str, str]:
+    a, b = rng.randrange(1000), rng.randrange(1000)
+    off = 0 if rng.random() < right else rng.randrange(1, 9)
+    return f"What is {a} plus {b} ?", f"{a + b + off} is the sum."
+
+
+def anchor_file(folder: Path, n: int = 120) -> Path:
+    rng, lines = random.Random(5), []
+    for _ in range(n):
+        question, answer = a_sum(rng, 0.5)
+        inputs = {"messages": [{"role": "user", "content": question}]}
+        label = "good" if truth({"inputs": inputs, "answer": answer}) else "bad"
+        lines.append(json.dumps({"inputs": inputs, "answer": answer, "label": label, "labeller": "ana"}))
+    path = folder / "sums.jsonl"
+    path.write_text("\n".join(lines), "utf-8")
+    return path
+
+
+class Desk:
+    """A prompt whose production a judge judges, with its stores."""
+
+    def __init__(self, folder: Path, judge: FakeJudge, evals: EvalSettings | None = None, **of_route: Any) -> None:
+        self.folder, self.rng, self.n = folder, random.Random(2), 0
+        main = Upstream("main", "https://main.example/v1")
+        declared = Judge("sums", "The answer is the sum.", "judges", anchor=anchor_file(folder))
+        prompt = Prompt("answer", [("user", "{{ q }}")], "support", variables={"q": str}, healthy=[SPEC >= 0.7])
+        scorers = [Exact(), Judged("sums", label="right", weight=0.0)]
+        suite = Suite(
+            "correct", [Case("a", {"q": "What is 1 plus 1 ?"}, "2")], scorers, prompt="answer", role="guarded"
+        )
+        routes = [Route("support", [Target(main, "m")], **of_route), Route("judges", [Target(main, "j", prices=PRICE)])]
+        self.project = Project.of("desk", *routes, prompt, suite, declared)
+        self.fakes = Counted({"judges": judge})
+        settings = Settings(ProjectSettings("desk"), evals=evals or EvalSettings(batch_cases=20))
+        self.perdure = Perdure(folder, settings, project=self.project)
+        self.place = replace(self.perdure.place, open_answerer=lambda: self.fakes)
+        self.perdure.__dict__["place"] = self.place
+        self.perdure.apply(at=T0, unproven="The first.")
+        found = find_champion(self.place.stores.ledger, "answer")
+        assert found is not None
+        self.version = found.id
+
+    def calibrate(self, at: datetime = T0) -> None:
+        """The judge beside people, as `perdure judge calibrate` does."""
+        champion = find_champion(self.place.stores.ledger, "sums")
+        assert champion is not None
+        measure(self.place, self.project.judges["sums"], champion, at)
+        self.fakes.asked_of.clear()
+
+    def serve(self, n: int, at: datetime, right: float = 0.8, **other: Any) -> None:
+        """So many answered calls, a second apart."""
+        with self.place.stores.ledger.read() as session:
+            generation = session.pointers.generation()
+        writer = SegmentWriter(self.folder / ".perdure" / "capture", CaptureSettings(min_free_bytes=0))
+        for _ in range(n):
+            self.n += 1
+            question, answer = a_sum(self.rng, right)
+            when = to_us(at) + self.n * 1_000_000
+            fields: dict[str, Any] = {
+                "id": f"c{self.n}", "route": "support", "endpoint": "chat", "served_us": when, "recorded_us": when,
+                "generation": generation, "version": "support@1", "arm": "champion", "prompt": self.version, "key": "k", "team": "t",
+                "affinity": "a", "stream": False, "status": 200, "outcome": "answered", "finish": "stop", "latency_us": 1000,
+                "first_us": 900, "cache": "", "usage": Usage(), "cost_pusd": 1, "saved_pusd": 0, "attempts": [], "guards": [],
+                "request": msgspec.json.encode([{"role": "user", "content": question}]),
+                "answer": msgspec.json.encode([{"role": "assistant", "content": answer}]), "tags": {}, **other,
+            }  # fmt: skip
+            writer.append(Call(**fields))
+        writer.close()
+
+    def tick(self, at: datetime) -> list[Reading]:
+        """A round; what the objective's signal says after it."""
+        self.perdure.tick(at=at)
+        return self.read(at)
+
+    def read(self, at: datetime) -> list[Reading]:
+        [asset] = [each for each in self.perdure.loop._watched if each.name == "answer"]
+        return list(prompt_signals()["online_score"]().observe(self.place, asset, SPEC, at))
+
+    def rounds(self) -> list[Run]:
+        with self.place.stores.ledger.read() as session:
+            return [run for run in session.runs.list(limit=1000) if run.kind == ONLINE]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., Desk]:
+    def made(judge: FakeJudge | None = None, **more: Any) -> Desk:
+        desk = Desk(tmp_path, judge or FakeJudge(truth, noise=0.05), **more)
+        desk.calibrate()
+        return desk
+
+    return made
+
+
+def test_production_is_judged_corrected_and_held_to_its_objective(make: Callable[..., Desk]) -> None:
+    """Sixty answers in batches of twenty: a round each, whatever the pace, for more was waiting."""
+    desk = make()
+    desk.serve(60, T0, right=0.9)
+    for minute in range(1, 5):
+        [reading] = desk.tick(T0 + hours(1) + timedelta(minutes=minute))
+
+    assert len(desk.fakes.asked_of) == 60
+    assert (reading.n, reading.facts["n_scored"], reading.facts["n_waiting"]) == (60, 60, 0)
+    assert reading.facts["method"] in ("ppi++", "rogan-gladen")
+    assert reading.low < 0.9 < reading.high
+    assert reading.facts["raw_low"] < reading.facts["raw"] < reading.facts["raw_high"]
+    assert (SPEC >= 0.6).judge(reading).state is State.HEALTHY
+    assert "partial" not in reading.facts
+
+
+def test_bad_answers_break_the_objective(make: Callable[..., Desk]) -> None:
+    desk = make(evals=EvalSettings())
+    desk.serve(80, T0, right=0.3)
+    desk.tick(T0 + hours(1))
+    report = desk.perdure.tick(at=T0 + hours(5))
+
+    assert "online_score_right" in {finding.reading.signal for finding in report.broken}
+
+
+def test_no_answer_is_judged_twice_whatever_the_window_and_however_often_it_is_given(make: Callable[..., Desk]) -> None:
+    desk = make()
+    desk.serve(20, T0)
+    desk.serve(5, T0, request=b'[{"role":"user","content":"What is 1 plus 1 ?"}]',
+               answer=b'[{"role":"assistant","content":"2 is the sum."}]')  # fmt: skip
+    for hour in range(1, 12):
+        desk.tick(T0 + hours(hour))
+    assert len(desk.fakes.asked_of) == len(set(desk.fakes.asked_of)) == 21
+
+    desk.serve(5, T0 + hours(12))
+    desk.tick(T0 + hours(13))
+    assert len(desk.fakes.asked_of) == len(set(desk.fakes.asked_of)) == 26
+
+
+def test_of_many_answers_a_sample_is_judged_that_stays_the_same(make: Callable[..., Desk]) -> None:
+    """Of 200 answers ten; of 400 ten again, of which the new ones alone are asked about."""
+    desk = make(evals=EvalSettings(online_calls=10))
+    desk.serve(200, T0)
+    [reading] = desk.tick(T0 + hours(1))
+    assert (reading.facts["n_answers"], len(desk.fakes.asked_of)) == (10, 10)
+
+    desk.serve(200, T0 + hours(2))
+    [reading] = desk.tick(T0 + hours(4))
+    assert (reading.facts["n_answers"], reading.facts["n_waiting"]) == (10, 0)
+    assert 10 < len(desk.fakes.asked_of) < 20
+
+
+@pytest.mark.parametrize("at", [1, 7, 20])
+def test_a_worker_that_is_killed_loses_nothing_that_was_paid(make: Callable[..., Desk], at: int) -> None:
+    """Its run goes on: nobody is asked twice but about what was under way, every answer has its row, and the day its cost."""
+    desk = make(evals=EvalSettings(concurrency=1))
+    desk.serve(30, T0)
+    desk.fakes.killed_at = at
+    with pytest.raises(Killed):
+        desk.perdure.tick(at=T0 + hours(1))
+    assert newest_round(desk.place, "answer").status == "running"  # type: ignore[union-attr]
+
+    desk.fakes.killed_at = 10**9
+    desk.tick(T0 + hours(1) + timedelta(minutes=1))
+    [run] = desk.rounds()
+    assert len(desk.fakes.asked_of) == len(set(desk.fakes.asked_of)) == 30
+    assert len(list(desk.place.stores.results.list_run(run.id))) == 30
+    assert spent_today(desk.place, T0 + hours(2)) == run.metrics["spent_pusd"] == 30 * COST
+
+
+def test_a_day_s_money_is_never_overdrawn_and_what_is_left_waits_for_the_next_day(make: Callable[..., Desk]) -> None:
+    """Claimed by the highest price; the figure is that of what was judged, and says that it is partial."""
+    usd = 40 * COST / PICO
+    desk = make(evals=EvalSettings(online_usd=usd, concurrency=4, batch_cases=100))
+    desk.serve(60, T0)
+    [reading] = desk.tick(T0 + hours(1))
+
+    n_first = len(desk.fakes.asked_of)
+    assert 0 < n_first < 60
+    assert spent_today(desk.place, T0 + hours(1)) == n_first * COST <= usd * PICO
+    assert reading.facts["partial"].startswith("what judges may cost in a day is spent")
+    assert (reading.facts["n_scored"], reading.facts["n_waiting"]) == (n_first, 60 - n_first)
+    assert reading.value is not None
+
+    for hour in range(2, 8):
+        desk.tick(T0 + hours(hour))
+    assert (len(desk.fakes.asked_of), len(desk.rounds())) == (n_first, 1)
+
+    desk.tick(T0 + hours(19))
+    assert len(desk.fakes.asked_of) > n_first
+    assert spent_today(desk.place, T0 + hours(19)) == (len(desk.fakes.asked_of) - n_first) * COST
+
+
+@pytest.mark.parametrize("judge", [FakeJudge(truth, "worthless"), FakeJudge(truth, "kind")])
+def test_a_worthless_judge_is_not_asked_and_its_word_not_used(make: Callable[..., Desk], judge: FakeJudge) -> None:
+    desk = make(judge)
+    desk.serve(40, T0)
+    [reading] = desk.tick(T0 + hours(1))
+
+    assert desk.fakes.asked_of == []
+    assert reading.value is None
+    assert "not used" in reading.facts["text"]
+    assert (SPEC >= 0.7).judge(reading).state is State.UNSURE
+
+
+def test_a_judge_that_nobody_calibrated_is_not_asked(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, FakeJudge(truth))
+    desk.serve(40, T0)
+    [reading] = desk.tick(T0 + hours(1))
+
+    assert (desk.fakes.asked_of, reading.value) == ([], None)
+    assert reading.facts["text"].endswith("perdure judge calibrate sums")
+
+
+def test_answers_of_a_judge_that_cannot_be_read_count_neither_way_and_are_not_asked_for_again(
+    make: Callable[..., Desk],
+) -> None:
+    desk = make()
+    desk.fakes.judges["judges"] = FakeJudge(truth, "chatty")
+    desk.serve(20, T0)
+    desk.tick(T0 + hours(1))
+    [reading] = desk.tick(T0 + hours(3))
+
+    assert len(desk.fakes.asked_of) == 20
+    assert (reading.facts["n_scored"], reading.facts["n_unread"], reading.facts["raw"]) == (20, 20, 0.5)
+
+
+def test_a_judge_that_nobody_reaches_is_asked_again_at_the_next_pace(make: Callable[..., Desk]) -> None:
+    desk = make()
+    there = desk.fakes.judges.pop("judges")
+    desk.serve(10, T0)
+    [reading] = desk.tick(T0 + hours(1))
+    assert (reading.value, reading.facts["n_waiting"]) == (None, 10)
+    assert reading.facts["text"] == "None of these answers was judged yet."
+
+    desk.fakes.judges["judges"] = there
+    [reading] = desk.tick(T0 + hours(3))
+    assert reading.facts["n_scored"] == 10
+
+
+def test_a_route_that_keeps_no_texts_says_so(make: Callable[..., Desk]) -> None:
+    desk = make()
+    desk.serve(10, T0, request=b"", answer=b"")
+    [reading] = desk.tick(T0 + hours(1))
+    assert (reading.value, desk.fakes.asked_of) == (None, [])
+    assert 'write bodies="redacted" on support' in reading.facts["text"]
+
+
+def test_without_a_call_nothing_is_measured(make: Callable[..., Desk]) -> None:
+    assert make().tick(T0 + hours(1)) == []
+
+
+def test_a_judge_whose_price_is_not_known_is_not_asked_and_says_why(make: Callable[..., Desk]) -> None:
+    desk = make()
+    champion = find_champion(desk.place.stores.ledger, "judges")
+    assert champion is not None
+    told = {**champion.definition, "targets": [{**each, "prices": None} for each in champion.definition["targets"]]}
+    with desk.place.transaction(T0, "another price") as session:
+        made = session.registry.put_version(replace(champion, id="judges@unpriced", definition=told))
+        [pointer] = session.pointers.list("judges")
+        session.pointers.set([replace(pointer, version=made.id)])
+    desk.serve(10, T0)
+    [reading] = desk.tick(T0 + hours(1))
+
+    assert desk.fakes.asked_of == []
+    assert "no budget can hold" in reading.facts["partial"]
+    assert get_version(desk.place.stores.ledger, made.id).definition == told
+
+
+def test_each_batch_is_told_once_as_evaluations_of_its_calls_with_the_corrected_figure(
+    make: Callable[..., Desk],
+) -> None:
+    desk = make()
+    desk.serve(20, T0)
+    desk.tick(T0 + hours(1))
+    [run] = desk.rounds()
+    rows = list(desk.place.stores.results.list_run(run.id))
+    told = list(evaluations(run, rows, {row.answer: row.case_id for row in rows}, None))
+    [figure] = online_figures(run)
+
+    assert {each.name for each in told} == {"right"}
+    assert {each.response_id for each in told} == {f"c{n}" for n in range(1, 21)}
+    assert all(each.trace_id for each in told)
+    assert (figure.name, figure.attributes["perdure.n_answers"]) == ("right.corrected", 20)
+    assert figure.attributes["perdure.score.low"] < figure.value < figure.attributes["perdure.score.high"]
+    assert "perdure.score.raw" in figure.attributes
