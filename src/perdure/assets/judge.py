@@ -28,6 +28,8 @@ from perdure.core.errors import BadJudge
 
 Form = Literal["pointwise", "pairwise", "reference"]
 """`pointwise`: one answer by the rubric; `pairwise`: two answers, in both orders; `reference`: one beside the expected one."""
+Says = Literal["reason", "word"]
+"""`reason`: the verdict with a sentence that gives the reason, and a nonce; `word`: the verdict alone."""
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -45,6 +47,7 @@ class Judge:
         params: members of its requests; temperature is 0 unless set.
         panel: further routes that are asked too; the median counts, of two words the majority.
         repeats: how often each is asked.
+        says: what it answers; the verdict alone is what a small model can give too.
         anchor: file (JSONL) of cases with answers that people labelled: what it is calibrated on.
         healthy: objectives.
         policy: how far the loop may go alone.
@@ -59,6 +62,7 @@ class Judge:
     params: Mapping[str, Any] = field(default_factory=dict)
     panel: Sequence[str] = ()
     repeats: int = 1
+    says: Says = "reason"
     anchor: str | Path | None = None
     healthy: Sequence[Objective] = ()
     policy: Policy = field(default_factory=Policy.observe)
@@ -76,6 +80,8 @@ class Judge:
             )
         if self.form not in get_args(Form):
             raise BadJudge(f"Judge {self.name!r} has the form {self.form!r}.", hint=f"Use {', '.join(get_args(Form))}.")
+        if self.says not in get_args(Says):
+            raise BadJudge(f"Judge {self.name!r} says {self.says!r}.", hint=f"Use {', '.join(get_args(Says))}.")
         if self.anchor is not None:
             object.__setattr__(self, "anchor", located(self.anchor))
         if self.repeats < 1:
@@ -94,4 +100,6 @@ class Judge:
             "params": plain({"temperature": 0, **self.params}),
             "panel": list(self.panel),
             "repeats": self.repeats,
+            # Versions of before there was a choice keep their ids.
+            **({} if self.says == "reason" else {"says": self.says}),
         }

@@ -68,7 +68,8 @@ class FakeJudge:
         verdict = self._verdict(told, words, asked)
         if self.manner == "chatty":
             return self._said(f"I think the verdict should be {verdict}.")
-        return self._said(json.dumps({"nonce": nonce[1] if nonce else "", "reason": "as I see it", "verdict": verdict}))
+        more = {"nonce": nonce[1], "reason": "as I see it"} if nonce else {}
+        return self._said(json.dumps({**more, "verdict": verdict}))
 
     def _verdict(self, told: Mapping[str, Any], words: list[str], asked: Asked) -> str:
         pair = "first" in told

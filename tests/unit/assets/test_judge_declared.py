@@ -20,8 +20,12 @@ def test_a_version_is_what_makes_it_say_what_it_says() -> None:
     assert definition["params"] == {"temperature": 0}
     assert made(healthy=[judge_agreement(over=days(1)) >= 0.8], anchor="a.jsonl").definition() == definition
     for other in ({"rubric": "Is it right?"}, {"form": "pairwise"}, {"scale": (1, 2, 3)}, {"panel": ("b",)}, {"repeats": 3},
-                  {"model": "up/m"}, {"params": {"temperature": 1}}):  # fmt: skip
+                  {"model": "up/m"}, {"params": {"temperature": 1}}, {"says": "word"}):  # fmt: skip
         assert made(**other).definition() != definition
+
+
+def test_versions_of_judges_that_give_reasons_keep_their_ids() -> None:
+    assert "says" not in made().definition()
 
 
 @pytest.mark.parametrize(
@@ -33,6 +37,7 @@ def test_a_version_is_what_makes_it_say_what_it_says() -> None:
         ({"scale": ("good",)}, "At least two words"),
         ({"scale": ("good", "good")}, "all different"),
         ({"repeats": 0}, "asked 0 times"),
+        ({"says": "prose"}, "says 'prose'. Use reason, word"),
         ({"form": "pairs"}, "has the form 'pairs'. Use pointwise, pairwise, reference"),
     ],
 )

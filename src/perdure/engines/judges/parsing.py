@@ -23,6 +23,9 @@ _LONGEST_REASON = 500
 def opinion_of(question: Question, answered: Answered) -> Opinion:
     """What the judge said.
 
+    Where the verdict alone is asked for, the whole text must be it: the object with this one member, or the bare word. No word
+    is ever picked out of a sentence.
+
     A text that is no such JSON object is `unparsed`, or `obeyed` where the judged texts hold orders: then it is these that
     were followed in place of the form. An answer of another model than the pinned one is `failed`.
     """
@@ -40,12 +43,20 @@ def _read(question: Question, answered: Answered) -> tuple[Said, float | None, s
     text = answered.text.strip()
     if answered.message.get("refusal") or answered.finish == "content_filter" or _REFUSED.match(text):
         return "refused", None, "", ""
-    given = _object(text)
-    value = value_of(given.get("verdict"), question.words) if given.get("nonce") == question.nonce else None
+    given = _object(text) if question.nonce else _verdict_alone(text)
+    value = value_of(given.get("verdict"), question.words) if given.get("nonce", "") == question.nonce else None
     if value is None:
         return ("obeyed" if question.ordered else "unparsed"), None, "", ""
     word = question.words[round(value * (len(question.words) - 1))]
     return "given", value, word, str(given.get("reason", ""))[:_LONGEST_REASON]
+
+
+def _verdict_alone(text: str) -> dict[str, Any]:
+    """The object, or the bare word as one; empty where there is anything else."""
+    given = _object(text)
+    if given:
+        return given if set(given) == {"verdict"} else {}
+    return {"verdict": text.strip("\"'`*. ")}
 
 
 def _object(text: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ computes, and the gateway's loop goes on. What surprised us:
   wrapper of `Llama.generate`, its public generator of tokens: so a cancel is seen between any two tokens, also those
   that give no text yet.
 - An exception inside its callbacks (`logits_processor`) is lost in C; one inside `generate` ends the completion cleanly.
+- Of `response_format` it knows `json_object` with a schema beside it, and lets OpenAI's `json_schema` pass unread.
 - Without `verbose=False` it prints to standard error, and without `model=` it tells clients the path of the file.
 """
 
@@ -89,6 +90,8 @@ class _Job:
         params = {name: request[name] for name in _PARAMS if name in request}
         if "max_completion_tokens" in request:
             params["max_tokens"] = request["max_completion_tokens"]
+        if "response_format" in params:
+            params["response_format"] = _form(params["response_format"])
         model = str(request.get("model", ""))
         if request.get("stream"):
             self._stream(llm.create_chat_completion(**params, model=model, stream=True), llm, tally)
@@ -212,6 +215,13 @@ def _checked(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("n", 1) != 1:
         raise Refusal(400, "A local model gives one choice: n must be 1.")
     return request
+
+
+def _form(wanted: Any) -> Any:
+    """OpenAI's `json_schema` as llama.cpp's grammar of it is asked for; anything else as it is."""
+    told = wanted.get("json_schema") if isinstance(wanted, dict) and wanted.get("type") == "json_schema" else None
+    schema = told.get("schema") if isinstance(told, dict) else None
+    return {"type": "json_object", "schema": schema} if isinstance(schema, dict) else wanted
 
 
 def _run(job: _Job, llm: Any) -> None:

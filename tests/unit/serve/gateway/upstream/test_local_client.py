@@ -283,3 +283,18 @@ def test_without_the_library_the_extra_is_named(file, monkeypatch):
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
     with pytest.raises(MissingExtra, match="'local'"):
         LocalClient(str(file))
+
+
+def test_a_form_that_is_asked_for_as_openai_says_it_is_one_that_llama_cpp_forces(file):
+    """Its library reads a schema only beside `json_object`; what is no schema is passed on as it is."""
+    schema = {"type": "object", "properties": {"verdict": {"enum": ["bad", "good"]}}}
+    strict = {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": schema}}
+    loose, none, odd = {"type": "json_object"}, {"type": "json_schema"}, {"type": "json_schema", "json_schema": 1}
+
+    async def work(client):
+        for wanted in (strict, loose, none, odd):
+            await told(client, response_format=wanted)
+        asked = [each["response_format"] for each in made[0].asked]
+        assert asked == [{"type": "json_object", "schema": schema}, loose, none, odd]
+
+    with_client(file, work)
