@@ -24,6 +24,7 @@ class SqliteFormat:
         schema: statements that make its tables.
         busy_s: longest wait for another writer.
         private: for its owner alone.
+        page_bytes: of a new file; rows of some kB waste up to half of SQLite's usual 4,096.
     """
 
     holds: str
@@ -31,6 +32,7 @@ class SqliteFormat:
     schema: Sequence[str]
     busy_s: float = 10.0
     private: bool = False
+    page_bytes: int = 4096
 
 
 def open_file(path: Path, form: SqliteFormat) -> sqlite3.Connection:
@@ -78,6 +80,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, form: SqliteFormat) -> 
     connection.execute("PRAGMA synchronous=NORMAL")
     if found == form.number:
         return
+    connection.execute(f"PRAGMA page_size={form.page_bytes}")
     connection.execute("PRAGMA journal_mode=WAL")
     with transaction(connection):
         for statement in form.schema:

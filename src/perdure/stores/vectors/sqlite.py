@@ -1,0 +1,230 @@
+"""One version of an index in one SQLite file: documents, chunks, vectors and words, a generation a transaction.
+
+Write-ahead log with FULL sync: a generation that `apply` returned survives a power cut, and readers of other processes see the old
+one whole until the new one is there. Compose opens it for the workers of the loop to write, and for serve to read.
+
+Words lie in FTS5 as `core.texts.tokens.words` splits them, so that scripts without spaces are found too, and beside a copy of their
+own: what is deleted is what was written, even where a chunk's text was damaged meanwhile.
+
+What surprised us: rows of 2.5 kB leave a third of SQLite's usual pages of 4 kB empty, so its pages are of 8 kB here; and a column is
+read by walking over all before it, so `born` and `died` stand first and vectors last.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from perdure.core.documents import Hit
+from perdure.core.errors import BadIndex
+from perdure.core.texts.tokens import words
+from perdure.stores.sqlite_files import SqliteFormat
+from perdure.stores.vectors.matching import fused, words_of
+from perdure.stores.vectors.nearest import Nearest, as_query, batches
+from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, Generation, Query, checksum_of
+from perdure.stores.vectors.sqlite_record import ALIVE, RECORD_SCHEMA, SqliteRecord
+
+_SCHEMA = (
+    *RECORD_SCHEMA,
+    """CREATE TABLE IF NOT EXISTS chunks (
+        key INTEGER PRIMARY KEY AUTOINCREMENT, born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0, document TEXT NOT NULL,
+        position INTEGER NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, digest TEXT NOT NULL, form TEXT NOT NULL,
+        embedder TEXT NOT NULL, chunker TEXT NOT NULL, checksum INTEGER NOT NULL, parent_start INTEGER, parent_end INTEGER,
+        text TEXT NOT NULL, context TEXT NOT NULL, vector BLOB NOT NULL, data BLOB NOT NULL
+    )""",
+    "CREATE INDEX IF NOT EXISTS chunks_alive ON chunks (document) WHERE died = 0",
+    "CREATE INDEX IF NOT EXISTS chunks_born ON chunks (born)",
+    "CREATE INDEX IF NOT EXISTS chunks_dead ON chunks (died) WHERE died > 0",
+    """CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
+        folded, tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
+    )""",
+)
+"""AUTOINCREMENT: a key is never given twice, so that who kept one never reads another chunk by it."""
+FORMAT = SqliteFormat("documents and chunks of an index", 1, _SCHEMA, page_bytes=8192)
+_COLUMNS = """
+key, document, position, "start", "end", text, context, digest, form, vector, embedder, chunker, checksum, parent_start, parent_end,
+data, born, died
+"""
+_BY_KEY = f"SELECT {_COLUMNS} FROM chunks WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 - of our own words
+_ALL = f"SELECT {_COLUMNS} FROM chunks WHERE {ALIVE} ORDER BY key"  # noqa: S608
+_CHANGED = f"""
+SELECT {_COLUMNS} FROM chunks WHERE key IN (
+    SELECT key FROM chunks WHERE born > :after AND born <= :at
+    UNION SELECT key FROM chunks WHERE died > :after AND died > 0 AND died <= :at
+) ORDER BY key
+"""  # noqa: S608
+_INSERT = """
+INSERT INTO chunks (key, born, document, position, "start", "end", digest, form, embedder, chunker, checksum, parent_start,
+    parent_end, text, context, vector, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_VECTORS = f"SELECT key, document, vector FROM chunks WHERE {ALIVE} AND vector <> x''"  # noqa: S608
+_WORDS = f"""
+SELECT chunks.key, document, -bm25(words) FROM words JOIN chunks ON chunks.key = words.rowid
+WHERE words MATCH :words AND {ALIVE} ORDER BY bm25(words), chunks.key
+"""  # noqa: S608
+_AT_ONCE = 2_000
+_POOL = 100
+"""Of each ranking at least so many are fused."""
+
+
+class SqliteIndex:
+    """One version of one index, in one file. See `protocols.IndexStore`; safe to share between threads.
+
+    Cost on 384 dimensions and chunks of 800 characters: `apply` 0.1 ms a chunk, `fetch` 6 µs, `chunks` 5 µs. `search` reads every
+    vector: 0.5 s for 100,000 chunks, so who searches often holds them in memory (`resident`).
+
+    Args:
+        path: such as `.perdure/indexes/handbook/3f9a.db`; made where missing, unless it is only read.
+        read_only: for who only reads, such as serve.
+
+    Raises:
+        StoreError: the file cannot be opened, or is of another format.
+        Corrupt: it is no database.
+        NotReady: it is only read, and is being made.
+    """
+
+    resident = True
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        self._record = SqliteRecord(path, FORMAT, read_only=read_only)
+
+    def generation(self) -> Generation:
+        """The newest; 0 where nothing was written."""
+        return self._record.generation()
+
+    def generations(self) -> Sequence[Generation]:
+        """Those that can still be asked, oldest first."""
+        return self._record.generations()
+
+    def apply(self, change: Change) -> Generation:
+        """Make the next generation in one transaction, durable when it returns.
+
+        Raises:
+            Conflict: another generation was made meanwhile; nothing is written.
+            StoreFull: the disk is full; nothing is written.
+            BadIndex: a row that cannot be kept; nothing is written.
+        """
+        with self._record.writing() as connection:
+            number = self._record.write_documents(connection, change)
+            bury = "UPDATE chunks SET died = ? WHERE key = ? AND died = 0"
+            connection.executemany(bury, [(number, key) for key in change.dead_chunks])
+            bury = "UPDATE chunks SET died = ? WHERE document = ? AND died = 0"
+            connection.executemany(bury, [(number, id_) for id_ in change.dead_documents])
+            key = next_key(connection)
+            for begin in range(0, len(change.chunks), _AT_ONCE):
+                rows = [
+                    _as_row(row, key + begin + i, number)
+                    for i, row in enumerate(change.chunks[begin : begin + _AT_ONCE])
+                ]
+                connection.executemany(_INSERT, rows)
+                connection.executemany(
+                    "INSERT INTO words (rowid, folded) VALUES (?, ?)", [(row[0], _words(row)) for row in rows]
+                )
+            [n_chunks] = connection.execute("SELECT count(*) FROM chunks WHERE died = 0").fetchone()
+            return self._record.finish(connection, change, number, n_chunks)
+
+    def documents(self, as_of: int = 0) -> Iterator[DocumentRow]:
+        """The record of documents, by id."""
+        return self._record.documents(as_of)
+
+    def chunks(self, as_of: int = 0, after: int = -1) -> Iterator[ChunkRow]:
+        """Chunks of a generation by key, or those that changed after another one."""
+        with self._record.snapshot(as_of) as (connection, at):
+            if after > 0:
+                self._record.resolve(connection, after)
+            query, facts = (_ALL, {"at": at}) if after < 0 else (_CHANGED, {"at": at, "after": after})
+            for row in connection.execute(query, facts):
+                yield _as_chunk(row)
+
+    def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
+        """By key, alive or dead, in order; None where it is not there."""
+        with self._record.reading() as connection:
+            rows = connection.execute(_BY_KEY, (str([int(key) for key in keys]),)).fetchall()
+        found = {row[0]: _as_chunk(row) for row in rows}
+        return [found.get(key) for key in keys]
+
+    def search(self, query: Query) -> list[Hit]:
+        """The k best by vectors, words or both fused by rank.
+
+        Raises:
+            NotFound: that generation is not there.
+            BadIndex: the vector is none of this index.
+        """
+        vector, asked = as_query(query.vector), words_of(query.words)
+        if query.k < 1:
+            return []
+        both = bool(len(vector) and asked)
+        n_pool = max(_POOL, 4 * query.k) if both else query.k
+        with self._record.snapshot(query.as_of) as (connection, at):
+            findable = self._record.findable(connection, query, at)
+            dense: list[tuple[int, float]] = []
+            if vector.any():
+                rows = ((key, found) for key, id_, found in connection.execute(_VECTORS, {"at": at}) if id_ in findable)
+                nearest = Nearest(vector, n_pool)
+                for keys, vectors in batches(rows, _AT_ONCE):
+                    nearest.add(keys, vectors)
+                dense = nearest.best()
+            lexical = _by_words(connection, asked, at, findable, n_pool)
+        if both:
+            return fused(dense, lexical, query.k)
+        return [Hit(key, score, dense=score) for key, score in dense] or [
+            Hit(key, score, lexical=score) for key, score in lexical
+        ]
+
+    def prune(self, before: int) -> int:
+        """Forget what died before a generation; how many chunks. The newest always stays."""
+        with self._record.writing() as connection:
+            oldest = self._record.forget(connection, before)
+            dead = connection.execute("SELECT key FROM chunks WHERE died > 0 AND died <= ?", (oldest,)).fetchall()
+            connection.executemany("DELETE FROM words WHERE rowid = ?", dead)
+            connection.executemany("DELETE FROM chunks WHERE key = ?", dead)
+            connection.execute("DELETE FROM words WHERE rowid NOT IN (SELECT key FROM chunks)")
+        return len(dead)
+
+    def close(self) -> None:
+        """Close the file; what was applied stays."""
+        self._record.close()
+
+
+def next_key(connection: sqlite3.Connection) -> int:
+    """The first key that was never given."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'chunks'").fetchone()
+    return 1 + int(row[0]) if row else 1
+
+
+def _by_words(
+    connection: sqlite3.Connection, asked: Sequence[str], at: int, findable: frozenset[str], k: int
+) -> list[tuple[int, float]]:
+    if not asked:
+        return []
+    expression = " OR ".join(f'"{word}"' for word in asked)
+    found: list[tuple[int, float]] = []
+    for key, id_, score in connection.execute(_WORDS, {"words": expression, "at": at}):
+        if id_ in findable:
+            found.append((key, score))
+            if len(found) == k:
+                break
+    return found
+
+
+def _as_row(row: ChunkRow, key: int, number: int) -> tuple[object, ...]:
+    if len(row.vector) % 4:
+        raise BadIndex(
+            f"Chunk {row.position} of {row.document!r} has a vector of {len(row.vector)} bytes, which is not float32.",
+            hint="Give little-endian float32.",
+        )
+    begin, end = row.parent or (None, None)
+    place = (row.document, row.position, row.start, row.end, row.digest, row.form, row.embedder, row.chunker)
+    return (key, number, *place, checksum_of(row), begin, end, row.text, row.context, row.vector, row.data)
+
+
+def _words(row: tuple[object, ...]) -> str:
+    return " ".join(words(f"{row[14]}\n{row[13]}"))
+
+
+def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
+    parent = None if row[13] is None else (row[13], row[14])
+    whole: tuple[Any, ...] = (*row[:13], parent, *row[15:])
+    return ChunkRow(*whole)
