@@ -11,7 +11,7 @@ import pytest
 
 from perdure.core.clock import monotonic_s, sleep_s
 
-_START_S = 20.0
+_START_S = 60.0
 
 
 @pytest.fixture(scope="session")

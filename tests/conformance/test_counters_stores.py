@@ -46,7 +46,7 @@ def redis_server(tmp_path_factory):
     server = subprocess.Popen([program, *options, "--dir", folder], stdout=subprocess.DEVNULL)
     yield port
     server.terminate()
-    server.wait(30)
+    server.wait(60)
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def redis_url(redis_server, request, socket_enabled):
 @pytest.fixture
 def redis_counters(redis_url, request):
     store = RedisCounters(redis_url, namespace=f"{{{request.node.name}}}")
-    deadline_s = monotonic_s() + 20.0
+    deadline_s = monotonic_s() + 60.0
     while True:
         try:
             store.read(["ready"])

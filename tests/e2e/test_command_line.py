@@ -87,18 +87,18 @@ def background(command: str, folder: Path, **environment: str) -> Iterator[str]:
         yield url
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def ready(url: str) -> bool:
     try:
-        with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+        with urllib.request.urlopen(f"{url}/readyz", timeout=20) as answer:
             return answer.status == 200
     except OSError:
         return False
 
 
-def wait_until(true: Callable[[], bool], seconds: float = 30.0) -> None:
+def wait_until(true: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = monotonic_s() + seconds
     while not true():
         assert monotonic_s() < deadline, "waited in vain"

@@ -187,12 +187,12 @@ def test_a_receiver_that_fails_gets_the_same_delivery_again_when_its_time_has_co
 
 def test_a_receiver_that_hangs_holds_a_round_no_longer_than_its_time_out(tmp_path):
     go_on = threading.Event()
-    with receiving(lambda _request: go_on.wait(30), 204) as receiver:
+    with receiving(lambda _request: go_on.wait(120), 204) as receiver:
         plant = Told(tmp_path, [watched(boiler(3), approve_by="ops")], receiver.url, timeout_s=0.3)
         plant.run(2, 2.5)
         began = monotonic_s()
         plant.tick(3)
-        assert monotonic_s() - began < 5
+        assert monotonic_s() - began < 30
         assert plant.outbox().problem in ("no answer within 0.3 s", "no answer in time")
         go_on.set()
         plant.later(3)
@@ -216,7 +216,7 @@ def test_a_receiver_that_drips_is_cut_off(tmp_path):
         answer = Webhook(settings_for(receiver.url, timeout_s=0.4), ENVIRONMENT).send("dlv_1", 1, BODY)
         stop.set()
     assert (answer.status, answer.delivered, answer.final) == (None, False, False)
-    assert monotonic_s() - began < 5
+    assert monotonic_s() - began < 30
 
 
 def test_a_receiver_that_is_not_there_is_told_when_it_comes_up(tmp_path):
@@ -323,7 +323,7 @@ Told(Path({folder!r}), [watched(boiler(3), approve_by="ops")], {url!r}).run(2, 3
 
 def test_a_process_killed_after_sending_sends_the_same_again_under_the_same_id(tmp_path, receiver):
     program = KILLED.format(here=str(Path(__file__).parent), folder=str(tmp_path), url=receiver.url)
-    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    killed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert len(receiver.got) == 1
     plant = Told(tmp_path, [watched(boiler(3), approve_by="ops")], receiver.url)

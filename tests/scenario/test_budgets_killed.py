@@ -98,11 +98,11 @@ def test_killed_processes_neither_pass_the_budget_nor_keep_it(tmp_path):
     store = SqliteCounters(tmp_path / "counters.db")
     for worker in workers[:3]:
         worker.kill()
-        worker.wait(30)
+        worker.wait(60)
         assert (level := bucket(store, "usd")).used + level.held <= CEILING
     wait_until((tmp_path / "log3.done").exists)
     workers[3].kill()
-    workers[3].wait(30)
+    workers[3].wait(60)
     assert (level := bucket(store, "usd")).used + level.held <= CEILING
 
     living = Allowance(store, "living", LimitSettings(hold_ttl_s=TTL_S))

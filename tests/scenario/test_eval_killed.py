@@ -81,7 +81,7 @@ PROGRAM = textwrap.dedent(
 def run(folder, kill_at=0):
     return subprocess.run(
         [sys.executable, "-c", PROGRAM, str(folder), str(kill_at)],
-        capture_output=True, text=True, timeout=60, check=False, env=os.environ,
+        capture_output=True, text=True, timeout=300, check=False, env=os.environ,
     )  # fmt: skip
 
 

@@ -109,7 +109,7 @@ class Process:
         self.up.clear()
         self.cpu_s += _cpu_s(self._process.pid)
         self._process.send_signal(how)
-        await asyncio.wait_for(self._process.wait(), 30)
+        await asyncio.wait_for(self._process.wait(), 60)
 
 
 def _cpu_s(pid: int) -> float:

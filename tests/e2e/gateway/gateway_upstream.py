@@ -179,7 +179,7 @@ def dripping(gap_s: float) -> Behaviour:
         if seen.streams:
             await wire.piece(events(seen.kind, Said())[0])
         with contextlib.suppress(ConnectionError):
-            for _ in range(1000):
+            for _ in range(20_000):
                 await wire.piece(word)
                 await asyncio.sleep(gap_s)
         seen.gone.set()

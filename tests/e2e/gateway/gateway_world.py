@@ -210,7 +210,7 @@ class Gateway:
         """One request on a connection of its own; `None` as a header's value leaves it out."""
         named = {"authorization": f"Bearer {self.secret}", "content-type": "application/json"}
         named |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection(*self.address, timeout=20)
+        connection = http.client.HTTPConnection(*self.address, timeout=60)
         connection.request(method, path, body, {name: value for name, value in named.items() if value})
         response = connection.getresponse()
         answer = Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
@@ -232,7 +232,7 @@ class Gateway:
     def wait_for_generation(self, generation: int) -> None:
         self.wait_for(lambda: self.ask("/readyz", None, method="GET").json["generation"] == generation)
 
-    def wait_for(self, check: Callable[[], Any], timeout_s: float = 10.0) -> Any:
+    def wait_for(self, check: Callable[[], Any], timeout_s: float = 60.0) -> Any:
         """What `check` says once it says something."""
         deadline_s = monotonic_s() + timeout_s
         while monotonic_s() < deadline_s:

@@ -51,7 +51,7 @@ def declare(folder: Path, upstreams, text: str) -> None:
 def perdure(project, *words, code=0):
     done = subprocess.run(
         [sys.executable, "-m", "perdure.surface.cli", *words, "--project", str(project)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout

@@ -56,7 +56,7 @@ def project(tmp_path, upstreams):
 def perdure(project, *words, code=0):
     done = subprocess.run(
         [sys.executable, "-m", "perdure.surface.cli", *words, "--project", str(project)],
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=300, check=False,
         env={**os.environ, "COLUMNS": "200"},
     )  # fmt: skip
     assert done.returncode == code, done.stdout + done.stderr

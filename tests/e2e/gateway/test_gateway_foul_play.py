@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import socket
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -86,12 +87,12 @@ def test_a_stall_shortly_before_the_deadline_does_not_move_it(world, upstreams, 
         await wire.piece(CHAT[2] if stream else b'"x",')
         await wire.hung_up()
 
-    world.declare(Route("main", [world.target()], total=seconds(0.7), idle=seconds(5), attempts=1))
+    world.declare(Route("main", [world.target()], total=seconds(0.7), idle=seconds(30), attempts=1))
     upstreams.usual = stalled
     with world.serving() as gateway:
         began_s = monotonic_s()
         answer = gateway.chat(stream=stream)
-        assert monotonic_s() - began_s < 1.1
+        assert monotonic_s() - began_s < 20.0
         [call] = gateway.recorded(1)
     told = answer.chunks[-1]["error"] if stream else answer.error
     assert told["code"] == "upstream.timed_out"
@@ -135,7 +136,7 @@ def test_an_upstream_that_does_not_end_behind_its_end_holds_no_call(world, upstr
     upstreams.usual = lingering
     with world.serving() as gateway:
         assert gateway.chat(stream=True).content.endswith(b"data: [DONE]\n\n")
-        assert upstreams.seen[0].gone.wait(3)
+        assert upstreams.seen[0].gone.wait(60)
         gateway.wait_for(lambda: "perdure_calls_under_way 0.0" in under_way(gateway))
         upstreams.usual = recorded()
         assert gateway.chat().status == 200
@@ -176,23 +177,26 @@ def test_a_shadow_is_asked_what_the_guards_left_of_embeddings_too(world, upstrea
 
 def test_calls_that_are_refused_keep_no_slow_guard_busy(world, upstreams):
     """Neither do they wait for one: whether there is room is asked beside them."""
-    judged = []
+    judged, go_on = [], threading.Event()
 
     def slowly(text: str) -> bool:
         judged.append(text)
-        sleep_s(0.3)
+        go_on.wait(60)
         return False
 
-    world.declare(Route("main", [world.target()], guards=[Guard("slow", [Custom(slowly)], wait_ms=5000)]))
+    go_on.set()
+    world.declare(Route("main", [world.target()], guards=[Guard("slow", [Custom(slowly)], wait_ms=60_000)]))
     world.teams["small"] = Team("small", limits=Limits(requests=1))
     with world.serving() as gateway, ThreadPoolExecutor(20) as threads:
         secret = world.key("small")
         asked = {"authorization": f"Bearer {secret}"}
         gateway.wait_for(lambda: gateway.chat(headers=asked).status == 200)
+        go_on.clear()
         began_s = monotonic_s()
         refused = threads.map(lambda each: gateway.chat(f"{each}", headers=asked).status, range(40))
         assert set(refused) == {429}
-        assert monotonic_s() - began_s < 2.0
+        assert monotonic_s() - began_s < 30.0
+        go_on.set()
     assert len(judged) < 20
 
 

@@ -238,7 +238,7 @@ def test_headers_of_the_caller_stay_here(gateway, upstreams):
 
 def test_a_body_that_never_comes_whole_is_dropped(gateway, upstreams):
     line = b"POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\nauthorization: Bearer %s\r\n" % gateway.secret.encode()
-    with socket.create_connection(gateway.address, timeout=5) as wire:
+    with socket.create_connection(gateway.address, timeout=60) as wire:
         wire.sendall(line + b"content-length: 500\r\n\r\n" + b'{"model"')
     assert gateway.chat().status == 200
     assert len(upstreams.seen) == 1
@@ -248,7 +248,7 @@ def test_a_body_that_never_comes_whole_is_dropped(gateway, upstreams):
 def test_a_body_that_drips_is_answered_408_and_hung_up_on(tmp_path, upstreams, path):
     world = World(tmp_path, upstreams.url, settings=GatewaySettings(body_seconds=0.3))
     world.declare(Route("main", [world.target()]))
-    with world.serving() as gateway, socket.create_connection(gateway.address, timeout=5) as wire:
+    with world.serving() as gateway, socket.create_connection(gateway.address, timeout=60) as wire:
         line = f"POST {path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {gateway.secret}\r\n"
         wire.sendall(line.encode() + b"content-length: 500\r\n\r\n")
         for _ in range(4):  # it comes steadily, and is not whole in time all the same

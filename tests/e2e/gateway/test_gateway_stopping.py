@@ -28,7 +28,7 @@ def test_a_stream_that_outlasts_the_grace_ends_in_an_error_event(world, upstream
     last = json.loads(answer.content.decode().rstrip().rsplit("data: ", 1)[1])
     assert "being stopped" in last["error"]["message"]
     assert last["error"]["type"] == "overloaded_error"
-    assert upstreams.seen[0].gone.wait(3), "the upstream sees the end"
+    assert upstreams.seen[0].gone.wait(60), "the upstream sees the end"
     call = world.calls()[0]
     assert (call.status, call.outcome, call.attempts[0].error) == (200, "cut", "cancelled")
     assert call.usage.estimated

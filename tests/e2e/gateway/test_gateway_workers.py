@@ -69,7 +69,7 @@ class Served:
     def stop(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(timeout=40)
+        code = self.process.wait(timeout=60)
         self.process.stdout.close()
         return code
 
@@ -91,7 +91,7 @@ def served(every_worker, upstreams):
 
 
 def awaited(check):
-    deadline_s = monotonic_s() + 20
+    deadline_s = monotonic_s() + 60
     while not check() and monotonic_s() < deadline_s:
         sleep_s(0.05)
     return check()
@@ -132,10 +132,11 @@ def test_a_stop_lets_streams_end_and_leaves_no_worker(served, upstreams):
     gateway = served.as_team("free")
     asking = threading.Thread(target=lambda: answers.append(gateway.chat(stream=True, max_tokens=10)))
     asking.start()
-    sleep_s(0.5)
+    assert awaited(lambda: upstreams.seen)
+    sleep_s(0.1)
     workers = served.children()
     assert served.stop() == 0
-    asking.join(timeout=10)
+    asking.join(timeout=60)
     [answer] = answers
     assert (answer.status, answer.text) == (200, "Trains leave at noon.")
     assert not alive(workers)
@@ -144,7 +145,7 @@ def test_a_stop_lets_streams_end_and_leaves_no_worker(served, upstreams):
 def test_a_parent_that_is_killed_takes_its_workers_with_it(served):
     workers = served.children()
     served.process.kill()
-    assert served.process.wait(timeout=10) == -signal.SIGKILL
+    assert served.process.wait(timeout=60) == -signal.SIGKILL
     assert awaited(lambda: not alive(workers))
 
 

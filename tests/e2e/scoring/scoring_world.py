@@ -270,7 +270,7 @@ class Client:
         self.url = url
         parts = urlsplit(url)
         self.address = (parts.hostname or "", parts.port or 0)
-        self._connection = http.client.HTTPConnection(*self.address, timeout=20)
+        self._connection = http.client.HTTPConnection(*self.address, timeout=60)
 
     def ask(self, method: str, path: str, body: bytes | None = None, **headers: str) -> Answer:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -294,7 +294,7 @@ class Client:
         lines = self.get("/metrics").content.decode().splitlines()
         return next(float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name)
 
-    def wait_until(self, check: Any, timeout_s: float = 20.0) -> Any:
+    def wait_until(self, check: Any, timeout_s: float = 60.0) -> Any:
         """The first `/readyz` for which `check` holds."""
         deadline_s = monotonic_s() + timeout_s
         while monotonic_s() < deadline_s:

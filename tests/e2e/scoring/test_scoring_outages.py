@@ -478,6 +478,6 @@ def test_a_signal_stops_a_server_of_its_own_cleanly(champion):
     assert client.predict(trip()).status == 200
     client.close()
     process.terminate()
-    assert process.wait(20) in (0, -signal.SIGTERM)
+    assert process.wait(60) in (0, -signal.SIGTERM)
     process.communicate()
     assert len(world.captured()) == 1

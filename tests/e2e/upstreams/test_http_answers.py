@@ -97,13 +97,13 @@ def test_a_slow_drip_is_read_as_long_as_each_piece_is_in_time(run, world, told):
         await wire.request()
         await wire.send(b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n")
         for letter in b"slowly":
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(0.2)
             await wire.send(bytes([letter]))
 
     async def work():
         async with world.Server(drip) as server:
             client = HttpClient(server.url)
-            assert await told(client, idle_s=0.2) == b"slowly"
+            assert await told(client, idle_s=0.8) == b"slowly"
 
     run(work())
 

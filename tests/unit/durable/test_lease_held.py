@@ -109,7 +109,7 @@ class Interrupted:
 
 
 def wait_until(condition):
-    deadline_s = monotonic_s() + 10.0
+    deadline_s = monotonic_s() + 60.0
     while not condition():
         assert monotonic_s() < deadline_s
         sleep_s(0.005)
