@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +22,7 @@ from perdure.assets.route import Route, Target, UnitPrices
 from perdure.assets.scorers import Exact, Judged
 from perdure.assets.suite import Case, Suite
 from perdure.assets.upstream import Upstream
+from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.clock import to_us
 from perdure.core.ports import Answered, Asked
 from perdure.core.settings import CaptureSettings, EvalSettings, ProjectSettings, Settings
@@ -29,6 +30,8 @@ from perdure.core.units import days, hours
 from perdure.core.usage import PICO, Usage
 from perdure.loop.telemetry_evals import evaluations, online_figures
 from perdure.loop.work.judges.measuring import measure
+from perdure.loop.work.judges.remedies import register
+from perdure.loop.work.prompts.online_judged import Sampled, sample_of, scorer_by
 from perdure.loop.work.prompts.online_rounds import ONLINE, newest_round, spent_today
 from perdure.loop.work.prompts.signals import prompt_signals
 from perdure.loop.work.versions import find_champion, get_version
@@ -63,11 +66,15 @@ class Counted(FakeAnswerer):
 
     asked_of: list[str] = field(default_factory=list)
     killed_at: int = 10**9
+    refused: set[str] = field(default_factory=set)
+    """Cases that the judge's route does not let through."""
 
     async def ask(self, asked: Asked) -> Answered:
         if len(self.asked_of) + 1 >= self.killed_at:
             raise Killed
         self.asked_of.append(asked.tags["case"])
+        if asked.tags["case"] in self.refused:
+            return Answered({}, error="guard_blocked")
         return replace(await super().ask(asked), cost_pusd=COST)
 
 
@@ -148,6 +155,15 @@ class Desk:
     def read(self, at: datetime) -> list[Reading]:
         [asset] = [each for each in self.perdure.loop._watched if each.name == "answer"]
         return list(prompt_signals()["online_score"]().observe(self.place, asset, SPEC, at))
+
+    def sampled(self, at: datetime) -> Sequence[Sampled]:
+        """The answers that are waited for, in the order in which they are asked about."""
+        [asset] = [each for each in self.perdure.loop._watched if each.name == "answer"]
+        champion = find_champion(self.place.stores.ledger, "sums")
+        assert champion is not None
+        with self.perdure.hold_lease() as held:
+            self.perdure.loop._drain.run(now=at, actor="test", lease=held.lease)
+        return sample_of(self.place, asset, self.version, scorer_by(champion), SPEC, at).answers
 
     def rounds(self) -> list[Run]:
         with self.place.stores.ledger.read() as session:
@@ -298,10 +314,40 @@ def test_a_judge_that_nobody_reaches_is_asked_again_at_the_next_pace(make: Calla
     [reading] = desk.tick(T0 + hours(1))
     assert (reading.value, reading.facts["n_waiting"]) == (None, 10)
     assert reading.facts["text"] == "None of these answers was judged yet."
+    assert reading.facts["partial"] == "10 of 10 answers could not be judged, for nobody answered"
+    desk.tick(T0 + hours(1) + timedelta(minutes=1))
+    assert len(desk.fakes.asked_of) == 10
 
     desk.fakes.judges["judges"] = there
     [reading] = desk.tick(T0 + hours(3))
     assert reading.facts["n_scored"] == 10
+
+
+def test_answers_that_no_judge_takes_stand_in_nobody_s_way(make: Callable[..., Desk]) -> None:
+    """A batch that always fails is not asked for ever while others wait."""
+    desk = make(evals=EvalSettings(batch_cases=4))
+    desk.serve(12, T0)
+    desk.fakes.refused = {each.id for each in desk.sampled(T0 + hours(1))[:4]}
+    for hour in range(1, 7):
+        [reading] = desk.tick(T0 + hours(hour))
+
+    assert (reading.facts["n_scored"], reading.facts["n_waiting"]) == (8, 4)
+
+
+def test_another_version_of_the_judge_is_asked_anew_once_it_is_calibrated(make: Callable[..., Desk]) -> None:
+    desk = make()
+    desk.serve(20, T0)
+    [before] = desk.tick(T0 + hours(1))
+    other = replace(desk.project.judges["sums"], rubric="The answer is the sum that was asked for.").definition()
+    version = register(desk.place, "sums", other, {}, T0 + hours(2))
+    with desk.place.transaction(T0 + hours(2), "another rubric") as session:
+        session.pointers.set([Pointer("sums", CHAMPION, version.id)])
+    [reading] = desk.tick(T0 + hours(3))
+    assert (before.facts["n_scored"], reading.value, len(desk.fakes.asked_of)) == (20, None, 20)
+
+    desk.calibrate(T0 + hours(4))
+    [reading] = desk.tick(T0 + hours(5))
+    assert (reading.facts["judge"], reading.facts["n_scored"], len(desk.fakes.asked_of)) == (version.id, 20, 20)
 
 
 def test_a_route_that_keeps_no_texts_says_so(make: Callable[..., Desk]) -> None:

@@ -94,12 +94,18 @@ def _judge(place: Workplace, asset: Watched, wanted: Sequence[Wanted], newest: R
     if not waiting and not is_open:
         return
     record = begin(place, asset.name, champion.id, newest, now)
+    # What could not be judged before goes last: answers that a judge's route refuses stand in nobody's way.
+    failed = set(newest.facts.get("failed", ())) if newest is not None else set()
+    waiting.sort(key=lambda each: each.of.key in failed)
     batch = waiting[: place.settings.evals.batch_cases]
     purse = Purse(_limit(place), spent=spent_today(place, now))
     before = purse.spent
     ended = _asked(place, batch, record.id, purse) if batch else ""
     known = find_judgements(place.stores.results, [each.of.key for each in batch])
     place.stores.results.put_run(record.id, _rows(batch, known, champion.id, record.id))
+    lost = [each.of.key for each in batch if each.of.key not in known]
+    if lost and not ended:
+        ended = f"{len(lost)} of {len(batch)} answers could not be judged, for nobody answered"
     told = {
         "version": champion.id,
         "suite": ", ".join(dict.fromkeys(each.suite.name for each in wanted)),
@@ -108,6 +114,7 @@ def _judge(place: Workplace, asset: Watched, wanted: Sequence[Wanted], newest: R
         "partial": _words(place, ended),
         "spent_out": ended == OUT_OF_MONEY,
         "limit_pusd": _limit(place),
+        "failed": [each.of.key for each in waiting if each.of.key in failed.union(lost) and each.of.key not in known],
     }
     told["figures"] = [_figure(place, asset, each, now) | {"partial": told["partial"]} for each in wanted]
     finish(place, record, now, purse.spent - before, plain(told))
