@@ -24,7 +24,7 @@ class _Project:
 
     def __init__(self, world):
         self.routes, self.guards, self.prompts, self.judges = world.routes, {}, {}, {}
-        self.suites = {}
+        self.suites, self.indexes = {}, {}
 
 
 def here(world):
@@ -145,7 +145,7 @@ def test_cancelling_a_question_cancels_the_call(world, upstreams):
 
     async def run():
         task = asyncio.create_task(answerer.ask(Asked("main", QUESTION)))
-        while not upstreams.seen:  # noqa: ASYNC110 - the upstream lives in a thread of its own
+        while not (upstreams.seen or task.done()):  # noqa: ASYNC110 - the upstream lives in a thread of its own
             await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
