@@ -161,7 +161,8 @@ class SqliteRecord:
         with self.snapshot(as_of) as (connection, at):
             for *plain, metadata, readers, trouble in connection.execute(_DOCUMENTS, {"at": at}):
                 told = _readers(readers) if readers is not None else None
-                yield DocumentRow(*plain, _metadata(metadata), told, trouble)
+                whole: tuple[Any, ...] = (*plain, _metadata(metadata), told, trouble)
+                yield DocumentRow(*whole)
 
     def findable(self, connection: sqlite3.Connection, query: Query, at: int) -> frozenset[str]:
         """Ids of the documents that filter and readers leave. Cost: 1 µs a document."""

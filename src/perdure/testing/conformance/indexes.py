@@ -1,0 +1,488 @@
+"""What every `IndexStore` guarantees, as tests. Subclass it and give the fixture `open_store`:
+
+    class TestMyIndex(IndexStoreConformance):
+        @pytest.fixture
+        def open_store(self, tmp_path):
+            return lambda read_only=False: MyIndex(tmp_path / "index.db", read_only=read_only)
+
+Each call opens the same index, which is empty at first. Needs pytest only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from perdure.core.documents import Between, Hit, Where
+from perdure.core.errors import BadIndex, Conflict, NotFound, Refused
+from perdure.stores.vectors.protocols import Change, ChunkRow, Generation, IndexStore, Query, checksum_of
+from perdure.testing.conformance.index_world import (
+    N_DIMENSIONS,
+    a_chunk,
+    a_document,
+    change_of,
+    standing,
+    vector_of,
+)
+
+Opens = Callable[..., IndexStore]
+HOSTILE = (
+    '"', "'", "AND", "NOT parcel", "parcel OR", "NEAR(parcel, 2)", "folded:parcel", "parcel*", "^parcel", "(", "parcel)",
+    "-parcel", "{a b}: parcel", "'; DROP TABLE chunks; --", "parcel\x00", "%", "\\", "+parcel", "parcel~2", '"par cel',
+)  # fmt: skip
+"""What means something in a query language, and is only words here."""
+
+
+def put(store: IndexStore, *chunks: ChunkRow, **changes: Any) -> Generation:
+    """Make a generation with these chunks, and with the documents that they are of where none are given."""
+    documents = changes.pop("documents", None)
+    if documents is None:
+        documents = [a_document(id_) for id_ in dict.fromkeys(chunk.document for chunk in chunks)]
+    after = store.generation().number
+    return store.apply(Change(1_000 * (after + 1), 1_000 * (after + 1), "test", after, documents, chunks, **changes))
+
+
+def texts(store: IndexStore, hits: Sequence[Hit]) -> list[str]:
+    """Texts of what was found, in order."""
+    return [row.text if row else "?" for row in store.fetch([hit.key for hit in hits])]
+
+
+def places(store: IndexStore, as_of: int = 0) -> dict[tuple[str, int], str]:
+    """(document, position) → text, of what is alive."""
+    return {(row.document, row.position): row.text for row in store.chunks(as_of)}
+
+
+def step(store: IndexStore) -> Generation:
+    """Make the next generation of the world of `index_world`."""
+    keys = {(row.document, row.position): row.key for row in store.chunks()}
+    return store.apply(change_of(store.generation().number, keys))
+
+
+class IndexStoreConformance:
+    """All that a store of one index guarantees."""
+
+    @pytest.fixture
+    def open_store(self) -> Opens:
+        """Opens the same index each time; empty at first."""
+        pytest.fail("Override the fixture `open_store` with a function that opens the store.")
+
+    @pytest.fixture
+    def store(self, open_store: Opens) -> Iterator[IndexStore]:
+        """The empty store, opened to be written."""
+        store = open_store()
+        yield store
+        store.close()
+
+    # ------------------------------------------------------------------------------------- what is kept
+
+    def test_an_index_that_was_never_written_is_generation_0_and_holds_nothing(self, store: IndexStore) -> None:
+        """It can be asked everything."""
+        assert store.generation().number == 0
+        assert list(store.generations()) == []
+        assert list(store.documents()) == [] == list(store.chunks())
+        assert store.search(Query(5, vector_of("a"), "a")) == []
+        assert store.fetch([1]) == [None]
+        assert store.prune(10) == 0
+
+    def test_what_is_applied_comes_back_as_it_was(self, store: IndexStore) -> None:
+        """Every member of documents and chunks, missing values too; the store adds key, checksum and birth."""
+        documents = [
+            a_document("a.md", title="T", metadata={"n": 1, "f": 1.5, "t": "x", "b": True}, readers=["staff", "ops"]),
+            a_document("b.png", changed_us=None, readers=[], trouble="encrypted", n_chunks=0),
+        ]
+        chunks = [
+            a_chunk("a.md", "first", 0, context="T > Heading", parent=(0, 900), form="code"),
+            a_chunk("a.md", "", 1, data=b"\x00\xffpicture", form="image"),
+        ]
+        put(store, *chunks, documents=documents)
+        assert list(store.documents()) == documents
+        kept = list(store.chunks())
+        assert [msgspec.structs.replace(row, key=0, checksum=0, born=0) for row in kept] == chunks
+        assert [row.checksum for row in kept] == [checksum_of(row) for row in chunks]
+        assert {row.born for row in kept} == {1}
+
+    def test_documents_come_by_id_and_chunks_in_the_order_they_were_applied(self, store: IndexStore) -> None:
+        """Keys rise."""
+        put(store, a_chunk("b"), a_chunk("a"), a_chunk("é"), a_chunk("Z"))
+        put(store, a_chunk("A"))
+        assert [row.id for row in store.documents()] == ["A", "Z", "a", "b", "é"]
+        kept = list(store.chunks())
+        assert [row.document for row in kept] == ["b", "a", "é", "Z", "A"]
+        assert [row.key for row in kept] == sorted({row.key for row in kept})
+
+    def test_a_generation_tells_when_why_and_how_much(self, store: IndexStore) -> None:
+        """Counts are of what is alive, documents in trouble included."""
+        first = put(store, a_chunk("a"), a_chunk("b"), a_chunk("b", "more", 1))
+        second = store.apply(Change(7_000, 6_000, "b went", 1, [a_document("c", trouble="binary")], (), (), ["b"]))
+        assert (first.number, first.n_documents, first.n_chunks) == (1, 2, 3)
+        assert second == Generation(2, 7_000, "b went", 2, 1, 6_000)
+        assert list(store.generations()) == [first, second]
+        assert store.generation() == second
+
+    def test_it_is_all_there_when_it_is_opened_again(self, store: IndexStore, open_store: Opens) -> None:
+        """Applied is durable."""
+        made = put(store, a_chunk("a", "the parcel"))
+        store.close()
+        again = open_store()
+        assert again.generation() == made
+        assert places(again) == {("a", 0): "the parcel"}
+        assert texts(again, again.search(Query(1, words="parcel"))) == ["the parcel"]
+        again.close()
+
+    def test_any_text_is_kept(self, store: IndexStore) -> None:
+        """Of all scripts, with zero bytes and emoji, in ids and metadata too."""
+        odd = "naïve 東京タワー مرحبا 👩\u200d👩\u200d👧 \x00 \u202e end\n\r\t'\"%"
+        put(store, a_chunk(odd, odd, context=odd), documents=[a_document(odd, metadata={odd: odd}, title=odd)])
+        [row] = store.chunks()
+        assert (row.document, row.text, row.context) == (odd, odd, odd)
+        assert row.checksum == checksum_of(row)
+        assert [(each.id, each.metadata) for each in store.documents()] == [(odd, {odd: odd})]
+        assert len(store.search(Query(1, words="東京"))) == 1 == len(store.search(Query(1, words="NAÏVE")))
+        assert len(store.search(Query(1, words="京タ"))) == 1, "within a run of a script without spaces"
+
+    def test_ten_thousand_chunks_are_one_generation(self, store: IndexStore) -> None:
+        """All there, and the one that is asked for is found."""
+        chunks = [a_chunk(f"d{i // 10}", f"number{i}x", i % 10) for i in range(10_000)]
+        made = put(store, *chunks)
+        assert (made.n_documents, made.n_chunks) == (1_000, 10_000)
+        assert [row.text for row in store.chunks()] == [row.text for row in chunks]
+        assert texts(store, store.search(Query(1, vector_of("number7777x")))) == ["number7777x"]
+        assert texts(store, store.search(Query(1, words="number4242x"))) == ["number4242x"]
+        store.apply(Change(2, 2, "half", 1, (), (), (), [f"d{i}" for i in range(500)]))
+        assert store.generation().n_chunks == 5_000 == sum(1 for _ in store.chunks())
+
+    # -------------------------------------------------------------------------------------- all or nothing
+
+    def test_a_change_from_another_generation_is_a_conflict_and_writes_nothing(
+        self, store: IndexStore, open_store: Opens
+    ) -> None:
+        """Whoever made the other one."""
+        put(store, a_chunk("a"))
+        other = open_store()
+        put(other, a_chunk("b"))
+        with pytest.raises(Conflict):
+            store.apply(Change(3, 3, "late", 1, [a_document("c")], [a_chunk("c", "late words")]))
+        with pytest.raises(Conflict):
+            store.apply(Change(3, 3, "from the future", 9, [a_document("c")], [a_chunk("c", "late words")]))
+        assert store.generation().number == 2
+        assert [row.id for row in store.documents()] == ["a", "b"]
+        assert store.search(Query(5, words="late")) == []
+        other.close()
+
+    @pytest.mark.parametrize(
+        "bad",
+        [a_chunk("c", vector=b"half"[:3]), a_chunk("c", "lone \ud800"), a_chunk("c", position=2**70)],
+        ids=["half a float", "lone surrogate", "huge number"],
+    )
+    def test_a_row_that_cannot_be_kept_leaves_the_old_generation_whole(self, store: IndexStore, bad: ChunkRow) -> None:
+        """Even as the last of many, after dead ones; and the next change goes on."""
+        put(store, a_chunk("a", "old words"))
+        [old] = store.chunks()
+        good = [a_chunk("b", f"new words {i}", i) for i in range(50)]
+        with pytest.raises(BadIndex):
+            store.apply(Change(2, 2, "bad", 1, [a_document("b")], [*good, bad], [old.key], ["a"]))
+        assert store.generation().number == 1
+        assert places(store) == {("a", 0): "old words"}
+        assert [row.id for row in store.documents()] == ["a"]
+        assert store.search(Query(5, words="new")) == []
+        assert [hit.key for hit in store.search(Query(5, vector_of("new words 1"), "old"))] == [old.key]
+        put(store, *good)
+        assert store.generation().n_chunks == 51 == len(places(store))
+
+    def test_who_reads_sees_one_generation_whole(self, store: IndexStore) -> None:
+        """Whatever is applied and pruned while he reads."""
+        put(store, *(a_chunk(f"d{i:04}", f"text {i}") for i in range(3_000)))
+        chunks, documents = store.chunks(), store.documents()
+        first = [next(chunks)], [next(documents)]
+        store.apply(Change(2, 2, "all gone", 1, (), (), (), [f"d{i:04}" for i in range(3_000)]))
+        store.prune(2)
+        assert len([*first[0], *chunks]) == 3_000 == len([*first[1], *documents])
+        assert list(store.chunks()) == []
+
+    def test_threads_read_while_generations_are_made(self, store: IndexStore) -> None:
+        """Each sees a generation of the world as it must be, and nothing between two."""
+        step(store)
+
+        def look(_: int) -> bool:
+            number = store.generation().number
+            found = store.search(Query(3, words="stands"))
+            return places(store, number) == standing(number) and len(found) == 3
+
+        with ThreadPoolExecutor(3) as pool:
+            looks = pool.map(look, range(12))
+            for _ in range(5):
+                step(store)
+            assert all(looks)
+
+    def test_who_only_reads_follows_and_changes_nothing(self, store: IndexStore, open_store: Opens) -> None:
+        """Another opening sees what was applied at once."""
+        put(store, a_chunk("a", "one"))
+        reader = open_store(read_only=True)
+        assert places(reader) == {("a", 0): "one"}
+        put(store, a_chunk("b", "two"))
+        assert reader.generation().number == 2
+        assert places(reader) == {("a", 0): "one", ("b", 0): "two"}
+        assert texts(reader, reader.search(Query(1, vector_of("two"), "two"))) == ["two"]
+        with pytest.raises(Refused):
+            put(reader, a_chunk("c"))
+        with pytest.raises(Refused):
+            reader.prune(1)
+        reader.close()
+
+    # ------------------------------------------------------------------------------------------ time travel
+
+    def test_every_generation_can_be_asked_as_it_was(self, store: IndexStore) -> None:
+        """Chunks, documents and what is found."""
+        for _ in range(8):
+            step(store)
+        for number in range(1, 9):
+            expected = standing(number)
+            assert places(store, number) == expected
+            assert [row.id for row in store.documents(number)] == sorted({id_ for id_, _ in expected})
+            assert store.generations()[number - 1].n_chunks == len(expected)
+            found = store.search(Query(500, words="stands", as_of=number))
+            assert sorted(texts(store, found)) == sorted(expected.values())
+            some = sorted(expected.values())[number]
+            assert texts(store, store.search(Query(1, vector_of(some), as_of=number))) == [some]
+
+    def test_a_document_that_changed_is_told_as_it_was_then(self, store: IndexStore) -> None:
+        """New metadata and readers leave its chunks, and a past generation is filtered by the old ones."""
+        put(store, a_chunk("a", "parcel"), documents=[a_document("a", metadata={"year": 2023}, readers=["staff"])])
+        put(store, documents=[a_document("a", metadata={"year": 2024})])
+        old, new = Query(1, words="parcel", where={"year": 2023}), Query(1, words="parcel", groups=[])
+        assert len(store.search(old)) == 0 and len(store.search(msgspec.structs.replace(old, as_of=1))) == 1
+        assert len(store.search(new)) == 1 and len(store.search(msgspec.structs.replace(new, as_of=1))) == 0
+        assert store.generation().n_chunks == 1
+        assert [row.metadata for row in store.documents(1)] == [{"year": 2023}]
+
+    def test_what_changed_after_a_generation_is_enough_to_follow(self, store: IndexStore) -> None:
+        """From any generation to any later one, by births and deaths alone."""
+        for _ in range(6):
+            step(store)
+        for begin in range(7):
+            for end in range(max(1, begin), 7):
+                held = {row.key: row for row in store.chunks(begin)} if begin else {}
+                for row in store.chunks(end, begin):
+                    assert row.born > begin or row.died > begin
+                    if row.born <= end and not 0 < row.died <= end:
+                        held[row.key] = row
+                    else:
+                        held.pop(row.key, None)
+                assert {(row.document, row.position): row.text for row in held.values()} == standing(end)
+        assert list(store.chunks(after=6)) == []
+
+    def test_pruned_generations_are_gone_and_the_others_are_as_they_were(self, store: IndexStore) -> None:
+        """Nobody is given half of what he asks for."""
+        for _ in range(8):
+            step(store)
+        dead = [row.key for row in store.chunks(8, 0) if 0 < row.died <= 5]
+        assert store.prune(5) == len(dead) > 0
+        assert [each.number for each in store.generations()] == [5, 6, 7, 8]
+        assert store.fetch(dead) == [None] * len(dead)
+        for number in (5, 6, 7, 8):
+            assert places(store, number) == standing(number)
+            found = store.search(Query(500, words="stands", as_of=number))
+            assert sorted(texts(store, found)) == sorted(standing(number).values())
+        for number in (1, 4, 9, -1):
+            with pytest.raises(NotFound):
+                list(store.chunks(number))
+            with pytest.raises(NotFound):
+                list(store.documents(number))
+            with pytest.raises(NotFound):
+                store.search(Query(1, words="stands", as_of=number))
+        with pytest.raises(NotFound):
+            list(store.chunks(after=4))
+        assert {row.key for row in store.chunks(after=0) if not row.died} == {row.key for row in store.chunks()}
+        assert store.prune(5) == 0
+
+    def test_the_newest_generation_is_never_pruned(self, store: IndexStore) -> None:
+        """Nor is a key ever given again."""
+        put(store, a_chunk("a"))
+        put(store, dead_documents=["a"])
+        put(store, a_chunk("b"))
+        seen = {row.key for row in store.chunks(3, 0)}
+        assert store.prune(1_000) == 1
+        assert [each.number for each in store.generations()] == [3]
+        put(store, dead_documents=["b"])
+        store.prune(4)
+        put(store, a_chunk("c"))
+        [row] = store.chunks()
+        assert row.key not in seen and row.key > max(seen)
+
+    def test_the_dead_are_fetched_and_not_found(self, store: IndexStore) -> None:
+        """In the order that was asked, one as often as it was asked; what is unknown is None."""
+        put(store, a_chunk("a", "one"), a_chunk("b", "two"), a_chunk("c", "three"))
+        one, two, three = (row.key for row in store.chunks())
+        put(store, dead_chunks=[one, 999_999], dead_documents=["b", "unknown"])
+        rows = store.fetch([three, one, 12_345, two, one])
+        assert [row and (row.text, row.died) for row in rows] == [
+            ("three", 0), ("one", 2), None, ("two", 2), ("one", 2),
+        ]  # fmt: skip
+        assert all(row is None or row.checksum == checksum_of(row) for row in rows)
+        assert [row.text for row in store.chunks()] == ["three"]
+        assert [row.id for row in store.documents()] == ["a", "c"]
+        assert store.search(Query(5, words="one two")) == []
+        assert [hit.key for hit in store.search(Query(5, vector_of("one")))] == [three]
+
+    # ----------------------------------------------------------------------------------------------- search
+
+    def test_the_nearest_vectors_are_found_exactly(self, store: IndexStore) -> None:
+        """By cosine, best first, whatever the length of the question's vector."""
+        put(store, *(a_chunk(f"d{i}", f"text {i}") for i in range(300)))
+        question = np.frombuffer(vector_of("a question"), "<f4")
+        rows = list(store.chunks())
+        cosines = np.array([np.frombuffer(row.vector, "<f4") @ question for row in rows])
+        hits = store.search(Query(10, (question * 3).astype("<f4").tobytes()))
+        assert [hit.key for hit in hits] == [rows[i].key for i in np.argsort(-cosines)[:10]]
+        assert [hit.dense for hit in hits] == pytest.approx(sorted(cosines, reverse=True)[:10], abs=1e-5)
+        assert [hit.score for hit in hits] == [hit.dense for hit in hits]
+        assert all(hit.lexical is None for hit in hits)
+
+    def test_words_are_found_by_how_rare_they_are(self, store: IndexStore) -> None:
+        """In any case, in texts and in their contexts."""
+        common = [a_chunk(f"d{i}", f"the parcel number {i}") for i in range(20)]
+        put(store, *common, a_chunk("rare", "the zebra"), a_chunk("context", "x", context="About Giraffes"))
+        hits = store.search(Query(3, words="PARCEL zebra"))
+        assert texts(store, hits)[0] == "the zebra" and len(hits) == 3
+        assert hits[0].score > hits[1].score > 0
+        assert [hit.lexical for hit in hits] == [hit.score for hit in hits]
+        assert all(hit.dense is None for hit in hits)
+        assert texts(store, store.search(Query(3, words="giraffes"))) == ["x"]
+        assert store.search(Query(3, words="unheard")) == []
+
+    def test_both_are_fused_and_each_tells_its_own_score(self, store: IndexStore) -> None:
+        """What is found by both stands before what is found by one."""
+        put(store, *(a_chunk(f"d{i:03}", f"filler {i}") for i in range(200)), a_chunk("w", "zebra", vector=b""))
+        put(store, a_chunk("both", "zebra crossing", vector=vector_of("question")))
+        hits = store.search(Query(5, vector_of("question"), "zebra"))
+        found = dict(zip(texts(store, hits), hits, strict=True))
+        assert texts(store, hits)[0] == "zebra crossing"
+        assert found["zebra crossing"].dense == pytest.approx(1.0, abs=1e-5)
+        assert (found["zebra crossing"].lexical or 0) > 0
+        assert found["zebra"].dense is None and (found["zebra"].lexical or 0) > 0
+        assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
+
+    @pytest.mark.parametrize("hostile", HOSTILE)
+    def test_words_have_no_syntax(self, store: IndexStore, hostile: str) -> None:
+        """What a query language would read as an operator finds what its words find, or nothing."""
+        put(store, a_chunk("a", "the parcel"), a_chunk("b", "something else"))
+        found = texts(store, store.search(Query(5, words=hostile)))
+        assert found == (["the parcel"] if "parcel" in hostile else [])
+        assert len(texts(store, store.search(Query(5, vector_of("x"), hostile)))) == 2
+
+    def test_a_page_of_words_is_a_question_too(self, store: IndexStore) -> None:
+        """Its first words are asked for."""
+        put(store, a_chunk("a", "the parcel"))
+        assert len(store.search(Query(5, words="parcel " * 100_000))) == 1
+        assert store.search(Query(5, words=" ".join(f"w{i}" for i in range(20_000)))) == []
+
+    def test_no_question_and_no_room_find_nothing(self, store: IndexStore) -> None:
+        """Neither is an error."""
+        put(store, a_chunk("a", "the parcel"))
+        assert store.search(Query(5)) == [] == store.search(Query(0, vector_of("a"), "parcel"))
+        assert store.search(Query(5, words="?!")) == []
+        assert store.search(Query(5, b"\0" * 4 * N_DIMENSIONS)) == []
+
+    def test_chunks_without_a_direction_are_found_by_their_words_alone(self, store: IndexStore) -> None:
+        """No vector, zeros, and numbers that are none."""
+        none = np.full(N_DIMENSIONS, np.nan, "<f4").tobytes()
+        put(
+            store,
+            a_chunk("a", "empty parcel", vector=b""),
+            a_chunk("b", "zero parcel", vector=b"\0" * 4 * N_DIMENSIONS),
+        )
+        assert store.search(Query(5, vector_of("a"))) == []
+        put(store, a_chunk("c", "nan parcel", vector=none), a_chunk("d", "good parcel"))
+        assert texts(store, store.search(Query(5, vector_of("a")))) == ["good parcel"]
+        assert len(store.search(Query(5, words="parcel"))) == 4
+        assert [row.vector for row in store.chunks()][:3] == [b"", b"\0" * 4 * N_DIMENSIONS, none]
+
+    @pytest.mark.parametrize("vector", [vector_of("a", 8), b"half", b"\0\0\xc0\x7f" * N_DIMENSIONS, b"12345"])
+    def test_a_question_by_another_embedder_is_refused(self, store: IndexStore, vector: bytes) -> None:
+        """Rather than answered by nothing."""
+        put(store, a_chunk("a"))
+        with pytest.raises(BadIndex):
+            store.search(Query(5, vector))
+
+    # ------------------------------------------------------------------------------- filters and permissions
+
+    @pytest.mark.parametrize(
+        ("where", "found"),
+        [
+            ({"lang": "de"}, "a c"),
+            ({"lang": ["de", "en"]}, "a b c"),
+            ({"lang": []}, ""),
+            ({"year": Between(2021)}, "b c"),
+            ({"year": Between(2020, 2021)}, "a b"),
+            ({"year": Between(most=2020.5)}, "a"),
+            ({"draft": True}, "a"),
+            ({"draft": 1}, ""),
+            ({"draft": [False], "lang": "de"}, "c"),
+            ({"year": "2020"}, ""),
+            ({"lang": Between("de", "de")}, "a c"),
+            ({"unknown": "x"}, ""),
+            ({'it\'s "odd"': 1}, "d"),
+            ({}, "a b c d"),
+        ],
+    )
+    def test_filters_leave_what_holds(self, store: IndexStore, where: Where, found: str) -> None:
+        """All members must; of what is missing or of another kind, none does."""
+        told = {
+            "a": {"lang": "de", "year": 2020, "draft": True},
+            "b": {"lang": "en", "year": 2021, "draft": False},
+            "c": {"lang": "de", "year": 2022, "draft": False},
+            "d": {'it\'s "odd"': 1},
+        }
+        put(store, *map(a_chunk, told), documents=[a_document(id_, metadata=each) for id_, each in told.items()])
+        for query in (Query(9, vector_of("x")), Query(9, words="words"), Query(9, vector_of("x"), "words")):
+            hits = store.search(msgspec.structs.replace(query, where=where))
+            assert sorted(row.document for row in store.fetch([hit.key for hit in hits]) if row) == found.split()
+
+    def test_k_are_found_among_what_may_be_found(self, store: IndexStore) -> None:
+        """Filters and readers come before ranking: hundreds that are better and hidden take nobody's place."""
+        hidden = [a_chunk(f"h{i}", f"zebra {i}", vector=vector_of("question")) for i in range(400)]
+        shown = [a_chunk(f"s{i}", f"zebra and other words {i}") for i in range(5)]
+        secret = {"readers": ["staff"], "metadata": {"secret": True}}
+        put(
+            store,
+            *hidden,
+            *shown,
+            documents=[
+                *(a_document(each.document, **secret) for each in hidden),
+                *(a_document(each.document, metadata={"secret": False}) for each in shown),
+            ],
+        )
+        for query in (
+            Query(5, vector_of("question")),
+            Query(5, words="zebra"),
+            Query(5, vector_of("question"), "zebra"),
+        ):
+            for ask in ({"groups": ["guests"]}, {"where": {"secret": False}}):
+                hits = store.search(msgspec.structs.replace(query, **ask))
+                assert sorted(texts(store, hits)) == sorted(each.text for each in shown)
+
+    def test_readers_are_asked_before_anything_is_found(self, store: IndexStore) -> None:
+        """Everybody, some groups, nobody; and None asks for everything."""
+        readers = {"open": None, "staff": ["staff", "board"], "closed": []}
+        put(store, *map(a_chunk, readers), documents=[a_document(id_, readers=who) for id_, who in readers.items()])
+        table = [
+            ([], {"open"}),
+            (["staff"], {"open", "staff"}),
+            (["x", "board"], {"open", "staff"}),
+            (None, set(readers)),
+        ]
+        for groups, expected in table:
+            for query in (Query(9, vector_of("x"), groups=groups), Query(9, words="words", groups=groups)):
+                hits = store.search(query)
+                assert {row.document for row in store.fetch([hit.key for hit in hits]) if row} == expected
+
+    def test_a_chunk_of_no_document_stands_there_and_is_never_found(self, store: IndexStore) -> None:
+        """Nobody knows who may read it."""
+        put(store, a_chunk("a", "known words"), a_chunk("orphan", "orphan words"), documents=[a_document("a")])
+        assert [row.document for row in store.chunks()] == ["a", "orphan"]
+        assert texts(store, store.search(Query(9, vector_of("orphan words"), "orphan words"))) == ["known words"]
