@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,24 +62,37 @@ def free_port() -> int:
 def started(
     stack: ExitStack, command: Sequence[str | Path], *, cwd: Path | None = None, env: Mapping[str, str] | None = None
 ) -> tuple[subprocess.Popen[bytes], Path]:
-    """A process that ends with the stack, and the file of what it says."""
+    """A process that ends with the stack, children and all, and the file of what it says."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     told = folder / "out.txt"
     with told.open("wb") as out:
         process = subprocess.Popen(
-            list(map(str, command)), stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env={**os.environ, **(env or {})}
-        )
+            list(map(str, command)), stdout=out, stderr=subprocess.STDOUT, cwd=cwd, env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )  # fmt: skip
     stack.callback(_ended, process)
     return process, told
 
 
 def _ended(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
+    """End its whole group: a program such as `mlflow` starts another one and does not pass the signal on."""
+    _told(process, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
         process.wait(20)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    until = monotonic_s() + 5.0
+    while _told(process, 0) and monotonic_s() < until:
+        sleep_s(0.05)
+    _told(process, signal.SIGKILL)
+    process.wait()
+
+
+def _told(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether there is still a process of the group that gets this signal."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def url_of(told: Path) -> str:
