@@ -5,7 +5,10 @@ since each alone misleads: with 95% good answers a judge that always says "good"
 falls with the share, AC1 does not, informedness (sensitivity + specificity - 1) is what a correction divides by.
 
 What surprised us: asking the lower bound of informedness to be .2 refuses a fair judge (.40) 54% of the time at 50
-labels; refusing at a bound of 0 or a value below .2 refuses it 8%, and a worthless one (.06) 87%.
+labels; refusing at a bound of 0 or a value below .2 refuses it 8%, and a worthless one (.06) 87%. And no bound sees that
+ten labels, all agreed with, may be luck: that of a judge who errs on every fifth case comes so in one study of nine. So
+a say of its own needs labels enough, of both classes; a correction by labels of the same traffic needs none of that, since
+it holds whatever the judge is worth.
 """
 
 from __future__ import annotations
@@ -20,7 +23,8 @@ from numpy.typing import NDArray
 from perdure.core.errors import DeclarationError, TooFewRows
 from perdure.core.stats.distributions import normal_quantile, t_quantile
 from perdure.core.stats.intervals import Interval
-from perdure.core.stats.shares import clustered_share, wilson_bounds
+from perdure.core.stats.power import round_up
+from perdure.core.stats.shares import clustered_share, units_of, wilson_bounds
 
 Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
@@ -30,6 +34,12 @@ LEAST_INFORMEDNESS = 0.2
 """Below, a judge is refused; where only its lower bound is below, it is weak. Ours."""
 FEWEST_LABELS = 10
 """Labels below which nothing is said of a judge."""
+FEWEST_TRUSTED = 30
+"""Labels below which no judge has a say, however well it agrees; in effect: a cluster counts as one. Ours."""
+FEWEST_OF_A_CLASS = 10
+"""And so many of each class: a judge that errs on 30% of it errs on one of these 97% of the time. Ours."""
+MOST_MORE = 100_000
+"""More labels than that are no advice."""
 _SURE = 0.95
 
 
@@ -51,16 +61,30 @@ class Agreement:
     informedness_low: float
     """Its one-sided 95% lower bound; -1 where unknown."""
     usable: Usable
+    """Whether it may have a say: `informs`, and labels enough of both classes to know."""
     text: str
+    informs: Usable = "refused"
+    """Whether it tells anything at all (`usable_by`): enough where a figure is corrected by labels of its own traffic."""
+    n_more: int | None = 0
+    """About how many more labels would make it usable if it went on so; 0: none, None: no number would."""
 
 
-def agreement(labels: Floats, judged: Floats, clusters: Ints | None = None, *, confidence: float = 0.95) -> Agreement:
+def agreement(
+    labels: Floats,
+    judged: Floats,
+    clusters: Ints | None = None,
+    *,
+    weights: Floats | None = None,
+    confidence: float = 0.95,
+) -> Agreement:
     """A judge's verdicts beside people's labels of the same cases.
 
     Args:
         labels: shape (n,), 0 or 1.
         judged: shape (n,), 0 to 1; ½ is a tie (both orders disagree) and counts half.
         clusters: shape (n,), a number each; None: each case is one of its own.
+        weights: shape (n,), above 0: one over the probability with which each case was drawn; None: all alike. Shares
+            are then Hájek's ratios, see `clustered_share`.
         confidence: of the intervals.
 
     Raises:
@@ -75,23 +99,74 @@ def agreement(labels: Floats, judged: Floats, clusters: Ints | None = None, *, c
     >>> agreement(truth, np.where(rng.random(200) < 0.9, truth, 1.0 - truth)).usable
     'usable'
     """
-    _check(labels, judged)
+    _check(labels, judged, weights)
     n, good = len(labels), labels == 1.0
-    accuracy = clustered_share(1.0 - np.abs(labels - judged), clusters, confidence=confidence)
-    sensitivity = _side(judged, good, clusters, confidence)
-    specificity = _side(1.0 - judged, ~good, clusters, confidence)
-    informedness, low = informedness_interval(labels, judged, clusters, confidence=confidence)
-    usable = usable_by(informedness, low, n)
-    decided = judged != 0.5
-    table = _table(labels[decided], (judged[decided] > 0.5).astype(np.float64))
-    found = _kappa_interval(table, labels, judged, clusters, confidence)
-    told = _told(usable, accuracy, informedness, n)
+    accuracy = clustered_share(1.0 - np.abs(labels - judged), clusters, weights=weights, confidence=confidence)
+    sensitivity = _side(judged, good, clusters, weights, confidence)
+    specificity = _side(1.0 - judged, ~good, clusters, weights, confidence)
+    informedness, low = informedness_interval(labels, judged, clusters, weights=weights, confidence=confidence)
+    informs = usable_by(informedness, low, n)
+    units = [units_of(int(each.sum()), *_picked(each, clusters, weights)) for each in (good, ~good)]
+    lacks = _Lacks(n, units_of(n, clusters, weights), units[0], units[1])
+    enough = lacks.all_units >= FEWEST_TRUSTED and min(units) >= FEWEST_OF_A_CLASS
+    n_more = _more(lacks, sensitivity, specificity) if informs != "usable" or not enough else 0
+    usable = informs if enough else "refused"
+    table = _table(labels, judged, weights)
+    found = _kappa_interval((labels, judged, clusters, weights), table, confidence)
+    told = _told(usable, informs, (accuracy, informedness), (lacks, n_more))
     ac1 = gwet_ac1(table)
-    return Agreement(n, accuracy, found, ac1, sensitivity, specificity, informedness, low, usable, told)
+    return Agreement(
+        n, accuracy, found, ac1, sensitivity, specificity, informedness, low, usable, told, informs, n_more
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Lacks:
+    """What evidence there is: labels, and how many equal and independent ones they are worth, of each class too."""
+
+    n: int
+    all_units: float
+    good: float
+    bad: float
+
+    @property
+    def rarer(self) -> str:
+        """The class of which there is less."""
+        return "bad" if self.bad <= self.good else "good"
+
+
+def _more(lacks: _Lacks, sensitivity: Interval | None, specificity: Interval | None) -> int | None:
+    """About how many more labels: of both classes, until the bound of informedness is above the least one."""
+    if sensitivity is None or specificity is None:
+        return round_up(max(FEWEST_TRUSTED - lacks.n, FEWEST_OF_A_CLASS))
+    if sensitivity.value + specificity.value - 1.0 <= LEAST_INFORMEDNESS:
+        return None
+    sides = ((sensitivity.value, lacks.good), (specificity.value, lacks.bad))
+    worth = lacks.n / lacks.all_units
+    rare = max(0.0, FEWEST_OF_A_CLASS - lacks.good) + max(0.0, FEWEST_OF_A_CLASS - lacks.bad)
+    n_more = math.ceil(max(rare, FEWEST_TRUSTED - lacks.all_units, 0.0) * worth)
+    step = max(1, n_more)
+    while _low_at(sides, n_more / worth / 2.0) <= LEAST_INFORMEDNESS:
+        n_more, step = n_more + step, max(1, (n_more + step) // 20)
+        if n_more > MOST_MORE:
+            return None
+    return round_up(n_more)
+
+
+def _low_at(sides: tuple[tuple[float, float], ...], n_more: float) -> float:
+    """The one-sided bound of informedness at so many more labels of each class, if shares stay what they are."""
+    quantile = normal_quantile(_SURE)
+    gaps = [share - wilson_bounds(share, n + n_more, quantile=quantile)[0] for share, n in sides]
+    return sum(share for share, _ in sides) - 1.0 - math.hypot(*gaps)
 
 
 def informedness_interval(
-    labels: Floats, judged: Floats, clusters: Ints | None = None, *, confidence: float = 0.95
+    labels: Floats,
+    judged: Floats,
+    clusters: Ints | None = None,
+    *,
+    weights: Floats | None = None,
+    confidence: float = 0.95,
 ) -> tuple[Interval | None, float]:
     """Informedness with its two-sided interval, and its one-sided 95% lower bound (-1 where a class is missing).
 
@@ -101,7 +176,7 @@ def informedness_interval(
     if good.all() or not good.any():
         return None, -1.0
     two, one = [
-        [_side(judged, good, clusters, sure), _side(1.0 - judged, ~good, clusters, sure)]
+        [_side(judged, good, clusters, weights, sure), _side(1.0 - judged, ~good, clusters, weights, sure)]
         for sure in (confidence, 2.0 * _SURE - 1.0)
     ]
     values = [each.value for each in two if each is not None]
@@ -167,47 +242,62 @@ def gwet_ac1(table: NDArray[Any]) -> float | None:
     return (float(np.trace(counts)) / n - chance) / (1.0 - chance)
 
 
-def _table(labels: Floats, judged: Floats) -> NDArray[np.float64]:
-    cells = 2 * (labels > 0.5).astype(np.int64) + (judged > 0.5).astype(np.int64)
-    return np.bincount(cells, minlength=4).reshape(2, 2).astype(np.float64)
+def _table(labels: Floats, judged: Floats, weights: Floats | None) -> NDArray[np.float64]:
+    """Labels by verdicts without ties; weights are put to a mean of 1, so that it still counts cases."""
+    decided = judged != 0.5
+    cells = 2 * (labels[decided] > 0.5).astype(np.int64) + (judged[decided] > 0.5).astype(np.int64)
+    scaled = None if weights is None or not decided.any() else weights[decided] / weights[decided].mean()
+    return np.bincount(cells, weights=scaled, minlength=4).reshape(2, 2).astype(np.float64)
 
 
 def _kappa_interval(
-    table: NDArray[np.float64], labels: Floats, judged: Floats, clusters: Ints | None, confidence: float
+    of: tuple[Floats, Floats, Ints | None, Floats | None], table: NDArray[np.float64], confidence: float
 ) -> Interval | None:
+    """By its own formula; with clusters or weights by the jackknife over them."""
+    labels, judged, clusters, weights = of
     found = kappa(table) if table.sum() else None
     if found is None:
         return None
     value, error = found
     quantile = normal_quantile(0.5 + confidence / 2.0)
-    if clusters is not None:
-        value_without = [_without(labels, judged, clusters != each) for each in np.unique(clusters)]
-        known = np.array([each for each in value_without if each is not None])
+    if clusters is not None or weights is not None:
+        member = np.arange(len(labels)) if clusters is None else clusters
+        without = [_without(labels, judged, weights, member != each) for each in np.unique(member)]
+        known = np.array([each for each in without if each is not None])
         if len(known) < 2:
             return None
         error = math.sqrt((len(known) - 1) / len(known) * float(np.square(known - value).sum()))
-        quantile = t_quantile(0.5 + confidence / 2.0, len(known) - 1)
+        quantile = t_quantile(0.5 + confidence / 2.0, max(1, math.floor(units_of(len(labels), clusters, weights)) - 1))
     low, high = max(-1.0, value - quantile * error), min(1.0, value + quantile * error)
-    return Interval(value, low, high, int(table.sum()))
+    return Interval(value, low, high, round(float(table.sum())))
 
 
-def _without(labels: Floats, judged: Floats, kept: NDArray[np.bool_]) -> float | None:
-    kept = kept & (judged != 0.5)
-    found = kappa(_table(labels[kept], judged[kept])) if kept.any() else None
+def _without(labels: Floats, judged: Floats, weights: Floats | None, kept: NDArray[np.bool_]) -> float | None:
+    table = _table(labels[kept], judged[kept], None if weights is None else weights[kept])
+    found = kappa(table) if table.sum() else None
     return None if found is None else found[0]
 
 
-def _side(hits: Floats, chosen: NDArray[np.bool_], clusters: Ints | None, confidence: float) -> Interval | None:
+def _picked(
+    chosen: NDArray[np.bool_], clusters: Ints | None, weights: Floats | None
+) -> tuple[Ints | None, Floats | None]:
+    return None if clusters is None else clusters[chosen], None if weights is None else weights[chosen]
+
+
+def _side(
+    hits: Floats, chosen: NDArray[np.bool_], clusters: Ints | None, weights: Floats | None, confidence: float
+) -> Interval | None:
     if not chosen.any():
         return None
     picked = hits[chosen]
-    if clusters is not None:
-        return clustered_share(picked, clusters[chosen], confidence=confidence)
+    if clusters is not None or weights is not None:
+        of_class, weighing = _picked(chosen, clusters, weights)
+        return clustered_share(picked, of_class, weights=weighing, confidence=confidence)
     share, n = float(picked.mean()), len(picked)
     return Interval(share, *wilson_bounds(share, n, quantile=normal_quantile(0.5 + confidence / 2.0)), n)
 
 
-def _check(labels: Floats, judged: Floats) -> None:
+def _check(labels: Floats, judged: Floats, weights: Floats | None) -> None:
     if len(labels) == 0:
         raise TooFewRows("No agreement without a label.", hint="Let people label some cases.", n=0, n_needed=1)
     if np.shape(labels) != np.shape(judged):
@@ -216,18 +306,40 @@ def _check(labels: Floats, judged: Floats) -> None:
         raise DeclarationError("Labels are 0 or 1 here.", hint="Correct a mean (`kind='mean'`) for graded labels.")
     if not ((judged >= 0.0) & (judged <= 1.0)).all():
         raise DeclarationError("Verdicts lie within 0 and 1.", hint="Leave out what was not parsed, and count it.")
+    if weights is not None and (np.shape(weights) != np.shape(labels) or not (np.asarray(weights) > 0.0).all()):
+        raise DeclarationError("Each label weighs more than 0.", hint="Give one over the probability of each case.")
 
 
-def _told(usable: Usable, accuracy: Interval, informedness: Interval | None, n: int) -> str:
-    if n < FEWEST_LABELS:
-        return f"{n} labels are too few to trust this judge: its figures are not used."
+def _told(
+    usable: Usable, informs: Usable, figures: tuple[Interval, Interval | None], lacks: tuple[_Lacks, int | None]
+) -> str:
+    (accuracy, informedness), (seen, n_more) = figures, lacks
+    label = f": label about {n_more:,} more{_of_class(seen)}" if n_more else ""
+    if seen.n < FEWEST_LABELS:
+        return f"{seen.n} labels are too few to trust this judge{label}. Until then its figures are not used."
     if informedness is None:
         return (
-            f"People called all {n} cases the same, so nobody knows what this judge can tell: its figures are not used."
+            f"People called all {seen.n} cases the same, so nobody knows what this judge can tell: label about "
+            f"{FEWEST_OF_A_CLASS} of the other sort. Until then its figures are not used."
         )
     value, low, high = ((each + 1.0) / 2.0 for each in (informedness.value, informedness.low, informedness.high))
-    balanced = f"balanced accuracy {value:.0%} ({low:.0%} to {high:.0%}), on {n} labels"
-    if usable == "refused":
+    balanced = f"balanced accuracy {value:.0%} ({low:.0%} to {high:.0%}), on {seen.n} labels"
+    if informs == "refused":
         return f"This judge tells good from bad hardly better than a coin ({balanced}): its figures are not used."
     agrees = f"agrees with people on {accuracy.value:.0%} ({accuracy.low:.0%} to {accuracy.high:.0%})"
-    return f"This judge {agrees}; {balanced}{'' if usable == 'usable' else ': weak, label more'}."
+    if usable == "refused":
+        return f"This judge {agrees}, but {_few(seen)} are too few to trust it{label}. Until then its figures are not used."
+    more = f"label about {n_more:,} more" if n_more else "label more"
+    return f"This judge {agrees}; {balanced}{'' if usable == 'usable' else f': weak, {more}'}."
+
+
+def _few(seen: _Lacks) -> str:
+    """Of what there is too little."""
+    worth = "" if seen.all_units > seen.n - 0.5 else f", worth {seen.all_units:.0f} independent ones,"
+    return f"{seen.n} labels{worth}"
+
+
+def _of_class(seen: _Lacks) -> str:
+    """How many of them must be of the class of which there are too few."""
+    lacking = math.ceil(FEWEST_OF_A_CLASS - min(seen.good, seen.bad))
+    return f", at least {lacking} of them of cases that people call {seen.rarer}" if lacking > 0 else ""

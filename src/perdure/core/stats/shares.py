@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from perdure.core.errors import TooFewRows
 from perdure.core.stats.clustered import Floats, Ints, clustered_mean
 from perdure.core.stats.distributions import normal_quantile, t_quantile
@@ -58,13 +60,39 @@ def effective_share(value: float, variance: float, n: int, df: int, *, confidenc
     return Interval(told, min(low, told), max(high, told), n)
 
 
-def clustered_share(hits: Floats, clusters: Ints | None = None, *, confidence: float = 0.95) -> Interval:
+def units_of(n: int, clusters: Ints | None = None, weights: Floats | None = None) -> float:
+    """How many equal, independent rows weigh as much as these: Kish's (Σw)²/Σw², over clusters of summed weights.
+
+    Source: L. Kish, Survey Sampling (1965). For clusters A. Carter, K. Schnepel, D. Steigerwald (2017), at its worst.
+
+    >>> import numpy as np
+    >>> units_of(4), units_of(4, np.array([0, 0, 1, 1])), round(units_of(3, weights=np.array([1.0, 1.0, 4.0])), 6)
+    (4.0, 2.0, 2.0)
+    """
+    if n == 0:
+        return 0.0
+    _, member = np.unique(np.arange(n) if clusters is None else clusters, return_inverse=True)
+    sums = np.bincount(member, weights=weights)
+    return float(sums.sum()) ** 2 / float(np.square(sums).sum())
+
+
+def clustered_share(
+    hits: Floats, clusters: Ints | None = None, *, weights: Floats | None = None, confidence: float = 0.95
+) -> Interval:
     """A share over clusters: Wilson's at the effective number of rows; of none or all hits the exact one of clusters.
+
+    With weights it is Hájek's ratio Σwx/Σw of rows drawn with unequal probabilities, each weighing one over its own.
+    Its variance is that of the linearised ratio (the jackknife over rows or clusters); of as many degrees of freedom as
+    rows in effect. It is of the population that the frame was a sample of, so there is no finite-population factor.
 
     Args:
         hits: shape (n,), 0 or 1, or between where one row counts in part.
         clusters: shape (n,), a number each; None: each row is one of its own, and the interval plain Wilson.
+        weights: shape (n,), above 0; None: 1 each.
         confidence: 0 to 1, exclusive.
+
+    Source: J. Hájek, comment in V. Godambe, D. Sprott, Foundations of Statistical Inference (1971); C. Särndal, B.
+    Swensson, J. Wretman, Model Assisted Survey Sampling (1992), 5.7.
 
     Raises:
         TooFewRows: no row.
@@ -77,6 +105,8 @@ def clustered_share(hits: Floats, clusters: Ints | None = None, *, confidence: f
     n = len(hits)
     if n == 0:
         raise TooFewRows("No share without a row.", hint="Give one at least.", n=0, n_needed=1)
+    if weights is not None and len(set(weights.tolist())) > 1:
+        return _weighted_share(hits, clusters, weights, confidence)
     share = float(hits.mean())
     if clusters is None and 0.0 < share < 1.0:
         return Interval(share, *wilson_bounds(share, n, quantile=normal_quantile(0.5 + confidence / 2.0)), n)
@@ -87,3 +117,14 @@ def clustered_share(hits: Floats, clusters: Ints | None = None, *, confidence: f
         return Interval(share, *share_bounds(round(share * n_clusters), n_clusters, confidence=confidence), n)
     mean = clustered_mean(hits, clusters)
     return effective_share(share, mean.se**2, n, mean.df, confidence=confidence)
+
+
+def _weighted_share(hits: Floats, clusters: Ints | None, weights: Floats, confidence: float) -> Interval:
+    n, units = len(hits), units_of(len(hits), clusters, weights)
+    share, whole = float(np.average(hits, weights=weights)), max(1, math.floor(units + 1e-9))
+    if float(hits.min()) == float(hits.max()) and share in (0.0, 1.0):
+        return Interval(share, *share_bounds(round(share) * whole, whole, confidence=confidence), n)
+    if clusters is not None and len(set(clusters.tolist())) == 1:
+        return Interval(share, 0.0, 1.0, n)
+    mean = clustered_mean(hits, clusters, weights=weights)
+    return effective_share(share, mean.se**2, n, max(1, whole - 1), confidence=confidence)

@@ -70,6 +70,8 @@ class Labelled:
 
     case: Judgeable
     said: tuple[Said, ...]
+    inclusion: float | None = None
+    """With which probability it was drawn for labelling; None: of the anchor file, where it stands for itself."""
 
     @property
     def value(self) -> float:
@@ -111,7 +113,8 @@ def read_anchor(text: str, definition: Mapping[str, Any], *, where: str) -> list
 def merged(labelled: Iterable[Labelled]) -> list[Labelled]:
     """Each case once, with what everybody says of it; of one person the last word stands.
 
-    A label without a name is somebody's of their own.
+    A label without a name is somebody's of their own. What stands in the file is not drawn; of two draws the likelier one
+    counts, since a case that the rarer one takes is taken by both.
     """
     found: dict[str, Labelled] = {}
     for each in labelled:
@@ -119,8 +122,14 @@ def merged(labelled: Iterable[Labelled]) -> list[Labelled]:
         before = () if known is None else known.said
         new = {said.labeller for said in each.said if said.labeller}
         kept = tuple(said for said in before if said.labeller not in new)
-        found[each.case.id] = replace(each if known is None else known, said=(*kept, *each.said))
+        first = each if known is None else known
+        found[each.case.id] = replace(first, said=(*kept, *each.said), inclusion=_inclusion(first, each))
     return list(found.values())
+
+
+def _inclusion(first: Labelled, again: Labelled) -> float | None:
+    """Of a case that was drawn; what the file has, or somebody chose again, changes nothing of it."""
+    return None if first.inclusion is None else max(first.inclusion, again.inclusion or 0.0)
 
 
 def digest_of(labelled: Sequence[Labelled]) -> str:

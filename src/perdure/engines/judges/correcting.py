@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.core.stats.agreement import FEWEST_LABELS
-from perdure.core.stats.corrected import Corrected, correct, kept_errors, shift_p
+from perdure.core.stats.corrected import Corrected, correct, correct_drawn
+from perdure.core.stats.elsewhere import kept_errors, shift_p
 from perdure.core.stats.intervals import Interval
 from perdure.core.stats.shares import clustered_share
 from perdure.engines.judges.anchors import Labelled
@@ -47,20 +48,40 @@ def corrected_share(
     """
     values = {case: 0.5 if value is None else side_of(value) for case, value in judged.items()}
     own = _fresh(fresh, values)
-    others = np.array([value for case, value in values.items() if case not in {each.case.id for each in own.cases}])
+    everything = np.array(list(values.values()))
+    labelled = {each.case.id for each in own.cases}
+    others = np.array([value for case, value in values.items() if case not in labelled])
     if calibration is None or calibration.verdict == "refused":
         why = "This judge was never calibrated: its figures are not used." if calibration is None else calibration.text
-        raw = clustered_share(np.array(list(values.values())))
+        raw = clustered_share(everything)
         return Corrected(raw, None, "refused", why, len(own.cases), len(others))
     anchor = paired(*anchored)
-    if len(own.cases) >= _FRESH and kept_errors(anchor.labels, anchor.judged, own.labels, own.judged) < SHIFTED:
-        # The judge errs otherwise here than on its anchor: only labels of this very traffic can tell.
+    # Where the judge errs otherwise than on its anchor, only labels of this very traffic can tell.
+    otherwise = len(own.cases) >= _FRESH and _errs_otherwise(anchor, own)
+    if otherwise or (len(own.cases) >= FEWEST_LABELS and _both(own.labels)):
+        return _by_own(own, values, others)
+    shifted = shift_p(anchor.judged, everything, anchor.weights) < SHIFTED
+    if anchor.weights is None:
+        return correct(anchor.labels, anchor.judged, everything, clusters=anchor.grouped, shifted=shifted)
+    return correct_drawn(
+        anchor.labels, anchor.judged, everything, anchor.weights, clusters=anchor.grouped, shifted=shifted
+    )
+
+
+def _errs_otherwise(anchor: Paired, own: Paired) -> bool:
+    p = kept_errors(
+        anchor.labels, anchor.judged, own.labels, own.judged, weights=anchor.weights, fresh_weights=own.weights
+    )
+    return p < SHIFTED
+
+
+def _by_own(own: Paired, values: Mapping[str, float], others: NDArray[np.float64]) -> Corrected:
+    """By labels of the very cases; what was drawn by unequal chance is not like the rest, so the figure is of all."""
+    if own.weights is None:
         return correct(own.labels, own.judged, others)
-    if len(own.cases) >= FEWEST_LABELS and _both(own.labels):
-        return correct(own.labels, own.judged, others)
-    everything = np.array(list(values.values()))
-    shifted = shift_p(anchor.judged, everything) < SHIFTED
-    return correct(anchor.labels, anchor.judged, everything, clusters=_clusters(anchor), shifted=shifted)
+    places = {case: place for place, case in enumerate(values)}
+    same = np.array([*(places[each.case.id] for each in own.cases), *range(len(values))], dtype=np.int64)
+    return correct_drawn(own.labels, own.judged, np.array(list(values.values())), own.weights, clusters=same)
 
 
 def told(figure: Corrected) -> dict[str, float | int | str | None]:
@@ -89,7 +110,3 @@ def _fresh(fresh: Sequence[Labelled], values: Mapping[str, float]) -> Paired:
 
 def _both(labels: NDArray[np.float64]) -> bool:
     return bool(len(labels)) and 0.0 < float(labels.mean()) < 1.0
-
-
-def _clusters(both: Paired) -> NDArray[np.int64] | None:
-    return both.clusters if len(set(both.clusters.tolist())) < len(both.cases) else None

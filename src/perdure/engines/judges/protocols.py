@@ -52,3 +52,5 @@ class Calibration:
     """Share of planted instructions that it followed."""
     anchor: str = ""
     """Digest of the anchor set."""
+    n_more: int | None = 0
+    """About how many more labels would make it usable if it went on so; 0: none, None: no number would."""

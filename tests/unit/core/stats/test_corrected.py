@@ -7,7 +7,8 @@ import pytest
 
 from perdure.core.errors import DeclarationError
 from perdure.core.stats.agreement import agreement, kappa
-from perdure.core.stats.corrected import correct, kept_errors, panel, power_tuned, rogan_gladen, shift_p
+from perdure.core.stats.corrected import correct, panel, power_tuned
+from perdure.core.stats.elsewhere import kept_errors, rogan_gladen, shift_p
 
 
 def study(share: float, right: float, n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
