@@ -56,7 +56,7 @@ def test_its_story_is_told_from_the_first_sign_to_the_end(healed: JudgeWorld) ->
         "The model changed behind its name",
         "+ reprompt",
         "passed judge_better: On",
-        "held-out labels its informedness is 1.00, against 0.00 of what runs",
+        "held-out labels its informedness is 1.00, against",
         "passed judge_usable: This judge agrees with people on",
         "(all)",
         "Every objective is healthy again",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from perdure.core.clock import EPOCH
 from perdure.core.errors import BadRequest, DeclarationError, NotFound, not_found
 from perdure.core.units import days
 from perdure.surface.governance.entries import by_beginning
@@ -53,7 +54,10 @@ class Labelling(Opened):
     """The review queue of a project."""
 
     def next_reviews(self, subject: str = "", n: int = 1, *, by: str = "") -> list[ReviewShown]:
-        """The open cases whose labels are worth most: incidents and flips, disputes, then those likeliest to be drawn.
+        """The open cases whose labels are worth most: incidents and flips, disputes, then what was drawn.
+
+        What was drawn comes in an order of chance: whoever stops in the middle leaves a sample as good as the whole, where by
+        probability, or by time, the labels would be of the likeliest, or the oldest.
 
         Args:
             subject: a judge or suite; empty: all.
@@ -68,8 +72,7 @@ class Labelling(Opened):
             key=lambda each: (
                 len(each.labels),
                 _FIRST.get(each.why, 3),
-                -(each.inclusion or 0.0),
-                each.asked_at,
+                each.asked_at if each.inclusion is None else EPOCH,
                 each.id,
             ),
         )

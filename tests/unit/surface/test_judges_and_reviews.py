@@ -141,6 +141,32 @@ class TestQueue:
         assert [each.id for each in perdure.next_reviews("yes", 5, by="ana")] == [second]
         assert [each.id for each in perdure.next_reviews("yes", 5, by="bo")] == [second, first]
 
+    def test_what_was_drawn_is_asked_in_an_order_of_chance(self, perdure: Perdure) -> None:
+        """Whoever labels the first half labels no likelier cases than the second half has."""
+        chances = [0.1 + 0.02 * n for n in range(40)]
+        for n, chance in enumerate(chances):
+            at = AT + timedelta(minutes=n)
+            review = review_of("yes", str(n), put_case(perdure.place, Judgeable.of({}, [f"yes {n}"])), "drawn", at)
+            with perdure.place.transaction(at, "drawn") as session:
+                session.reviews.ask([replace(review, inclusion=chance)])
+        shown = [each.inclusion or 0.0 for each in perdure.next_reviews("yes", 40)]
+        first, second = sum(shown[:20]) / 20, sum(shown[20:]) / 20
+
+        assert sorted(shown) == chances
+        assert abs(first - second) < 0.15
+
+    def test_a_drawn_case_weighs_one_over_its_recorded_probability_in_a_calibration(self, perdure: Perdure) -> None:
+        for n, (answer, chance) in enumerate((("yes 1", 0.9), ("no way", 0.1))):
+            review = review_of("yes", str(n), put_case(perdure.place, Judgeable.of({}, [answer])), "drawn", AT)
+            with perdure.place.transaction(AT, "drawn") as session:
+                session.reviews.ask([replace(review, inclusion=chance)])
+            perdure.label_review(review.id, "good", at=AT)
+        found = perdure.calibrate_judge("yes", at=AT + timedelta(hours=1)).calibration
+
+        assert found is not None
+        # The file's 40 are right; of the two drawn the wrong one stands for nine times as many cases.
+        assert found.accuracy.value == pytest.approx((40 + 0.2) / 42)
+
     def test_two_people_who_disagree_are_both_kept(self, perdure: Perdure) -> None:
         (review,) = asked(perdure, "yes")
         perdure.label_review(review, "good", at=AT)

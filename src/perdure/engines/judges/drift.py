@@ -82,7 +82,7 @@ def tells_more(
     """The difference of two judges' informedness on cases that both judged, paired and by clusters.
 
     Sensitivity and specificity weigh alike, so each case's gain is weighed by one over its class's size: the sum of both
-    classes' mean gains is the difference of the informedness.
+    classes' mean gains is the difference of the informedness. Cases that were drawn weigh one over their probability.
     """
     both = [each for each in labelled if each.case.id in first and each.case.id in second]
     found, others = paired(both, first), paired(both, second)
@@ -91,10 +91,11 @@ def tells_more(
     n_clusters = len(set(clusters.tolist()))
     if not len(labels) or good.all() or not good.any():
         return Told(len(labels), n_clusters, 0.0, 0.0, None)
-    values = [float(each[good].mean() - each[~good].mean()) for each in (one, other)]
+    drawn = np.ones(len(labels)) if found.weights is None else found.weights
+    share = np.where(good, drawn / drawn[good].sum(), drawn / drawn[~good].sum())
+    values = [float((each * share)[good].sum() - (each * share)[~good].sum()) for each in (one, other)]
     if n_clusters < FEWEST_CLUSTERS:
         return Told(len(labels), n_clusters, values[0], values[1], None)
-    weight = np.where(good, len(labels) / good.sum(), len(labels) / (~good).sum())
-    gains = (one - other) * np.where(good, 1.0, -1.0) * weight
+    gains = (one - other) * np.where(good, 1.0, -1.0) * share * len(labels)
     difference = clustered_interval(gains, clusters, confidence=confidence, within=(-2.0, 2.0))
     return Told(len(labels), n_clusters, values[0], values[1], difference)

@@ -74,7 +74,9 @@ def read_labelled(place: Workplace, judge: Judge, now: datetime) -> list[Labelle
     for each in reviewed(place, judge.name, now):
         said = tuple(Said(label.labeller, label.value) for label in each.review.labels if label.at <= now)
         if said and each.case is not None and _fits(each.case, judge):
-            (drawn if each.review.inclusion is not None else chosen).append(Labelled(each.case, said))
+            (drawn if each.review.inclusion is not None else chosen).append(
+                Labelled(each.case, said, each.review.inclusion)
+            )
     newest = drawn[-(MOST - len(anchored)) :] if len(anchored) < MOST else []
     counted = [*anchored[:MOST], *newest]
     known = {each.case.id for each in counted}

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perdure.assets.health import Reading
 from perdure.assets.objective import SignalSpec
@@ -68,7 +67,7 @@ def fresh_labels(place: Workplace, asset: Watched, champion: Version, start: dat
             or "judged" not in facts
         ):
             continue
-        labelled.append(Labelled(each.case, tuple(said)))
+        labelled.append(Labelled(each.case, tuple(said), each.review.inclusion))
         judged = facts["judged"]
         judgements[each.case.id] = Judgement(each.case.id, "unparsed" if judged is None else "given", judged)
     return Fresh(labelled, judgements)
@@ -133,11 +132,7 @@ def _share(labelled: Sequence[Labelled], judgements: Mapping[str, Judgement], co
         return None
     given = [judgements[each.case.id].value is not None for each in both.cases]
     agrees = np.where(given, 1.0 - np.abs(both.labels - both.judged), 0.0)
-    return clustered_share(agrees, _clusters(both.clusters), confidence=confidence)
-
-
-def _clusters(clusters: NDArray[np.int64]) -> NDArray[np.int64] | None:
-    return clusters if len(set(clusters.tolist())) < len(clusters) else None
+    return clustered_share(agrees, both.grouped, weights=both.weights, confidence=confidence)
 
 
 def _bounds(found: Interval) -> dict[str, float | int]:
