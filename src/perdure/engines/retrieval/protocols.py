@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from perdure.core.documents import Chunk, Content, RawDocument
+from perdure.core.documents import Chunk, Content, RawDocument, Scalar
 
 Use = Literal["document", "query"]
 """Some embedders put another prefix before a question than before what is found."""
@@ -25,6 +25,8 @@ class Block:
     end: int
     level: int = 0
     """Of a heading, 1 the highest."""
+    label: str = ""
+    """Of a heading, what it says without its marks; of a table, its header row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,22 @@ class Parsed:
     """In order, without overlaps."""
     title: str = ""
     warnings: Sequence[str] = field(default_factory=tuple)
+    metadata: Mapping[str, Scalar] = field(default_factory=dict)
+    """What the document says of itself, such as the scalar members of its front matter."""
 
 
 class Parser(Protocol):
     """Bytes of some media types to text with structure."""
 
-    media_types: Sequence[str]
-    fingerprint: str
-    """Changes when what it gives for the same bytes changes."""
+    @property
+    def media_types(self) -> Sequence[str]:
+        """In lower case, without parameters."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes when what it gives for the same bytes changes."""
+        ...
 
     def parse(self, document: RawDocument) -> Parsed:
         """The text and its structure.
