@@ -46,6 +46,8 @@ class Answered:
     """Code of the error, such as `upstream.timed_out`, and empty for an answer."""
     retry_after_s: float = 0.0
     """Where it was asked to wait before trying again."""
+    reported: str = ""
+    """The model by the name that it gave itself, such as `large-2026-03-01`; empty where it gave none."""
 
     @property
     def text(self) -> str:

@@ -124,7 +124,11 @@ def answered_of(status: int, headers: Headers, body: bytes, latency_us: int) -> 
         if choice is not None:
             usage: Usage | None = openai_usage(found.get("usage"))
             finish = str(choice.get("finish_reason") or "")
-            return Answered(choice["message"], finish, usage, None, latency_us, model, call_id)
+            reported = found.get("model")
+            return Answered(
+                choice["message"], finish, usage, None, latency_us, model, call_id,
+                reported=reported if isinstance(reported, str) else "",
+            )  # fmt: skip
     error = _code(found) or f"http.{status}"
     return Answered(
         {}, latency_us=latency_us, model=model, call_id=call_id, error=error, retry_after_s=_wait_s(status, told)

@@ -77,7 +77,7 @@ def test_an_answer_comes_with_what_it_cost_and_who_gave_it(world, asking):
     assert found.text == "Trains leave at noon."
     assert not found.error
     assert (found.usage.n_input, found.usage.n_output, found.cost_pusd) == (11, 7, 39_000_000)
-    assert found.model == "up/m-1"
+    assert (found.model, found.reported) == ("up/m-1", "m-1")
     assert found.finish == "stop"
     assert found.latency_us > 0
     assert found.call_id in {call.id for call in evals_of(world)}

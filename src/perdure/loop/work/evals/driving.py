@@ -285,6 +285,8 @@ class Driving:
     def _write(self) -> None:
         """Answers first: what is paid for is kept, whatever becomes of its row."""
         if self._answers:
+            if not self.parts.use_known:  # what is asked anew takes the place of what was known
+                self.parts.results.forget([key for key, _ in self._answers])
             self.parts.results.put_answers(self._answers)
             self._answers = []
         if self._rows:

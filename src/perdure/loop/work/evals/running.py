@@ -8,7 +8,7 @@ that goes on, a version that was asked before and a scorer that was added all as
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -22,6 +22,7 @@ from perdure.core.errors import BadSuite, NotFound, NotReady
 from perdure.core.ports import Answerer
 from perdure.engines.evals.parts import Tools
 from perdure.loop.protocols import Workplace
+from perdure.loop.work.evals.answers import outdated
 from perdure.loop.work.evals.driving import DriveParts, Driving, Progress
 from perdure.loop.work.evals.frozen import FrozenCase, cases_in, freeze, thaw
 from perdure.loop.work.evals.pacing import Paced, PriceOf, Purse
@@ -29,11 +30,14 @@ from perdure.loop.work.evals.prices import prices_of
 from perdure.loop.work.evals.scoring import ScorerSet, scorers_of
 from perdure.loop.work.evals.subjects import Subject, answering_of, route_of, subject_of
 from perdure.stores.ledger.protocols import Run
+from perdure.stores.results.protocols import RunRow
 
 KIND = "eval"
 """Kind of the ledger's runs that are runs of a suite."""
 VERDICT = "verdict"
 """Among a run's facts: what a comparison concluded of it; gone as soon as the run goes on."""
+UNDER_WAY = "it is under way"
+"""Why a run is partial that was begun and did not come to its end yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,7 @@ class RunOptions:
         declared: versions that are declared and not released yet, by name: of routes, guards, judges.
         tools: what scorers ask of the outside.
         prompts: those whose examples no case may stand in.
+        facts: of the run's record beside its own, as it begins.
     """
 
     n_samples: int | None = None
@@ -77,6 +82,7 @@ class RunOptions:
     declared: Mapping[str, Version] = field(default_factory=dict)
     tools: Tools = field(default_factory=Tools)
     prompts: Sequence[Prompt] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,7 +136,7 @@ def run_suite(
     ran = Ran(
         run, begun.frozen.version, driving.n_done, total, driving.n_failed, paced.n_asked, paced.purse.spent, partial
     )
-    _finish(place, begun.record, ran, now)
+    _finish(place, begun, ran, now)
     return ran
 
 
@@ -144,38 +150,49 @@ async def _drive(
 ) -> tuple[Driving, Paced]:
     settings, results, run = place.settings.evals, place.stores.results, begun.record.id
     assert place.open_answerer is not None
-    known = list(results.list_run(run))
     budget = options.budget_pusd if options.budget_pusd is not None else int(settings.budget_usd * 1e12) or None
     price_of = _prices(place, subjects, scorers, options) if budget is not None else _free
     answerer: Answerer = place.open_answerer()
-    labels = scorers.labels
-    done = {
-        (row.case, row.subject, row.sample)
-        for row in known
-        if not row.error and [each[0] for each in row.scores] == labels
-    }
-    purse = Purse(budget, spent=sum(row.spent_pusd for row in known if (row.case, row.subject, row.sample) in done))
+    done = _done(results.list_run(run), scorers.labels)
+    purse = Purse(budget, spent=sum(row.spent_pusd for row in done.values()))
     paced = Paced(answerer, settings.concurrency, purse, price_of)
-    driving = Driving(
-        DriveParts(
-            run=run,
-            cases=begun.cases,
-            subjects=subjects,
-            samples=samples,
-            scorers=scorers,
-            results=results,
-            paced=paced,
-            use_known=settings.cache if options.use_known is None else options.use_known,
-            batch=settings.batch_cases,
-            progress=options.progress,
-        ),
-        done,
+    parts = DriveParts(
+        run=run,
+        cases=begun.cases,
+        subjects=subjects,
+        samples=samples,
+        scorers=scorers,
+        results=results,
+        paced=paced,
+        use_known=settings.cache if options.use_known is None else options.use_known,
+        batch=settings.batch_cases,
+        progress=options.progress,
     )
+    driving, known = Driving(parts, set(done)), any(row.cached for row in done.values())
+    cases = {each.digest for each in begun.cases}
     try:
         await driving.run()
+        known = known or driving.n_cached > 0
+        while known and not paced.stopped:
+            done = _done(results.list_run(run), scorers.labels)
+            old = outdated(results, [row for row in done.values() if row.case in cases])
+            if not old:
+                break
+            results.forget(sorted(old))
+            driving = Driving(parts, {name for name, row in done.items() if row.answer not in old})
+            await driving.run()
     finally:
         await paced.close()
     return driving, paced
+
+
+def _done(rows: Iterable[RunRow], labels: Sequence[str]) -> dict[tuple[str, str, int], RunRow]:
+    """The rows that need not be made again, by case, subject and sample."""
+    return {
+        (row.case, row.subject, row.sample): row
+        for row in rows
+        if not row.error and [each[0] for each in row.scores] == labels
+    }
 
 
 def _begin(
@@ -192,25 +209,32 @@ def begin_run(
     """The run's record: a new one with the suite frozen, or the one that is there.
 
     Raises:
-        BadSuite: its cases cannot be read, or the id is of something else.
+        BadSuite: its cases cannot be read, or the id is of something else, such as of other versions.
     """
-    record = find_run(place, run)
+    record, asked = find_run(place, run), [each.id for each in subjects]
     if record is None:
         frozen, blob = freeze(place.stores.blobs, suite, options.prompts, subjects)
         facts = {
+            **options.facts,
             "suite": suite.name,
             "suite_version": frozen.version,
             "frozen": blob,
-            "subjects": [each.id for each in subjects],
+            "subjects": asked,
             "n_samples": options.n_samples or suite.n_samples,
             "role": suite.role,
             "judges": {name: version_of(place, name, options.declared).id for name in judges_of(suite)},
-            "partial": "it is under way",
+            "partial": UNDER_WAY,
         }
         asset = subjects[0].asset if subjects else suite.name
         record = Run(run, KIND, asset, "running", now, facts=facts, actor=place.actor)
         with place.transaction(now, f"eval {suite.name}") as session:
             session.runs.put(record)
+    elif (record.facts["suite"], record.facts["subjects"]) != (suite.name, asked):
+        was = f"{record.facts['suite']} of {' and '.join(record.facts['subjects'])}"
+        raise BadSuite(
+            f"The run {run!r} asks {was}, not {suite.name} of {' and '.join(asked)}.",
+            hint="A run goes on with what it began; leave --run out for a new one.",
+        )
     return record
 
 
@@ -221,9 +245,11 @@ def _ordered(cases: Sequence[FrozenCase], order: Sequence[str] | None) -> Sequen
     return sorted((each for each in cases if each.cluster in places), key=lambda each: places[each.cluster])
 
 
-def _finish(place: Workplace, record: Run, ran: Ran, now: datetime) -> None:
+def _finish(place: Workplace, begun: _Begun, ran: Ran, now: datetime) -> None:
+    record, whole = begun.record, len(begun.cases) == len(begun.frozen.cases)
     metrics = {"n_answers": float(ran.n_done), "n_failed": float(ran.n_failed), "spent_pusd": float(ran.spent_pusd)}
-    facts = {name: value for name, value in record.facts.items() if name != VERDICT} | {"partial": ran.partial}
+    facts = {name: value for name, value in record.facts.items() if name != VERDICT}
+    facts["partial"] = ran.partial or ("" if whole else UNDER_WAY)
     with place.transaction(now, f"eval {record.facts['suite']}") as session:
         session.runs.put(replace(record, status="done", finished_at=now, metrics=metrics, facts=plain(facts)))
 
