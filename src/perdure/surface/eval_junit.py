@@ -1,8 +1,9 @@
 """An eval as JUnit's XML, which CI servers read: one test suite a suite, one test case a gate.
 
 A gate is what a build fails on, a case is not: one flaky answer must not turn a build red, so cases stand in the gate's
-output. What is not enough evidence is skipped, or a failure where the build is strict. The shape is that of Ant and Jenkins,
-without their extensions; XML has no place for most control characters, which answers hold: they are shown as what they are.
+output, each with the seconds that its answers took. What is not enough evidence is skipped, or a failure where the build is
+strict. The shape is that of Ant and Jenkins, without their extensions; XML has no place for most control characters, which
+answers hold: they are shown as what they are.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from xml.etree import ElementTree as ET
 from perdure.assets.health import Verdict
 from perdure.core.clock import iso
 from perdure.core.verdict import Comparison
-from perdure.surface.eval_told import EvalTold, case_line, difference_text, interval_text, notable, visible
+from perdure.surface.eval_told import CaseTold, EvalTold, case_line, difference_text, interval_text, notable, visible
 from perdure.surface.words import counted, money
 
 _CASES = 20
@@ -67,6 +68,8 @@ def _properties(told: EvalTold) -> Iterator[tuple[str, str]]:
     yield "clusters", str(told.n_clusters)
     yield "samples", str(told.n_samples)
     yield "spent", money(told.spent_usd)
+    yield "waited_s", f"{told.waited_s:.3f}"
+    yield "known", str(sum(side.n_cached for side in told.sides))
     if told.partial:
         yield "partial", told.partial
 
@@ -102,6 +105,14 @@ def _body(told: EvalTold) -> Iterator[str]:
     if told.difference is not None:
         yield f"difference: {difference_text(told.difference)}"
     cases = notable(told)
-    yield from (case_line(case) for case in cases[:_CASES])
+    yield from (f"{case_line(case)}, {_seconds(case)}" for case in cases[:_CASES])
     if len(cases) > _CASES:
         yield f"and {counted(len(cases) - _CASES, 'case')} more"
+
+
+def _seconds(case: CaseTold) -> str:
+    """How long its answers took when they were made, one after another, and how many of them were known."""
+    answers = [each for side in case.answers for each in side]
+    known = sum(each.cached for each in answers)
+    told = f"{sum(each.latency_ms for each in answers) / 1e3:.3f} s"
+    return f"{told} ({counted(known, 'answer')} of them known)" if known else told

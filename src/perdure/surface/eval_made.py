@@ -22,7 +22,6 @@ from perdure.core.errors import PerdureError, not_found
 from perdure.core.stats.corrected import Corrected
 from perdure.core.stats.verdicts import Compared, Plan
 from perdure.core.usage import PICO
-from perdure.core.verdict import Comparison
 from perdure.engines.evals.compiling import compile_scorers
 from perdure.engines.judges.correcting import corrected_share
 from perdure.loop.protocols import Workplace
@@ -36,6 +35,7 @@ from perdure.loop.work.judges.labels import read_labelled
 from perdure.loop.work.spans import Value
 from perdure.stores.ledger.protocols import Run
 from perdure.stores.results.protocols import RunRow
+from perdure.surface.eval_gates import CHANGE, GATE, gate_of, gates_of
 from perdure.surface.eval_rows import Looked, Spans, Texts, cases_told, scorers_told, sides_told
 from perdure.surface.eval_told import EvalTold, ScorerTold
 
@@ -52,7 +52,7 @@ class ToldOf:
         gates: verdicts that were given on it.
         judges: the declared judges by name, whose figures labels correct.
         declared: versions that are declared and not released, by name.
-        took_s: how long it took, where that is known.
+        took_s: how long it took, where that is known; else as long as its own answers, one after another.
     """
 
     run: str
@@ -86,9 +86,10 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
     texts = _texts(place, frozen, suite, rows)
     cases = cases_told(rows, looked, texts)
     partial = str(record.facts.get("partial", ""))
+    waited_s = sum(row.latency_us for row in rows if not row.cached) / 1e6
     kept = kept_verdict(record, subjects)
     verdict = kept or (compared(rows, subjects, suite, partial=bool(partial)) if len(subjects) > 1 else None)
-    return EvalTold(
+    told = EvalTold(
         suite=suite.name,
         version=str(record.facts["suite_version"]),
         run=record.id,
@@ -96,7 +97,7 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
         sides=sides_told(rows, subjects, texts.claims),
         scorers=tuple(_corrected(place, each, names, rows, (looked, of, now)) for each in scorers_told(rows, looked)),
         cases=cases,
-        gates=of.gates or ((gate_of(suite, kept),) if kept else ()),
+        gates=of.gates,
         comparison=verdict.comparison if verdict else None,
         difference=verdict.difference if verdict else None,
         text=verdict.text if verdict else "",
@@ -106,16 +107,13 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
         n_clusters=len({row.cluster or row.case for row in rows}),
         n_samples=int(record.facts["n_samples"]),
         spent_usd=_spent(record, rows),
-        took_s=of.took_s,
+        took_s=of.took_s or waited_s,
+        waited_s=waited_s,
         partial=partial,
     )
-
-
-def gate_of(suite: Suite, verdict: Compared) -> Verdict:
-    """What a comparison means for a release: a primary suite must be better, a guarded one at least equivalent."""
-    wanted = {Comparison.BETTER} if suite.role == "primary" else {Comparison.BETTER, Comparison.EQUIVALENT}
-    passed, told = verdict.comparison in wanted, {"n_more": verdict.n_more, "look": verdict.look}
-    return Verdict(f"{suite.role} suite {suite.name}", verdict.comparison, passed, verdict.text, told)
+    if of.gates or kept is None:
+        return told
+    return replace(told, gates=gates_of(told) if record.facts.get(GATE) == CHANGE else (gate_of(suite, kept),))
 
 
 def _suite_of(frozen: FrozenSuite) -> Suite:

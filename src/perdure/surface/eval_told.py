@@ -157,6 +157,9 @@ class EvalTold:
     n_samples: int = 1
     spent_usd: float = 0.0
     took_s: float = 0.0
+    """By the clock where this process ran it, else as `waited_s`."""
+    waited_s: float = 0.0
+    """Seconds that the answers which it asked itself took, one after another; those that were known are not among them."""
     partial: str = ""
     """Why not all was asked, such as that the budget is spent; empty where it is whole."""
 

@@ -14,10 +14,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from perdure.assets.version import CHAMPION
+from perdure.core.clock import monotonic_s
 from perdure.core.errors import BadSuite, NotFound
-from perdure.core.ids import new_id
 from perdure.core.usage import PICO
-from perdure.surface.eval_asking import Asking, declared_by_name, options_of
+from perdure.surface.eval_asking import Asking, declared_by_name
 from perdure.surface.eval_drafting import EvalDrafting
 from perdure.surface.opened import When, instant_of
 from perdure.surface.prompting import DECLARED, Prompting
@@ -93,32 +93,37 @@ class Evals(EvalDrafting):
         before: str = CHAMPION,
         after: str = DECLARED,
         *,
+        run: str = "",
         asking: Asking | None = None,
         at: When = None,
     ) -> list[EvalTold]:
         """Compare two versions of a prompt in every suite of it; each ends as soon as a difference is clear.
 
+        Args:
+            prompt: whose.
+            before: the version that is compared with, by what people call it.
+            after: the one that would replace it.
+            run: of a comparison that stopped, any of its suites': it goes on, with its own versions, in all of them.
+            asking: how.
+            at: domain time of the record.
+
         Raises:
-            NotFound: no such prompt or version.
-            BadSuite: no suite tests it.
+            NotFound: no such prompt, version or run.
+            BadSuite: no suite tests it, both are one version, or the run compares something else.
         """
-        from perdure.loop.work.evals.comparing import alpha_of, compare_versions
-        from perdure.surface.eval_here import find_versions
+        from perdure.surface.eval_comparing import begun_comparing, compare_in, new_comparing
 
         now, suites = instant_of(at), self._suites((), prompt)
-        first, second = find_versions(self._project, prompt, (before, after), now)
-        if first.id == second.id:
-            raise BadSuite(
-                f"{before!r} and {after!r} are one version, {first.id}.", hint="Change the prompt, or name another one."
-            )
+        if run:
+            named = None if (before, after) == (CHAMPION, DECLARED) else (before, after)
+            comparing = begun_comparing(self._project, prompt, run, now, named)
+        else:
+            comparing = new_comparing(self._project, prompt, (before, after), suites, now)
         told = []
-        for suite in suites:
-            place = self._project.place
-            options = options_of(self._project.project, place, suite, now, asking)
-            found = compare_versions(
-                place, suite, first, second, new_id("evl"), now, options, alpha=alpha_of(suite, suites)
-            )
-            told.append(self._told(found.ran.run, now))
+        for suite in comparing.suites:
+            began_s = monotonic_s()
+            compare_in(self._project, comparing, suite, asking, now)
+            told.append(self._told(comparing.runs[suite.name], now, monotonic_s() - began_s))
         return told
 
     def runs(self, limit: int = 20) -> list[EvalRow]:
@@ -135,12 +140,21 @@ class Evals(EvalDrafting):
         Raises:
             NotFound: no such run.
         """
+        return self._told(self.find(run), instant_of(at))
+
+    def find(self, run: str) -> str:
+        """A run's id by how it begins.
+
+        Raises:
+            NotFound: no such run.
+            BadRequest: several begin so.
+        """
         from perdure.surface.governance.entries import by_beginning
 
         known = {row.run: row for row in self.runs(_LOOKED_AT)}
         if not known:
             raise NotFound("No suite was run yet.", hint="Run one: perdure eval run")
-        return self._told(by_beginning("run", run, known), instant_of(at))
+        return by_beginning("run", run, known)
 
     def _suites(self, names: Sequence[str], prompt: str) -> list[Suite]:
         project = self._project.project
@@ -154,11 +168,12 @@ class Evals(EvalDrafting):
             raise BadSuite(what, hint='Declare one: Suite("refunds", "suites/refunds.yaml", [Exact()], prompt="NAME")')
         return found
 
-    def _told(self, run: str, now: datetime) -> EvalTold:
+    def _told(self, run: str, now: datetime, took_s: float = 0.0) -> EvalTold:
         from perdure.surface.eval_made import ToldOf, eval_told
 
         project = self._project.project
-        of = ToldOf(run, judges=project.judges, declared=declared_by_name(project, self._project.place, now))
+        declared = declared_by_name(project, self._project.place, now)
+        of = ToldOf(run, judges=project.judges, declared=declared, took_s=took_s)
         return eval_told(self._project.place, of, now)
 
 

@@ -23,6 +23,7 @@ from perdure.core.verdict import Comparison
 from perdure.surface.ci.snapshot import LEDGER_FILE, Snapshot, find_base
 from perdure.surface.definitions import definitions
 from perdure.surface.eval_asking import Asking, declared_by_name, options_of
+from perdure.surface.eval_gates import CHANGE, GATE
 from perdure.surface.eval_here import subject_name
 from perdure.surface.eval_made import ToldOf, eval_told
 
@@ -153,39 +154,19 @@ def _run(project: Evaluating, touched: Touched, how: Asking, suites: Sequence[Su
 
     now, began_s, run = machine_now(), monotonic_s(), new_id("evl")
     options = options_of(project.project, project.place, touched.suite, now, how)
-    if touched.before is not None:
+    if touched.before is None:
+        run_suite(project.place, touched.suite, [touched.after], run, now, options)
+    else:
         declared = {**options.declared, touched.before.id: touched.before}
-        found = compare_versions(
+        compare_versions(
             project.place,
             touched.suite,
             touched.before,
             touched.after,
             run,
             now,
-            replace(options, declared=declared),
+            replace(options, declared=declared, facts={GATE: CHANGE}),
             alpha=alpha_of(touched.suite, suites),
         )
-    else:
-        found = None
-        run_suite(project.place, touched.suite, [touched.after], run, now, options)
     of = ToldOf(run, judges=project.project.judges, declared=options.declared, took_s=monotonic_s() - began_s)
-    told = eval_told(project.place, of, now)
-    if found is None:
-        return told
-    verdict = found.verdict
-    told = replace(told, comparison=verdict.comparison, difference=verdict.difference, text=verdict.text)
-    return replace(told, gates=gates_of(told))
-
-
-def gates_of(told: EvalTold) -> tuple[Verdict, ...]:
-    """What a pull request owes a suite: it is not worse by more than the margin, and fails no more answers than before."""
-    assert told.comparison is not None
-    sure = told.comparison in (Comparison.BETTER, Comparison.EQUIVALENT)
-    near = not told.partial and told.difference is not None and told.difference.low > -told.margin
-    before, after = told.sides
-    failed = f"{after.n_failed} of {after.n_answers:,} answers failed, before {before.n_failed} of {before.n_answers:,}"
-    fine = after.n_failed <= before.n_failed
-    return (
-        Verdict("not_worse", told.comparison, sure or near, told.text),
-        Verdict("answered", Comparison.EQUIVALENT if fine else Comparison.WORSE, fine, failed),
-    )
+    return eval_told(project.place, of, now)

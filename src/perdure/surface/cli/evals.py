@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from perdure.assets.suite import Suite
     from perdure.loop.work.evals.driving import Progress as Drive
     from perdure.surface.eval_told import EvalTold
+    from perdure.surface.evaluating import Evals
 
 group = typer.Typer(name="eval", cls=Group, help="Suites: run them, compare versions, report what came of it.")
 
@@ -64,10 +65,15 @@ class _Asked(_Files):
         ),
     ] = None
     fresh: Annotated[bool, typer.Option("--fresh", help="Ask anew what is known.")] = False
+    again: Annotated[str, typer.Option("--run", metavar="RUN", help="Go on with a run that stopped.")] = ""
 
     def asking(self, watching: Any) -> Asking:
         """The same as the SDK takes it."""
         return Asking(self.samples, self.budget, self.fresh, watching)
+
+    def run(self, evals: Evals) -> str:
+        """The run that goes on, by its id or how that begins; empty for a new one."""
+        return evals.find(self.again) if self.again else ""
 
 
 @group.command(cls=Command)
@@ -76,16 +82,13 @@ def run(
     asked: _Asked,
     suites: Annotated[list[str] | None, typer.Argument(metavar="SUITE…", help="By name. Default: all.")] = None,
     prompt: Annotated[str, typer.Option("--prompt", metavar="NAME[@V]", help="Ask this version of it.")] = "",
-    again: Annotated[str, typer.Option("--run", metavar="RUN", help="Go on with a run that stopped.")] = "",
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Run suites: ask what is not known yet, score it, tell it."""
     evals = opened(project).evals
-    if again:
-        again = evals.report(again).run
     with _bar(quiet=json) as watching:
-        told = evals.run(*(suites or ()), prompt=prompt, run=again, asking=asked.asking(watching))
+        told = evals.run(*(suites or ()), prompt=prompt, run=asked.run(evals), asking=asked.asking(watching))
     asked.tell(told, as_json=json)
 
 
@@ -100,8 +103,9 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compare two versions of a prompt in its suites; a clear difference ends a run early."""
+    evals = opened(project).evals
     with _bar(quiet=json) as watching:
-        told = opened(project).evals.compare(prompt, before, after, asking=asked.asking(watching))
+        told = evals.compare(prompt, before, after, run=asked.run(evals), asking=asked.asking(watching))
     asked.tell(told, as_json=json)
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgspec
 import pytest
 from evals_world import AT, suite
 
+from perdure.core.errors import BadSuite
 from perdure.core.ports import Answered
 from perdure.core.verdict import Comparison
 from perdure.loop.work.evals.comparing import (
@@ -15,6 +17,7 @@ from perdure.loop.work.evals.comparing import (
     compare_versions,
     together,
 )
+from perdure.loop.work.evals.running import find_run
 
 
 def answers(world, right):
@@ -73,6 +76,52 @@ def test_what_one_version_fails_to_answer_counts_against_it(world):
         Answered({}, error="blocked") if asked.messages[-1]["content"].startswith("B:") else "yes"
     )
     assert compared(world).verdict.comparison is Comparison.WORSE
+
+
+def test_between_two_looks_a_run_is_under_way(world):
+    """Not whole: what is read of it meanwhile concludes nothing."""
+    seen = set()
+
+    def right(text):
+        record = find_run(world.place, "r")
+        seen.add((len(world.model.asked) > 40, record.facts["partial"]))
+        return True
+
+    answers(world, right)
+    found = compared(world)
+    assert seen == {(False, "it is under way"), (True, "it is under way")}
+    assert (found.verdict.look, find_run(world.place, "r").facts["partial"]) == (4, "")
+
+
+def test_looks_of_a_run_that_goes_on_see_what_they_were_to_see(world):
+    """Though more was asked before it stopped: each look pays for the cases that it has."""
+    answers(world, lambda text: True)
+    assert compared(world).verdict.look == 4
+    rows, candidate = list(world.place.stores.results.list_run("r")), world.prompt("B:").id
+    begun = {row.case for row in rows[: len(rows) // 4]}
+    later = [row for row in rows if row.subject == candidate and row.case not in begun]
+    world.place.stores.results.put_run("r", [msgspec.structs.replace(row, score=0.0) for row in later])
+    verdict = compared(world).verdict
+    assert (verdict.comparison, verdict.look > 1) == (Comparison.WORSE, True)
+
+
+def test_a_run_that_goes_on_keeps_its_margin_and_its_error(world):
+    """Whatever is declared by then."""
+    answers(world, lambda text: True)
+    compared(world, 20, margin=0.05)
+    first, second = world.prompt("A:"), world.prompt("B:")
+    later = suite(20, margin=0.3)
+    told = compare_versions(world.place, later, first, second, "r", AT, alpha=0.001).verdict
+    facts = find_run(world.place, "r").facts
+    assert (facts["alpha"], facts["verdict"]["alpha"]) == (0.05, 0.05)
+    assert told == compared(world, 20, margin=0.05).verdict
+
+
+def test_a_run_of_other_versions_is_another_run(world):
+    answers(world, lambda text: True)
+    compared(world, 8)
+    with pytest.raises(BadSuite, match=r"'r' asks facts of ask@.* and ask@"):
+        compare_versions(world.place, suite(8), world.prompt("A:"), world.prompt("C:"), "r", AT)
 
 
 def test_clusters_are_asked_in_an_order_of_the_run_s_own(world):

@@ -14,8 +14,9 @@ from perdure.assets.suite import Case, Suite
 from perdure.core.ports import Answered
 from perdure.core.usage import Usage
 from perdure.loop.work.evals.running import find_run
-from perdure.surface.ci.evals import gates_of, review_evals
+from perdure.surface.ci.evals import review_evals
 from perdure.surface.eval_asking import Asking
+from perdure.surface.eval_gates import gates_of
 from perdure.surface.eval_junit import junit_xml
 from perdure.surface.eval_markdown import evals_markdown
 
@@ -92,6 +93,15 @@ def test_a_worse_wording_is_refused_by_its_suite_alone(tmp_path, base):
     assert "Run because the prompt echo is another one." in page
     [suite] = JUnitXml.fromstring(junit_xml(review.evals))
     assert (suite.tests, suite.failures) == (2, 1)
+
+
+def test_a_run_of_a_pull_request_is_told_again_by_the_gates_that_judged_it(tmp_path, base):
+    """And not by those of a release, which ask for more."""
+    head = opened(tmp_path / "head", wording="plainly")
+    [told] = review_evals(head, base, Asking()).evals
+    again = head.evals.report(told.run)
+    assert [each.gate for each in again.gates] == ["not_worse", "answered"]
+    assert again.gates == told.gates
 
 
 def test_an_equal_wording_is_not_refused_and_refused_where_proof_is_asked_for(tmp_path, base):

@@ -26,6 +26,8 @@ from perdure.stores.ledger.protocols import Run
 from perdure.stores.results.protocols import RunRow
 
 N_LOOKS = 4
+_ALPHA = "alpha"
+"""Among a run's facts: the two-sided error with which it was begun."""
 _CLEAR = (Comparison.BETTER, Comparison.WORSE)
 
 
@@ -59,7 +61,8 @@ def compare_versions(  # noqa: PLR0913 - both versions, where, when and how
 ) -> ComparedSuite:
     """Ask a suite of both versions until a difference is clear, at the looks that are planned.
 
-    Done again under the same id it goes on. A run that stops before its plan (budget, nobody there) concludes nothing.
+    Done again under the same id it goes on: with the suite, the order of its cases and the error that it began with. A run that stops
+    before its plan (budget, nobody there) concludes nothing, and between two looks it is told as under way.
 
     Args:
         place: stores, and who asks models.
@@ -74,30 +77,36 @@ def compare_versions(  # noqa: PLR0913 - both versions, where, when and how
     Raises: as `run_suite`.
     """
     chosen, subjects = options or RunOptions(), [incumbent, candidate]
+    chosen = replace(chosen, facts={**chosen.facts, _ALPHA: alpha})
     record = begin_run(place, suite, subjects, run, now, chosen)
-    order = shuffled([each.cluster for each in cases_in(thaw(place.stores.blobs, record.facts["frozen"]))], run)
-    plan = Plan(suite.margin, suite.smallest, len(order), n_looks=N_LOOKS, alpha=alpha)
+    frozen = thaw(place.stores.blobs, record.facts["frozen"])
+    order = shuffled([each.cluster for each in cases_in(frozen)], run)
+    plan = Plan(
+        frozen.definition["margin"], frozen.definition["smallest"], len(order),
+        n_looks=N_LOOKS, alpha=record.facts.get(_ALPHA, alpha),
+    )  # fmt: skip
     look = 0
     while True:
         look += 1
         part = order[: math.ceil(len(order) * look / N_LOOKS)]
         ran = run_suite(place, suite, subjects, run, now, replace(chosen, order=part))
-        rows = list(place.stores.results.list_run(run))
+        seen = set(part)
+        rows = [row for row in place.stores.results.list_run(run) if row.cluster in seen]
         verdict = verdict_of(rows, (incumbent.id, candidate.id), plan, look=look, partial=bool(ran.partial))
         if ran.partial or look == N_LOOKS or verdict.comparison in _CLEAR:
-            _keep(place, run, (incumbent.id, candidate.id), verdict, now, plan=plan)
+            _keep(place, ran, (incumbent.id, candidate.id), verdict, now, plan=plan)
             return ComparedSuite(suite, ran, verdict)
 
 
 def _keep(
-    place: Workplace, run: str, versions: tuple[str, str], verdict: Compared, now: datetime, *, plan: Plan
+    place: Workplace, ran: Ran, versions: tuple[str, str], verdict: Compared, now: datetime, *, plan: Plan
 ) -> None:
     """What was concluded, in the run's facts: a report made without its looks and its alpha would tell another interval."""
-    record = find_run(place, run)
+    record = find_run(place, ran.run)
     assert record is not None
     told = {**asdict(verdict), "versions": list(versions), "alpha": plan.alpha, "n_looks": plan.n_looks}
     with place.transaction(now, f"compared in {record.facts['suite']}") as session:
-        session.runs.put(replace(record, facts={**record.facts, VERDICT: plain(told)}))
+        session.runs.put(replace(record, facts={**record.facts, "partial": ran.partial, VERDICT: plain(told)}))
 
 
 def kept_verdict(record: Run, versions: Sequence[str]) -> Compared | None:
