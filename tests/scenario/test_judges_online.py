@@ -28,8 +28,12 @@ from perdure.core.ports import Answered, Asked
 from perdure.core.settings import CaptureSettings, EvalSettings, ProjectSettings, Settings
 from perdure.core.units import days, hours
 from perdure.core.usage import PICO, Usage
-from perdure.loop.telemetry_evals import evaluations, online_figures
+from perdure.engines.judges.deciding import Judgement
+from perdure.loop.alerts import Answer
+from perdure.loop.telemetry_evals import Evaluation, EvaluationTelemetry
 from perdure.loop.work.judges.measuring import measure
+from perdure.loop.work.judges.production import read_cases
+from perdure.loop.work.judges.queue import draw
 from perdure.loop.work.judges.remedies import register
 from perdure.loop.work.prompts.online_judged import Sampled, sample_of, scorer_by
 from perdure.loop.work.prompts.online_rounds import ONLINE, newest_round, spent_today
@@ -37,7 +41,8 @@ from perdure.loop.work.prompts.signals import prompt_signals
 from perdure.loop.work.versions import find_champion, get_version
 from perdure.stores.capture.events import Call
 from perdure.stores.capture.segments import SegmentWriter
-from perdure.stores.ledger.protocols import Run
+from perdure.stores.ledger.protocols import ReviewLabel, Run
+from perdure.surface.cli.show_health import status
 from perdure.surface.sdk import Perdure
 from perdure.testing.evals import FakeAnswerer, FakeJudge
 
@@ -358,6 +363,18 @@ def test_a_route_that_keeps_no_texts_says_so(make: Callable[..., Desk]) -> None:
     assert 'write bodies="redacted" on support' in reading.facts["text"]
 
 
+def test_a_person_reads_why_there_is_no_figure(make: Callable[..., Desk], capsys: pytest.CaptureFixture[str]) -> None:
+    """`perdure status` tells the reason behind an objective that is unsure."""
+    desk = make(FakeJudge(truth, "worthless"))
+    desk.serve(10, T0)
+    desk.perdure.tick(at=T0 + hours(1))
+    status(desk.perdure.status(at=T0 + hours(1)), as_json=False)
+
+    [line] = [each for each in capsys.readouterr().out.splitlines() if "online_score" in each]
+    assert "unsure" in line
+    assert "figures are not used" in line
+
+
 def test_without_a_call_nothing_is_measured(make: Callable[..., Desk]) -> None:
     assert make().tick(T0 + hours(1)) == []
 
@@ -379,20 +396,61 @@ def test_a_judge_whose_price_is_not_known_is_not_asked_and_says_why(make: Callab
     assert get_version(desk.place.stores.ledger, made.id).definition == told
 
 
+def test_labels_of_the_very_answers_correct_the_figure_where_people_gave_them(make: Callable[..., Desk]) -> None:
+    """It errs oftener here than on its anchor; labels that were drawn of what it was asked about say how often."""
+    desk = make(evals=EvalSettings(batch_cases=100))
+    desk.fakes.judges["judges"] = FakeJudge(truth, noise=0.15)
+    desk.serve(90, T0, right=0.6)
+    [before] = desk.tick(T0 + hours(1))
+    cases = [case for _, case in read_cases(desk.place, "support", T0, T0 + hours(1))]
+    champion = find_champion(desk.place.stores.ledger, "sums")
+    assert champion is not None
+    judged = [(case, Judgement(case.id, "given", 1.0)) for case in cases]
+    asked = draw(desk.place, desk.project.judges["sums"], champion, judged, 45.0, T0 + hours(2))
+    right = {
+        f"case:{case.id}:{champion.id}": truth({"inputs": case.inputs, "answer": case.answers[0]}) for case in cases
+    }
+    with desk.place.transaction(T0 + hours(3), "labelled") as session:
+        session.reviews.label(
+            [ReviewLabel(each.id, "ana", right[each.key], T0 + hours(3), source="test") for each in asked]
+        )
+    [after] = desk.read(T0 + hours(4))
+
+    assert before.facts["n_labels"] == 120
+    assert after.facts["n_labels"] == len(asked) < 90
+    assert after.facts["method"] == "ppi++"
+    assert after.low < sum(right.values()) / 90 < after.high
+
+
+@dataclass
+class Collector:
+    """Keeps what it is sent."""
+
+    got: list[Evaluation] = field(default_factory=list)
+
+    def send_evaluations(self, found: Sequence[Evaluation]) -> Answer:
+        self.got += found
+        return Answer(200)
+
+
 def test_each_batch_is_told_once_as_evaluations_of_its_calls_with_the_corrected_figure(
     make: Callable[..., Desk],
 ) -> None:
-    desk = make()
-    desk.serve(20, T0)
-    desk.tick(T0 + hours(1))
-    [run] = desk.rounds()
-    rows = list(desk.place.stores.results.list_run(run.id))
-    told = list(evaluations(run, rows, {row.answer: row.case_id for row in rows}, None))
-    [figure] = online_figures(run)
+    desk, collector = make(), Collector()
+    telemetry = EvaluationTelemetry(collector)
+    desk.serve(30, T0)
+    for minute in range(3):
+        at = T0 + hours(1) + timedelta(minutes=minute)
+        desk.tick(at)
+        telemetry.run(desk.place, at)
+    told = [each for each in collector.got if each.name == "right"]
+    figures = [each for each in collector.got if each.name == "right.corrected"]
 
-    assert {each.name for each in told} == {"right"}
-    assert {each.response_id for each in told} == {f"c{n}" for n in range(1, 21)}
-    assert all(each.trace_id for each in told)
-    assert (figure.name, figure.attributes["perdure.n_answers"]) == ("right.corrected", 20)
-    assert figure.attributes["perdure.score.low"] < figure.value < figure.attributes["perdure.score.high"]
-    assert "perdure.score.raw" in figure.attributes
+    assert sorted(each.response_id for each in told) == sorted(f"c{n}" for n in range(1, 31))
+    assert all(each.trace_id and each.attributes["perdure.suite"] == "correct" for each in told)
+    assert [each.attributes["perdure.n_answers"] for each in figures] == [20, 30]
+    for each in figures:
+        assert each.value is not None
+        assert each.attributes["perdure.score.low"] < each.value < each.attributes["perdure.score.high"]  # type: ignore[operator]
+        assert "perdure.score.raw" in each.attributes
+    assert len(collector.got) == 32

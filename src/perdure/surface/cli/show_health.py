@@ -192,6 +192,10 @@ def _judged(objective: str, state: str, reading: Reading | None) -> dict[str, st
     interval = "" if reading.low is None or reading.high is None else f"{number(reading.low)} to {number(reading.high)}"
     if reading.slice:
         cells["objective"] += f"  [bold]{escape(reading.slice)}[/]"
+    # Why nothing could be measured, or not all of it.
+    why = reading.facts.get("partial") or (reading.facts.get("text") if reading.value is None else "")
+    if why:
+        cells["objective"] += f"  [dim]{escape(str(why))}[/]"
     return {**cells, "reading": number(reading.value), "interval": interval, "n": f"{reading.n:,}"}
 
 

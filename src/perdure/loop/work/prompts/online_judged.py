@@ -208,10 +208,8 @@ def _figure(
     except BadJudge as error:
         return error.message
     anchored = (labelled, measured.judgements) if measured else ([], {})
-    # What people labelled of these very answers is among the labels already, drawn likelier where the judge errs.
-    labels = {each.case.id for each in labelled}
-    others = {case: value for case, value in said.items() if case not in labels} or said
-    return corrected_share(others, (), anchored, measured.calibration if measured else None)
+    fresh = [each for each in labelled if each.inclusion is not None and each.case.id in said]
+    return corrected_share(said, fresh, anchored, measured.calibration if measured else None)
 
 
 def _at(found: Interval, confidence: float, n: int) -> Interval:
