@@ -52,7 +52,7 @@ def front_matter(text: str) -> FrontMatter:
         member = _MEMBER.match(line)
         if member is not None:
             _close(text, nested, blocks)
-                nested = None
+            nested = None
             value = member[2].strip()
             if value.startswith("#"):
                 value = ""
