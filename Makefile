@@ -28,7 +28,7 @@ test: lint types ## Lint, types and every test
 
 test-local-llm: setup ## Tests on a real small model in this process: builds llama-cpp-python once, ten minutes
 	@bash tools/local_llm.sh
-	@PYTHONPATH=build/local-llm/site $(BIN)/python -m pytest -q tests/local_llm
+	@PYTHONPATH=build/local-llm/site:tests/local_llm $(BIN)/python -m pytest -q --randomly-dont-reorganize tests/local_llm
 
 lint: setup ## Style, format and the layers' import rules
 	@$(BIN)/ruff check .

