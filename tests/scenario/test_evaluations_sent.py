@@ -1,16 +1,11 @@
-"""What scorers said reaches a collector as `gen_ai.evaluation.result`: each score of a run once, whatever the collector does.
-
-The collector is a real HTTP server that decodes OTLP's protobuf with the library's own messages.
-"""
+"""What scorers said reaches a collector as `gen_ai.evaluation.result`: each score of a run once, whatever the collector does."""
 
 from __future__ import annotations
 
-import gzip
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from collecting import Collector
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 
@@ -36,46 +31,20 @@ pytestmark = pytest.mark.allow_hosts(["127.0.0.1", "::1"])
 NOW = parse_at("2026-03-20T12:00:00Z")
 
 
-class Collector:
-    """Keeps what it is sent; answers with `status`."""
+class Logs(Collector):
+    """Keeps logs."""
 
     def __init__(self) -> None:
-        self.status = 200
-        self.requests: list[ExportLogsServiceRequest] = []
-        self.paths: list[str] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = gzip.decompress(self.rfile.read(int(self.headers["content-length"])))
-                outer.paths.append(self.path)
-                if outer.status == 200:
-                    outer.requests.append(ExportLogsServiceRequest.FromString(body))
-                self.send_response(outer.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        super().__init__(ExportLogsServiceRequest)
 
     def records(self) -> list[LogRecord]:
         scopes = [scope for each in self.requests for part in each.resource_logs for scope in part.scope_logs]
         return [record for scope in scopes for record in scope.log_records]
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
 
 @pytest.fixture
 def collector():
-    made = Collector()
+    made = Logs()
     yield made
     made.close()
 

@@ -1,17 +1,12 @@
-"""Spans of calls reach a collector: each once, under the caller's trace, whatever the collector does meanwhile.
-
-The collector is a real HTTP server that decodes OTLP's protobuf with the library's own messages.
-"""
+"""Spans of calls reach a collector: each once, under the caller's trace, whatever the collector does meanwhile."""
 
 from __future__ import annotations
 
-import gzip
-import threading
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from collecting import Collector
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
@@ -34,48 +29,20 @@ NOW = parse_at("2026-03-20T12:00:00Z")
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
-class Collector:
-    """Keeps what it is sent; answers with `status`."""
+class Traces(Collector):
+    """Keeps traces."""
 
     def __init__(self) -> None:
-        self.status = 200
-        self.requests: list[ExportTraceServiceRequest] = []
-        self.headers: list[dict[str, str]] = []
-        self.paths: list[str] = []
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = gzip.decompress(self.rfile.read(int(self.headers["content-length"])))
-                outer.headers.append({name.lower(): value for name, value in self.headers.items()})
-                outer.paths.append(self.path)
-                if outer.status == 200:
-                    outer.requests.append(ExportTraceServiceRequest.FromString(body))
-                self.send_response(outer.status)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True)
-        self.thread.start()
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        super().__init__(ExportTraceServiceRequest)
 
     def spans(self) -> list[Span]:
         scopes = [scope for each in self.requests for part in each.resource_spans for scope in part.scope_spans]
         return [span for scope in scopes for span in scope.spans]
 
-    def close(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
-
 
 @pytest.fixture
 def collector():
-    made = Collector()
+    made = Traces()
     yield made
     made.close()
 

@@ -21,13 +21,11 @@ import msgspec
 import polars as pl
 
 from perdure.core.canonical import plain
-from perdure.core.clock import Clock, MachineClock, iso, monotonic_s, parse_at
-from perdure.core.errors import NotReady
-from perdure.core.units import seconds
-from perdure.durable.retry import Retry
+from perdure.core.clock import Clock, MachineClock, monotonic_s
 from perdure.loop.alerts import Answer
 from perdure.loop.drain import finished_batch
 from perdure.loop.protocols import Workplace
+from perdure.loop.telemetry_tries import AT_MOST, Tried, after_try
 from perdure.loop.work.captured_calls import ATTEMPTS, CALLS, GUARDED, GUARDED_SCHEMA
 from perdure.loop.work.spans import Peer, SpanRecord, call_spans
 from perdure.stores.lake.protocols import Lake, Span
@@ -36,11 +34,6 @@ from perdure.stores.ledger.protocols import LedgerSession
 SPANS = "spans"
 """The ledger's cursor."""
 _CALLS_A_TRY = 200
-_AT_MOST = 10
-"""Tries a round: a round stays short, and the next one goes on."""
-_REFUSED = (400, 413, 422)
-"""The spans themselves are at fault. Any other answer may be that of a wrong address or key, which people mend."""
-_WAITS = Retry(first_s=5.0, longest_s=600.0)
 
 
 class SpanSender(Protocol):
@@ -52,23 +45,13 @@ class SpanSender(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class SpansSent:
+class SpansSent(Tried):
     """What the cursor holds."""
 
     batch: int
     """Calls of all batches up to this one were sent, or given up."""
     n_calls: int = 0
     """Calls of the next batch that were, in the order of their ids."""
-    n_sent: int = 0
-    """Spans that arrived, ever."""
-    n_failed: int = 0
-    """Tries in a row, up to now, that failed and will be repeated."""
-    next_at: str = ""
-    """Machine time before which nothing is tried; empty when anything may."""
-    n_given_up: int = 0
-    """Spans that the collector refused for good, ever."""
-    problem: str = ""
-    """What the last try that failed came to; empty again once one arrives."""
 
 
 def find_sent(session: LedgerSession) -> SpansSent | None:
@@ -104,7 +87,7 @@ class Telemetry:
         with place.stores.ledger.read() as session:
             last, kept = finished_batch(session), find_sent(session)
         sent = kept or SpansSent(max(last - 1, 0))
-        if sent.batch >= last or (sent.next_at and self._clock.now() < parse_at(sent.next_at)):
+        if sent.batch >= last or sent.must_wait(self._clock.now()):
             return
         until = monotonic_s() + self._timeout_s
         batches = _batches(place.stores.lake, sent.batch, last)
@@ -112,7 +95,7 @@ class Telemetry:
         for batch, ids in batches:
             sent = sent if batch == sent.batch + 1 else replace(sent, batch=batch - 1, n_calls=0)
             while sent.n_calls < len(ids):
-                if n_tries >= _AT_MOST or monotonic_s() >= until:
+                if n_tries >= AT_MOST or monotonic_s() >= until:
                     return
                 n_tries += 1
                 sent = self._try(place, now, sent, batch, ids)
@@ -125,21 +108,10 @@ class Telemetry:
         part = ids[sent.n_calls : sent.n_calls + _CALLS_A_TRY]
         spans = call_spans(*_rows(place.stores.lake, batch, part), self._peers)
         answer = self._sender.send(spans) if spans else Answer(200)
-        after = replace(sent, n_calls=sent.n_calls + len(part), n_failed=0, next_at="")
-        if answer.delivered:
-            after = replace(after, n_sent=sent.n_sent + len(spans), problem="")
-        elif answer.status in _REFUSED:
-            after = replace(after, n_given_up=sent.n_given_up + len(spans), problem=answer.text)
-        else:
-            after = self._later(sent, answer)
+        moved = replace(sent, n_calls=sent.n_calls + len(part))
+        after = after_try(sent, moved, len(spans), answer, self._clock.now())
         self._keep(place, now, after)
         return after
-
-    def _later(self, sent: SpansSent, answer: Answer) -> SpansSent:
-        n_failed = sent.n_failed + 1
-        wait_s = _WAITS.wait_s(n_failed, NotReady(answer.text, delay_s=min(answer.retry_after_s, 3600.0)))
-        next_at = iso(self._clock.now() + seconds(wait_s))
-        return replace(sent, n_failed=n_failed, next_at=next_at, problem=answer.text)
 
     def _keep(self, place: Workplace, now: datetime, sent: SpansSent) -> None:
         with place.transaction(now, SPANS) as session:

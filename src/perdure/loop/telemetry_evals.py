@@ -22,13 +22,11 @@ from typing import Protocol
 import msgspec
 
 from perdure.core.canonical import plain
-from perdure.core.clock import Clock, MachineClock, iso, monotonic_s, parse_at, to_us
-from perdure.core.errors import NotReady
-from perdure.core.units import seconds
+from perdure.core.clock import Clock, MachineClock, iso, monotonic_s, to_us
 from perdure.core.usage import PICO
-from perdure.durable.retry import Retry
 from perdure.loop.alerts import Answer
 from perdure.loop.protocols import Workplace
+from perdure.loop.telemetry_tries import AT_MOST, Tried, after_try
 from perdure.loop.work.evals.answers import read_kept
 from perdure.loop.work.evals.running import KIND
 from perdure.loop.work.prompts.online_rounds import ONLINE
@@ -39,12 +37,8 @@ from perdure.stores.results.protocols import Results, RunRow
 EVALUATIONS = "evaluations"
 """The ledger's cursor."""
 _ROWS_A_TRY = 200
-_AT_MOST = 10
-"""Tries a round: a round stays short, and the next one goes on."""
 _RUNS = 200
 """Of the newest runs, those that are looked at."""
-_REFUSED = (400, 413, 422)
-_WAITS = Retry(first_s=5.0, longest_s=600.0)
 _WHY_CHARS = 500
 
 
@@ -80,7 +74,7 @@ Figures = Callable[[Workplace, Run, datetime], Sequence[Evaluation]]
 
 
 @dataclass(frozen=True, slots=True)
-class EvaluationsSent:
+class EvaluationsSent(Tried):
     """What the cursor holds."""
 
     finished_at: str
@@ -89,14 +83,6 @@ class EvaluationsSent:
     """Its id: of runs that finished at one instant, those up to it in the order of ids were told."""
     n_rows: int = 0
     """Rows of the next run that were told."""
-    n_sent: int = 0
-    """Evaluations that arrived, ever."""
-    n_failed: int = 0
-    """Tries in a row, up to now, that failed and will be repeated."""
-    next_at: str = ""
-    """Machine time before which nothing is tried; empty when anything may."""
-    n_given_up: int = 0
-    problem: str = ""
 
 
 def find_told(session: LedgerSession) -> EvaluationsSent | None:
@@ -144,7 +130,7 @@ class EvaluationTelemetry:
         with place.stores.ledger.read() as session:
             kept, runs = find_told(session), _finished(session)
         told = kept or _begin(runs)
-        if told.next_at and self._clock.now() < parse_at(told.next_at):
+        if told.must_wait(self._clock.now()):
             return
         until = monotonic_s() + self._timeout_s
         n_tries = 0
@@ -152,7 +138,7 @@ class EvaluationTelemetry:
             if _mark(run) <= (told.finished_at, told.run):
                 continue
             for rows in _parts(place.stores.results, run.id, told.n_rows):
-                if n_tries >= _AT_MOST or monotonic_s() >= until:
+                if n_tries >= AT_MOST or monotonic_s() >= until:
                     return
                 n_tries += 1
                 told = self._try(place, now, told, run, rows)
@@ -182,20 +168,8 @@ class EvaluationTelemetry:
         self, place: Workplace, now: datetime, told: EvaluationsSent, found: Sequence[Evaluation], n_rows: int
     ) -> EvaluationsSent:
         answer = self._sender.send_evaluations(found) if found else Answer(200)
-        after = replace(told, n_rows=told.n_rows + n_rows, n_failed=0, next_at="")
-        if answer.delivered:
-            after = replace(after, n_sent=told.n_sent + len(found), problem="")
-        elif answer.status in _REFUSED:
-            after = replace(after, n_given_up=told.n_given_up + len(found), problem=answer.text)
-        else:
-            after = self._later(told, answer)
-        return self._keep(place, now, after)
-
-    def _later(self, told: EvaluationsSent, answer: Answer) -> EvaluationsSent:
-        n_failed = told.n_failed + 1
-        wait_s = _WAITS.wait_s(n_failed, NotReady(answer.text, delay_s=min(answer.retry_after_s, 3600.0)))
-        next_at = iso(self._clock.now() + seconds(wait_s))
-        return replace(told, n_failed=n_failed, next_at=next_at, problem=answer.text)
+        moved = replace(told, n_rows=told.n_rows + n_rows)
+        return self._keep(place, now, after_try(told, moved, len(found), answer, self._clock.now()))
 
     def _keep(self, place: Workplace, now: datetime, told: EvaluationsSent) -> EvaluationsSent:
         with place.transaction(now, EVALUATIONS) as session:
