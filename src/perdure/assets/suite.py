@@ -142,7 +142,7 @@ class Suite:
         Raises:
             BadSuite: its cases cannot be read.
         """
-        return self._definition(self.read().cases)
+        return self._definition(self.read())
 
     def frozen(self, prompts: Iterable[Prompt] = (), versions: Iterable[Version] = ()) -> FrozenSuite:
         """The snapshot that a run keeps, so that its verdict is of these cases whatever is edited meanwhile.
@@ -165,7 +165,7 @@ class Suite:
                 )
         for prompt in prompts:
             self._check_leaks(read, prompt.shown, f"prompt {prompt.name!r}")
-        frozen = freeze(self.name, self._definition(read.cases), read.cases)
+        frozen = freeze(self.name, self._definition(read), read)
         judging = read.only({case.id for case in frozen.gate})
         for version in versions:
             if version.kind == "prompt":
@@ -180,10 +180,10 @@ class Suite:
                 hint="Take it out of one of them: a model that is shown the answer proves nothing.",
             )
 
-    def _definition(self, cases: Sequence[Case]) -> dict[str, Any]:
+    def _definition(self, read: PlacedCases) -> dict[str, Any]:
         return {
-            "cases": cases_digest(cases),
-            "n_cases": len(cases),
+            "cases": cases_digest(read),
+            "n_cases": len(read.cases),
             "scorers": [scorer_definition(each) for each in self.scorers],
             "prompt": self.prompt,
             "route": self.route,

@@ -99,17 +99,17 @@ class FrozenSuite:
         return cls(told["name"], told["definition"], cases, tuple(told["digests"]), data)
 
 
-def freeze(name: str, definition: Mapping[str, Any], cases: Sequence[Case]) -> FrozenSuite:
+def freeze(name: str, definition: Mapping[str, Any], read: PlacedCases) -> FrozenSuite:
     """The snapshot of cases that are whole and checked; clusters are found where none is declared."""
-    clustered_cases = clustered(cases)
-    digests = tuple(case_digest(each) for each in clustered_cases)
-    told = {"name": name, "definition": definition, "cases": clustered_cases, "digests": digests}
-    return FrozenSuite(name, definition, clustered_cases, digests, canonical_json(told))
+    cases, digests = clustered(read.cases, read.digests), read.digests
+    told = {"name": name, "definition": definition, "cases": cases, "digests": digests}
+    return FrozenSuite(name, definition, cases, digests, canonical_json(told))
 
 
-def cases_digest(cases: Iterable[Case]) -> str:
+def cases_digest(read: PlacedCases) -> str:
     """What a set of cases is: their content, clusters and weights, in whatever order they stand."""
-    return content_hash(sorted([case_digest(each), each.cluster, each.weight] for each in cases))
+    told = zip(read.cases, read.digests, strict=True)
+    return content_hash(sorted([digest, each.cluster, each.weight] for each, digest in told))
 
 
 def improves(cluster: str, share: float) -> bool:
@@ -196,11 +196,15 @@ MESSAGES_SAID = ""
 _INPUT, _CONTEXT = "inputs", "contexts"
 
 
-def clustered(cases: Sequence[Case]) -> tuple[Case, ...]:
+def clustered(cases: Sequence[Case], digests: Sequence[str] = ()) -> tuple[Case, ...]:
     """The cases, each with a cluster: its own, or that of the first case whose text is nearly the same.
 
     What more than half of the cases say alike (the rules of a shop, given to each) does not make them belong together. A case that is
     added behind the others changes no cluster of theirs, unless such a half is lost by it.
+
+    Args:
+        cases: in their order.
+        digests: of each, where they are known.
     """
     free = [place for place, case in enumerate(cases) if not case.cluster]
     if not free:
@@ -215,8 +219,10 @@ def clustered(cases: Sequence[Case]) -> tuple[Case, ...]:
     groups, first = _grouped(texts), dict[int, str]()
     found = list(cases)
     for place, text in zip(free, texts, strict=True):
-        leader = first.setdefault(groups[text], case_digest(cases[place]))
-        found[place] = replace(cases[place], cluster=f"~{leader[:_HEX]}")
+        group = groups[text]
+        if group not in first:
+            first[group] = digests[place] if digests else case_digest(cases[place])
+        found[place] = replace(cases[place], cluster=f"~{first[group][:_HEX]}")
     return tuple(found)
 
 

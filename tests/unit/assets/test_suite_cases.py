@@ -9,7 +9,7 @@ import pytest
 from perdure import Case, Prompt, Suite, scorers
 from perdure.assets.scorer_specs import scorer_definition
 from perdure.assets.suite_cases import FrozenSuite, clustered, duplicates, improves, leaks
-from perdure.assets.suite_file import PlacedCases, read_cases
+from perdure.assets.suite_file import PlacedCases, case_digest, read_cases
 from perdure.assets.version import Version
 from perdure.core.clock import EPOCH
 from perdure.core.errors import BadSuite
@@ -223,3 +223,19 @@ def test_clusters_are_split_by_name_into_what_improves_and_what_judges() -> None
     assert 80 < len(frozen.improve) < 160
     assert all(improves(each.cluster, 0.3) for each in frozen.improve)
     assert suite(Case("a", {"q": 1}), improve_share=0.0).frozen().improve == ()
+
+
+def test_what_a_case_is_by_content_is_worked_out_once_in_freezing(monkeypatch):
+    """Some 4 µs a case; clusters, the definition and the snapshot take it from there."""
+    asked = []
+
+    def counting(case):
+        asked.append(case.id)
+        return case_digest(case)
+
+    read_once = suite(*(Case(f"c{n}", {"q": f"{OTHER} {n}"}) for n in range(5)))
+    for module in ("suite_file", "suite_cases"):
+        monkeypatch.setattr(f"perdure.assets.{module}.case_digest", counting)
+    frozen = read_once.frozen()
+    assert asked == [f"c{n}" for n in range(5)]
+    assert list(frozen.digests) == [case_digest(each) for each in frozen.cases]
