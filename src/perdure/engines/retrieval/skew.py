@@ -12,6 +12,9 @@ The kinds of skew, of a source that was listed whole:
 | `wrong_chunker` | the document was cut by another chunker or parser than the declared one |
 | `duplicate` | a stretch of a document is in the index twice |
 | `orphan` | a chunk of no document, or words of no chunk |
+
+A document that changes while it is looked at is `unsettled`, and no finding; one whose bytes are the same under another token is
+`touched`. What its source says of a document that cannot be read is a trouble, not a skew: no repair of the index helps it.
 """
 
 from __future__ import annotations
@@ -33,18 +36,23 @@ SKEWS: tuple[SkewKind, ...] = (
     "orphan",
 )
 
+Part = Literal["document", "chunk", "words", "store"]
+"""What is wrong: a document, a chunk, what finds chunks by their words, or the store itself."""
+
 
 class Skew(msgspec.Struct, frozen=True):
     """One thing that index and source disagree about."""
 
     kind: SkewKind
     document: str
+    """Empty where nobody knows of which."""
     key: int = 0
     """Of the chunk; 0: of the whole document."""
     why: str = ""
     """For people: what was expected and what was found."""
     since_us: int | None = None
     """Domain time since which it is so, as far as the source tells."""
+    part: Part = "document"
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -78,6 +86,14 @@ class Census(msgspec.Struct, frozen=True):
     n_embedded: int = 0
     """Chunks that were embedded anew to compare."""
     cpu_s: float = 0.0
+    deep: bool = False
+    """Every document was read, and every chunk embedded anew."""
+    touched: Sequence[str] = ()
+    """Documents with another token and the same bytes: only their tokens are written anew."""
+    unsettled: Sequence[str] = ()
+    """Documents that moved while they were looked at: the next census tells."""
+    notes: Sequence[str] = ()
+    """What could not be looked at, in words, such as an embedder that did not answer."""
 
     def counts(self) -> dict[str, int]:
         """Kind → documents that have it; every kind is there."""
@@ -85,8 +101,9 @@ class Census(msgspec.Struct, frozen=True):
         return {kind: len(documents) for kind, documents in found.items()}
 
 
-PlanVerb = Literal["add", "update", "delete", "reembed", "rechunk", "drop"]
-"""`drop`: single chunks that belong to nothing, or twice; the others are of whole documents."""
+PlanVerb = Literal["add", "update", "touch", "delete", "reembed", "rechunk", "drop", "mend"]
+"""`drop`: single chunks that belong to nothing, or twice. `mend`: what finds chunks by their words, of the whole index. `touch`: a
+token alone. The others are of whole documents."""
 
 
 class PlanStep(msgspec.Struct, frozen=True):
@@ -95,7 +112,7 @@ class PlanStep(msgspec.Struct, frozen=True):
     verb: PlanVerb
     document: str
     keys: Sequence[int] = ()
-    """Of chunks, where not the whole document is meant."""
+    """Of chunks, where not the whole document is meant; of `rechunk` those whose vectors are not to be used again."""
 
 
 class ResyncPlan(msgspec.Struct, frozen=True):
@@ -110,6 +127,13 @@ class ResyncPlan(msgspec.Struct, frozen=True):
     """Documents that would be deleted, and are not: too many at once, or the source did not answer whole."""
     held_back_why: str = ""
     n_texts: int = 0
-    """At most so many texts are embedded."""
+    """About so many texts are embedded, where no vector is known from before."""
     rebuild: bool = False
-    """So much is wrong that building anew costs less, or is surer."""
+    """So much is wrong that building anew beside it costs no more, and is surer."""
+
+    def counts(self) -> dict[str, int]:
+        """Verb → steps that have it."""
+        found: dict[str, int] = {}
+        for step in self.steps:
+            found[step.verb] = found.get(step.verb, 0) + 1
+        return found
