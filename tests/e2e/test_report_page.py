@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from perdure.assets.health import Reading
 from perdure.core.settings import ProjectSettings, Settings
@@ -21,21 +18,7 @@ from perdure.surface.sdk import Perdure
 from perdure.surface.summary import DayError, MonthError, Outcome
 from perdure.testing.world import START, World
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 N_DAYS = 140
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless."""
-    if not CHROMIUM and not os.environ.get("CI"):
-        pytest.skip("no Chromium is installed; tools/browser.sh says how to get it")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def _reading(week: int, signal: str, value: float, part: str = "", **facts: object) -> Reading:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +9,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
 from perdure.assets.health import Verdict
 from perdure.core.clock import parse_at
@@ -20,24 +18,10 @@ from perdure.core.verdict import Comparison
 from perdure.surface.eval_told import AnswerTold, CaseTold, EvalTold, Flip, ScorerTold, ScoreTold, SideTold
 from perdure.surface.report.versus import write_versus
 
-CHROMIUM = next(
-    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), ""
-)
 OLD, NEW = "answer@1111", "answer@2222"
 HOSTILE = "</script><script>window.hit = 1</script><img src=x onerror='window.hit = 2'>\x00\x1b[31m\u202eevil \ud800 مرحبا & <b>bold</b>"
 LONG = "a word " * 150_000
 N = 2000
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless."""
-    if not CHROMIUM and not os.environ.get("CI"):
-        pytest.skip("no Chromium is installed; tools/browser.sh says how to get it")
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 def answer(text: str, score: float, **fields: object) -> AnswerTold:
