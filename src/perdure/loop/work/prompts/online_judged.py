@@ -98,7 +98,7 @@ def sample_of(
 ) -> Sample:
     """The sample of a window: of all different answers those with the lowest hashes, `evals.online_calls` at most.
 
-    Cost: one read of the window's texts, some 3 µs a call to hash them and 60 µs an answer of the sample.
+    Cost: one read of the window's texts, some 4 µs a call to hash them and 60 µs an answer of the sample.
     """
     calls = read_answered(place, version, now - spec.over, now)
     texts = with_texts(calls)
