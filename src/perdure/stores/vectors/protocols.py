@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -113,6 +113,18 @@ def checksum_of(row: ChunkRow) -> int:
     return zlib.crc32(row.data, zlib.crc32(row.vector, zlib.crc32(context, zlib.crc32(text, told))))
 
 
+class Damage(msgspec.Struct, frozen=True):
+    """Something that no row tells: what finds chunks by their words does not match them, or the store itself is damaged."""
+
+    kind: Literal["missing", "orphan", "corrupt"]
+    part: Literal["words", "store"]
+    """Words are made anew by `mend`; a damaged store is built anew."""
+    key: int
+    """Of the chunk; 0: nobody knows, or all."""
+    document: str
+    why: str
+
+
 class Change(msgspec.Struct, frozen=True):
     """What makes the next generation: applied whole, or not at all."""
 
@@ -193,6 +205,18 @@ class IndexStore(Protocol):
 
     def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
         """By key, alive or dead, in order; None: it is not there. Cost: some 6 µs a row."""
+        ...
+
+    def chunks_of(self, documents: Sequence[str]) -> list[ChunkRow]:
+        """Chunks that are alive now, of those documents, by key, as they really stand there. Cost: 10 µs a document and a chunk."""
+        ...
+
+    def damage(self, *, deep: bool = False) -> list[Damage]:
+        """What no row tells of what is alive; `deep`: word by word, which takes the writer's place meanwhile."""
+        ...
+
+    def mend(self) -> int:
+        """Make anew what is derived from chunks, that is their words; how many chunks. No generation: nothing of them changes."""
         ...
 
     def search(self, query: Query) -> list[Hit]:

@@ -12,18 +12,19 @@ read by walking over all before it, so `born` and `died` stand first and vectors
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from perdure.core.documents import Hit
 from perdure.core.errors import BadIndex
-from perdure.core.texts.tokens import words
 from perdure.stores.sqlite_files import SqliteFormat
 from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import Nearest, as_query, batches
-from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, Generation, Query, checksum_of
+from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query, checksum_of
+from perdure.stores.vectors.sqlite_damage import WORDS_TABLE, check_words, damage_of, mend_words, words_text
 from perdure.stores.vectors.sqlite_record import ALIVE, RECORD_SCHEMA, SqliteRecord
 
 _SCHEMA = (
@@ -37,9 +38,7 @@ _SCHEMA = (
     "CREATE INDEX IF NOT EXISTS chunks_alive ON chunks (document) WHERE died = 0",
     "CREATE INDEX IF NOT EXISTS chunks_born ON chunks (born)",
     "CREATE INDEX IF NOT EXISTS chunks_dead ON chunks (died) WHERE died > 0",
-    """CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
-        folded, tokenize = "unicode61 remove_diacritics 0 categories 'L* M* N* Co'"
-    )""",
+    WORDS_TABLE,
 )
 """AUTOINCREMENT: a key is never given twice, so that who kept one never reads another chunk by it."""
 FORMAT = SqliteFormat("documents and chunks of an index", 1, _SCHEMA, page_bytes=8192)
@@ -48,6 +47,9 @@ key, document, position, "start", "end", text, context, digest, form, vector, em
 data, born, died
 """
 _BY_KEY = f"SELECT {_COLUMNS} FROM chunks WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 - of our own words
+_OF = f"""
+SELECT {_COLUMNS} FROM chunks WHERE died = 0 AND document IN (SELECT value FROM json_each(?)) ORDER BY key
+"""  # noqa: S608
 _ALL = f"SELECT {_COLUMNS} FROM chunks WHERE {ALIVE} ORDER BY key"  # noqa: S608
 _CHANGED = f"""
 SELECT {_COLUMNS} FROM chunks WHERE key IN (
@@ -64,6 +66,9 @@ _WORDS = f"""
 SELECT chunks.key, document, -bm25(words) FROM words JOIN chunks ON chunks.key = words.rowid
 WHERE words MATCH :words AND {ALIVE} ORDER BY bm25(words), chunks.key
 """  # noqa: S608
+_TYPES = (int, str, int, int, int, str, str, str, str, bytes, str, str, int)
+"""Of the columns up to the checksum: SQLite keeps whatever it is given, from whoever opens the file."""
+_FORCE: Mapping[type, Callable[[Any], Any]] = {int: lambda _: -1, str: str, bytes: lambda value: str(value).encode()}
 _AT_ONCE = 2_000
 _POOL = 100
 """Of each ranking at least so many are fused."""
@@ -145,6 +150,25 @@ class SqliteIndex:
         found = {row[0]: _as_chunk(row) for row in rows}
         return [found.get(key) for key in keys]
 
+    def chunks_of(self, documents: Sequence[str]) -> list[ChunkRow]:
+        """Chunks that are alive now, of those documents, by key."""
+        with self._record.reading() as connection:
+            return [_as_chunk(row) for row in connection.execute(_OF, (json.dumps(list(documents)),))]
+
+    def damage(self, *, deep: bool = False) -> list[Damage]:
+        """Words that are not those of the chunks; `deep`: word by word, FTS5's own check, and every page of the file."""
+        with self._record.snapshot() as (connection, _):
+            found = list(damage_of(connection, deep=deep))
+        if deep:
+            with self._record.writing() as connection:
+                found += check_words(connection)
+        return found
+
+    def mend(self) -> int:
+        """Make the words anew from the chunks; how many chunks."""
+        with self._record.writing() as connection:
+            return mend_words(connection)
+
     def search(self, query: Query) -> list[Hit]:
         """The k best by vectors, words or both fused by rank.
 
@@ -221,10 +245,17 @@ def _as_row(row: ChunkRow, key: int, number: int) -> tuple[object, ...]:
 
 
 def _words(row: tuple[object, ...]) -> str:
-    return " ".join(words(f"{row[14]}\n{row[13]}"))
+    return words_text(str(row[14]), str(row[13]))
 
 
 def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
+    if tuple(map(type, row[:13])) != _TYPES or type(row[15]) is not bytes:
+        row = _forced(row)
     parent = None if row[13] is None else (row[13], row[14])
-    whole: tuple[Any, ...] = (*row[:13], parent, *row[15:])
-    return ChunkRow(*whole)
+    return ChunkRow(*row[:13], parent, *row[15:])
+
+
+def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A row with damaged columns as a chunk still: its checksum tells that it is none."""
+    told = [value if type(value) is kind else _FORCE[kind](value) for value, kind in zip(row, _TYPES, strict=False)]
+    return (*told, row[13], row[14], row[15] if type(row[15]) is bytes else b"", *row[16:])

@@ -228,6 +228,8 @@ class SqliteRecord:
         reader = sqlite3.connect(
             address, uri=True, timeout=_READER_BUSY_S, isolation_level=None, check_same_thread=False
         )
+        # Bytes that are no text any more are read as what they are: who compares checksums sees them.
+        reader.text_factory = _text
         try:
             self._check_format(reader)
         except (sqlite3.Error, StoreError, NotReady):
@@ -244,6 +246,10 @@ class SqliteRecord:
                 f"The {self._form.holds} in {self.path} have format {found}, but {self._form.number} was expected.",
                 hint="They were written by another version of perdure: apply the index anew, or install that version.",
             )
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
 def newest(connection: sqlite3.Connection) -> Generation:

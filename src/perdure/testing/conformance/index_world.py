@@ -7,14 +7,15 @@ killed anywhere in between can be held against one of the two.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow
+from perdure.core.documents import Hit
+from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, Generation, IndexStore
 
 N_DIMENSIONS = 16
 N_DOCUMENTS = 24
@@ -100,7 +101,7 @@ def change_of(number: int, keys: Mapping[tuple[str, int], int]) -> Change:
     )
 
 
-@lru_cache(maxsize=None)
+@cache
 def standing(number: int) -> Standing:
     """What is alive in a generation: six documents are written anew each time, a place of them stays, and one document goes."""
     if number == 0:
@@ -113,3 +114,28 @@ def standing(number: int) -> Standing:
                 alive[id_, position] = text_of(id_, position, number)
     gone = f"doc{(number * 7) % N_DOCUMENTS:02}.md"
     return {place: alive[place] for place in sorted(alive) if place[0] != gone}
+
+
+def put(store: IndexStore, *chunks: ChunkRow, **changes: Any) -> Generation:
+    """Make a generation with these chunks, and with the documents that they are of where none are given."""
+    documents = changes.pop("documents", None)
+    if documents is None:
+        documents = [a_document(id_) for id_ in dict.fromkeys(chunk.document for chunk in chunks)]
+    after = store.generation().number
+    return store.apply(Change(1_000 * (after + 1), 1_000 * (after + 1), "test", after, documents, chunks, **changes))
+
+
+def texts(store: IndexStore, hits: Sequence[Hit]) -> list[str]:
+    """Texts of what was found, in order."""
+    return [row.text if row else "?" for row in store.fetch([hit.key for hit in hits])]
+
+
+def places(store: IndexStore, as_of: int = 0) -> dict[tuple[str, int], str]:
+    """(document, position) → text, of what is alive."""
+    return {(row.document, row.position): row.text for row in store.chunks(as_of)}
+
+
+def step(store: IndexStore) -> Generation:
+    """Make the next generation of the world of `index_world`."""
+    keys = {(row.document, row.position): row.key for row in store.chunks()}
+    return store.apply(change_of(store.generation().number, keys))
