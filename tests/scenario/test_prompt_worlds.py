@@ -280,6 +280,22 @@ def test_another_model_behind_the_route_is_released_only_if_its_prompts_hold(tmp
     assert world.route_version() == told.after != first
 
 
+def test_a_model_that_was_only_tried_says_nothing_of_the_prompt_that_answers(tmp_path):
+    """The suites of a route that is blocked ask the same prompt version: its poor answers are no score of what answers."""
+    world = PromptWorld(tmp_path, words=GOOD, healthy=[score(0.5)])
+    sound = world.desk
+    weak = Desk(countries(world.n_cases)[1], {"city only": 0.3})
+    world.apply()
+    world.targets, world.desks = [NEW], {NEW.id: weak}
+    world.open()
+    assert [each.what for each in world.applied() if each.kind == "route"][-1] == "blocked"
+    assert weak.n_asked > 0
+    world.targets, world.desks = [OLD], {OLD.id: sound}
+    world.open()
+    world.live(2)
+    assert world.incidents() == []
+
+
 def test_a_control_plane_that_runs_goes_on_with_what_was_applied_beside_it(tmp_path):
     """`up` holds the lease: `apply` writes the job down, and the next round asks the suites."""
     world = PromptWorld(tmp_path)

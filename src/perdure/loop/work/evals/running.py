@@ -220,6 +220,7 @@ def begin_run(
             "suite_version": frozen.version,
             "frozen": blob,
             "subjects": asked,
+            **({"route": suite.route} if "@" in suite.route else {}),
             "n_samples": options.n_samples or suite.n_samples,
             "role": suite.role,
             "judges": {name: version_of(place, name, options.declared).id for name in judges_of(suite)},

@@ -11,6 +11,7 @@ from perdure.loop.protocols import Workplace
 from perdure.loop.work.evals.pairing import Scores, judged_only, scores_of
 from perdure.loop.work.evals.running import KIND
 from perdure.loop.work.prompts.paired import held_out
+from perdure.loop.work.versions import find_champion
 
 IMPROVED = "prompt_improve"
 """The remedy whose versions have seen the improve split."""
@@ -31,7 +32,8 @@ class Scored:
 def newest_scores(place: Workplace, suite: Suite, version: Version, start: datetime, end: datetime) -> Scored | None:
     """Of the newest whole run in `(start, end]` that asked this version; None: there is none.
 
-    Of a version that improvement made, cases that it has learned from are left out.
+    Of a version that improvement made, cases that it has learned from are left out. A run that asked a version of a route
+    which is only tried, as the gate `route_suites` does, is no score of what answers.
     """
     with place.stores.ledger.read() as session:
         runs = session.runs.list(version.asset, limit=_LOOKED_AT)
@@ -39,7 +41,7 @@ def newest_scores(place: Workplace, suite: Suite, version: Version, start: datet
         facts = run.facts
         if run.kind != KIND or facts["suite"] != suite.name or facts["partial"] or version.id not in facts["subjects"]:
             continue
-        if not start < run.started_at <= end:
+        if not start < run.started_at <= end or _is_tried(place, facts.get("route", "")):
             continue
         rows = list(place.stores.results.list_run(run.id))
         learned = version.lineage.get("remedy") == IMPROVED
@@ -47,3 +49,11 @@ def newest_scores(place: Workplace, suite: Suite, version: Version, start: datet
         if scores:
             return Scored(run.id, facts["suite_version"], run.started_at, scores)
     return None
+
+
+def _is_tried(place: Workplace, route: str) -> bool:
+    """Whether a run asked a version of a route that does not answer now; empty: it asked whichever did."""
+    if not route:
+        return False
+    champion = find_champion(place.stores.ledger, route.partition("@")[0])
+    return champion is None or champion.id != route
