@@ -249,10 +249,10 @@ def _words(row: tuple[object, ...]) -> str:
 
 
 def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
-    if tuple(map(type, row[:13])) != _TYPES or type(row[15]) is not bytes:
-        row = _forced(row)
-    parent = None if row[13] is None else (row[13], row[14])
-    return ChunkRow(*row[:13], parent, *row[15:])
+    as_written = tuple(map(type, row[:13])) == _TYPES and isinstance(row[15], bytes)
+    told: tuple[Any, ...] = row if as_written else _forced(row)
+    parent = None if told[13] is None else (told[13], told[14])
+    return ChunkRow(*told[:13], parent, *told[15:])
 
 
 def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:
