@@ -161,7 +161,8 @@ def look_bound(look: int, n_looks: int, seen: int, planned: int, alpha: float = 
     shares = [each / n_looks for each in range(1, min(look, n_looks))]
     earlier = [share for share in shares if FEWEST_CLUSTERS <= share * planned < seen]
     last = look >= n_looks or seen >= planned
-    times = (*(share * planned for share in earlier), float(seen))
+    # As shares of what is in: looks of runs of another size, at the same shares, have the same bounds and are solved once.
+    times = (*(share * planned / seen for share in earlier), 1.0)
     errors = (
         *(spent(share, alpha / 2.0) for share in earlier),
         alpha / 2.0 if last else spent(seen / planned, alpha / 2.0),

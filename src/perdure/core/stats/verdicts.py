@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from perdure.core.errors import DeclarationError
 from perdure.core.stats.clustered import ClusteredMean, cluster_sums, clustered_mean
-from perdure.core.stats.distributions import t_quantile
+from perdure.core.stats.distributions import normal_quantile, t_quantile
 from perdure.core.stats.intervals import Interval
-from perdure.core.stats.power import clusters_needed, clusters_to_equal, round_up, variance_upper
+from perdure.core.stats.power import POWER, clusters_needed, clusters_to_equal, drift, round_up, variance_planned
 from perdure.core.stats.sequential import FEWEST_CLUSTERS, look_bound
 from perdure.core.stats.tails import normal_tail, share_bounds, z_to_t
 from perdure.core.verdict import Comparison
@@ -231,13 +231,15 @@ def _comparison(at: _Look) -> Comparison:
 def _lacking(at: _Look) -> tuple[int | None, str]:
     """About how many more cases would tell, and for what."""
     have, plan = at.mean.n_clusters, at.plan
-    variance = variance_upper(at.mean.se**2 * have, have)
+    seen = at.mean.se**2 * have
+    variance = variance_planned(seen, at.df, theta=drift(plan.n_looks, plan.alpha))
     goal = f"for a {_size(plan.smallest)}-point difference"
     needed = clusters_needed(plan.smallest, variance, n_looks=plan.n_looks, alpha=plan.alpha)
     if needed <= have:
         # The difference of interest would have shown; what is missing is the proof that there is none.
         goal = f"to call them equivalent within {_size(plan.margin)} points"
         agreeing = math.ceil(math.log(plan.alpha) / math.log1p(-min(plan.margin, 0.99)))
+        variance = variance_planned(seen, at.df, power=(1.0 + POWER) / 2.0, theta=_theta_of_equal(plan))
         needed = max(clusters_to_equal(plan.margin, variance, alpha=plan.alpha), agreeing if _alike(at) else 0)
     if needed <= have:
         return None, "the difference lies at the edge of the margin" if at.last else "the run is not at its end"
@@ -245,6 +247,10 @@ def _lacking(at: _Look) -> tuple[int | None, str]:
     if n_more > MOST_MORE:
         return None, f"more cases than a suite can hold {goal}"
     return n_more, f"about {n_more:,} more cases {goal}"
+
+
+def _theta_of_equal(plan: Plan) -> float:
+    return normal_quantile(1.0 - plan.alpha) + normal_quantile((1.0 + POWER) / 2.0)
 
 
 def _alike(at: _Look) -> bool:

@@ -10,7 +10,7 @@ from perdure.core.stats.biases import pair_bias, position_bias, self_consistency
 from perdure.core.stats.choosing import chosen_mean, drawn, inclusion, uncertainty
 from perdure.core.stats.components import components
 from perdure.core.stats.multiple import attempt_alpha, holm
-from perdure.core.stats.power import clusters_to_equal, round_up, variance_guess, variance_upper
+from perdure.core.stats.power import clusters_to_equal, round_up, variance_guess, variance_planned
 from perdure.core.stats.sequential import bounds, shuffled, watched_interval
 
 
@@ -171,7 +171,7 @@ def test_looks_that_do_not_rise_are_refused() -> None:
 
 
 def test_a_pilot_s_variance_is_planned_with_caution_and_a_guess_needs_no_data() -> None:
-    assert variance_upper(1.0, 5) > variance_upper(1.0, 20) > variance_upper(1.0, 30) == 1.0
+    assert variance_planned(1.0, 4) > variance_planned(1.0, 19) > variance_planned(1.0, 200) > 1.0
     assert variance_guess(0.8, 0.03, correlation=0.9) < variance_guess(0.8, 0.03, correlation=0.5)
     assert round_up(101) == 110
     assert clusters_to_equal(0.5, 0.0) == 2
