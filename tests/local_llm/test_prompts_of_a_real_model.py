@@ -27,7 +27,7 @@ desk = Route("desk", [Target({target}, "smollm2", prices=prices, params={{"tempe
 careful = Policy.act(ramp=Ramp(hours(0), hours(1), 0.3), watch=hours(2), cool_down=hours(1), retrains=per_month(20))
 answer = Prompt(
     "answer", {messages!r}, "desk", {{"context": "str", "question": "str"}}, params={{"max_tokens": 24}},
-    healthy=[eval_score(suite="facts", over=days(2)) >= 0.6], policy=careful,
+    healthy=[eval_score(suite="facts", over=days(2)) >= 0.6], policy={policy},
 )
 facts = Suite(
     "facts", cases(), [scorers.Contains()], prompt="answer", role="primary", margin=0.05, smallest=0.15, improve_share=0.0
@@ -51,7 +51,7 @@ class Desk:
         self.folder, self.now = folder, T0
         self.file, self.cut = folder / "model.gguf", cut(whole, folder / "cut.gguf")
         self.file.symlink_to(whole)
-        self.target, self.messages = "tiny", POOR
+        self.target, self.messages, self.policy = "tiny", POOR, "careful"
         (folder / "perdure.toml").write_text('[project]\nname = "local"\npackage = "desk"\n[evals]\nconcurrency = 1\n')
         lines = [
             {"inputs": dict(case.inputs), "answer": text, "label": label, "labeller": "ana", "cluster": case.cluster}
@@ -65,7 +65,11 @@ class Desk:
         """The project as it is declared now."""
         vars(self).update(changed)
         text = DECLARED.format(
-            model=f"{self.file}{OPTIONS}", cut=f"{self.cut}{OPTIONS}", target=self.target, messages=self.messages
+            model=f"{self.file}{OPTIONS}",
+            cut=f"{self.cut}{OPTIONS}",
+            target=self.target,
+            messages=self.messages,
+            policy=self.policy,
         )
         (self.folder / "desk.py").write_text(text)
         sys.modules.pop("desk", None)
@@ -102,7 +106,8 @@ def test_the_model_answers_most_questions_from_one_sentence(desk):
     first = desk.apply(messages=POOR)
     assert first.what == "released", first.why
     [told] = desk.project.evals.run("facts", prompt="answer", at=desk.now)
-    print(told.text)
+    print(told.sides[0])
+    assert told.n_cases == 60
     assert desk.champion() == POOR
 
 
@@ -139,20 +144,27 @@ def test_as_a_judge_the_model_is_measured_and_refused_in_words(desk):
     assert shown.n_unanswered == 0
     assert found.n == 2 * len(cases())
     assert found.verdict == "refused"
+    assert "hardly better than a coin (AUC 0." in found.text
     assert "figures are not used" in found.text
+    assert 0.4 < found.auc.value < 0.6
+    assert found.obeyed.value > 0.05, "it follows orders in what it judges as well"
 
 
 def test_a_file_swapped_in_silence_is_found_by_the_loop(desk):
-    """Same path, same names, other weights: asked anew, the version that answers does worse on the same cases."""
+    """Same path, same names, other weights: asked anew, the version that answers does worse on the same cases.
+
+    It only looks: repairs that ask a broken model for other words are long here, and are tried on instant models elsewhere.
+    """
+    desk.open(target="tiny", policy="Policy.observe()")
     desk.live(1)
     assert not [each for each in desk.project.incidents() if each.asset == "answer"]
     desk.file.unlink()
     desk.file.symlink_to(desk.cut)
     desk.now += minutes(1)
     [told] = desk.open().evals.run("facts", prompt="answer@champion", asking=Asking(fresh=True), at=desk.now)
-    print(told.text)
-    desk.live(2)
+    print(told.sides[0])
+    desk.live(1)
     incident = next(each for each in desk.project.incidents() if each.asset == "answer")
-    story = str(desk.project.explain(incident.id))
-    print(story)
-    assert "model_swapped" in story
+    print(incident.summary)
+    assert incident.kind == "model_swapped"
+    assert "worse: -" in incident.summary
