@@ -40,6 +40,11 @@ def vector_field(n_dimensions: int) -> Any:
     return pa.field("vector", pa.list_(pa.float32(), n_dimensions))
 
 
+def folded_text(context: str, text: str) -> str:
+    """What a chunk is found by."""
+    return " ".join(words(f"{context}\n{text}"))
+
+
 def sized(schema: Any, n_dimensions: int) -> bool:
     """Whether vectors of so many dimensions can be compared; False: there are none at all.
 
@@ -80,7 +85,7 @@ def as_table(rows: Sequence[ChunkRow], key: int, number: int, names: Mapping[str
         "parent_start": [row.parent and row.parent[0] for row in rows],
         "parent_end": [row.parent and row.parent[1] for row in rows],
         "odd": [None if fits else row.vector for row, fits in zip(rows, fit, strict=True)],
-        "folded": [" ".join(words(f"{row.context}\n{row.text}")) for row in rows],
+        "folded": [folded_text(row.context, row.text) for row in rows],
         "vector": [np.frombuffer(row.vector, "<f4") if fits else None for row, fits in zip(rows, fit, strict=True)],
     }
     return pa.table(

@@ -24,10 +24,10 @@ from typing import Any
 from perdure.core.documents import Hit
 from perdure.core.errors import MissingExtra, NotFound, PerdureError, StoreError, StoreFull
 from perdure.stores.sqlite_files import SqliteFormat
-from perdure.stores.vectors.lance_rows import WITHOUT_VECTOR, as_chunk, as_table, sized, vector_field
+from perdure.stores.vectors.lance_rows import WITHOUT_VECTOR, as_chunk, as_table, folded_text, sized, vector_field
 from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import as_query
-from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, Generation, Query
+from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query
 from perdure.stores.vectors.sqlite_record import RECORD_SCHEMA, SqliteRecord
 
 try:
@@ -45,6 +45,15 @@ _SCHEMA = (
 )
 FORMAT = SqliteFormat("documents of an index in LanceDB", 1001, _SCHEMA)
 """Another number than that of an index in SQLite alone: neither opens the other's file."""
+_AS_THEY_ARE = FTS(
+    base_tokenizer="whitespace",
+    max_token_length=None,
+    lower_case=False,
+    stem=False,
+    remove_stop_words=False,
+    ascii_folding=False,
+)
+"""Words are folded before they are kept."""
 _AT_ONCE = 5_000
 """Rows of one batch, and keys of one condition."""
 _POOL = 100
@@ -130,13 +139,7 @@ class LanceIndex:
         condition = _alive(at)
         if after >= 0:
             condition = f"(born > {after} AND born <= {at}) OR (died > {after} AND died <= {at})"
-        with _lance_errors(self._folder):
-            found = table.search().where(condition).select(["key"]).to_arrow()
-        keys = sorted(found["key"].to_pylist())
-        for begin in range(0, len(keys), _AT_ONCE):
-            part = keys[begin : begin + _AT_ONCE]
-            rows = self._rows(table, part, self.generation().number)
-            yield from (rows[key] for key in part)
+        yield from self._by_key(table, condition)
 
     def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
         """By key, alive or dead, in order; None where it is not there. Cost: some ms, and 10 µs a row."""
@@ -147,6 +150,40 @@ class LanceIndex:
         oldest, newest = generations[0].number, generations[-1].number
         rows = self._rows(table, [int(key) for key in keys], newest)
         return [row if row and _is_kept(row, oldest, newest) else None for row in map(rows.get, keys)]
+
+    def chunks_of(self, documents: Sequence[str]) -> list[ChunkRow]:
+        """Chunks that are alive now, of those documents, by key."""
+        table, at = self._standing()
+        if table is None:
+            return []
+        with self._record.reading() as connection:
+            names = [str(name) for name in _names(connection, documents).values()]
+        found: list[ChunkRow] = []
+        for begin in range(0, len(names), _AT_ONCE):
+            part = ", ".join(names[begin : begin + _AT_ONCE])
+            found += self._by_key(table, f"({_alive(at)}) AND name IN ({part})")
+        return sorted(found, key=lambda row: row.key)
+
+    def damage(self, *, deep: bool = False) -> list[Damage]:
+        """Whether the table is there; `deep`: words against texts, chunk by chunk."""
+        table, at = self._standing()
+        if table is None:
+            gone = "The record has generations, and the table of chunks is not there."
+            return [Damage("missing", "store", 0, "", gone)] if at else []
+        why = "It is found by other words than its own."
+        return [Damage("corrupt", "words", *each, why) for each in self._misread(table, _alive(at))] if deep else []
+
+    def mend(self) -> int:
+        """Make the words anew from the chunks; how many chunks."""
+        with self._record.writing(), _lance_errors(self._folder):
+            table = self._table()
+            if table is None:
+                return 0
+            for key, _ in self._misread(table, "true"):
+                [row] = table.search().where(f"key = {key}").select(["context", "text"]).to_arrow().to_pylist()
+                table.update(where=f"key = {key}", values={"folded": folded_text(row["context"], row["text"])})
+            table.create_index("folded", config=_AS_THEY_ARE, replace=True)
+            return int(table.count_rows())
 
     def search(self, query: Query) -> list[Hit]:
         """The k best by vectors, words or both fused by rank. Cost: some 10 ms, and 1 µs a document where it is filtered.
@@ -171,7 +208,8 @@ class LanceIndex:
                 told = nearest.refine_factor(10).select(["key", "_distance"]).limit(n_pool).to_arrow()
                 dense = _ranked(told["key"].to_pylist(), [1.0 - each for each in told["_distance"].to_pylist()])
             if asked:
-                matching = table.search(MatchQuery(" ".join(asked), "folded"), query_type="fts")
+                wanted = MatchQuery(" ".join(asked), "folded")  # type: ignore[call-arg]  # the rest has defaults
+                matching = table.search(wanted, query_type="fts")
                 told = matching.where(condition, prefilter=True).select(["key", "_score"]).limit(n_pool).to_arrow()
                 lexical = _ranked(told["key"].to_pylist(), told["_score"].to_pylist())
         if both:
@@ -211,7 +249,7 @@ class LanceIndex:
                     return None
             return self._known
 
-    def _standing(self, as_of: int, after: int = 0) -> tuple[Any, int]:
+    def _standing(self, as_of: int = 0, after: int = 0) -> tuple[Any, int]:
         """The table as it stands at one version, which has all of the generation that is meant."""
         while True:
             with self._record.snapshot(as_of) as (connection, at):
@@ -246,6 +284,24 @@ class LanceIndex:
             table.update(where=f"died >= {number}", values={"died": 0})
         return table
 
+    def _by_key(self, table: Any, condition: str) -> Iterator[ChunkRow]:
+        with _lance_errors(self._folder):
+            found = table.search().where(condition).select(["key"]).to_arrow()
+        keys = sorted(found["key"].to_pylist())
+        for begin in range(0, len(keys), _AT_ONCE):
+            part = keys[begin : begin + _AT_ONCE]
+            rows = self._rows(table, part, self.generation().number)
+            yield from (rows[key] for key in part)
+
+    def _misread(self, table: Any, condition: str) -> Iterator[tuple[int, str]]:
+        """Key and document of chunks that have not their own words."""
+        with _lance_errors(self._folder):
+            looked = table.search().where(condition).select(["key", "document", "context", "text", "folded"])
+            for batch in looked.to_batches(batch_size=_AT_ONCE):
+                for row in batch.to_pylist():
+                    if row["folded"] != folded_text(row["context"], row["text"]):
+                        yield row["key"], row["document"]
+
     def _rows(self, table: Any, keys: Sequence[int], newest: int) -> dict[int, ChunkRow]:
         with _lance_errors(self._folder):
             found = table.search().where(f"key IN ({', '.join(map(str, keys))})").limit(len(keys) + 1).to_arrow()
@@ -274,15 +330,7 @@ class LanceIndex:
         """Make the indexes that are missing, and take in what too many searches would look through one by one."""
         there = {each.columns[0]: each.name for each in table.list_indices()}
         if "folded" not in there:
-            as_they_are = FTS(
-                base_tokenizer="whitespace",
-                max_token_length=None,
-                lower_case=False,
-                stem=False,
-                remove_stop_words=False,
-                ascii_folding=False,
-            )
-            table.create_index("folded", config=as_they_are)
+            table.create_index("folded", config=_AS_THEY_ARE)
         if "vector" in table.schema.names and "vector" not in there and table.count_rows("died = 0") >= _INDEXED_FROM:
             table.create_index("vector", config=IvfPq(distance_type="dot"))
         stats = table.index_stats(there["folded"]) if "folded" in there else None
@@ -317,9 +365,12 @@ def _named(connection: sqlite3.Connection, change: Change) -> dict[str, int]:
     """A number for each document that the change speaks of: conditions on numbers are short, and need no quotes."""
     ids = list(dict.fromkeys([row.document for row in change.chunks] + [row.id for row in change.documents]))
     connection.executemany("INSERT OR IGNORE INTO names (document) VALUES (?)", [(id_,) for id_ in ids])
-    wanted = [*ids, *change.dead_documents]
+    return _names(connection, [*ids, *change.dead_documents])
+
+
+def _names(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]:
     query = "SELECT name FROM names WHERE document = ?"
-    found = ((id_, connection.execute(query, (id_,)).fetchone()) for id_ in wanted)
+    found = ((id_, connection.execute(query, (id_,)).fetchone()) for id_ in ids)
     return {id_: row[0] for id_, row in found if row}
 
 

@@ -252,7 +252,8 @@ def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
     as_written = tuple(map(type, row[:13])) == _TYPES and isinstance(row[15], bytes)
     told: tuple[Any, ...] = row if as_written else _forced(row)
     parent = None if told[13] is None else (told[13], told[14])
-    return ChunkRow(*told[:13], parent, *told[15:])
+    values: list[Any] = [*told[:13], parent, *told[15:]]
+    return ChunkRow(*values)
 
 
 def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -102,6 +102,26 @@ class IndexStoreConformance(IndexSearchConformance):
         store.apply(Change(2, 2, "half", 1, (), (), (), [f"d{i}" for i in range(500)]))
         assert store.generation().n_chunks == 5_000 == sum(1 for _ in store.chunks())
 
+    def test_chunks_of_documents_are_those_that_are_alive(self, store: IndexStore) -> None:
+        """By key, of all that are asked; a document that is not there has none."""
+        assert store.chunks_of(["a"]) == []
+        put(store, a_chunk("a", "one"), a_chunk("b'", "two"), a_chunk("c", "three"), a_chunk("a", "four", 1))
+        put(store, dead_chunks=[next(store.chunks()).key])
+        assert [row.text for row in store.chunks_of(["b'", "a", "unknown"])] == ["two", "four"]
+        assert store.chunks_of([]) == []
+
+    def test_a_whole_index_has_no_damage_and_is_mended_to_the_same(self, store: IndexStore) -> None:
+        """To mend makes no generation and finds what was found before."""
+        assert store.damage(deep=True) == []
+        for _ in range(3):
+            step(store)
+        before, made = store.search(Query(500, words="stands")), store.generation()
+        assert store.damage() == [] == store.damage(deep=True)
+        assert store.mend() >= len(before)
+        assert store.generation() == made
+        assert {hit.key for hit in store.search(Query(500, words="stands"))} == {hit.key for hit in before}
+        assert sorted(texts(store, store.search(Query(500, words="stands", as_of=1)))) == sorted(standing(1).values())
+
     # -------------------------------------------------------------------------------------- all or nothing
 
     def test_a_change_from_another_generation_is_a_conflict_and_writes_nothing(
