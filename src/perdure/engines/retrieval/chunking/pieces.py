@@ -37,16 +37,17 @@ class Piece:
     """Of rows that stand without it: the table's header row."""
 
 
-def pieces_of(text: str, block: Block, aim: int) -> Iterator[Piece]:
+def pieces_of(text: str, block: Block, aim: int, *, announced: bool = False) -> Iterator[Piece]:
     """The pieces of one block, in order; together they hold all of it but space.
 
     Args:
         text: of the document.
         block: one of its blocks.
         aim: characters that a chunk should have.
+        announced: what stands before ends with a colon, so that a cut between the two is as bad as one within a block.
     """
     form = _FORMS.get(block.form, "text")
-    place = HEADING if block.form == "heading" else BLOCK
+    place = HEADING if block.form == "heading" else WITHIN if announced else BLOCK
     if block.end - block.start <= (aim * UNTORN if form == "code" else aim):
         yield Piece(block.start, block.end, form, place)
         return

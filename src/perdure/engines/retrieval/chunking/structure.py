@@ -75,7 +75,10 @@ class StructureChunker:
 
     def _pieces(self, text: str, section: Section) -> list[Piece]:
         """A heading is one piece with what follows it: it never ends a chunk."""
-        cut = [piece for block in section.blocks for piece in pieces_of(text, block, self._aim)]
+        cut: list[Piece] = []
+        for block in section.blocks:
+            announced = bool(cut) and text[cut[-1].end - 1] == ":"
+            cut.extend(pieces_of(text, block, self._aim, announced=announced))
         if section.heading is None or len(cut) < 2 or cut[1].form == "image":
             return cut
         head, body = cut[0], cut[1]

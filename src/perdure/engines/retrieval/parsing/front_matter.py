@@ -8,9 +8,11 @@ given to it.
 from __future__ import annotations
 
 import datetime as dt
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import yaml
 
@@ -22,6 +24,7 @@ _WHOLE = re.compile(r"\A---[ \t]*\n(.*?\n)?(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DO
 _MEMBER = re.compile(r"^([A-Za-z_][\w.-]*):(.*)$")
 _NOT_PLAIN = ("[", "{", "|", ">", "&", "*", "!", "%", "@", "`")
 _MOST_MEMBERS = 200
+_WIDE = 2**63
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -84,10 +87,15 @@ def _loaded(lines: list[str]) -> tuple[dict[str, Scalar], tuple[str, ...]]:
             n_wrong += 1
             continue
         for name, value in loaded.items() if isinstance(loaded, dict) else ():
-            if isinstance(value, dt.date):  # an instant is one too
-                members[str(name)] = value.isoformat()
-            elif isinstance(value, str):
-                members[str(name)] = clean(value)
-            elif isinstance(value, int | float):
-                members[str(name)] = value
+            if value is not None:
+                members[clean(str(name))] = _scalar(value)
     return members, (f"{n_wrong} lines of its front matter are no YAML",) if n_wrong else ()
+
+
+def _scalar(value: Any) -> Scalar:
+    """A value as databases and JSON keep it: no infinity, no number of more than 64 bits."""
+    if isinstance(value, dt.date):  # an instant is one too
+        return value.isoformat()
+    if (isinstance(value, int) and abs(value) < _WIDE) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return clean(str(value))
