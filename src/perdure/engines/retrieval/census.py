@@ -112,7 +112,7 @@ def compare_source(
 
 def differs(record: Mapping[str, Recorded], seen: Seen) -> bool:
     """Whether source and record name different documents, so that a second look is due before anything is said of it."""
-    return any(id_ not in record for id_ in seen.refs) or any(_lacks(seen, id_) for id_ in record)
+    return any(id_ not in record for id_ in seen.refs) or any(lacks(seen, id_) for id_ in record)
 
 
 def _missing(record: Mapping[str, Recorded], seen: Seen, again: Seen | None, found: SourceFindings) -> None:
@@ -130,15 +130,15 @@ def _gone(record: Mapping[str, Recorded], seen: Seen, again: Seen | None, found:
     if not seen.whole or (again is not None and not again.whole):
         return
     for id_ in record:
-        if not _lacks(seen, id_):
+        if not lacks(seen, id_):
             continue
-        if again is not None and not _lacks(again, id_):
+        if again is not None and not lacks(again, id_):
             found.unsettled.append(id_)
         else:
             found.skews.append(Skew("ghost", id_, why="Its source has it no more."))
 
 
-def _lacks(seen: Seen, id_: str) -> bool:
+def lacks(seen: Seen, id_: str) -> bool:
     """Whether a source says nothing of a document; one that is, or lies below, what could not be listed may be there."""
     if id_ in seen.refs or id_ in seen.troubles:
         return False

@@ -52,15 +52,18 @@ class ChunkCensus(Generic[Row]):
         self.skews: list[Skew] = []
         self.sample: list[Row] = []
 
-    def add(self, rows: Sequence[Row]) -> None:
-        """Judge a batch, in the order of keys. Cost: some 8 µs a chunk of 800 characters and 384 dimensions."""
+    def add(self, rows: Sequence[Row]) -> list[Row]:
+        """Judge a batch, in the order of keys; those that are sound. Cost: some 8 µs a chunk of 800 characters, 384 dimensions."""
         self.n_chunks += len(rows)
+        sound = []
         for row, why in zip(rows, vector_faults(rows, self._expected.dimensions), strict=True):
             fault = self._fault(row, why)
             if fault is not None:
                 self.skews.append(fault)
             else:
                 self._offer(row)
+                sound.append(row)
+        return sound
 
     def finish(self) -> list[Skew]:
         """Every finding, with the chunks that documents of the record lack, and those documents that were cut otherwise."""
@@ -151,7 +154,7 @@ def compare_embedded(rows: Sequence[Standing], again: NDArray[np.float32]) -> li
         return []
     kept = vectors_of([row.vector for row in rows], again.shape[1])
     cosines = np.einsum("ij,ij->i", kept, again, dtype=np.float64)
-    empty: list[bool] = (~kept.any(axis=1) & ~again.any(axis=1)).tolist()
+    empty = [not one.any() and not other.any() for one, other in zip(kept, again, strict=True)]
     return [
         _of(row, "wrong_embedder", f"Embedded anew its vector is another: cosine {cosine:.3f}.")
         for row, cosine, zero in zip(rows, cosines.tolist(), empty, strict=True)

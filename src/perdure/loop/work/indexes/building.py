@@ -1,0 +1,217 @@
+"""Documents to rows of an index: read, cut, and given vectors, of which as many as can be are those of before.
+
+A vector is known by the digest of what was embedded: of a sound row of the same document, else of the cache, which outlives a kill
+and holds those of every version of the same embedder. What is left is embedded in batches, each kept before the next is begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.core.documents import Chunk, RawDocument
+from perdure.core.errors import UpstreamBad
+from perdure.engines.retrieval.census_chunks import content_digest, content_of, vector_faults
+from perdure.engines.retrieval.protocols import Unparsable
+from perdure.loop.work.indexes.opening import OpenIndex
+from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, checksum_of
+
+_EMBED_AT_ONCE = 64
+
+
+@dataclass(slots=True)
+class Draft:
+    """The next generation while it is made."""
+
+    documents: list[DocumentRow] = field(default_factory=list)
+    chunks: list[ChunkRow] = field(default_factory=list)
+    """Their vectors are filled in by `embed`."""
+    dead_chunks: set[int] = field(default_factory=set)
+    dead_documents: list[str] = field(default_factory=list)
+    known: dict[str, bytes] = field(default_factory=dict)
+    """Digest → vector, of sound rows that are there."""
+    unsure: set[str] = field(default_factory=set)
+    """Digests whose vectors are to be made anew whatever is known of them."""
+
+    def change(self, at_us: int, seen_us: int, reason: str, after: int) -> Change | None:
+        """As the store applies it; None where nothing is to be done."""
+        if not (self.documents or self.chunks or self.dead_chunks or self.dead_documents):
+            return None
+        return Change(
+            at_us, seen_us, reason, after, self.documents, self.chunks, sorted(self.dead_chunks), self.dead_documents
+        )
+
+
+def draft_document(
+    opened: OpenIndex, raw: RawDocument, before: DocumentRow | None, there: Sequence[ChunkRow], at_us: int, draft: Draft
+) -> str:
+    """Add what makes the index say of a document what its source says; what is right already stays as it is.
+
+    Args:
+        opened: the version.
+        raw: as it was read.
+        before: what the record says of it; None: nothing.
+        there: its chunks that are alive, as they stand.
+        at_us: domain time at which this becomes visible.
+        draft: to add to.
+
+    Returns: the code of what keeps it from being indexed; empty: it is.
+    """
+    try:
+        title, chunks = opened.chunker.chunk(raw)
+    except Unparsable as error:
+        draft_mark(raw.ref.id, raw.ref.token, error.code, before, at_us, draft)
+        return error.code
+    sound = _sound(opened, there)
+    kept = _kept(opened, chunks, sound, draft.unsure)
+    draft.dead_chunks |= {row.key for row in there} - {row.key for row in kept.values()}
+    draft.known.update({row.digest: row.vector for row in sound if row.digest not in draft.unsure})
+    draft.chunks += [_as_row(opened, chunk) for chunk in chunks if chunk.position not in kept]
+    row = _as_document(opened, raw, title, len(chunks), before, at_us)
+    if row != before:
+        draft.documents.append(row)
+    return ""
+
+
+def draft_mark(id_: str, token: str, code: str, before: DocumentRow | None, at_us: int, draft: Draft) -> None:
+    """Mark a document with the code of what keeps it from being indexed, or with none; what is there of it from before stays."""
+    if before is not None:
+        row = msgspec.structs.replace(before, token=token, trouble=code)
+    else:
+        row = DocumentRow(id_, token, "", "", 0, "", None, at_us, at_us, trouble=code)
+    if row != before:
+        draft.documents.append(row)
+
+
+def draft_embedded(opened: OpenIndex, there: Sequence[ChunkRow], draft: Draft) -> None:
+    """Make the vectors of chunks anew, whose texts are what they should be."""
+    for row in there:
+        draft.dead_chunks.add(row.key)
+        draft.unsure.add(row.digest)
+        draft.chunks.append(
+            msgspec.structs.replace(row, key=0, vector=b"", embedder=opened.embedder.fingerprint, born=0, died=0)
+        )
+
+
+def embed(opened: OpenIndex, draft: Draft, at_us: int, told: Callable[[int], None]) -> int:
+    """Fill in the vectors of a draft; how many texts were embedded.
+
+    Args:
+        opened: the version.
+        draft: whose chunks have none yet.
+        at_us: domain time.
+        told: called after each batch with how many texts it had.
+
+    Raises:
+        UpstreamError, NotReady: as the embedder; vectors that were made before are in the cache.
+    """
+    wanted = {row.digest: row for row in draft.chunks}
+    vectors = {digest: draft.known[digest] for digest in wanted.keys() & draft.known.keys()}
+    asked = [digest for digest in wanted if digest not in vectors and digest not in draft.unsure]
+    size = 4 * opened.embedder.dimensions
+    found = opened.cache.find(opened.embedder.fingerprint, asked, now_us=at_us)
+    vectors.update({digest: vector.tobytes() for digest, vector in found.items() if vector.nbytes == size})
+    rest = [row for digest, row in wanted.items() if digest not in vectors]
+    for begin in range(0, len(rest), _EMBED_AT_ONCE):
+        part = rest[begin : begin + _EMBED_AT_ONCE]
+        made = _embedded(opened, part)
+        opened.cache.put(opened.embedder.fingerprint, made, now_us=at_us)
+        vectors.update({digest: vector.tobytes() for digest, vector in made.items()})
+        told(len(part))
+    draft.chunks = [msgspec.structs.replace(row, vector=vectors[row.digest]) for row in draft.chunks]
+    return len(rest)
+
+
+def _embedded(opened: OpenIndex, rows: Sequence[ChunkRow]) -> dict[str, NDArray[np.float32]]:
+    found = np.ascontiguousarray(opened.embedder.embed([content_of(row) for row in rows]), "<f4")
+    shape = (len(rows), opened.embedder.dimensions)
+    if found.shape != shape:
+        raise UpstreamBad(
+            f"The embedder of {opened.index.name!r} gave vectors of shape {found.shape}, not {shape}.",
+            hint="Declare the dimensions that it gives.",
+        )
+    written = [msgspec.structs.replace(row, vector=vector.tobytes()) for row, vector in zip(rows, found, strict=True)]
+    faults = vector_faults(written, opened.embedder.dimensions)
+    wrong = next((fault for fault in faults if fault), "")
+    if wrong:
+        raise UpstreamBad(
+            f"The embedder of {opened.index.name!r} gave what is no vector: {wrong}",
+            hint="Vectors are finite, and of length 1.",
+        )
+    return {row.digest: vector for row, vector in zip(rows, found, strict=True)}
+
+
+def _sound(opened: OpenIndex, there: Sequence[ChunkRow]) -> list[ChunkRow]:
+    """Rows that are what they were when they were written, by the embedder that is declared."""
+    faults = vector_faults(there, opened.embedder.dimensions)
+    return [
+        row
+        for row, fault in zip(there, faults, strict=True)
+        if not fault
+        and row.embedder == opened.embedder.fingerprint
+        and checksum_of(row) == row.checksum
+        and content_digest(row) == row.digest
+    ]
+
+
+def _kept(
+    opened: OpenIndex, chunks: Sequence[Chunk], sound: Sequence[ChunkRow], unsure: set[str]
+) -> dict[int, ChunkRow]:
+    """Position → the row that stays, where one stands there already just as it should."""
+    wanted = {chunk.position: chunk for chunk in chunks}
+    kept: dict[int, ChunkRow] = {}
+    for row in sound:
+        chunk = wanted.get(row.position)
+        if chunk is None or row.position in kept or row.digest in unsure:
+            continue
+        if _place(opened, chunk) == (row.digest, row.start, row.end, row.form, row.parent, row.chunker, row.text):
+            kept[row.position] = row
+    return kept
+
+
+def _place(opened: OpenIndex, chunk: Chunk) -> tuple[object, ...]:
+    here = (chunk.digest, chunk.start, chunk.end, chunk.form, chunk.parent)
+    return (*here, opened.chunker.fingerprint, chunk.text)
+
+
+def _as_row(opened: OpenIndex, chunk: Chunk) -> ChunkRow:
+    return ChunkRow(
+        key=0,
+        document=chunk.document,
+        position=chunk.position,
+        start=chunk.start,
+        end=chunk.end,
+        text=chunk.text,
+        context=chunk.context,
+        digest=chunk.digest,
+        form=chunk.form,
+        vector=b"",
+        embedder=opened.embedder.fingerprint,
+        chunker=opened.chunker.fingerprint,
+        parent=chunk.parent,
+        data=chunk.data,
+    )
+
+
+def _as_document(
+    opened: OpenIndex, raw: RawDocument, title: str, n_chunks: int, before: DocumentRow | None, at_us: int
+) -> DocumentRow:
+    same = before is not None and before.digest == raw.digest and before.n_chunks == n_chunks
+    return DocumentRow(
+        id=raw.ref.id,
+        token=raw.ref.token,
+        digest=raw.digest,
+        media_type=raw.media_type,
+        n_chunks=n_chunks,
+        chunker=opened.chunker.fingerprint,
+        changed_us=before.changed_us if before is not None and same else raw.ref.changed_us,
+        indexed_us=before.indexed_us if before is not None and same else at_us,
+        first_us=before.first_us if before is not None else at_us,
+        title=title,
+        metadata=dict(raw.metadata),
+        readers=None if raw.readers is None else list(raw.readers),
+    )
