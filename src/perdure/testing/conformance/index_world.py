@@ -122,7 +122,8 @@ def put(store: IndexStore, *chunks: ChunkRow, **changes: Any) -> Generation:
     if documents is None:
         documents = [a_document(id_) for id_ in dict.fromkeys(chunk.document for chunk in chunks)]
     after = store.generation().number
-    return store.apply(Change(1_000 * (after + 1), 1_000 * (after + 1), "test", after, documents, chunks, **changes))
+    at_us = 1_000 * (after + 1)
+    return store.apply(Change(at_us, at_us, "test", after, documents, chunks, **changes))
 
 
 def texts(store: IndexStore, hits: Sequence[Hit]) -> list[str]:
