@@ -17,7 +17,7 @@ from pathlib import Path
 
 from perdure.core.clock import sleep_s
 from perdure.stores.vectors.opening import open_index
-from perdure.stores.vectors.protocols import IndexStore, Query, checksum_of
+from perdure.stores.vectors.protocols import Generation, IndexStore, Query, checksum_of
 from perdure.testing.conformance.index_world import places, standing, step, texts, vector_of
 
 LONGEST_S = 0.08
@@ -32,25 +32,28 @@ def apply_for_ever(path: Path, store: str) -> None:
             index.prune(made.number - 4)
 
 
-def kill_forked(path: Path, rng: random.Random) -> None:
-    """A child of this very process, so that a kill costs no start of Python."""
+def kill_forked(path: Path, rng: random.Random) -> bool:
+    """A child of this very process, so that a kill costs no start of Python; whether it was at work till then."""
     child = os.fork()
     if child == 0:
-        apply_for_ever(path, "")
+        try:
+            apply_for_ever(path, "")
+        finally:
+            os._exit(1)
     sleep_s(rng.random() * LONGEST_S)
     os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def kill_started(path: Path, store: str, rng: random.Random) -> None:
-    """A process of its own: LanceDB has threads that no fork survives."""
+def kill_started(path: Path, store: str, rng: random.Random) -> bool:
+    """A process of its own: LanceDB has threads that no fork survives; whether it was at work till then."""
     before = newest(path)
     child = subprocess.Popen([sys.executable, __file__, "apply", str(path), store])
     while newest(path) == before and child.poll() is None:
         sleep_s(0.01)
     sleep_s(rng.random() * 3 * LONGEST_S)
     child.kill()
-    child.wait()
+    return child.wait() == -signal.SIGKILL
 
 
 def newest(path: Path) -> int:
@@ -80,7 +83,7 @@ def wrong(path: Path, store: str) -> tuple[int, list[str]]:
 
 def _mixed(index: IndexStore, number: int) -> list[str]:
     expected, rows = standing(number), list(index.chunks(number))
-    told = next(each for each in index.generations() if each.number == number)
+    told = next((each for each in index.generations() if each.number == number), Generation(0, 0))
     looks = {
         "chunks": places(index, number) == expected and len(rows) == len(expected) == told.n_chunks,
         "documents": [row.id for row in index.documents(number)] == sorted({id_ for id_, _ in expected}),
@@ -116,13 +119,10 @@ def main() -> None:
     rng = random.Random(int(more[0]))
     reached, found = [], []
     for _ in range(int(more[1])):
-        if store:
-            kill_started(Path(path), store, rng)
-        else:
-            kill_forked(Path(path), rng)
+        at_work = kill_started(Path(path), store, rng) if store else kill_forked(Path(path), rng)
         number, what_is_wrong = wrong(Path(path), store)
         reached.append(number)
-        found += what_is_wrong
+        found += what_is_wrong + ([] if at_work else [f"the writer failed after generation {number}"])
     print(json.dumps({"reached": reached, "wrong": found}))
 
 
