@@ -193,6 +193,14 @@ class IndexStore(Protocol):
         """
         ...
 
+    def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
+        """What the record says of those documents, in order; None: it has none of that id. Cost: some 10 µs each.
+
+        Raises:
+            NotFound: that generation is not there.
+        """
+        ...
+
     def chunks(self, as_of: int = 0, after: int = -1) -> Iterator[ChunkRow]:
         """Chunks that are alive, by key, as they really stand there; one generation whole, whatever is written meanwhile.
 

@@ -134,6 +134,10 @@ class SqliteIndex:
         """The record of documents, by id."""
         return self._record.documents(as_of)
 
+    def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
+        """What the record says of those documents, in order."""
+        return self._record.find_documents(ids, as_of)
+
     def chunks(self, as_of: int = 0, after: int = -1) -> Iterator[ChunkRow]:
         """Chunks of a generation by key, or those that changed after another one."""
         with self._record.snapshot(as_of) as (connection, at):

@@ -8,6 +8,7 @@ own sees one generation whole, whatever is applied or pruned meanwhile; pages by
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,10 @@ _DOCUMENTS = f"""
 SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble
 FROM documents WHERE {ALIVE} ORDER BY id
 """  # noqa: S608 - of our own words
+_FOUND = f"""
+SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble
+FROM documents WHERE {ALIVE} AND id IN (SELECT value FROM json_each(:ids))
+"""  # noqa: S608
 _INSERT = """
 INSERT INTO documents (id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers,
     trouble, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -159,10 +164,18 @@ class SqliteRecord:
     def documents(self, as_of: int = 0) -> Iterator[DocumentRow]:
         """Documents of a generation, by id."""
         with self.snapshot(as_of) as (connection, at):
-            for *plain, metadata, readers, trouble in connection.execute(_DOCUMENTS, {"at": at}):
-                told = _readers(readers) if readers is not None else None
-                whole: tuple[Any, ...] = (*plain, _metadata(metadata), told, trouble)
-                yield DocumentRow(*whole)
+            yield from map(_as_document, connection.execute(_DOCUMENTS, {"at": at}))
+
+    def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
+        """Those documents of a generation, in order; None where it has none of that id.
+
+        Raises:
+            NotFound: that generation is not there.
+        """
+        with self.reading() as connection:
+            facts = {"at": self.resolve(connection, as_of), "ids": json.dumps(list(ids))}
+            found = {row[0]: _as_document(row) for row in connection.execute(_FOUND, facts)}
+        return [found.get(id_) for id_ in ids]
 
     def findable(self, connection: sqlite3.Connection, query: Query, at: int) -> frozenset[str]:
         """Ids of the documents that filter and readers leave. Cost: 1 µs a document."""
@@ -256,6 +269,13 @@ def newest(connection: sqlite3.Connection) -> Generation:
     """The newest generation; 0 where none was written."""
     row: tuple[Any, ...] | None = connection.execute(_NEWEST).fetchone()
     return Generation(*row) if row else Generation(0, 0)
+
+
+def _as_document(row: tuple[Any, ...]) -> DocumentRow:
+    *plain, metadata, readers, trouble = row
+    told = _readers(readers) if readers is not None else None
+    whole: tuple[Any, ...] = (*plain, _metadata(metadata), told, trouble)
+    return DocumentRow(*whole)
 
 
 def _as_row(row: DocumentRow, number: int) -> tuple[object, ...]:

@@ -61,6 +61,18 @@ class IndexStoreConformance(IndexSearchConformance):
         assert [row.document for row in kept] == ["b", "a", "é", "Z", "A"]
         assert [row.key for row in kept] == sorted({row.key for row in kept})
 
+    def test_documents_are_found_by_id_as_they_are_and_as_they_were(self, store: IndexStore) -> None:
+        """In the order asked for; of an id that the record has not, None."""
+        put(store, a_chunk("a.md", "one"), a_chunk("b.md", "two"))
+        change = Change(9, 9, "again", 1, documents=[a_document("a.md", token="v2")], dead_documents=["b.md"])  # noqa: S106
+        store.apply(change)
+        ids = ["b.md", "a.md", "a'\"].md"]
+        assert [found and found.token for found in store.find_documents(ids)] == [None, "v2", None]
+        then = store.find_documents(ids, as_of=1)
+        assert [found and found.token for found in then] == ["token of b.md", "token of a.md", None]
+        with pytest.raises(NotFound):
+            store.find_documents(ids, as_of=7)
+
     def test_a_generation_tells_when_why_and_how_much(self, store: IndexStore) -> None:
         """Counts are of what is alive, documents in trouble included."""
         first = put(store, a_chunk("a"), a_chunk("b"), a_chunk("b", "more", 1))
