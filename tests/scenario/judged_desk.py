@@ -26,9 +26,9 @@ from perdure.core.ports import Answered, Asked
 from perdure.core.settings import CaptureSettings, EvalSettings, ProjectSettings, Settings
 from perdure.core.units import days
 from perdure.core.usage import Usage
+from perdure.loop.work.evals.running import ONLINE
 from perdure.loop.work.judges.measuring import measure
 from perdure.loop.work.prompts.online_judged import Sampled, sample_of, scorer_by
-from perdure.loop.work.prompts.online_rounds import ONLINE
 from perdure.loop.work.prompts.signals import prompt_signals
 from perdure.loop.work.versions import find_champion
 from perdure.stores.capture.events import Call

@@ -28,8 +28,7 @@ from perdure.loop.alerts import Answer
 from perdure.loop.protocols import Workplace
 from perdure.loop.telemetry_tries import AT_MOST, Tried, after_try
 from perdure.loop.work.evals.answers import read_kept
-from perdure.loop.work.evals.running import KIND
-from perdure.loop.work.prompts.online_rounds import ONLINE
+from perdure.loop.work.evals.running import KIND, ONLINE
 from perdure.loop.work.spans import Value, span_ids
 from perdure.stores.ledger.protocols import LedgerSession, Run
 from perdure.stores.results.protocols import Results, RunRow

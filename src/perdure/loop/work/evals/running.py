@@ -34,6 +34,8 @@ from perdure.stores.results.protocols import RunRow
 
 KIND = "eval"
 """Kind of the ledger's runs that are runs of a suite."""
+ONLINE = "online"
+"""Kind of the ledger's runs in which judges were asked about production."""
 VERDICT = "verdict"
 """Among a run's facts: what a comparison concluded of it; gone as soon as the run goes on."""
 UNDER_WAY = "it is under way"

@@ -15,10 +15,9 @@ from perdure.core.canonical import content_hash
 from perdure.core.clock import iso
 from perdure.core.units import hours, minutes
 from perdure.loop.protocols import Workplace
+from perdure.loop.work.evals.running import ONLINE
 from perdure.stores.ledger.protocols import Run
 
-ONLINE = "online"
-"""Kind of the ledger's runs in which judges were asked about production."""
 _SPENT = "online/spent"
 """The cursor with what a day has cost, all prompts together."""
 _SOONEST, _LATEST = minutes(5), hours(1)
