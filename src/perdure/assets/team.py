@@ -78,7 +78,9 @@ class Team:
 
     Args:
         name: lower case.
-        routes: what its keys may call; `*` at the end of a name stands for any ending.
+        routes: what its keys may call; `*` at the end of a name stands for any ending. An index is `index:NAME` here.
+        reads: groups that its keys belong to where documents of an index name their readers; `*`: all of them.
+        writes: indexes of pushed documents whose documents its keys may put and delete; `*` as in `routes`.
         budgets: each must have room.
         limits: of all its keys together.
         key_limits: of each of its keys.
@@ -99,11 +101,15 @@ class Team:
     unpriced: Literal["refuse", "allow"] = "refuse"
     healthy: Sequence[Objective] = ()
     policy: Policy = field(default_factory=Policy.observe)
+    reads: Sequence[str] = ()
+    writes: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.routes, str):
-            raise BadTeam(f"Team {self.name!r} has routes={self.routes!r}.", hint=f"Write: routes=({self.routes!r},)")
-        object.__setattr__(self, "routes", tuple(self.routes))
+        for name in ("routes", "reads", "writes"):
+            value = getattr(self, name)
+            if isinstance(value, str):
+                raise BadTeam(f"Team {self.name!r} has {name}={value!r}.", hint=f"Write: {name}=({value!r},)")
+            object.__setattr__(self, name, tuple(value))
         object.__setattr__(self, "budgets", tuple(self.budgets))
         object.__setattr__(self, "healthy", tuple(self.healthy))
         if not _NAME.fullmatch(self.name):
@@ -126,4 +132,25 @@ class Team:
         >>> Team("support", routes=("support", "prompt:*")).may_call("prompt:answer")
         True
         """
-        return any(route == name or (name.endswith("*") and route.startswith(name[:-1])) for name in self.routes)
+        return _covers(self.routes, route)
+
+    def may_write(self, index: str) -> bool:
+        """Whether its keys may put documents into an index, and delete them.
+
+        >>> Team("support", writes=("news*",)).may_write("newsletter"), Team("support").may_write("newsletter")
+        (True, False)
+        """
+        return _covers(self.writes, index)
+
+    @property
+    def groups(self) -> Sequence[str] | None:
+        """Groups of readers that its keys belong to; None: all.
+
+        >>> Team("support", reads=("staff",)).groups, Team("audit", reads=("*",)).groups
+        (('staff',), None)
+        """
+        return None if "*" in self.reads else self.reads
+
+
+def _covers(names: Sequence[str], wanted: str) -> bool:
+    return any(wanted == name or (name.endswith("*") and wanted.startswith(name[:-1])) for name in names)

@@ -67,6 +67,8 @@ class ServeSettings:
     """How often the ledger's sequence number is read."""
     replay: bool = False
     """Accept domain time from requests (header `perdure-now`)."""
+    searches: str = "redacted"
+    """What is kept of the questions that indexes are asked: `redacted`, without personal data and secrets; `full`; or `none`."""
     workers: int = 1
     """Processes of `perdure serve` that share the port. Each has `/metrics` of its own, and with `[gateway] cache = "memory"` its own answers; limits and budgets hold over all of them."""
 
@@ -74,6 +76,10 @@ class ServeSettings:
         if not 1 <= self.workers <= _MOST_WORKERS:
             raise BadSettings(
                 f"serve.workers is {self.workers!r}, but it must be 1 to {_MOST_WORKERS}.", key="serve.workers"
+            )
+        if self.searches not in ("redacted", "full", "none"):
+            raise BadSettings(
+                f"serve.searches is {self.searches!r}, but it must be redacted, full or none.", key="serve.searches"
             )
 
 

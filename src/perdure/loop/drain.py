@@ -41,6 +41,7 @@ _COUNTED = {
     "quarantine": "n_rejected",
     "calls": "n_calls",
     "feedback": "n_feedback",
+    "searches": "n_searches",
 }
 """First part of a table's name → the report's count of its rows."""
 _TABLES = (*_COUNTED, "attempts", "guarded")
@@ -58,6 +59,7 @@ class DrainReport:
     n_rejected: int = 0
     n_calls: int = 0
     n_feedback: int = 0
+    n_searches: int = 0
     batches: int = 0
     n_lost: int = 0
     """Events that writers could not write, as they told it themselves."""
@@ -74,6 +76,7 @@ class DrainReport:
             self.n_rejected + other.n_rejected,
             self.n_calls + other.n_calls,
             self.n_feedback + other.n_feedback,
+            self.n_searches + other.n_searches,
             self.batches + other.batches,
             self.n_lost + other.n_lost,
             self.corrupt + other.corrupt,

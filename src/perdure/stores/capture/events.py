@@ -193,4 +193,50 @@ class Feedback(msgspec.Struct, array_like=True, tag="f"):
     text: str = ""
 
 
-Event = Predictions | Labels | Rejected | Lost | Call | Feedback
+class Dropped(msgspec.Struct, array_like=True):
+    """A chunk that ranking found and that was not given as it was found: it is not what the index's record says."""
+
+    key: int
+    document: str
+    reason: str
+    """`missing`, `ghost`, `stale`, `corrupt`, `wrong_embedder`, or `forbidden`: whoever asked may not find it any more."""
+    marked: bool = False
+    """It was given all the same, with its mark."""
+
+
+class Searched(msgspec.Struct, array_like=True, tag="s", kw_only=True):
+    """One search of an index, with what was given: recorded before it is answered."""
+
+    id: str
+    index: str
+    version: str
+    arm: str
+    """Pointer of the index: `champion`, `challenger`, `shadow` …"""
+    generation: int
+    """Of the index, that was searched."""
+    seen_us: int
+    """Domain time at which its source had been listed for that generation."""
+    served_us: int
+    recorded_us: int
+    latency_us: int
+    key: str
+    """Id of the caller's key; empty without one."""
+    team: str
+    query: str
+    """By the setting `[serve] searches`: masked, whole, or empty."""
+    mode: str
+    k: int
+    as_of_us: int
+    """Domain instant that was asked as of; 0: now."""
+    keys: list[int]
+    documents: list[str]
+    """Of each hit."""
+    scores: list[float]
+    cosines: list[float | None]
+    """Of each hit to the question; None: it was not found by its vector."""
+    dropped: list[Dropped]
+    purpose: str = "search"
+    """`search`, or `answer` where a model read what was found."""
+
+
+Event = Predictions | Labels | Rejected | Lost | Call | Feedback | Searched

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from perdure.core.usage import Usage
 from perdure.stores.capture.events import (
     Attempt,
     Call,
+    Dropped,
     Event,
     Feedback,
     Guarded,
@@ -26,6 +28,7 @@ from perdure.stores.capture.events import (
     PredictionRow,
     Predictions,
     Rejected,
+    Searched,
 )
 from perdure.stores.capture.protocols import CaptureLog, CaptureWriter, SegmentRange
 
@@ -74,6 +77,17 @@ def call(number: int, *, route: str = "support", attempts: int = 1) -> Call:
     )
 
 
+def search(number: int, **members: Any) -> Searched:
+    """One search that gave one chunk and dropped another."""
+    told: dict[str, Any] = {
+        "id": f"s_{number}", "index": "handbook", "version": "handbook@1", "arm": "champion", "generation": 3,
+        "seen_us": 1_000_000, "served_us": 2_000_000, "recorded_us": 2_000_100, "latency_us": 900, "key": "k1",
+        "team": "support", "query": "how long", "mode": "hybrid", "k": 2, "as_of_us": 0, "keys": [7],
+        "documents": ["a.md"], "scores": [0.5], "cosines": [None], "dropped": [Dropped(8, "b.md", "ghost")],
+    }  # fmt: skip
+    return Searched(**{**told, **members})
+
+
 class CaptureConformance(ABC):
     """Order, acknowledgement and closing of segments."""
 
@@ -104,6 +118,7 @@ class CaptureConformance(ABC):
             Lost(3, 1, 8, 9, "host:1"),
             call(5, attempts=2),
             Feedback("c_5", 10, 11, "k1", "helpful", 1.0, "thanks"),
+            search(6),
         ]
         writer = self.open_writer(tmp_path)
         assert all(writer.append(event) for event in events)
