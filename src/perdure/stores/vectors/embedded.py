@@ -29,7 +29,7 @@ _SCHEMA = (
     ) WITHOUT ROWID""",
     "CREATE INDEX IF NOT EXISTS vectors_used ON vectors (used_us)",
 )
-_FORMAT = SqliteFormat("vectors by content", 1, _SCHEMA, page_bytes=8192)
+_FORMAT = SqliteFormat("vectors by content", 1, _SCHEMA, private=True, page_bytes=8192)
 _AT_ONCE = 500
 _DAY_US = 86_400_000_000
 _FIND = """

@@ -11,19 +11,17 @@ with the clean-up after it, so that must leave time to whoever still reads.
 
 from __future__ import annotations
 
-import hashlib
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from perdure.core.documents import Hit
-from perdure.core.errors import MissingExtra, NotFound, PerdureError, StoreError, StoreFull
+from perdure.core.errors import MissingExtra, NotFound
 from perdure.stores.sqlite_files import SqliteFormat
+from perdure.stores.vectors.lance_folder import lance_errors, table_name
 from perdure.stores.vectors.lance_rows import WITHOUT_VECTOR, as_chunk, as_table, folded_text, sized, vector_field
 from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import as_query
@@ -43,7 +41,7 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY CHECK (id = 1), next INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO keys VALUES (1, 1)",
 )
-FORMAT = SqliteFormat("documents of an index in LanceDB", 1001, _SCHEMA)
+FORMAT = SqliteFormat("documents of an index in LanceDB", 1001, _SCHEMA, private=True)
 """Another number than that of an index in SQLite alone: neither opens the other's file."""
 _AS_THEY_ARE = FTS(
     base_tokenizer="whitespace",
@@ -88,11 +86,13 @@ class LanceIndex:
 
     def __init__(self, path: Path, folder: Path, *, read_only: bool = False) -> None:
         self._record = SqliteRecord(path, FORMAT, read_only=read_only)
-        self._name = _table_name(path)
+        self._name = table_name(path)
         self._opening = Lock()
         self._conditions: dict[tuple[int, str], str] = {}
         self._known: Any = None
-        with _lance_errors(folder):
+        with lance_errors(folder):
+            if not read_only:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._database = lancedb.connect(folder, read_consistency_interval=timedelta(0))
         self._folder = folder
 
@@ -112,7 +112,7 @@ class LanceIndex:
             StoreFull: the disk is full; nothing is seen of what was written.
             BadIndex: a row that cannot be kept; nothing is seen of what was written.
         """
-        with self._record.writing() as connection, _lance_errors(self._folder):
+        with self._record.writing() as connection, lance_errors(self._folder):
             number = self._record.write_documents(connection, change)
             table = self._cleared(number, change)
             names = _named(connection, change)
@@ -181,7 +181,7 @@ class LanceIndex:
 
     def mend(self) -> int:
         """Make the words anew from the chunks; how many chunks."""
-        with self._record.writing(), _lance_errors(self._folder):
+        with self._record.writing(), lance_errors(self._folder):
             table = self._table()
             if table is None:
                 return 0
@@ -198,6 +198,14 @@ class LanceIndex:
             NotFound: that generation is not there.
             BadIndex: the vector is none of this index.
         """
+        try:
+            return self._searched(query)
+        except NotFound:
+            if query.as_of:
+                raise
+            return self._searched(query)  # what was the newest was pruned between two looks
+
+    def _searched(self, query: Query) -> list[Hit]:
         vector, asked = as_query(query.vector), words_of(query.words)
         table, at = self._standing(query.as_of)
         if table is None or query.k < 1:
@@ -207,7 +215,7 @@ class LanceIndex:
         condition = f"({_alive(at)}){self._may_be_found(query, at)}"
         dense: list[tuple[int, float]] = []
         lexical: list[tuple[int, float]] = []
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             if len(vector) and sized(table.schema, len(vector)) and vector.any():
                 nearest = table.search(vector, vector_column_name="vector").distance_type("dot")
                 nearest = nearest.where(f"{condition} AND vector IS NOT NULL", prefilter=True)
@@ -234,7 +242,7 @@ class LanceIndex:
         table = self._table()
         if table is None:
             return 0
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             condition = f"died > 0 AND died <= {oldest}"
             n_dead = int(table.count_rows(condition))
             table.delete(condition)
@@ -247,7 +255,7 @@ class LanceIndex:
 
     def _table(self) -> Any:
         """The table at its newest version; None where nothing was ever written."""
-        with self._opening, _lance_errors(self._folder):
+        with self._opening, lance_errors(self._folder):
             if self._known is None:
                 try:
                     self._known = self._database.open_table(self._name)
@@ -263,7 +271,7 @@ class LanceIndex:
                     self._record.resolve(connection, after)
             if at == 0 or self._table() is None:
                 return None, at
-            with _lance_errors(self._folder):
+            with lance_errors(self._folder):
                 table = self._database.open_table(self._name)
                 table.checkout(table.version)
             try:
@@ -291,7 +299,7 @@ class LanceIndex:
         return table
 
     def _by_key(self, table: Any, condition: str) -> Iterator[ChunkRow]:
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             found = table.search().where(condition).select(["key"]).to_arrow()
         keys = sorted(found["key"].to_pylist())
         for begin in range(0, len(keys), _AT_ONCE):
@@ -301,7 +309,7 @@ class LanceIndex:
 
     def _misread(self, table: Any, condition: str) -> Iterator[tuple[int, str]]:
         """Key and document of chunks that have not their own words."""
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             looked = table.search().where(condition).select(["key", "document", "context", "text", "folded"])
             for batch in looked.to_batches(batch_size=_AT_ONCE):
                 for row in batch.to_pylist():
@@ -309,7 +317,7 @@ class LanceIndex:
                         yield row["key"], row["document"]
 
     def _rows(self, table: Any, keys: Sequence[int], newest: int) -> dict[int, ChunkRow]:
-        with _lance_errors(self._folder):
+        with lance_errors(self._folder):
             found = table.search().where(f"key IN ({', '.join(map(str, keys))})").limit(len(keys) + 1).to_arrow()
         return {row["key"]: as_chunk(row, newest) for row in found.to_pylist()}
 
@@ -344,13 +352,6 @@ class LanceIndex:
             table.optimize(cleanup_older_than=_KEPT)
 
 
-def _table_name(path: Path) -> str:
-    """Such as `handbook-3f9a`; of a path with other letters, its digest makes the name its own."""
-    plain = f"{path.parent.name}-{path.stem}"
-    legal = re.sub("[^A-Za-z0-9_-]", "_", plain)
-    return legal if legal == plain else f"{legal}-{hashlib.blake2b(plain.encode(), digest_size=4).hexdigest()}"
-
-
 def _alive(at: int) -> str:
     return f"born <= {at} AND (died = 0 OR died > {at})"
 
@@ -378,19 +379,3 @@ def _names(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, int]
     query = "SELECT name FROM names WHERE document = ?"
     found = ((id_, connection.execute(query, (id_,)).fetchone()) for id_ in ids)
     return {id_: row[0] for id_, row in found if row}
-
-
-@contextmanager
-def _lance_errors(folder: Path) -> Iterator[None]:
-    """LanceDB tells of everything by RuntimeError, OSError or ValueError, with the cause in words."""
-    try:
-        yield
-    except PerdureError:
-        raise
-    except (RuntimeError, OSError, ValueError) as error:
-        if isinstance(error, UnicodeEncodeError):
-            raise
-        facts = {"path": str(folder), "type": type(error).__name__}
-        if "No space left" in str(error) or "os error 28" in str(error):
-            raise StoreFull(f"No room left to write {folder}.", hint="Free some disk space.", **facts) from error
-        raise StoreError(f"LanceDB in {folder} failed: {error}.", hint="Check the folder.", **facts) from error

@@ -41,7 +41,7 @@ _SCHEMA = (
     WORDS_TABLE,
 )
 """AUTOINCREMENT: a key is never given twice, so that who kept one never reads another chunk by it."""
-FORMAT = SqliteFormat("documents and chunks of an index", 1, _SCHEMA, page_bytes=8192)
+FORMAT = SqliteFormat("documents and chunks of an index", 1, _SCHEMA, private=True, page_bytes=8192)
 _COLUMNS = """
 key, document, position, "start", "end", text, context, digest, form, vector, embedder, chunker, checksum, parent_start, parent_end,
 data, born, died
@@ -160,10 +160,10 @@ class SqliteIndex:
             return [_as_chunk(row) for row in connection.execute(_OF, (json.dumps(list(documents)),))]
 
     def damage(self, *, deep: bool = False) -> list[Damage]:
-        """Words that are not those of the chunks; `deep`: word by word, FTS5's own check, and every page of the file."""
+        """Words that are not those of the chunks; `deep`: word by word, every page of the file, and where it may write FTS5's own check."""
         with self._record.snapshot() as (connection, _):
             found = list(damage_of(connection, deep=deep))
-        if deep:
+        if deep and self._record.writable:
             with self._record.writing() as connection:
                 found += check_words(connection)
         return found

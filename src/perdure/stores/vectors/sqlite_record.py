@@ -96,6 +96,11 @@ class SqliteRecord:
                 self.close_writer()
                 raise
 
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened to be written."""
+        return self._writer is not None
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The shared connection of readers, one at a time, for what is quickly read."""

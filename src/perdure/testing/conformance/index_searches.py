@@ -75,13 +75,13 @@ class IndexSearchConformance:
         assert (found["zebra"].lexical or 0) > 0
         assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
-    @pytest.mark.parametrize("hostile", HOSTILE)
-    def test_words_have_no_syntax(self, store: IndexStore, hostile: str) -> None:
+    def test_words_have_no_syntax(self, store: IndexStore) -> None:
         """What a query language would read as an operator finds what its words find, or nothing."""
         put(store, a_chunk("a", "the parcel"), a_chunk("b", "something else"))
-        found = texts(store, store.search(Query(5, words=hostile)))
-        assert found == (["the parcel"] if "parcel" in hostile else [])
-        assert len(texts(store, store.search(Query(5, vector_of("x"), hostile)))) == 2
+        for hostile in HOSTILE:
+            found = texts(store, store.search(Query(5, words=hostile)))
+            assert found == (["the parcel"] if "parcel" in hostile else []), hostile
+            assert len(store.search(Query(5, vector_of("x"), hostile))) == 2, hostile
 
     def test_a_page_of_words_is_a_question_too(self, store: IndexStore) -> None:
         """Its first words are asked for."""

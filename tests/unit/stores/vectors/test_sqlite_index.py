@@ -48,6 +48,25 @@ def test_who_only_reads_makes_no_file(path):
     assert not path.parent.exists()
 
 
+def test_what_documents_say_is_for_the_owner_of_the_file_alone(path):
+    index = SqliteIndex(path)
+    step(index)
+    assert {each.stat().st_mode & 0o777 for each in path.parent.iterdir()} == {0o600}
+    index.close()
+
+
+def test_who_only_reads_can_look_for_damage(path):
+    index = SqliteIndex(path)
+    step(index)
+    by_hand(path, "DELETE FROM words WHERE rowid = 5")
+    reader = SqliteIndex(path, read_only=True)
+    assert [(each.kind, each.part, each.key) for each in reader.damage(deep=True)] == [("missing", "words", 5)]
+    reader.close()
+    index.mend()
+    assert index.damage(deep=True) == []
+    index.close()
+
+
 def test_a_file_that_is_being_made_is_not_ready(path):
     path.parent.mkdir(parents=True)
     by_hand(path, "PRAGMA journal_mode = WAL")
