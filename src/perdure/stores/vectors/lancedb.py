@@ -245,8 +245,9 @@ class LanceIndex:
         with lance_errors(self._folder):
             condition = f"died > 0 AND died <= {oldest}"
             n_dead = int(table.count_rows(condition))
-            table.delete(condition)
-            table.optimize(cleanup_older_than=_KEPT)
+            if n_dead:
+                table.delete(condition)
+                table.optimize(cleanup_older_than=_KEPT)
         return n_dead
 
     def close(self) -> None:

@@ -208,7 +208,6 @@ class SqliteIndex:
             dead = connection.execute("SELECT key FROM chunks WHERE died > 0 AND died <= ?", (oldest,)).fetchall()
             connection.executemany("DELETE FROM words WHERE rowid = ?", dead)
             connection.executemany("DELETE FROM chunks WHERE key = ?", dead)
-            connection.execute("DELETE FROM words WHERE rowid NOT IN (SELECT key FROM chunks)")
         return len(dead)
 
     def close(self) -> None:
