@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import signal
+from itertools import pairwise
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -46,9 +47,8 @@ def check(given_document, chunker):
         parsed = parse(given_document)
         title, chunks = chunker.chunk(given_document)
     except Unparsable as told:
-        assert told.code in CODES
-        assert told.message
-        return []
+        wrong = told.code not in CODES or not told.message
+        return pytest.fail(f"{told.code!r} says nothing") if wrong else []
     (title + parsed.title).encode()
     ends = [0]
     for block in parsed.blocks:
@@ -82,7 +82,7 @@ def test_any_pdf_is_read_or_told(data):
 def test_together_chunks_hold_all_of_a_document_once(text, tokens, least, overlap):
     found = document(text.encode("utf-8", "replace"))
     chunks = check(found, compile_chunker(ByStructure(tokens, min(least, tokens), 0)))
-    assert all(before.end <= after.start for before, after in zip(chunks, chunks[1:], strict=False))
+    assert all(before.end <= after.start for before, after in pairwise(chunks))
     if chunks:
         parsed = parse(found)
         held = {place for chunk in chunks for place in range(chunk.start, chunk.end)}
@@ -93,10 +93,12 @@ def test_together_chunks_hold_all_of_a_document_once(text, tokens, least, overla
 
 
 WORDS = st.lists(
-    st.sampled_from("index source drift chunk answer stale ghost query vector table".split()), min_size=8, max_size=40
+    st.sampled_from(["index", "source", "drift", "chunk", "answer", "stale", "ghost", "query", "vector", "table"]),
+    min_size=8,
+    max_size=30,
 )
-PARAGRAPHS = st.lists(WORDS.map(lambda words: " ".join(words) + "."), min_size=2, max_size=12)
-SECTIONS = st.lists(PARAGRAPHS, min_size=3, max_size=7)
+PARAGRAPHS = st.lists(WORDS.map(lambda words: " ".join(words) + "."), min_size=2, max_size=8)
+SECTIONS = st.lists(PARAGRAPHS, min_size=3, max_size=5)
 
 
 def handbook(sections):
@@ -106,14 +108,15 @@ def handbook(sections):
 
 def digests_by_part(sections):
     """Digests of chunks by the section that they are of."""
-    found = {}
-    for chunk in compile_chunker(ByStructure(tokens=60, least=10)).chunk(document(handbook(sections)))[1]:
-        part = max(int(each) for each in re.findall(r"## Part (\d+)", handbook(sections).decode()[: chunk.end]))
+    found, text = {}, handbook(sections).decode()
+    for chunk in compile_chunker(ByStructure(tokens=60, least=10)).chunk(document(text.encode()))[1]:
+        told = re.findall(r"## Part (\d+)", text[: chunk.end])
+        part = int(told[-1]) if told else -1
         found.setdefault(part, []).append(chunk.digest)
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SECTIONS, st.data())
 def test_an_edit_of_one_section_leaves_the_chunks_of_all_others(sections, data):
     edited = data.draw(st.integers(0, len(sections) - 1))
@@ -128,7 +131,7 @@ def test_an_edit_of_one_section_leaves_the_chunks_of_all_others(sections, data):
     ("media_type", "bomb"),
     [
         ("text/markdown", ">" * 200_000), ("text/markdown", "- " * 100_000), ("text/markdown", "[a]: b\n" * 30_000),
-        ("text/markdown", "[" * 200_000), ("text/markdown", "|" * 100_000 + "\n" + "-|" * 50_000), ("text/markdown", "* a\n" * 50_000),
+        ("text/markdown", "[" * 200_000), ("text/markdown", "|" * 100_000 + "\n" + "-|" * 50_000), ("text/markdown", "* a\n" * 10_000), ("text/markdown", ": ]" + "+--+\n+--+\n> <p>" * 10_000),
         ("text/markdown", "".join(" " * depth + "- a\n" for depth in range(600))), ("text/markdown", "# " + "a" * 500_000),
         ("text/markdown", "." * 500_000), ("text/markdown", "```\n" * 50_000), ("text/markdown", "---\n" + "a: [\n" * 50_000),
         ("text/markdown", "---\na: " + "[" * 100_000 + "\n---\nx"), ("text/markdown", "<!--\n" * 50_000),

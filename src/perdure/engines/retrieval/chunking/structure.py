@@ -66,11 +66,22 @@ class StructureChunker:
     def _cut(self, text: str, sections: Sequence[Section]) -> tuple[list[Piece], list[tuple[str, ...]]]:
         pieces: list[Piece] = []
         paths: list[tuple[str, ...]] = []
+        bare = False
         for section in sections:
-            cut = self._pieces(text, section)
+            cut, above = self._pieces(text, section), section.above
+            if bare:
+                cut[0] = Piece(pieces.pop().start, cut[0].end, cut[0].form, HEADING, cut[0].header)
+                above = paths.pop()
             pieces.extend(cut)
-            paths.append(section.above)
+            paths.append(above)
             paths.extend(section.path for _ in cut[1:])
+            # A heading without a text of its own, perhaps under more such, stands with what follows it.
+            bare = (
+                len(section.blocks) == 1
+                and section.level > 0
+                and len(cut) == 1
+                and cut[0].end - cut[0].start < self._aim / 2
+            )
         return pieces, paths
 
     def _pieces(self, text: str, section: Section) -> list[Piece]:

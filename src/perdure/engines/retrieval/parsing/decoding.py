@@ -13,7 +13,7 @@ from perdure.engines.retrieval.protocols import Unparsable
 
 MOST_BYTES = 20_000_000
 """Of a document. Parsers of text read about 5 MB a second."""
-MOST_LINES = 500_000
+MOST_LINES = 300_000
 _LOOKED_AT = 8192
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

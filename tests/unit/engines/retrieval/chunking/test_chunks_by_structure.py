@@ -176,3 +176,15 @@ def test_a_document_without_anything_to_find_is_empty(text):
     with pytest.raises(Unparsable) as told:
         compile_chunker(ByStructure()).chunk(document(text))
     assert told.value.code == "empty"
+
+
+def test_a_heading_without_text_of_its_own_stands_with_what_follows():
+    text = f"# Guide\n\n## Install\n\n{sentences('wheels', 8)}\n\n## Run\n\n{sentences('runs', 8)}"
+    assert chunks_of(text, tokens=60, least=5)[0].text.split("\n\n")[:2] == ["# Guide", "## Install"]
+
+
+def test_code_that_a_colon_announces_stays_with_its_announcement():
+    part = "\n\n".join(f"{sentences(n, 9)}\n\nWrite this, number {n}:\n\n    a = {n}\n    b = {n}" for n in range(12))
+    found = chunks_of("# All\n\n" + part)
+    assert len(found) > 4
+    assert not any(each.text.startswith("    a =") for each in found)

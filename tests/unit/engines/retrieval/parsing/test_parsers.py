@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from markdown_it import MarkdownIt
 
 from perdure.core.documents import DocumentRef, RawDocument
 from perdure.engines.retrieval.parsing import records
@@ -159,7 +160,7 @@ def test_what_is_no_text_is_told_with_its_code():
     assert refusal(b"\x7fELF\x01\x02" + bytes(range(32)) * 40) == "binary"
     assert refusal(b"\x81\x8d\x8f" * 10) == "encoding"
     assert refusal(b"a" * 20_000_001, "text/plain") == "too_large"
-    assert refusal(b"\n" * 500_001 + b"a", "text/markdown") == "too_large"
+    assert refusal(b"\n" * 300_001 + b"a", "text/markdown") == "too_large"
     assert refusal(b"x", "application/x-unknown") == "unparsable"
     assert refusal(b"<script>1</script>", "text/html") == "empty"
     assert refusal(b"<div>" * 6000 + b"x", "text/html") == "bomb"
@@ -183,3 +184,16 @@ def test_a_page_that_json_would_blow_up_is_told_as_a_bomb(monkeypatch):
 def test_the_fingerprint_of_all_parsers_stays():
     assert parsers_fingerprint() == parsers_fingerprint()
     assert len(parsers_fingerprint()) == 16
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("a | b\n:-|-:\n1|2", "table"), ("| a | |\n|---|---|\n| 1 |", "table"), ("| a \\| b | c |\n|---|---|", "table"),
+        ("|a|\n|-|", "table"), ("a\n-\n", "heading"), ("a | b\n---\n", "heading"), ("a | b\n|-|\n", "paragraph"), ("x\n- | -", "paragraph"),
+    ],
+)  # fmt: skip
+def test_a_table_of_markdown_is_what_the_library_takes_for_one(text, form):
+    library = MarkdownIt("commonmark").enable("table").parse(text)
+    assert structure(text, "text/markdown")[0][0] == form
+    assert library[0].type == f"{form}_open"
