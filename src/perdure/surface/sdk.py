@@ -26,6 +26,7 @@ from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.evaluating import Evaluating
 from perdure.surface.governing import Governing
+from perdure.surface.indexing import Indexing
 from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
 from perdure.surface.opened import Opened, When, instant_of
@@ -95,6 +96,7 @@ class Perdure(
     Prompting,
     Judging,
     Labelling,
+    Indexing,
     Spending,
     Called,
     Caching,

@@ -25,6 +25,7 @@ from perdure.surface.cli import (
     calls,
     evals,
     govern,
+    indexes,
     judges,
     keys,
     printing,
@@ -257,6 +258,7 @@ app.add_typer(caching.group, rich_help_panel="Run")
 app.add_typer(prompts.group, rich_help_panel="Look")
 app.add_typer(evals.group, rich_help_panel="Run")
 app.add_typer(judges.group, rich_help_panel="Look")
+app.add_typer(indexes.group, rich_help_panel="Look")
 app.add_typer(reviews.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():
     for command in commands:

@@ -61,7 +61,7 @@ class Paragraphs:
             text = document.data.decode()
         except UnicodeDecodeError:
             raise Unparsable("encoding", "It is no UTF-8.") from None
-        found = [match for match in re.finditer(r"[^\n]+(?:\n[^\n]+)*", text)]
+        found = list(re.finditer(r"[^\n]+(?:\n[^\n]+)*", text))
         return text[:10], [
             Chunk(document.ref.id, i, match.group(), match.start(), match.end(), context=document.ref.id)
             for i, match in enumerate(found)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
 from perdure.core.documents import Chunk, RawDocument
 from perdure.core.errors import UpstreamBad
@@ -97,13 +96,12 @@ def draft_embedded(opened: OpenIndex, there: Sequence[ChunkRow], draft: Draft) -
         )
 
 
-def embed(opened: OpenIndex, draft: Draft, at_us: int, told: Callable[[int], None]) -> int:
+def embed(opened: OpenIndex, draft: Draft, told: Callable[[int], None]) -> int:
     """Fill in the vectors of a draft; how many texts were embedded.
 
     Args:
         opened: the version.
         draft: whose chunks have none yet.
-        at_us: domain time.
         told: called after each batch with how many texts it had.
 
     Raises:
@@ -113,20 +111,20 @@ def embed(opened: OpenIndex, draft: Draft, at_us: int, told: Callable[[int], Non
     vectors = {digest: draft.known[digest] for digest in wanted.keys() & draft.known.keys()}
     asked = [digest for digest in wanted if digest not in vectors and digest not in draft.unsure]
     size = 4 * opened.embedder.dimensions
-    found = opened.cache.find(opened.embedder.fingerprint, asked, now_us=at_us)
-    vectors.update({digest: vector.tobytes() for digest, vector in found.items() if vector.nbytes == size})
+    found = opened.cache.find(opened.embedder.fingerprint, asked)
+    vectors.update({digest: vector for digest, vector in found.items() if len(vector) == size})
     rest = [row for digest, row in wanted.items() if digest not in vectors]
     for begin in range(0, len(rest), _EMBED_AT_ONCE):
         part = rest[begin : begin + _EMBED_AT_ONCE]
         made = _embedded(opened, part)
-        opened.cache.put(opened.embedder.fingerprint, made, now_us=at_us)
-        vectors.update({digest: vector.tobytes() for digest, vector in made.items()})
+        opened.cache.put(opened.embedder.fingerprint, made)
+        vectors.update(made)
         told(len(part))
     draft.chunks = [msgspec.structs.replace(row, vector=vectors[row.digest]) for row in draft.chunks]
     return len(rest)
 
 
-def _embedded(opened: OpenIndex, rows: Sequence[ChunkRow]) -> dict[str, NDArray[np.float32]]:
+def _embedded(opened: OpenIndex, rows: Sequence[ChunkRow]) -> dict[str, bytes]:
     found = np.ascontiguousarray(opened.embedder.embed([content_of(row) for row in rows]), "<f4")
     shape = (len(rows), opened.embedder.dimensions)
     if found.shape != shape:
@@ -142,7 +140,7 @@ def _embedded(opened: OpenIndex, rows: Sequence[ChunkRow]) -> dict[str, NDArray[
             f"The embedder of {opened.index.name!r} gave what is no vector: {wrong}",
             hint="Vectors are finite, and of length 1.",
         )
-    return {row.digest: vector for row, vector in zip(rows, found, strict=True)}
+    return {row.digest: row.vector for row in written}
 
 
 def _sound(opened: OpenIndex, there: Sequence[ChunkRow]) -> list[ChunkRow]:

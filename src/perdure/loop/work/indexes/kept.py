@@ -59,9 +59,13 @@ class Resynced(msgspec.Struct, frozen=True, kw_only=True):
 def keep_census(place: Workplace, census: Census) -> Census:
     """Keep it as the newest of its version, and tell it where it says something else than the one before."""
     before = newest_census(place, census.index, census.version)
+    _, deep_us = census_instants(place, census.index, census.version)
     digest = place.stores.blobs.put(msgspec.json.encode(census))
+    # The first counts as deep: a week after it the next is due.
+    deep_us = census.at_us if census.deep or deep_us is None else deep_us
     with place.transaction(from_us(census.at_us), "census") as session:
-        session.cursors.put(_cursor("census", census.index, census.version), {"blob": digest, "at_us": census.at_us})
+        told = {"blob": digest, "at_us": census.at_us, "deep_us": deep_us}
+        session.cursors.put(_cursor("census", census.index, census.version), told)
         if before is None or _told(before) != _told(census):
             session.audit.append(CENSUS, census.index, {**_told(census), "blob": digest})
     return census
@@ -77,6 +81,13 @@ def newest_census(place: Workplace, index: str, version: str) -> Census | None:
         return msgspec.json.decode(place.stores.blobs.get(Digest(cursor["blob"])), type=Census)
     except (NotFound, Corrupt, msgspec.ValidationError):
         return None
+
+
+def census_instants(place: Workplace, index: str, version: str) -> tuple[int | None, int | None]:
+    """Domain time of the newest census of a version, and of the newest deep one; None where none was taken."""
+    with place.stores.ledger.read() as session:
+        cursor = session.cursors.get(_cursor("census", index, version)) or {}
+    return cursor.get("at_us"), cursor.get("deep_us")
 
 
 def keep_resync(session: LedgerSession, report: Resynced) -> None:

@@ -149,7 +149,7 @@ def _slice(running: _Running, steps: Sequence[PlanStep]) -> None:
     while rest:
         after = running.opened.store.generation().number
         draft, n_taken, troubles = _draft(running, rest)
-        embed(running.opened, draft, running.at_us, running.tell)
+        embed(running.opened, draft, running.tell)
         change = draft.change(running.at_us, running.at_us, _reason(rest[:n_taken]), after)
         try:
             if change is not None:

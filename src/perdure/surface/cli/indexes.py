@@ -1,0 +1,152 @@
+"""`perdure index`: build indexes, hold them against their sources, mend them, and look into them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from perdure.surface.cli import show_indexes
+from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, opened
+from perdure.surface.cli.printing import console
+from perdure.surface.cli.usage import Command, Group
+
+if TYPE_CHECKING:
+    from perdure.loop.work.indexes.resyncing import Progress
+
+group = typer.Typer(
+    name="index",
+    cls=Group,
+    help="Indexes: what is in them, whether it is what their sources say, and how it is mended.",
+    no_args_is_help=True,
+)
+
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The index.")]
+_Version = Annotated[
+    str,
+    typer.Option(
+        "--version",
+        metavar="V",
+        help="Its id or how it begins, `champion`, or `declared`. Default: what answers.",
+        show_default=False,
+    ),
+]
+_Deep = Annotated[bool, typer.Option("--deep", help="Read every document and embed every chunk anew.")]
+
+
+@group.command("list", cls=Command)
+def list_indexes(project: Folder = HERE, json: Json = False) -> None:
+    """List the declared indexes: what is in them, how fresh it is, what the newest census found."""
+    show_indexes.listed(opened(project).list_indexes(), as_json=json)
+
+
+@group.command(cls=Command)
+def show(name: _Name, version: _Version = "", project: Folder = HERE, json: Json = False) -> None:
+    """Show one version of an index: its generation, its newest census and resync, documents in trouble."""
+    show_indexes.shown(opened(project).show_index(name, version), as_json=json)
+
+
+@group.command(cls=Command)
+def build(
+    name: _Name,
+    version: Annotated[str, typer.Option("--version", metavar="V", help="Its id or how it begins, or `champion`.")] = (
+        "declared"
+    ),
+    at: At = None,
+    project: Folder = HERE,
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Fill a version with what its source has now; one that was begun goes on where it was."""
+    with _progress("building", quiet=json) as told:
+        found = opened(project, actor).build_index(name, version, at=at, progress=told)
+    show_indexes.resynced([found], as_json=json)
+
+
+@group.command(cls=Command)
+def sync(
+    name: _Name,
+    allow_deletion: Annotated[
+        bool, typer.Option("--allow-deletion", help="What is gone at the source is gone for good, however much it is.")
+    ] = False,
+    at: At = None,
+    project: Folder = HERE,
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Make every version that is kept filled what its source says now."""
+    with _progress("syncing", quiet=json) as told:
+        found = opened(project, actor).sync_index(name, allow_deletion=allow_deletion, at=at, progress=told)
+    show_indexes.resynced(found, as_json=json)
+
+
+@group.command(cls=Command)
+def census(
+    name: _Name, version: _Version = "", deep: _Deep = False, at: At = None, project: Folder = HERE, json: Json = False
+) -> None:
+    """Hold source, record and what really stands in an index against each other; nothing is mended."""
+    with _progress("counting", quiet=json):
+        found = opened(project).census_index(name, version, deep=deep, at=at)
+    show_indexes.census(found, as_json=json)
+
+
+@group.command(cls=Command)
+def plan(
+    name: _Name, version: _Version = "", deep: _Deep = False, at: At = None, project: Folder = HERE, json: Json = False
+) -> None:
+    """Tell the least that would mend an index, by a new census; nothing is done."""
+    with _progress("counting", quiet=json):
+        found = opened(project).plan_index(name, version, deep=deep, at=at)
+    show_indexes.plan(found, as_json=json)
+
+
+@group.command(cls=Command)
+def repair(
+    name: _Name,
+    deep: _Deep = False,
+    at: At = None,
+    project: Folder = HERE,
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Take a census, do the least that mends what it finds, and look again."""
+    with _progress("mending", quiet=json) as told:
+        found = opened(project, actor).repair_index(name, deep=deep, at=at, progress=told)
+    show_indexes.resynced([found], as_json=json)
+
+
+@group.command(cls=Command)
+def history(name: _Name, version: _Version = "", project: Folder = HERE, json: Json = False) -> None:
+    """List the generations of an index that can still be asked, oldest first."""
+    show_indexes.history(opened(project).index_history(name, version), as_json=json)
+
+
+@group.command(cls=Command)
+def search(
+    name: _Name,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to find, as a person asks.")],
+    k: Annotated[int, typer.Option("--first", metavar="K", min=1, max=1000, help="So many at most.")] = 10,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", metavar="INSTANT", help="As the index stood then. Default: now.")
+    ] = None,
+    project: Folder = HERE,
+    json: Json = False,
+) -> None:
+    """Find chunks by vectors and words, exactly, now or as the index stood once."""
+    show_indexes.found(opened(project).search_index(name, text, k=k, as_of=as_of), as_json=json)
+
+
+@contextmanager
+def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
+    """A bar on a terminal: documents done of all, texts embedded."""
+    if quiet or not console.is_terminal:
+        yield None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[embedded]} embedded"))
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+        task = bar.add_task(what, total=None, embedded=0)
+        yield lambda at: bar.update(task, completed=at.n_done, total=at.n_steps, embedded=at.n_embedded)

@@ -1,0 +1,193 @@
+"""Opens versions of a project's indexes: what a version's definition says, with the stores beside the project's others.
+
+A version keeps being what it was when another is declared: source, chunker and embedder are made again from its definition. What is
+a function of the user's own exists only as it is declared now; a version of another one cannot be opened.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perdure.assets.chunkers import ByStructure, ChunkedBy, CustomChunker, Whole, chunker_definition
+from perdure.assets.documents import (
+    DocumentsFrom,
+    Folder,
+    GitFiles,
+    Iterated,
+    Pushed,
+    SqlRows,
+    TableRows,
+    documents_definition,
+)
+from perdure.assets.embedders import CustomEmbedder, EmbeddedBy, Endpoint, MiniLm, WordLlama, embedder_definition
+from perdure.assets.version import CHAMPION
+from perdure.core.canonical import content_hash, plain
+from perdure.core.errors import BadIndex, not_found
+from perdure.core.ids import version_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from perdure.assets.index import Index
+    from perdure.assets.project import Project
+    from perdure.loop.work.indexes.opening import OpenIndex
+    from perdure.stores.documents.protocols import Documents
+    from perdure.stores.ledger.protocols import Ledger
+    from perdure.stores.vectors.protocols import IndexStore
+
+_SOURCES: Mapping[str, Any] = {each.__name__: each for each in (Folder, GitFiles, SqlRows, TableRows, Pushed)}
+_CHUNKERS: Mapping[str, Any] = {each.__name__: each for each in (ByStructure, Whole)}
+_EMBEDDERS: Mapping[str, Any] = {each.__name__: each for each in (WordLlama, MiniLm, Endpoint)}
+
+
+class ProjectIndexes:
+    """The indexes of a project; see `OpensIndexes`.
+
+    Args:
+        folder: of the project, which paths are relative to.
+        root: of its stores.
+        project: what it declares.
+        ledger: what its versions are.
+    """
+
+    def __init__(self, folder: Path, root: Path, project: Project, ledger: Ledger) -> None:
+        self._folder = folder
+        self._root = root
+        self._project = project
+        self._ledger = ledger
+
+    @contextmanager
+    def open(self, name: str, version: str) -> Iterator[OpenIndex]:
+        """Everything of a version, closed at the end of the block.
+
+        Raises:
+            NotFound: no such index or version.
+            MissingExtra: what its embedder or store needs is not installed.
+            BadIndex: the version is of a function that is not declared any more.
+            StoreError: its store cannot be opened.
+        """
+        from perdure.engines.retrieval.chunking.compiling import compile_chunker
+        from perdure.engines.retrieval.embedders.opening import open_embedder
+        from perdure.loop.work.indexes.opening import OpenIndex
+        from perdure.stores.vectors.embedded import EmbeddingCache
+
+        index = self.as_of_version(name, version)
+        chunker, embedder = compile_chunker(index.chunker), open_embedder(index.embedder, self._embed(index))
+        with ExitStack() as stack:
+            store = self.open_store(name, version)
+            stack.callback(store.close)
+            cache = EmbeddingCache(self._root / "embeddings.db")
+            stack.callback(cache.close)
+            documents = self.open_documents(index)
+            stack.callback(documents.close)
+            yield OpenIndex(index, version, documents, chunker, embedder, store, cache)
+
+    def versions(self, name: str) -> Sequence[str]:
+        """Versions that are kept filled: those of pointers, and the champion's predecessor where it is still there."""
+        with self._ledger.read() as session:
+            pointed = {each.name: each.version for each in session.pointers.list(name)}
+            moves = [each.version for each in session.pointers.history(name) if each.name == CHAMPION]
+        found = dict.fromkeys([pointed[CHAMPION]] if CHAMPION in pointed else [])
+        found |= dict.fromkeys(pointed.values())
+        before = next((each for each in reversed(moves) if each and each != pointed.get(CHAMPION)), None)
+        if before is not None and self.path(name, before).exists():
+            found[before] = None
+        return list(found)
+
+    def declared(self, name: str) -> str:
+        """Id of the version that is declared now."""
+        index = self._project.index(name)
+        return version_id(name, content_hash(plain(index.definition())))
+
+    def path(self, name: str, version: str) -> Path:
+        """File of a version's record."""
+        return self._root / "indexes" / name / f"{version.partition('@')[2]}.db"
+
+    def open_store(self, name: str, version: str, *, read_only: bool = False) -> IndexStore:
+        """The store of a version alone.
+
+        Raises: as `open`.
+        """
+        from perdure.stores.vectors.opening import open_index
+
+        index, path = self.as_of_version(name, version), self.path(name, version)
+        if not read_only:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return open_index(path, self._store(index.store), read_only=read_only)
+
+    def as_of_version(self, name: str, version: str) -> Index:
+        """The index as one of its versions has it; objectives, policy and bounds are those that are declared now.
+
+        Raises: NotFound, BadIndex, as `open`.
+        """
+        index = self._project.index(name)
+        if version == self.declared(name):
+            return index
+        with self._ledger.read() as session:
+            known = {each.id: each for each in session.registry.list_versions(name)}
+        if version not in known:
+            raise not_found("version", version, [*known, self.declared(name)])
+        told = known[version].definition
+        return replace(
+            index,
+            documents=_documents(index, told["documents"]),
+            chunker=_chunker(index, told["chunker"]),
+            embedder=_embedder(index, told["embedder"]),
+            fields=dict(told["fields"]),
+            store=str(told["store"]),
+        )
+
+    def open_documents(self, index: Index) -> Documents:
+        """The source of an index."""
+        from perdure.stores.documents.folder import FolderDocuments
+
+        assert isinstance(index.documents, Folder)
+        return FolderDocuments(index.documents, self._folder)
+
+    def _store(self, store: str) -> str:
+        kind, _, folder = store.partition(":")
+        return f"{kind}:{self._folder / folder}" if folder else store
+
+    def _embed(self, index: Index) -> Any:
+        if not isinstance(index.embedder, Endpoint):
+            return None
+        from perdure.surface.embedding import HttpEmbed
+
+        return HttpEmbed(self._project.routes, self._project.upstreams, os.environ)
+
+
+def _documents(index: Index, told: Mapping[str, Any]) -> DocumentsFrom:
+    if isinstance(index.documents, Iterated) and plain(documents_definition(index.documents)) == told:
+        return index.documents
+    made: DocumentsFrom = _again(index, _SOURCES, told, "from", "source of documents")
+    return made
+
+
+def _chunker(index: Index, told: Mapping[str, Any]) -> ChunkedBy:
+    if isinstance(index.chunker, CustomChunker) and plain(chunker_definition(index.chunker)) == told:
+        return index.chunker
+    made: ChunkedBy = _again(index, _CHUNKERS, told, "by", "chunker")
+    return made
+
+
+def _embedder(index: Index, told: Mapping[str, Any]) -> EmbeddedBy:
+    if isinstance(index.embedder, CustomEmbedder) and plain(embedder_definition(index.embedder)) == told:
+        return index.embedder
+    made: EmbeddedBy = _again(index, _EMBEDDERS, told, "by", "embedder")
+    return made
+
+
+def _again(index: Index, known: Mapping[str, Callable[..., Any]], told: Mapping[str, Any], by: str, what: str) -> Any:
+    make = known.get(told[by])
+    if make is None:
+        raise BadIndex(
+            f"A version of index {index.name!r} has a {what} of one's own that is not declared any more.",
+            hint="Declare it as it was, or release another version.",
+        )
+    return partial(make, **{name: value for name, value in told.items() if name != by})()
