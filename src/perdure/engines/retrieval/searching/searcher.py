@@ -260,7 +260,8 @@ class Searcher:
 
     def onto(self, base: Searcher) -> Searcher:
         """The same over the segment of `base`, which was merged from an earlier state of it."""
-        old, [segment] = self._state, base.state.segments
+        old = self._state
+        segment = widened(base.state.segments[0], old.room)
         last = int(segment.keys[-1]) if segment.n else -1
         living = np.array(self.holds(segment.keys.tolist()), dtype=np.bool_)
         newer = [each.keys > last if keep is None else keep & (each.keys > last) for each, keep in self._rows()]

@@ -53,7 +53,8 @@ def compressed(rows: NDArray[np.float32], present: NDArray[np.bool_], precision:
     n, dimensions = rows.shape
     padded = np.zeros((n, -dimensions % 64 + dimensions), dtype=np.bool_)
     padded[:, :dimensions] = rows > 0
-    bits = np.packbits(padded, axis=1).view(np.uint64) if padded.size else np.zeros((n, 0), np.uint64)
+    width = padded.shape[1] // 64
+    bits = np.packbits(padded, axis=1).view(np.uint64) if padded.size else np.zeros((n, width), np.uint64)
     largest = np.abs(rows).max(axis=1, initial=0.0).astype(np.float32)
     scales = largest / _INT8
     inverse = np.divide(_INT8, largest, out=np.zeros_like(largest), where=largest > 0)
