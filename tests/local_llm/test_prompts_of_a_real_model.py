@@ -163,7 +163,7 @@ def test_a_file_swapped_in_silence_is_found_by_the_loop(desk):
     desk.now += minutes(1)
     [told] = desk.open().evals.run("facts", prompt="answer@champion", asking=Asking(fresh=True), at=desk.now)
     print(told.sides[0])
-    desk.live(1)
+    desk.live(8)  # a score over two days is looked at every seventh of that
     incident = next(each for each in desk.project.incidents() if each.asset == "answer")
     print(incident.summary)
     assert incident.kind == "model_swapped"
