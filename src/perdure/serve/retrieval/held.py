@@ -1,0 +1,227 @@
+"""One version of an index as it is served: what of it is in memory, and how that follows the store.
+
+A store is polled for its generation, which costs some 10 µs; a new one is read as what was born and what died since, made into another
+searcher beside the old one, and put in force whole. Searches go on meanwhile on the old one, and each works with one state to its end.
+
+What surprised us: a process that only reads meets a store that is younger than its memory for up to a poll's time, in which the whole
+index may have been written anew. Who finds that much of what he found is gone follows at once, and asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from perdure.assets.index import Index
+from perdure.core.errors import BadIndex, NotFound, PerdureError
+from perdure.engines.retrieval.protocols import Embedder
+from perdure.engines.retrieval.searching.searcher import Searcher
+from perdure.engines.retrieval.served import Marks, mark_of
+from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore
+
+log = logging.getLogger("perdure.serve")
+
+_KEPT_QUERIES = 2_048
+_TRIES = 5
+_PATIENCE_S = 2.0
+"""A search that finds much gone waits so long for the newest generation."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Held:
+    """What of a generation is in memory."""
+
+    generation: Generation
+    searcher: Searcher | None
+    """None: the store searches itself."""
+    marks: Marks | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldParts:
+    """What a served version is made of.
+
+    Args:
+        index: as the version has it.
+        version: its id.
+        store: opened to be read.
+        embedder: of the version; an error where there is none here: then it is found by words alone.
+        resident: whether it is held in memory; None: as its store says.
+        moved: told the index's name when another generation is in force.
+    """
+
+    index: Index
+    version: str
+    store: IndexStore
+    embedder: Embedder | PerdureError
+    resident: bool | None = None
+    moved: Callable[[str], None] | None = None
+
+
+class ServedIndex:
+    """A version of an index, ready to be searched; safe to share between threads.
+
+    Its store is closed when nobody holds it any more, searches under way among them.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+
+    def __init__(self, parts: HeldParts) -> None:
+        self.index = parts.index
+        self.version = parts.version
+        self.store = parts.store
+        self.n_failed = 0
+        """Looks at the store that failed since it was loaded."""
+        self.last_error = ""
+        """Of the last look; empty where it succeeded."""
+        self._embedder = parts.embedder
+        self._moved = parts.moved
+        self._resident = parts.store.resident if parts.resident is None else parts.resident
+        self._following = threading.Lock()
+        self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._kept = threading.Lock()
+        weakref.finalize(self, parts.store.close)
+        self._held = self._loaded()
+
+    @property
+    def held(self) -> Held:
+        """What is in force."""
+        return self._held
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its embedder; empty where there is none here."""
+        return "" if isinstance(self._embedder, PerdureError) else self._embedder.fingerprint
+
+    def embedded(self, query: str) -> NDArray[np.float32]:
+        """The vector of a question; those asked last are kept. Cost: what the embedder takes, else 1 µs.
+
+        Raises:
+            MissingExtra, NotReady: there is no embedder here.
+            UpstreamError: it does not answer.
+        """
+        if isinstance(self._embedder, PerdureError):
+            raise self._embedder
+        with self._kept:
+            found = self._queries.get(query)
+            if found is not None:
+                self._queries.move_to_end(query)
+                return found
+        made: NDArray[np.float32] = self._embedder.embed([query], "query")[0]
+        with self._kept:
+            self._queries[query] = made
+            while len(self._queries) > _KEPT_QUERIES:
+                self._queries.popitem(last=False)
+        return made
+
+    def follow(self, patience_s: float = _PATIENCE_S) -> bool:
+        """Put the newest generation in force; whether it is, after no longer than the patience where somebody else is at it.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if not self._following.acquire(timeout=patience_s):
+            return False
+        try:
+            before = self._held
+            newest = self.store.generation()
+            self.last_error = ""
+            if newest.number == before.generation.number:
+                return True
+            try:
+                self._held = self._followed(before, newest)
+            except (NotFound, BadIndex):  # what it was at was pruned, or the store is another one: all is read anew
+                self._held = self._loaded()
+        finally:
+            self._following.release()
+        if self._moved is not None:
+            self._moved(self.index.name)
+        return True
+
+    def lighten(self) -> None:
+        """Make one segment of what came bit by bit, where it is worth it; searches and following go on meanwhile."""
+        held = self._held
+        if held.searcher is None or not held.searcher.heavy:
+            return
+        merged = held.searcher.merged()
+        with self._following:
+            now = self._held
+            if now.searcher is not None and now.searcher is not held.searcher:
+                merged = now.searcher.onto(merged)
+            self._held = Held(now.generation, merged, now.marks)
+
+    def failed(self, error: Exception) -> None:
+        """Take note of a look that failed: what is in force stays, and is told once until a look succeeds."""
+        self.n_failed += 1
+        told, self.last_error = self.last_error, f"{type(error).__name__}: {error}"
+        if told != self.last_error:
+            log.error("Index %r cannot follow its store: %s", self.version, error)
+
+    def _loaded(self) -> Held:
+        """The newest generation, read whole."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._load(self.store.generation())
+            except NotFound:  # it was pruned while it was read
+                continue
+        return self._load(self.store.generation())
+
+    def _load(self, newest: Generation) -> Held:
+        if not self._resident:
+            return Held(newest, None, None)
+        marks: list[tuple[int, int]] = []
+        at = newest.number
+        rows = _marked(self.store.chunks(at), marks) if at else iter(())
+        documents = self.store.documents(at) if at else iter(())
+        searcher = Searcher.of(
+            rows,
+            documents,
+            generation=at,
+            fields=self.index.fields,
+            fetch=_vectors_of(self.store),
+        )
+        return Held(newest, searcher, Marks.of(marks))
+
+    def _followed(self, before: Held, newest: Generation) -> Held:
+        """What was born and died since.
+
+        Raises:
+            NotFound: what it was at is not there any more.
+            BadIndex: keys came that cannot follow.
+        """
+        after, at = before.generation.number, newest.number
+        if before.searcher is None or before.marks is None or not 0 < after < at:
+            return self._load(newest)
+        born: list[ChunkRow] = []
+        dead: list[int] = []
+        for row in self.store.chunks(at, after):
+            if 0 < row.died <= at:
+                dead.append(row.key)
+            else:
+                born.append(row)
+        searcher = before.searcher.moved(born, dead, at, documents=self.store.documents(at))
+        return Held(newest, searcher, before.marks.moved([(row.key, mark_of(row.digest)) for row in born], dead))
+
+
+def _vectors_of(store: IndexStore) -> Callable[[Sequence[int]], list[bytes]]:
+    """Exact vectors by key. It does not know who asks: a searcher that did would keep its index from ever being let go."""
+
+    def fetch(keys: Sequence[int]) -> list[bytes]:
+        return [b"" if row is None else row.vector for row in store.fetch(keys)]
+
+    return fetch
+
+
+def _marked(rows: Iterable[ChunkRow], marks: list[tuple[int, int]]) -> Iterator[ChunkRow]:
+    """The rows as they come, each with its mark noted."""
+    for row in rows:
+        marks.append((row.key, mark_of(row.digest)))
+        yield row

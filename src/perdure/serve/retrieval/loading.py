@@ -1,0 +1,113 @@
+"""Makes versions of indexes ready to be searched, and keeps each as new as its store: a thread a version, which ends with it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from perdure.assets.index import Index
+from perdure.assets.version import Version
+from perdure.core.errors import MissingExtra, NotReady, PerdureError, not_found
+from perdure.engines.retrieval.protocols import Embedder
+from perdure.serve.boundary import contained
+from perdure.serve.retrieval.held import HeldParts, ServedIndex
+from perdure.stores.vectors.protocols import IndexStore
+
+log = logging.getLogger("perdure.serve")
+
+LONGEST_POLL_S = 0.2
+"""A generation is found within a second of its being written, whatever else is polled how often."""
+
+
+class OpensServed(Protocol):
+    """Opens what a served version needs; compose says how."""
+
+    def index(self, name: str, version: str) -> Index:
+        """The index as one of its versions has it.
+
+        Raises:
+            NotFound, BadIndex: there is no such version, or it is of a function that is not declared any more.
+        """
+        ...
+
+    def store(self, name: str, version: str) -> IndexStore:
+        """The version's store, to be read only.
+
+        Raises:
+            StoreError, NotReady: it is not there, or cannot be read.
+        """
+        ...
+
+    def embedder(self, index: Index) -> Embedder:
+        """What embeds questions.
+
+        Raises:
+            MissingExtra, NotReady: there is none here.
+        """
+        ...
+
+
+@dataclass(slots=True, eq=False)
+class IndexLoader:
+    """Loads versions of the declared indexes.
+
+    Args:
+        indexes: as they are declared, by name.
+        opens: opens what a version needs.
+        poll_s: how often a store is asked for its generation.
+        moved: told the name of an index of which another generation is in force.
+    """
+
+    indexes: Mapping[str, Index]
+    opens: OpensServed
+    poll_s: float
+    moved: Callable[[str], None] | None = None
+    _stopped: threading.Event = field(default_factory=threading.Event)
+
+    def load(self, version: Version, *, trusted: bool) -> ServedIndex:  # noqa: ARG002 - nothing in a store is run
+        """The version with its newest generation in memory, which follows its store from now on.
+
+        Raises:
+            NotFound: its asset is no declared index.
+            StoreError, NotReady: its store is not there, or cannot be read.
+            BadIndex: it is of a function that is not declared any more.
+        """
+        if version.asset not in self.indexes:
+            raise not_found("index", version.asset, self.indexes)
+        index = self.opens.index(version.asset, version.id)
+        store = self.opens.store(version.asset, version.id)
+        served = ServedIndex(HeldParts(index, version.id, store, self._embedder(index), moved=self.moved))
+        follower = threading.Thread(
+            target=_follow,
+            args=(weakref.ref(served), min(self.poll_s, LONGEST_POLL_S), self._stopped),
+            name=f"perdure-index-{version.asset}",
+            daemon=True,
+        )
+        follower.start()
+        return served
+
+    def stop(self) -> None:
+        """Follow no more."""
+        self._stopped.set()
+
+    def _embedder(self, index: Index) -> Embedder | PerdureError:
+        try:
+            return self.opens.embedder(index)
+        except (MissingExtra, NotReady) as error:
+            log.warning("Index %r is searched by words alone: %s", index.name, error)
+            return error
+
+
+def _follow(of: weakref.ref[ServedIndex], poll_s: float, stopped: threading.Event) -> None:
+    """Look after a version until nobody holds it any more."""
+    while not stopped.wait(poll_s):
+        served = of()
+        if served is None:
+            return
+        contained(served.follow, served.failed)
+        contained(served.lighten, served.failed)
+        del served
