@@ -140,7 +140,7 @@ def test_an_edit_of_one_section_leaves_the_chunks_of_all_others(sections, data):
         ("text/x-python", "def a():\n\n" * 50_000), ("text/csv", "a,b\n" * 100_000), ("text/csv", '"' * 100_000),
         ("application/json", "[" * 100_000), ("application/json", "9" * 1_000_000), ("application/json", '{"a":' * 50_000),
         ("text/html", "<b id=%d>" * 20_000 + "<p>x" * 20_000), ("text/html", "<table><tr><td>" * 1500), ("text/html", "<!--" * 100_000),
-        ("text/html", "<a " + "b " * 100_000 + ">"), ("text/html", "<ul><li>a" * 2000), ("text/plain", "\u3002" * 300_000),
+        ("text/html", "<a " + "b " * 100_000 + ">"), ("text/html", "<ul><li>a" * 2000), ("", "a\n.. note::\n" + ": word ,<p>" * 30_000), ("text/plain", "\u3002" * 300_000),
         ("text/plain", ('."' * 100_000) + "x"), ("text/plain", "a\n\n" * 100_000),
     ],
 )  # fmt: skip

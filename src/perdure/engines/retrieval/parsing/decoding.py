@@ -12,7 +12,7 @@ import re
 from perdure.engines.retrieval.protocols import Unparsable
 
 MOST_BYTES = 20_000_000
-"""Of a document. Parsers of text read about 5 MB a second."""
+"""Of a document. Parsers of text read 5 MB a second at least."""
 MOST_LINES = 300_000
 _LOOKED_AT = 8192
 _MARKS = (

@@ -1,6 +1,6 @@
 """Reads one PDF in a process of its own: bytes come in on its input, JSON goes out. `pdf` starts it, and ends it when it takes too long.
 
-Runs by its path, isolated: nothing of perdure is imported, so that it starts in a tenth of a second. PDFium is C++: whatever a hostile
+Runs by its path, isolated: nothing of perdure is imported, so that it starts in less than a tenth of a second. PDFium is C++: whatever a hostile
 file does to it, it does here, within the limits that are set before the first byte is read.
 """
 

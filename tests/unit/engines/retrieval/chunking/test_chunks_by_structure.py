@@ -188,3 +188,12 @@ def test_code_that_a_colon_announces_stays_with_its_announcement():
     found = chunks_of("# All\n\n" + part)
     assert len(found) > 4
     assert not any(each.text.startswith("    a =") for each in found)
+
+
+@pytest.mark.parametrize("chunker", [ByStructure(), Whole()])
+def test_a_picture_is_one_chunk_whose_bytes_are_embedded(chunker):
+    png = b"\x89PNG\r\n\x1a\n" + bytes(16)
+    title, [only] = compile_chunker(chunker).chunk(
+        RawDocument(DocumentRef("cat.png", "1"), png, "image/png", {"alt": "A cat"})
+    )
+    assert (title, only.form, only.text, only.content) == ("A cat", "image", "A cat", png)
