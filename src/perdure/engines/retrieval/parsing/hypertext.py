@@ -1,7 +1,8 @@
 """HTML as a stream of events by lxml (libxml2): no tree is built, so that no page can make it grow or take long.
 
-Scripts, styles, navigation and what is hidden are left out. The text is written anew, a blank line between blocks; what surprised us:
-parsers that follow the living standard rebuild open formats in every paragraph, which turns 40 kB into nine million nodes.
+Scripts, styles, navigation and what is hidden are left out. The text is written anew, a blank line between blocks. What surprised us:
+trees take time by the square of what a page repeats. One element with 100,000 attributes (0.9 MB) took 16 s as a tree and 0.03 s as
+events; 32,000 elements within each other took selectolax 1.1 s, a quarter of them 0.06 s.
 """
 
 from __future__ import annotations
