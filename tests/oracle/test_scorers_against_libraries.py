@@ -18,10 +18,10 @@ from sklearn.preprocessing import MultiLabelBinarizer
 from perdure.assets.scorers import FitsSchema, Grounded, Matches, Number, SetF1
 from perdure.assets.suite import Case, Suite
 from perdure.core.ports import Answered
+from perdure.core.stats.ranking import average_precision
 from perdure.core.texts.tokens import answer_words, words
 from perdure.engines.evals.compiling import compile_scorers
 from perdure.engines.evals.overlap import rouge_l, token_f1
-from perdure.engines.evals.retrieval import average_precision
 from perdure.engines.evals.similarity import cosine
 
 

@@ -2,7 +2,7 @@
 
 `intervals` says how sure a number is, `multiple` corrects for many tests, `sketches` boils columns
 down, `distributions` and `tails` hold the functions beneath. Evals stand on `verdicts` (over `clustered`,
-`sequential`, `power`), judges on `corrected` (over `agreement`, `shares`), `biases` and `choosing`.
+`sequential`, `power`), judges on `corrected` (over `agreement`, `shares`), `biases` and `choosing`; `ranking` measures what retrieval finds.
 Engines and the loop call it.
 """
 

@@ -6,30 +6,13 @@ where it supports a claim of the expected text.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from perdure.assets.suite import Case
 from perdure.core.ports import Answered
+from perdure.core.stats.ranking import average_precision
 from perdure.engines.evals.evidence import claims_of, look_up, stands_in
 from perdure.engines.evals.parts import not_applicable
 from perdure.engines.evals.protocols import Score
 from perdure.engines.evals.reading import Context, contexts_of, expected_of, member_of, texts_of
-
-
-def average_precision(relevant: Sequence[bool]) -> float:
-    """Mean over the relevant places k of the share of relevant ones among the first k; 0 where none is.
-
-    Source: Es et al. 2023 (RAGAS): divided by the relevant ones that were retrieved. Checked against: scikit-learn.
-
-    >>> average_precision([True, False, True])
-    0.8333333333333333
-    """
-    n_met, total = 0, 0.0
-    for place, each in enumerate(relevant, 1):
-        if each:
-            n_met += 1
-            total += n_met / place
-    return total / n_met if n_met else 0.0
 
 
 class ContextPrecisionPart:

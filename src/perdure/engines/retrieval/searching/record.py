@@ -76,6 +76,8 @@ class Record:
     """Place in `reader_sets` of each."""
     reader_sets: Sequence[frozenset[str] | None]
     columns: Mapping[str, Column] = field(default_factory=dict)
+    groups: frozenset[str] = frozenset()
+    """All that any document names as readers."""
 
     @classmethod
     def of(cls, documents: Iterable[Findable], fields: Iterable[str] = ()) -> Record:
@@ -99,6 +101,7 @@ class Record:
             np.array(readers, dtype=np.int32)[order],
             list(sets),
             {name: _column([values[name][i] for i in order]) for name in names},
+            frozenset[str]().union(*(group for group in sets if group is not None)),
         )
 
     def numbers(self, owners: NDArray[np.uint64]) -> NDArray[np.int32]:

@@ -153,12 +153,8 @@ class Searcher:
 
     def holds(self, keys: Sequence[int]) -> list[bool]:
         """Of each key whether its chunk is alive here, whoever may read it."""
-        found = np.zeros(len(keys), dtype=np.bool_)
-        wanted = np.array(keys, dtype=np.int64)
-        for segment, living in zip(self._state.segments, self._state.alive, strict=True):
-            rows, known = _places(segment.keys, wanted)
-            found[known] = True if living is None else living[rows]
-        return found.tolist()
+        found: list[bool] = self._living(np.array(keys, dtype=np.int64)).tolist()
+        return found
 
     def _dense(self, wording: Wording, ask: Ask, scope: Scope) -> Ranked | None:
         if ask.mode == "lexical" or wording.vector is None or not np.size(wording.vector):
@@ -194,8 +190,8 @@ class Searcher:
 
     def _scope(self, where: Where, groups: Sequence[str] | None) -> Scope:
         state = self._state
-        known = frozenset[str]().union(*(each for each in state.record.reader_sets if each is not None))
-        name = (repr(sorted(where.items(), key=_first)), None if groups is None else known & frozenset(groups))
+        asking = None if groups is None else state.record.groups & frozenset(groups)
+        name = (repr(sorted(where.items(), key=_first)), asking)
         with self._lock:
             if name in self._scopes:
                 self._scopes.move_to_end(name)
@@ -263,13 +259,20 @@ class Searcher:
         old = self._state
         segment = widened(base.state.segments[0], old.room)
         last = int(segment.keys[-1]) if segment.n else -1
-        living = np.array(self.holds(segment.keys.tolist()), dtype=np.bool_)
+        living = self._living(segment.keys)
         newer = [each.keys > last if keep is None else keep & (each.keys > last) for each, keep in self._rows()]
         tail = joined([each for each, _ in self._rows()], newer, old.room)
         segments = (segment, tail) if tail.n else (segment,)
         numbers = tuple(old.record.numbers(each.owners) for each in segments)
         alive = (None if living.all() else living, None)[: len(segments)]
         return Searcher(replace(old, segments=segments, alive=alive, numbers=numbers))
+
+    def _living(self, keys: NDArray[np.int64]) -> NDArray[np.bool_]:
+        found = np.zeros(len(keys), dtype=np.bool_)
+        for segment, living in self._rows():
+            rows, known = _places(segment.keys, keys)
+            found[known] = True if living is None else living[rows]
+        return found
 
     def _rows(self) -> list[tuple[Segment, NDArray[np.bool_] | None]]:
         return list(zip(self._state.segments, self._state.alive, strict=True))
