@@ -203,7 +203,7 @@ class Route:
         bodies: what is kept of requests and answers.
         continues: requests of `/v1/responses` may name what earlier ones left at the provider (`previous_response_id`,
             `conversation`, references in `input`), whichever team's it is. Without it that takes a gateway of one team.
-        source: the retrieval source that answers rest on: when it changes, cached answers are dropped.
+        source: the source or index that answers rest on: when it changes, cached answers are dropped.
         healthy: objectives, such as `error_ratio(over=hours(1)) <= 0.02`.
         policy: how far the loop may go alone.
     """

@@ -44,8 +44,9 @@ def route_notes(route: Route, project: Project) -> Said:
     for guard in route.guards:
         if project.guards.get(guard.name) is not guard:
             yield "error", f"passes the guard {guard.name!r}, which is not the project's.", "Name a declared guard."
-    if route.source and route.source not in project.sources:
-        hint = _hint(route.source, project.sources, "Sources")
+    known = {**project.sources, **project.indexes}
+    if route.source and route.source not in known:
+        hint = _hint(route.source, known, "Sources and indexes")
         yield "error", f"rests on the source {route.source!r}, which is not declared.", hint
     if route.cache is not None and route.cache.semantic is not None:
         yield from _semantic(route.cache, project)

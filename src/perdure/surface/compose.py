@@ -273,14 +273,16 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
         list(project.sources.values()),
         watched_assets(project),
         online_views(place, project),
-        _tellers(place, project, stores_root(folder, place.settings)),
+        _tellers(folder, place, project),
     )
 
 
-def _tellers(place: Workplace, project: Project, root: Path) -> list[Teller]:
+def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     from perdure.surface.compose_gateway import make_evaluations, make_outdated, make_telemetry
+    from perdure.surface.compose_indexes import make_censuses
 
     settings = place.settings
+    root = stores_root(folder, settings)
     tellers = (
         _checks(project),
         _online(project),
@@ -288,6 +290,7 @@ def _tellers(place: Workplace, project: Project, root: Path) -> list[Teller]:
         make_telemetry(settings, project),
         make_evaluations(settings, project),
         make_alerts(settings),
+        make_censuses(folder, root, place, project),
     )
     return [each for each in tellers if each is not None]
 

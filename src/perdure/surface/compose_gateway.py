@@ -118,17 +118,21 @@ def make_answerer(root: Path, settings: Settings, project: Project, ledger: Ledg
 
 
 def make_outdated(root: Path, settings: Settings, project: Project) -> Outdated | None:
-    """What drops answers whose source changed; None where no route names a source.
+    """What drops answers whose source changed; None where no route names a source or an index.
 
     Raises: as `open_answers`.
     """
-    sources = sorted({route.source for route in project.routes.values() if route.source in project.sources})
-    if not sources:
+    named = {route.source for route in project.routes.values()}
+    sources, indexes = (
+        sorted(named & project.sources.keys()),
+        sorted(named & project.indexes.keys() - project.sources.keys()),
+    )
+    if not sources and not indexes:
         return None
     from perdure.loop.outdated import Outdated
 
     shared = settings.gateway.cache != "memory"
-    return Outdated(sources, open_answers(root, settings) if shared else None)
+    return Outdated(sources, open_answers(root, settings) if shared else None, indexes)
 
 
 def open_counters(root: Path, settings: Settings) -> Counters:

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from perdure.assets.index import Index
     from perdure.assets.project import Project
+    from perdure.loop.protocols import Workplace
+    from perdure.loop.work.indexes.censuses import Censuses
     from perdure.loop.work.indexes.opening import OpenIndex
     from perdure.stores.documents.protocols import Documents
     from perdure.stores.ledger.protocols import Ledger
@@ -160,6 +162,23 @@ class ProjectIndexes:
         from perdure.surface.embedding import HttpEmbed
 
         return HttpEmbed(self._project.routes, self._project.upstreams, os.environ)
+
+
+def make_censuses(folder: Path, root: Path, place: Workplace, project: Project) -> Censuses | None:
+    """Who holds indexes against their sources when it is due; None where none is declared.
+
+    Args:
+        folder: of the project.
+        root: of its stores.
+        place: where it works.
+        project: what is declared.
+    """
+    if not project.indexes:
+        return None
+    from perdure.loop.work.indexes.censuses import Censuses
+
+    opens = ProjectIndexes(folder, root, project, place.stores.ledger)
+    return Censuses(list(project.indexes.values()), opens)
 
 
 def _documents(index: Index, told: Mapping[str, Any]) -> DocumentsFrom:

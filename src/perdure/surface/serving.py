@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,12 @@ from perdure.loop.round import RoundReport
 from perdure.surface.compose import stores_root
 
 if TYPE_CHECKING:
+    from perdure.assets.index import Index
     from perdure.surface.sdk import Perdure
+
+_AGAIN_S = 5.0
+_JOIN_S = 30.0
+"""A follower ends after the batch of texts that it embeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,10 @@ def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listene
     While another process holds the loop's lease, this one serves and waits for it. A round that
     fails is told, and tried again: serving goes on whatever the loop meets.
     """
-    with serving(perdure, host=None, port=port, replay=None, workers=None) as (url, check):
+    with (
+        serving(perdure, host=None, port=port, replay=None, workers=None) as (url, check),
+        _following(perdure, listener),
+    ):
         listener.ready(url)
 
         def over() -> bool:
@@ -79,6 +88,43 @@ def serving(
         yield url, lambda: None
     finally:
         server.stop()
+
+
+@contextmanager
+def _following(perdure: Perdure, listener: Listener) -> Iterator[None]:
+    """Follow the sources of indexes, each in a thread of its own, until the block ends."""
+    if not perdure.project.indexes:
+        yield
+        return
+    from perdure.loop.work.indexes.following import Follower
+    from perdure.surface.compose import worker_name
+    from perdure.surface.compose_indexes import ProjectIndexes
+
+    root, ledger, over = stores_root(perdure.folder, perdure.settings), perdure.place.stores.ledger, threading.Event()
+    opens = ProjectIndexes(perdure.folder, root, perdure.project, ledger)
+
+    def follow(index: Index) -> None:
+        follower = Follower(perdure.place, opens, index, worker_name())
+        while not over.is_set():
+            try:
+                follower.run(over.is_set, listener.error)
+            except Exception as error:
+                # A source or chunker of one's own is foreign code: what it does is told, and following goes on.
+                listener.error(PerdureError(f"Following {index.name!r} failed: {type(error).__name__}: {error}"))
+                over.wait(_AGAIN_S)
+
+    threads = [
+        threading.Thread(target=follow, args=(index,), name=f"perdure-index-{index.name}", daemon=True)
+        for index in perdure.project.indexes.values()
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join(_JOIN_S)
 
 
 def _run_rounds(perdure: Perdure, held: HeldLease, stop: Callable[[], bool], listener: Listener) -> None:

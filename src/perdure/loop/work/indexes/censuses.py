@@ -1,4 +1,7 @@
-"""Censuses on schedule: the last of a round takes those that are due, deep ones weekly, and keeps them for the signals."""
+"""Censuses on schedule: the last of a round takes those that are due, deep ones weekly, and keeps them for the signals.
+
+What is older than an index's history is forgotten with them.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from perdure.core.units import days
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.indexes.counting import take_census
 from perdure.loop.work.indexes.kept import census_instants, keep_census
-from perdure.loop.work.indexes.opening import OpensIndexes
+from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
 
 DEEP_EVERY = days(7)
 
@@ -45,3 +48,11 @@ class Censuses:
                     # A version that was never filled has nothing to be held against its source yet.
                     if opened.store.generation().number:
                         keep_census(place, take_census(opened, now_us, deep))
+                        prune(opened, now_us)
+
+
+def prune(opened: OpenIndex, now_us: int) -> int:
+    """Forget what was replaced before the index's history; how many chunks. What was the newest at its begin stays whole."""
+    since_us = now_us - round(opened.index.history.total_seconds() * 1e6)
+    before = [each.number for each in opened.store.generations() if each.at_us <= since_us]
+    return opened.store.prune(before[-1]) if len(before) > 1 else 0
