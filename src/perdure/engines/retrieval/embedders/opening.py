@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from perdure.assets.embedders import CustomEmbedder, EmbeddedBy, Endpoint, WordLlama, embedder_definition
-from perdure.core.errors import MissingExtra, NotReady
+from perdure.core.errors import NotReady
 from perdure.core.ports import Embed
 from perdure.engines.retrieval.embedders.asked import AskedVectors
 from perdure.engines.retrieval.embedders.custom import FunctionVectors
@@ -11,17 +13,25 @@ from perdure.engines.retrieval.embedders.words import WordVectors
 from perdure.engines.retrieval.protocols import Embedder
 
 
-def open_embedder(declared: EmbeddedBy, embed: Embed | None = None) -> Embedder:
+def open_embedder(declared: EmbeddedBy, embed: Embed | None = None, *, cache: Path | None = None) -> Embedder:
     """The embedder that works as declared.
 
     Args:
         declared: what an index is embedded by.
         embed: who asks routes of the gateway; None: nobody does, and an `Endpoint` cannot be opened.
+        cache: a folder where what takes seconds to build is kept; None: built each time.
 
     Raises:
         BadIndex: it is none, or its dimensions mean nothing.
         MissingExtra: what it needs is not installed.
+        UntrustedArtifact: installed weights are not the known ones.
         NotReady: it asks a route, and nobody is there to ask.
+
+    >>> from perdure.assets.embedders import WordLlama
+    >>> words = open_embedder(WordLlama(dimensions=64))
+    >>> question, near, far = words.embed(["How do I return a parcel?", "Sending goods back", "The turbine's blades"])
+    >>> bool(question @ near > question @ far)
+    True
     """
     embedder_definition(declared)
     if isinstance(declared, CustomEmbedder):
@@ -34,4 +44,6 @@ def open_embedder(declared: EmbeddedBy, embed: Embed | None = None) -> Embedder:
         return AskedVectors(declared, embed)
     if isinstance(declared, WordLlama):
         return WordVectors(declared.dimensions)
-    raise MissingExtra("minilm", needed_for="Embedding by MiniLm")
+    from perdure.engines.retrieval.embedders.minilm import MiniLmVectors
+
+    return MiniLmVectors(declared.quantised, cache)
