@@ -6,7 +6,7 @@ A version is named by its id or the beginning of it, by `champion`, or as `decla
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from perdure.assets.version import CHAMPION
 from perdure.core.clock import from_us, to_us
-from perdure.core.errors import NotFound
+from perdure.core.errors import NotFound, NotReady
 from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened, When, instant_of
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from perdure.loop.protocols import Workplace
     from perdure.loop.work.indexes.kept import Resynced
     from perdure.loop.work.indexes.resyncing import Progress
-    from perdure.stores.vectors.protocols import Generation
+    from perdure.stores.vectors.protocols import Generation, IndexStore
     from perdure.surface.compose_indexes import ProjectIndexes
 
 DECLARED = "declared"
@@ -121,20 +121,16 @@ class Indexing(Opened):
         from perdure.loop.work.indexes.kept import newest_census, newest_resync
 
         found = self._index_version(name, version)
-        path = self._indexes.path(name, found)
-        troubles = {}
-        if path.exists():
-            store = self._indexes.open_store(name, found, read_only=True)
-            troubles = {row.id: row.trouble for row in store.documents() if row.trouble}
-            store.close()
+        with self._index_read(name, found) as store:
+            rows = [] if store is None else list(store.documents())
         return IndexShown(
             name=name,
             version=found,
             generation=self._index_generation(name, found),
             census=newest_census(self.place, name, found),
             resync=newest_resync(self.place, name, found),
-            troubles=troubles,
-            file=str(path),
+            troubles={row.id: row.trouble for row in rows if row.trouble},
+            file=str(self._indexes.path(name, found)),
         )
 
     def build_index(
@@ -232,13 +228,8 @@ class Indexing(Opened):
         Raises: as `show_index`.
         """
         found = self._index_version(name, version)
-        if not self._indexes.path(name, found).exists():
-            return []
-        store = self._indexes.open_store(name, found, read_only=True)
-        try:
-            return list(store.generations())
-        finally:
-            store.close()
+        with self._index_read(name, found) as store:
+            return [] if store is None else list(store.generations())
 
     def search_index(self, name: str, text: str, *, k: int = 10, as_of: When = None) -> list[FoundChunk]:
         """What a version finds by its store alone, exactly: vectors and words fused. Servers hold vectors in memory instead.
@@ -335,13 +326,21 @@ class Indexing(Opened):
     def _index_generation(self, name: str, version: str) -> Generation:
         from perdure.stores.vectors.protocols import Generation
 
-        if not self._indexes.path(name, version).exists():
-            return Generation(0, 0)
-        store = self._indexes.open_store(name, version, read_only=True)
+        with self._index_read(name, version) as store:
+            return Generation(0, 0) if store is None else store.generation()
+
+    @contextmanager
+    def _index_read(self, name: str, version: str) -> Iterator[IndexStore | None]:
+        """The store of a version, to be read; None where it is not there yet, or is being made."""
+        store = None
+        if self._indexes.path(name, version).exists():
+            with suppress(NotReady):
+                store = self._indexes.open_store(name, version, read_only=True)
         try:
-            return store.generation()
+            yield store
         finally:
-            store.close()
+            if store is not None:
+                store.close()
 
     def _refuse_unbuilt(self, name: str, version: str) -> None:
         if not self._indexes.path(name, version).exists():

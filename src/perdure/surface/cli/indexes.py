@@ -62,7 +62,7 @@ def build(
     """Fill a version with what its source has now; one that was begun goes on where it was."""
     with _progress("building", quiet=json) as told:
         found = opened(project, actor).build_index(name, version, at=at, progress=told)
-    show_indexes.resynced([found], as_json=json)
+    show_indexes.filled(found, as_json=json)
 
 
 @group.command(cls=Command)
@@ -114,7 +114,7 @@ def repair(
     """Take a census, do the least that mends what it finds, and look again."""
     with _progress("mending", quiet=json) as told:
         found = opened(project, actor).repair_index(name, deep=deep, at=at, progress=told)
-    show_indexes.resynced([found], as_json=json)
+    show_indexes.filled(found, as_json=json)
 
 
 @group.command(cls=Command)

@@ -154,8 +154,15 @@ def plan(found: ResyncPlan, *, as_json: bool) -> None:
     return None
 
 
+def filled(report: Resynced, *, as_json: bool) -> None:
+    """What was done to one version."""
+    if as_json:
+        return print_json(msgspec.to_builtins(report))
+    return resynced([report], as_json=False)
+
+
 def resynced(found: Sequence[Resynced], *, as_json: bool) -> None:
-    """What was done."""
+    """What was done to each version."""
     if as_json:
         return print_json(msgspec.to_builtins(found))
     for report in found:
