@@ -1,4 +1,4 @@
-"""The whole data plane as one ASGI application: scoring, and the gateway where routes are declared.
+"""The whole data plane as one ASGI application: scoring, the gateway where routes are declared, indexes where there are any.
 
 A request goes by its path. `/v1/models` is answered by both: the models that score rows, and as OpenAI's SDK reads it the routes
 that the caller's key may ask for. The lifespan is here: what starts with the server, and what ends after the last answer.
@@ -14,6 +14,7 @@ from perdure.core.errors import PerdureError, not_found
 from perdure.engines.dialects.registry import inbound
 from perdure.serve.gateway.app import PATHS, GatewayApp
 from perdure.serve.gateway.errors import error_reply
+from perdure.serve.retrieval.app import RetrievalApp
 from perdure.serve.scoring.app import ScoringApp
 from perdure.serve.scoring.http import Receive, Reply, Scope, Send, send_reply
 
@@ -21,11 +22,12 @@ _MODELS = "/v1/models"
 
 
 class Application:
-    """Scoring and gateway behind one address.
+    """Scoring, gateway and indexes behind one address.
 
     Args:
-        scoring: answers every path that is not the gateway's.
+        scoring: answers every path that is nobody else's.
         gateway: None where no route is declared.
+        retrieval: None where no index is declared.
         started: runs before the first request.
         stopped: runs after the last answer.
     """
@@ -34,11 +36,13 @@ class Application:
         self,
         scoring: ScoringApp,
         gateway: GatewayApp | None,
+        retrieval: RetrievalApp | None,
         started: Callable[[], None],
         stopped: Callable[[], Awaitable[None]],
     ) -> None:
         self._scoring = scoring
         self._gateway = gateway
+        self._retrieval = retrieval
         self._started = started
         self._stopped = stopped
 
@@ -50,6 +54,8 @@ class Application:
             await self._gateway(scope, receive, send)
         elif self._gateway is not None and scope["method"] == "GET" and _is_models(scope["path"]):
             await send_reply(send, self._models(self._gateway, scope))
+        elif self._retrieval is not None and self._retrieval.takes(scope["path"]):
+            await self._retrieval(scope, receive, send)
         else:
             await self._scoring(scope, receive, send)
 

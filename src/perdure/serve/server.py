@@ -15,6 +15,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import uvicorn
@@ -32,6 +33,8 @@ from perdure.serve.loader import KindLoader, Loader
 from perdure.serve.metrics import Counters
 from perdure.serve.model_loading import ModelLoader
 from perdure.serve.online_reader import OnlineReader
+from perdure.serve.retrieval.app import PATHS as INDEX_PATHS
+from perdure.serve.retrieval.wiring import Around, IndexesDeclared, Retrieval, make_retrieval
 from perdure.serve.scoring.app import AppParts, ScoringApp, domain_us
 from perdure.serve.scoring.labels import LabelHandler
 from perdure.serve.scoring.predict import PredictHandler, ServedModel
@@ -67,6 +70,8 @@ class ScoringParts:
     settings: ServeSettings
     gateway: GatewayDeclared | None = None
     """What the gateway serves; None where no route is declared."""
+    indexes: IndexesDeclared | None = None
+    """What is searched; None where no index is declared."""
 
 
 class _Draining(uvicorn.Server):
@@ -201,6 +206,10 @@ def make_app(parts: ScoringParts) -> Application:
         loaders |= gateway.kinds
         kinds |= dict.fromkeys(gateway.declared.routes, "route") | dict.fromkeys(gateway.declared.guards, "guard")
         kinds |= dict.fromkeys(gateway.declared.prompts, "prompt")
+    retrieval = _retrieval(parts, live, writer, taps, gateway)
+    if retrieval is not None:
+        loaders["index"] = retrieval.loader
+        kinds |= dict.fromkeys(retrieval.declared.indexes, "index")
     watcher = Watcher(
         WatcherParts(
             parts.open_ledger,
@@ -224,11 +233,14 @@ def make_app(parts: ScoringParts) -> Application:
         watcher.stop()
         if gateway is not None:
             await gateway.stop()
+        if retrieval is not None:
+            await retrieval.stop()
         online.close()
         taps.close()
 
-    scoring = _scoring(parts, live, online, taps, counters, gateway)
-    return Application(scoring, None if gateway is None else gateway.app, started, stopped)
+    scoring = _scoring(parts, live, online, taps, counters, (gateway, retrieval))
+    asked = None if gateway is None else gateway.app
+    return Application(scoring, asked, None if retrieval is None else retrieval.app, started, stopped)
 
 
 def _gateway(parts: ScoringParts, live: Live, writer: CaptureWriter, taps: Taps) -> Gateway | None:
@@ -238,22 +250,46 @@ def _gateway(parts: ScoringParts, live: Live, writer: CaptureWriter, taps: Taps)
     return make_gateway(parts.gateway, live, writer, parts.blobs, request, replay=parts.settings.replay)
 
 
-def _scoring(
-    parts: ScoringParts, live: Live, online: OnlineReader, taps: Taps, counters: Counters, gateway: Gateway | None
-) -> ScoringApp:
+def _retrieval(
+    parts: ScoringParts, live: Live, writer: CaptureWriter, taps: Taps, gateway: Gateway | None
+) -> Retrieval | None:
+    if parts.indexes is None:
+        return None
     settings = parts.settings
+    around = Around(
+        live,
+        writer,
+        taps.next_id,
+        partial(domain_us, replay=settings.replay),
+        None if gateway is None else gateway.app,
+        None if gateway is None else gateway.outdated,
+        settings.poll_ms / 1000,
+        settings.max_body_bytes,
+    )
+    return make_retrieval(parts.indexes, around)
+
+
+def _scoring(
+    parts: ScoringParts,
+    live: Live,
+    online: OnlineReader,
+    taps: Taps,
+    counters: Counters,
+    others: tuple[Gateway | None, Retrieval | None],
+) -> ScoringApp:
+    settings, (gateway, retrieval) = parts.settings, others
     contracts = {name: compile_contract(model.contract) for name, model in parts.models.items()}
     served = {name: ServedModel(name, contracts[name], model.label.key) for name, model in parts.models.items()}
-    families = tuple if gateway is None else gateway.families
+    counting = [each for each in others if each is not None]
     routes = () if gateway is None else tuple(gateway.declared.routes)
     return ScoringApp(
         AppParts(
             PredictHandler(served, live, online, taps, counters, settings.max_rows),
             LabelHandler(parts.models, taps, settings.max_rows),
-            Reports(parts.models, live, taps, counters, families, routes),
+            Reports(parts.models, live, taps, counters, lambda: chain(*(each.families() for each in counting)), routes),
             counters,
             settings.max_body_bytes,
             settings.replay,
-            () if gateway is None else tuple(PATHS),
+            (*(() if gateway is None else PATHS), *(() if retrieval is None else INDEX_PATHS)),
         )
     )

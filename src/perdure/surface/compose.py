@@ -325,6 +325,7 @@ def make_server(folder: Path, settings: Settings, project: Project, listening: s
     from perdure.stores.ledger.sqlite import SqliteLedger
     from perdure.stores.online.sqlite import SqliteOnline
     from perdure.surface.compose_gateway import gateway_declared
+    from perdure.surface.compose_retrieval import indexes_declared
 
     root, name = stores_root(folder, settings), settings.project.name
     root.mkdir(parents=True, exist_ok=True)
@@ -338,6 +339,7 @@ def make_server(folder: Path, settings: Settings, project: Project, listening: s
             table_path=root / "serve" / "routing.json",
             settings=settings.serve,
             gateway=gateway_declared(root, settings, project),
+            indexes=indexes_declared(folder, root, settings, project),
         ),
         listening,
     )

@@ -22,6 +22,7 @@ MOST_WHERE = 32
 _KINDS: Mapping[Field, tuple[type, ...]] = {"text": (str,), "number": (int, float), "flag": (bool,)}
 
 Body = TypeVar("Body", bound="SearchBody")
+Form = TypeVar("Form", bound=msgspec.Struct)
 
 
 class SearchBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -90,7 +91,7 @@ def read(body: bytes, form: type[Body]) -> Body:
     return found
 
 
-def decoded(body: bytes, form: type[Any]) -> Any:
+def decoded(body: bytes, form: type[Form]) -> Form:
     """A body as its struct.
 
     Raises:
@@ -166,17 +167,17 @@ def _wanted(name: str, value: Any, index: Index) -> Scalar | list[Scalar] | Betw
         return Between(ends.get("least"), ends.get("most"))
     if isinstance(value, list):
         return [_scalar(name, one, kind) for one in value]
-    return _scalar(name, value, kind)
+    found: Scalar = _scalar(name, value, kind)
+    return found
 
 
-def _scalar(name: str, value: Any, kind: Field) -> Scalar:
+def _scalar(name: str, value: Any, kind: Field) -> Any:
     if not isinstance(value, _KINDS[kind]) or (kind == "number" and isinstance(value, bool)):
         raise BadRequest(
             f"The field {name!r} is a {kind}, and the filter has {value!r}"[:300] + ".",
             hint="Filter a text by texts, a number by numbers, a flag by true or false.",
         )
-    found: Scalar = value
-    return found
+    return value
 
 
 def _check_bounds(body: SearchBody) -> None:

@@ -17,7 +17,7 @@ from perdure.core.documents import Hit, Where
 from perdure.core.errors import NotFound
 from perdure.engines.retrieval.searching.asking import MOST_HITS, Ask, Fusion, Mode, Wording
 from perdure.engines.retrieval.searching.diversity import diverse
-from perdure.serve.retrieval.guarding import NEVER_GIVEN, Bounds, Checked, check, is_behind
+from perdure.serve.retrieval.guarding import NEVER_GIVEN, Bounds, Checked, check, is_behind, is_doubtful
 from perdure.serve.retrieval.held import Held, ServedIndex
 from perdure.stores.capture.events import Dropped
 from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore, Query, checksum_of
@@ -86,7 +86,7 @@ def find(served: ServedIndex, search: Search) -> Found:
     ask = _ask(served, search)
     found = _found(served, search, ask, served.held)
     for _ in range(_TRIES - 1):
-        if not found[1] or not served.follow():
+        if not found[1] or not served.follow(anew=False):
             break
         found = _found(served, search, ask, served.held)
     return found[0]
@@ -107,6 +107,8 @@ def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[F
         if len(good) >= search.k or len(hits) < n or n >= MOST_HITS:
             break
         n *= 4
+    if is_doubtful(checked, bounds):
+        served.doubt()
     behind = is_behind(checked, bounds) and (marks or len(good) < search.k)
     return _given(served, search, (then, good[: search.k], checked)), behind
 

@@ -1,7 +1,7 @@
 """The guard at question time: nothing is given that the index's record does not vouch for now.
 
-Every hit is read from the store by its key and compared: with its own checksum and digest, with what memory was made from, with the
-record of its document, with who may read that. A process that follows a store is always a little behind it, disks and hands damage
+Every hit is read from the store by its key and compared: with its own checksum and digest, with what memory ranked, with the record of
+its document, with who may read that. A process that follows a store is always a little behind it, disks and hands damage
 rows, and readers are taken away; so memory decides what is near, and the store what is given.
 """
 
@@ -11,15 +11,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from perdure.core.documents import Hit, Where
 from perdure.engines.retrieval.census_chunks import content_digest
-from perdure.engines.retrieval.served import mark_of
 from perdure.serve.retrieval.held import Held
 from perdure.stores.vectors.matching import holds, may_read
 from perdure.stores.vectors.protocols import ChunkRow, DocumentRow, IndexStore, checksum_of
 
 Reason = Literal["", "missing", "ghost", "stale", "corrupt", "wrong_embedder", "forbidden"]
 """Why a hit is not what it was found as; empty: it is."""
+_LEAST_ALIKE = 0.99
+"""Cosine of a vector to itself in 8 bits: 0.9995 and more, of 64 dimensions."""
 NEVER_GIVEN = ("missing", "forbidden")
 """Marked or not: of the first there is nothing to give, and the second is not for whoever asks."""
 
@@ -32,6 +36,8 @@ class Checked:
     row: ChunkRow | None
     document: DocumentRow | None
     reason: Reason
+    alike: bool = True
+    """What memory ranked is what the store has."""
 
     @property
     def name(self) -> str:
@@ -69,13 +75,35 @@ def check(store: IndexStore, hits: Sequence[Hit], bounds: Bounds) -> list[Checke
     names = list(dict.fromkeys(row.document for row in rows if row is not None))
     now = dict(zip(names, store.find_documents(names), strict=True))
     then = dict(zip(names, store.find_documents(names, bounds.at), strict=True)) if bounds.at else now
-    marks = [None] * len(keys) if bounds.held.marks is None or bounds.at else bounds.held.marks.find(keys)
+    alike = _alike(rows, bounds)
     checked = []
-    for hit, row, mark in zip(hits, rows, marks, strict=True):
+    for hit, row, same in zip(hits, rows, alike, strict=True):
         document = None if row is None else then[row.document]
         current = None if row is None else now[row.document]
-        checked.append(Checked(hit, row, document, _reason(hit, row, (document, current), mark, bounds)))
+        checked.append(Checked(hit, row, document, _reason(hit, row, (document, current), same, bounds), same))
     return checked
+
+
+def _alike(rows: Sequence[ChunkRow | None], bounds: Bounds) -> list[bool]:
+    """Whether what memory ranked is what the store has: vectors in 8 bits point where the store's do."""
+    searcher = bounds.held.searcher
+    if searcher is None or bounds.at:
+        return [True] * len(rows)
+    held = searcher.vectors_of([0 if row is None else row.key for row in rows])
+    return [_points_alike(mine, row) for mine, row in zip(held, rows, strict=True)]
+
+
+def _points_alike(mine: NDArray[np.float32], row: ChunkRow | None) -> bool:
+    if row is None or len(row.vector) != 4 * len(mine) or not mine.any():
+        return True  # found by its words alone: its digest tells
+    own = np.frombuffer(row.vector, dtype="<f4")
+    lengths = float(np.sqrt((own * own).sum()) * np.sqrt((mine * mine).sum()))
+    return not lengths > 0.0 or float((own * mine).sum()) / lengths >= _LEAST_ALIKE
+
+
+def is_doubtful(checked: Sequence[Checked], bounds: Bounds) -> bool:
+    """Whether memory is not what the store has, though nothing was written since: it must be read anew."""
+    return not bounds.at and any(each.row is None or not each.alike for each in checked)
 
 
 def is_behind(checked: Sequence[Checked], bounds: Bounds) -> bool:
@@ -88,7 +116,7 @@ def _reason(
     hit: Hit,
     row: ChunkRow | None,
     documents: tuple[DocumentRow | None, DocumentRow | None],
-    mark: int | None,
+    same: bool,
     bounds: Bounds,
 ) -> Reason:
     document, current = documents
@@ -99,9 +127,7 @@ def _reason(
     if document is None or not _alive(row, bounds):
         # A document that is gone is a ghost; of one that is still there this was replaced.
         return "ghost" if current is None or row.died <= bounds.held.generation.number else "stale"
-    if checksum_of(row) != row.checksum or content_digest(row) != row.digest:
-        return "corrupt"
-    if mark is not None and mark != mark_of(row.digest):
+    if not same or checksum_of(row) != row.checksum or content_digest(row) != row.digest:
         return "corrupt"
     if bounds.embedder and hit.dense is not None and row.embedder != bounds.embedder:
         return "wrong_embedder"

@@ -13,8 +13,9 @@ import logging
 import threading
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +23,16 @@ from numpy.typing import NDArray
 from perdure.assets.index import Index
 from perdure.core.errors import BadIndex, NotFound, PerdureError
 from perdure.engines.retrieval.protocols import Embedder
+from perdure.engines.retrieval.searching.dumping import dump, load
 from perdure.engines.retrieval.searching.searcher import Searcher
-from perdure.engines.retrieval.served import Marks, mark_of
 from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore
 
 log = logging.getLogger("perdure.serve")
 
 _KEPT_QUERIES = 2_048
 _TRIES = 5
+_WORTH_A_FILE = 2_000
+"""Chunks; fewer are built within a fifth of a second."""
 _PATIENCE_S = 2.0
 """A search that finds much gone waits so long for the newest generation."""
 
@@ -41,7 +44,6 @@ class Held:
     generation: Generation
     searcher: Searcher | None
     """None: the store searches itself."""
-    marks: Marks | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,6 +56,7 @@ class HeldParts:
         store: opened to be read.
         embedder: of the version; an error where there is none here: then it is found by words alone.
         resident: whether it is held in memory; None: as its store says.
+        dumped: file in which what is in memory is kept, so that it is there at once the next time; None: it is built anew each time.
         moved: told the index's name when another generation is in force.
     """
 
@@ -62,6 +65,7 @@ class HeldParts:
     store: IndexStore
     embedder: Embedder | PerdureError
     resident: bool | None = None
+    dumped: Path | None = None
     moved: Callable[[str], None] | None = None
 
 
@@ -84,6 +88,9 @@ class ServedIndex:
         """Of the last look; empty where it succeeded."""
         self._embedder = parts.embedder
         self._moved = parts.moved
+        self._dumped = parts.dumped
+        self._undumped = False
+        self._doubted = False
         self._resident = parts.store.resident if parts.resident is None else parts.resident
         self._following = threading.Lock()
         self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
@@ -122,8 +129,12 @@ class ServedIndex:
                 self._queries.popitem(last=False)
         return made
 
-    def follow(self, patience_s: float = _PATIENCE_S) -> bool:
+    def follow(self, *, anew: bool = True, patience_s: float = _PATIENCE_S) -> bool:
         """Put the newest generation in force; whether it is, after no longer than the patience where somebody else is at it.
+
+        Args:
+            anew: read all anew where memory is doubted; a search leaves that to the thread that follows.
+            patience_s: longest wait for somebody else.
 
         Raises:
             StoreError: the store cannot be read.
@@ -134,10 +145,12 @@ class ServedIndex:
             before = self._held
             newest = self.store.generation()
             self.last_error = ""
-            if newest.number == before.generation.number:
+            doubted = anew and self._doubted
+            if newest.number == before.generation.number and not doubted:
                 return True
             try:
-                self._held = self._followed(before, newest)
+                self._held = self._load(newest) if doubted else self._followed(before, newest)
+                self._doubted = self._doubted and not doubted
             except (NotFound, BadIndex):  # what it was at was pruned, or the store is another one: all is read anew
                 self._held = self._loaded()
         finally:
@@ -146,17 +159,26 @@ class ServedIndex:
             self._moved(self.index.name)
         return True
 
+    def doubt(self) -> None:
+        """Read all anew at the next look: what is in memory is not what the store has."""
+        self._doubted = True
+
     def lighten(self) -> None:
-        """Make one segment of what came bit by bit, where it is worth it; searches and following go on meanwhile."""
+        """Make one segment of what came bit by bit, where it is worth it, and keep it in a file; searches go on meanwhile."""
         held = self._held
-        if held.searcher is None or not held.searcher.heavy:
-            return
-        merged = held.searcher.merged()
-        with self._following:
-            now = self._held
-            if now.searcher is not None and now.searcher is not held.searcher:
-                merged = now.searcher.onto(merged)
-            self._held = Held(now.generation, merged, now.marks)
+        if held.searcher is not None and held.searcher.heavy:
+            merged = held.searcher.merged()
+            with self._following:
+                now = self._held
+                if now.searcher is not None and now.searcher is not held.searcher:
+                    merged = now.searcher.onto(merged)
+                held = self._held = Held(now.generation, merged)
+            self._undumped = True
+        if self._undumped and self._dumped is not None and held.searcher is not None:
+            self._undumped = False
+            if held.generation.n_chunks >= _WORTH_A_FILE:
+                stamp = str(held.generation.at_us)
+                dump(held.searcher, self._dumped, version=self.version, stamp=stamp)
 
     def failed(self, error: Exception) -> None:
         """Take note of a look that failed: what is in force stays, and is told once until a look succeeds."""
@@ -176,19 +198,40 @@ class ServedIndex:
 
     def _load(self, newest: Generation) -> Held:
         if not self._resident:
-            return Held(newest, None, None)
-        marks: list[tuple[int, int]] = []
+            return Held(newest, None)
+        return Held(newest, self._from_file(newest) or self._from_rows(newest))
+
+    def _from_rows(self, newest: Generation) -> Searcher:
         at = newest.number
-        rows = _marked(self.store.chunks(at), marks) if at else iter(())
-        documents = self.store.documents(at) if at else iter(())
-        searcher = Searcher.of(
-            rows,
-            documents,
+        self._undumped = True
+        return Searcher.of(
+            self.store.chunks(at) if at else (),
+            self.store.documents(at) if at else (),
             generation=at,
             fields=self.index.fields,
             fetch=_vectors_of(self.store),
         )
-        return Held(newest, searcher, Marks.of(marks))
+
+    def _from_file(self, newest: Generation) -> Searcher | None:
+        """What was in memory some time ago, brought up to now; None where there is none, or it is of another store.
+
+        Raises:
+            NotFound: generations were pruned meanwhile.
+        """
+        if self._dumped is None or self._doubted or not self._dumped.exists():
+            return None
+        stamps = {each.number: str(each.at_us) for each in self.store.generations()}
+        found = load(
+            self._dumped,
+            self.store.documents(newest.number),
+            version=self.version,
+            stamps=stamps,
+            fields=self.index.fields,
+            fetch=_vectors_of(self.store),
+        )
+        if found is None or not 0 < found.generation <= newest.number:
+            return None
+        return found if found.generation == newest.number else self._moved_on(found, found.generation, newest.number)
 
     def _followed(self, before: Held, newest: Generation) -> Held:
         """What was born and died since.
@@ -198,8 +241,11 @@ class ServedIndex:
             BadIndex: keys came that cannot follow.
         """
         after, at = before.generation.number, newest.number
-        if before.searcher is None or before.marks is None or not 0 < after < at:
+        if before.searcher is None or not 0 < after < at:
             return self._load(newest)
+        return Held(newest, self._moved_on(before.searcher, after, at))
+
+    def _moved_on(self, searcher: Searcher, after: int, at: int) -> Searcher:
         born: list[ChunkRow] = []
         dead: list[int] = []
         for row in self.store.chunks(at, after):
@@ -207,8 +253,7 @@ class ServedIndex:
                 dead.append(row.key)
             else:
                 born.append(row)
-        searcher = before.searcher.moved(born, dead, at, documents=self.store.documents(at))
-        return Held(newest, searcher, before.marks.moved([(row.key, mark_of(row.digest)) for row in born], dead))
+        return searcher.moved(born, dead, at, documents=self.store.documents(at))
 
 
 def _vectors_of(store: IndexStore) -> Callable[[Sequence[int]], list[bytes]]:
@@ -218,10 +263,3 @@ def _vectors_of(store: IndexStore) -> Callable[[Sequence[int]], list[bytes]]:
         return [b"" if row is None else row.vector for row in store.fetch(keys)]
 
     return fetch
-
-
-def _marked(rows: Iterable[ChunkRow], marks: list[tuple[int, int]]) -> Iterator[ChunkRow]:
-    """The rows as they come, each with its mark noted."""
-    for row in rows:
-        marks.append((row.key, mark_of(row.digest)))
-        yield row

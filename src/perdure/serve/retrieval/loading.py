@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from perdure.assets.index import Index
@@ -40,6 +41,10 @@ class OpensServed(Protocol):
         Raises:
             StoreError, NotReady: it is not there, or cannot be read.
         """
+        ...
+
+    def dumped(self, name: str, version: str) -> Path | None:
+        """File in which what is held in memory is kept from one start to the next; None: nowhere."""
         ...
 
     def embedder(self, index: Index) -> Embedder:
@@ -80,7 +85,10 @@ class IndexLoader:
             raise not_found("index", version.asset, self.indexes)
         index = self.opens.index(version.asset, version.id)
         store = self.opens.store(version.asset, version.id)
-        served = ServedIndex(HeldParts(index, version.id, store, self._embedder(index), moved=self.moved))
+        dumped = self.opens.dumped(version.asset, version.id)
+        served = ServedIndex(
+            HeldParts(index, version.id, store, self._embedder(index), dumped=dumped, moved=self.moved)
+        )
         follower = threading.Thread(
             target=_follow,
             args=(weakref.ref(served), min(self.poll_s, LONGEST_POLL_S), self._stopped),

@@ -1,0 +1,132 @@
+"""Asks a route of this server's own gateway, within the process and with the caller's own key.
+
+So limits, budgets, guards, prices, cache and records hold as for any call of that caller: there is no second way to a model. What goes
+wrong comes back as the gateway said it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from perdure.serve.scoring.http import Reply
+
+PATH = "/v1/chat/completions"
+_PASSED = (b"authorization", b"x-api-key", b"cache-control", b"traceparent", b"perdure-now")
+"""Headers of the caller that go on."""
+_JSON = (b"content-type", b"application/json")
+_LONGEST = 300
+
+Asgi = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
+
+
+class Declined(Exception):
+    """The gateway did not answer; what it said instead, as it goes to the caller."""
+
+    def __init__(self, reply: Reply, call_id: str) -> None:
+        super().__init__(f"The gateway said {reply.status}.")
+        self.reply = reply
+        self.call_id = call_id
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a model said."""
+
+    text: str
+    call_id: str
+    """Of the gateway's record."""
+    model: str
+    """`upstream/model`."""
+    finish: str
+    cache: str
+    usage: Mapping[str, Any]
+
+
+async def ask(gateway: Asgi, headers: Mapping[bytes, bytes], body: Mapping[str, Any], tags: Mapping[str, str]) -> Said:
+    """What a route answers to a chat.
+
+    Args:
+        gateway: of this server.
+        headers: of the caller's request.
+        body: a chat of OpenAI's API; `model` is the route.
+        tags: kept with the call's record.
+
+    Raises:
+        Declined: it answered with an error, or with what is no text.
+    """
+    passed = [(name, headers[name]) for name in _PASSED if name in headers]
+    own = [*passed, _JSON, (b"perdure-tags", msgspec.json.encode(tags))]
+    scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": own}
+    talk = _Talk(msgspec.json.encode(body))
+    await gateway(scope, talk.receive, talk.send)
+    told = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in talk.headers}
+    call_id = told.get("perdure-call-id", "")
+    try:
+        found: Any = msgspec.json.decode(b"".join(talk.body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = None
+    if talk.status != 200:
+        raise Declined(_told(talk.status, found, told), call_id)
+    choice = _first(found)
+    if choice is None:
+        raise Declined(_told(502, None, told), call_id)
+    usage = found.get("usage")
+    return Said(
+        choice["message"]["content"],
+        call_id,
+        told.get("perdure-target", ""),
+        str(choice.get("finish_reason") or ""),
+        told.get("perdure-cache", ""),
+        usage if isinstance(usage, dict) else {},
+    )
+
+
+@dataclass(slots=True, eq=False)
+class _Talk:
+    """One request and its answer, as ASGI passes them."""
+
+    request: bytes
+    status: int = 0
+    headers: Sequence[tuple[bytes, bytes]] = ()
+    body: list[bytes] = field(default_factory=list)
+    _told: bool = False
+
+    async def receive(self) -> dict[str, Any]:
+        if self._told:
+            await asyncio.get_running_loop().create_future()  # who hangs up cancels the task that asks
+        self._told = True
+        return {"type": "http.request", "body": self.request, "more_body": False}
+
+    async def send(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status, self.headers = message["status"], message.get("headers", ())
+        else:
+            self.body.append(message.get("body", b""))
+
+
+def _first(found: Any) -> dict[str, Any] | None:
+    choices = found.get("choices") if isinstance(found, dict) else None
+    first = choices[0] if isinstance(choices, list) and choices else None
+    message = first.get("message") if isinstance(first, dict) else None
+    return first if isinstance(message, dict) and isinstance(message.get("content"), str) else None
+
+
+def _told(status: int, found: Any, headers: Mapping[str, str]) -> Reply:
+    """The gateway's error in the words of this server's other paths."""
+    error = found.get("error") if isinstance(found, dict) else None
+    error = error if isinstance(error, dict) else {}
+    told = {
+        "code": str(error.get("code") or error.get("type") or "upstream.bad")[:_LONGEST],
+        "message": str(error.get("message") or "The route gave no text.")[: 4 * _LONGEST],
+        "hint": "",
+        "facts": {"call": headers.get("perdure-call-id", "")},
+    }
+    own = [_JSON]
+    if "retry-after" in headers:
+        own.append((b"retry-after", headers["retry-after"].encode("latin-1")))
+    return Reply(status, msgspec.json.encode({"error": told}), own)

@@ -1,0 +1,121 @@
+"""Indexes of one process put together from what a project declares and where its stores are; called once, when a server is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from prometheus_client.core import Metric
+
+from perdure.assets.index import Index
+from perdure.assets.team import Team
+from perdure.serve.live import Live
+from perdure.serve.retrieval.answering import Answering
+from perdure.serve.retrieval.app import RetrievalApp, RetrievalParts
+from perdure.serve.retrieval.counted import SearchCounters
+from perdure.serve.retrieval.held import ServedIndex
+from perdure.serve.retrieval.inprocess import Asgi
+from perdure.serve.retrieval.loading import IndexLoader, OpensServed
+from perdure.serve.retrieval.pushing import Inbox, Pushing
+from perdure.serve.retrieval.recording import Recorder
+from perdure.serve.retrieval.searching import Searching
+from perdure.stores.capture.protocols import CaptureWriter
+
+_THREADS = 4
+"""Searches are computed at a time; most of one is arithmetic that lets others run."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IndexesDeclared:
+    """What a project declares for its indexes, and where their stores are.
+
+    Args:
+        indexes: by name.
+        teams: by name; none: nobody is told apart.
+        opens: opens what a served version needs.
+        open_inbox: of pushed documents, by an index's name.
+        keeps: the setting `[serve] searches`.
+    """
+
+    indexes: Mapping[str, Index]
+    teams: Mapping[str, Team]
+    opens: OpensServed
+    open_inbox: Callable[[str], Inbox]
+    keeps: str = "redacted"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Around:
+    """What of the process indexes work with.
+
+    Args:
+        live: the table in force, and callers' keys.
+        writer: where records go.
+        next_id: makes ids.
+        now_us: domain time of a request.
+        gateway: of this process; None where no route is declared.
+        outdated: told the name of an index of which another generation is in force.
+        poll_s: how often a store is asked for its generation.
+        max_body_bytes: of a search.
+    """
+
+    live: Live
+    writer: CaptureWriter
+    next_id: Callable[[], str]
+    now_us: Callable[[dict[bytes, bytes]], int]
+    gateway: Asgi | None
+    outdated: Callable[[str], None] | None
+    poll_s: float
+    max_body_bytes: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Retrieval:
+    """The indexes of one process: their application, what loads them, and what is counted."""
+
+    declared: IndexesDeclared
+    app: RetrievalApp
+    loader: IndexLoader
+    counters: SearchCounters
+    live: Live
+    searching: Searching
+    _pushing: Pushing
+    _threads: ThreadPoolExecutor
+
+    def families(self) -> Iterable[Metric]:
+        """What it counts, for Prometheus."""
+        return self.counters.families(self._served())
+
+    async def stop(self) -> None:
+        """After the last answer: follow no more, and let go of stores."""
+        self.loader.stop()
+        await self.searching.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._pushing.close()
+
+    def _served(self) -> Iterator[ServedIndex]:
+        serving = self.live.serving
+        for each in () if serving is None else serving.servables.values():
+            if isinstance(each, ServedIndex):
+                yield each
+
+
+def make_retrieval(declared: IndexesDeclared, around: Around) -> Retrieval:
+    """The indexes of a process."""
+    threads, counters = ThreadPoolExecutor(_THREADS, "perdure-search"), SearchCounters()
+    recorder = Recorder(around.writer, around.next_id, declared.keeps)
+    searching = Searching(around.live, recorder, counters, threads)
+    pushing = Pushing(declared.open_inbox)
+    parts = RetrievalParts(
+        declared.indexes,
+        declared.teams,
+        around.live,
+        searching,
+        Answering(searching, around.gateway),
+        pushing,
+        around.max_body_bytes,
+        around.now_us,
+    )
+    loader = IndexLoader(declared.indexes, declared.opens, around.poll_s, around.outdated)
+    return Retrieval(declared, RetrievalApp(parts), loader, counters, around.live, searching, pushing, threads)
