@@ -134,13 +134,20 @@ class Indexing(Opened):
         )
 
     def build_index(
-        self, name: str, version: str = DECLARED, *, at: When = None, progress: Callable[[Progress], None] | None = None
+        self,
+        name: str,
+        version: str = DECLARED,
+        *,
+        anew: bool = False,
+        at: When = None,
+        progress: Callable[[Progress], None] | None = None,
     ) -> Resynced:
         """Fill a version, by default the declared one, with what its source has now; one that was begun goes on.
 
         Args:
             name: of the index.
             version: an id or its beginning, `champion` or `declared`.
+            anew: beside what is there, which it replaces when it is whole: for a store that is damaged.
             at: domain time.
             progress: hears how far it is.
 
@@ -149,7 +156,13 @@ class Indexing(Opened):
             StoreError: its source does not answer.
             LeaseHeld: another process fills it.
         """
-        return self._synced(name, [self._index_version(name, version)], at, progress, allow_deletion=False)[0]
+        found = self._index_version(name, version)
+        if not anew:
+            return self._synced(name, [found], at, progress, allow_deletion=False)[0]
+        from perdure.loop.work.indexes.resyncing import rebuild
+
+        with self._index_place(name) as place:
+            return rebuild(place, self._indexes, name, found, to_us(instant_of(at)), progress)
 
     def sync_index(
         self,

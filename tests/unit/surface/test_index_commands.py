@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import BadIndex, NotFound
+from perdure.core.errors import BadIndex, NotFound, StoreError
 from perdure.surface.sdk import open_project
 from perdure.surface.serving import Listener, _following
 
@@ -139,3 +139,27 @@ def test_progress_is_told_step_by_step(folder):
     project.build_index("handbook", progress=told.append)
     assert (told[-1].n_done, told[-1].n_steps, told[-1].n_embedded) == (12, 12, 12)
     assert Path(project.show_index("handbook", "declared").file).is_file()
+
+
+def test_a_damaged_file_is_told_and_a_rebuild_takes_its_place_without_an_embedding(folder):
+    project = open_project(folder)
+    project.build_index("handbook")
+    path = Path(project.show_index("handbook", "declared").file)
+    data = bytearray(path.read_bytes())
+    data[8192 : len(data)] = bytes(len(data) - 8192)
+    path.write_bytes(bytes(data))
+    with pytest.raises(StoreError):
+        project.census_index("handbook", "declared")
+    report = project.build_index("handbook", anew=True)
+    assert (report.done, report.n_embedded, report.verified) == ({"add": 12}, 0, True)
+    assert project.census_index("handbook", "declared", deep=True).skews == []
+    assert [each.name for each in path.parent.iterdir() if "anew" in each.name] == []
+
+
+def test_a_rebuild_whose_source_is_gone_leaves_what_was_there(folder):
+    project = open_project(folder)
+    project.build_index("handbook")
+    shutil.rmtree(folder / "docs")
+    with pytest.raises(StoreError, match="does not answer"):
+        project.build_index("handbook", anew=True)
+    assert project.show_index("handbook", "declared").generation.n_documents == 12

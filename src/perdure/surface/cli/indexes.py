@@ -54,14 +54,16 @@ def build(
     version: Annotated[str, typer.Option("--version", metavar="V", help="Its id or how it begins, or `champion`.")] = (
         "declared"
     ),
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Beside what is there, which it replaces when it is whole.")
+    ] = False,
     at: At = None,
     project: Folder = HERE,
-    actor: Actor = None,
     json: Json = False,
 ) -> None:
     """Fill a version with what its source has now; one that was begun goes on where it was."""
     with _progress("building", quiet=json) as told:
-        found = opened(project, actor).build_index(name, version, at=at, progress=told)
+        found = opened(project).build_index(name, version, anew=anew, at=at, progress=told)
     show_indexes.filled(found, as_json=json)
 
 

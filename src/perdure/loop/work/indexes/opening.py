@@ -40,6 +40,15 @@ class OpensIndexes(Protocol):
         """
         ...
 
+    def renew(self, name: str, version: str) -> AbstractContextManager[OpenIndex]:
+        """That version with an empty store beside its own, which takes its place when the block ends without an error.
+
+        Who reads the old one goes on until it opens the version anew. For a store that is damaged, or that is mostly wrong.
+
+        Raises: as `open`; Refused: its store cannot be replaced so.
+        """
+        ...
+
     def versions(self, name: str) -> Sequence[str]:
         """Versions that are kept filled: those that a pointer names, and the one before the champion, newest first."""
         ...

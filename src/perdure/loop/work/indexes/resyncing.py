@@ -25,7 +25,7 @@ from perdure.loop.protocols import Workplace
 from perdure.loop.work.indexes.building import Draft, draft_document, draft_embedded, draft_mark, embed
 from perdure.loop.work.indexes.counting import Look, list_source, take_census
 from perdure.loop.work.indexes.kept import Resynced, keep_resync
-from perdure.loop.work.indexes.opening import OpenIndex
+from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
 from perdure.stores.vectors.protocols import ChunkRow, DocumentRow
 
 SLICE = 512
@@ -109,6 +109,20 @@ def resync(
         plan = msgspec.structs.replace(plan, steps=())
     running = _Running(opened, plan, at_us, told or _nobody, seen, record_of(opened))
     return census, plan, _run(place, running, "")
+
+
+def rebuild(
+    place: Workplace, opens: OpensIndexes, name: str, version: str, at_us: int, told: Told | None = None
+) -> Resynced:
+    """Build a version anew beside what is there, and put it in its place; vectors that are known are not made again.
+
+    Raises: as `OpensIndexes.renew` and `run_plan`; then what was there stays.
+    """
+    with opens.renew(name, version) as opened:
+        census, _, report = resync(place, opened, at_us, told=told)
+        if not census.whole:
+            raise StoreError(f"The source of {name!r} does not answer: {census.why_not}", hint="Try again.")
+    return report
 
 
 def _run(place: Workplace, running: _Running, step: str) -> Resynced:
