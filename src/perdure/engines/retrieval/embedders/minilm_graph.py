@@ -63,23 +63,25 @@ class _Graph:
         if not self.quantised or exact:
             return self.node("Gemm", x, self.held(columns), self.held(bias))
         whole, scale = _whole(columns, np.maximum(np.abs(columns).max(axis=0) / _BYTE, _pairs(columns) / _PAIR))
-        least = 0.0
+        flat = self.held([-1], np.int64)
         if after_gelu:
-            most, zero, least = float(2 * _BYTE + 1), 0, _GELU_LEAST
-            x = self.node("Add", x, self.held(least))
-            top = self.node("ReduceMax", x, self.held([-1], np.int64), keepdims=1)
-            bias = bias - least * (whole.astype(np.float32) * scale).sum(axis=0)
+            most = float(2 * _BYTE + 1)
+            x = self.node("Add", x, self.held(_GELU_LEAST))
+            top = self.node("ReduceMax", x, flat, keepdims=0)
+            bias = bias - _GELU_LEAST * (whole.astype(np.float32) * scale).sum(axis=0)
+            zero, zeros = 0, []
         else:
-            most, zero = float(_BYTE), _BYTE + 1
-            top = self.node("ReduceMax", self.node("Abs", x), self.held([-1], np.int64), keepdims=1)
+            most = float(_BYTE)
+            top = self.node("ReduceMax", self.node("Abs", x), flat, keepdims=0)
             top = self.node("Max", top, self.held(1e-9))
-        row = self.node("Mul", x, self.node("Div", self.held(most), top))
-        # Cast cuts towards zero, and nothing is below it here: half more rounds.
-        row = self.node("Cast", self.node("Add", row, self.held(zero + 0.5)), to=TensorProto.UINT8)
+            zero = _BYTE + 1
+            zeros = [self.node("Expand", self.held([zero], np.uint8), self.node("Shape", top))]
+        step = self.node("Mul", top, self.held(1 / most))
+        row = self.node("QuantizeLinear", x, step, *zeros, axis=0)
         product = self.node("MatMulInteger", row, self.held(whole, np.int8), self.held(zero, np.uint8))
         # By row and by column one after the other: one product of both is fused by ONNX Runtime as if it were one scale.
-        product = self.node("Mul", self.node("Cast", product, to=TensorProto.FLOAT), top)
-        return self.node("Add", self.node("Mul", product, self.held(scale / most)), self.held(bias))
+        product = self.node("DequantizeLinear", product, step, axis=0)
+        return self.node("Add", self.node("Mul", product, self.held(scale)), self.held(bias))
 
 
 def build(weights: Weights, *, quantised: bool, n_tokens: int) -> bytes:
