@@ -135,11 +135,10 @@ class Searcher:
         scope = self._scope(ask.where, ask.groups)
         dense = [found for each in ask.wordings if (found := self._dense(each, ask, scope)) is not None]
         lexical = [found for each in ask.wordings if (found := self._lexical(each, ask, scope)) is not None]
-        hits = self._fused(dense, lexical, ask)
-        if ask.diversity > 0.0:
-            pool = hits[: max(_POOL // 2, 2 * ask.k)]
-            return diverse(pool, self.vectors_of([hit.key for hit in pool]), ask.k, ask.diversity)
-        return hits[: ask.k]
+        hits = self._fused(dense, lexical, ask, max(_POOL // 2, 2 * ask.k) if ask.diversity else ask.k)
+        if ask.diversity:
+            return diverse(hits, self.vectors_of([hit.key for hit in hits]), ask.k, ask.diversity)
+        return hits
 
     def vectors_of(self, keys: Sequence[int]) -> NDArray[np.float32]:
         """Vectors of chunks as 8 bits tell them, shape (len(keys), dimensions); zeros where there is none."""
@@ -178,12 +177,12 @@ class Searcher:
         n_out = max(_POOL, 4 * ask.k) if ask.mode == "hybrid" or ask.diversity else ask.k
         return best_by_words(self._state.segments, scope, terms, n_out)
 
-    def _fused(self, dense: Sequence[Ranked], lexical: Sequence[Ranked], ask: Ask) -> list[Hit]:
-        """One ranking keeps its own scores."""
+    def _fused(self, dense: Sequence[Ranked], lexical: Sequence[Ranked], ask: Ask, n: int) -> list[Hit]:
+        """The best n. One ranking keeps its own scores."""
         if len(dense) + len(lexical) > 1:
             by_score = ask.fusion == "scores"
-            return by_scores(dense, lexical, ask.dense_share) if by_score else by_ranks(dense, lexical)
-        pairs = [zip(keys.tolist(), scores.tolist(), strict=True) for keys, scores in (*dense, *lexical)]
+            return by_scores(dense, lexical, ask.dense_share, n) if by_score else by_ranks(dense, lexical, n)
+        pairs = [zip(keys[:n].tolist(), scores[:n].tolist(), strict=True) for keys, scores in (*dense, *lexical)]
         return [
             Hit(key, score, score if dense else None, None if dense else score) for each in pairs for key, score in each
         ]
