@@ -46,6 +46,9 @@ class _Deciding:
         if mending:
             # What is wrong below is mended first; whether a candidate is needed shows when it is.
             return self._tried_in_vain(mending) or self._planned(mending, fitting)
+        asking = [action for action in fitting if action.effect == "question"]
+        if asking:
+            return self._tried_in_vain(asking) or self._planned(asking, fitting)
         if self._cause_name in self.situation.past.mended:
             why = f"What answers {_words(self._cause_name)} was done: it heals when that ends."
             return self._put_off("wait", why, fitting)
@@ -162,8 +165,9 @@ class _Deciding:
         ordered = tuple(sorted(unique.values(), key=_rank))
         rules, many = self.situation.rules, len(ordered) > 1
         then = f"{'They compete and are' if many else 'It is'} judged against what runs."
-        if ordered[0].effect == "state":
-            then = "Nothing is released."
+        asks = ordered[0].effect == "question"
+        if ordered[0].effect in ("state", "question"):
+            then = "A person decides." if asks else "Nothing is released."
         answers = f"{len(ordered)} actions answer it." if many else "One action answers it."
         return Decision(
             choice="repair",
@@ -171,11 +175,12 @@ class _Deciding:
             actions=ordered,
             weighed=self._weighed(ordered, fitting, self._why_left(ordered)),
             cause=self._cause_name or SCHEDULE,
-            approve_by=rules.approve_by or ("reviewer" if rules.autonomy == "propose" else None),
+            approve_by=rules.approve_by or ("reviewer" if asks or rules.autonomy == "propose" else None),
         )
 
     def _why_left(self, chosen: Sequence[Action]) -> str:
-        return "What is wrong below is mended first." if chosen[0].effect == "state" else self._spent()
+        waits = chosen[0].effect in ("state", "question")
+        return "What is wrong below is mended first." if waits else self._spent()
 
     def _because(self) -> str:
         if self.cause is not None:

@@ -153,6 +153,11 @@ def newest_findings(place: Workplace, asset: Watched, now: datetime, *, outlived
     return found
 
 
+def measure_again(session: LedgerSession, asset: Watched) -> None:
+    """Everything of an asset is due in the next round: what was measured before it was mended says nothing of it now."""
+    session.cursors.put(_cursor(asset), {})
+
+
 def broken_since(place: Workplace, asset: Watched, since: datetime, now: datetime) -> bool:
     """Whether a reading after an instant broke an objective for sure."""
     return any(

@@ -92,7 +92,7 @@ class _Repair:
             whatever parks or cancels a job.
         """
         try:
-            if self.decision.actions[0].effect == "state":
+            if self.decision.actions[0].effect in ("state", "question"):
                 return self._mend()
             return self._replace()
         except _Ended as ended:
@@ -107,7 +107,9 @@ class _Repair:
     # What is mended below a version
 
     def _mend(self) -> dict[str, Any]:
-        self._approved("change", "Change what is under the version", {})
+        asks = self.decision.actions[0].effect == "question"
+        what = "; ".join(action.text for action in self.decision.actions)
+        self._approved("change", f"{self.asset.name}: {what}" if asks else "Change what is under the version", {})
         for action in self.decision.actions:
             self._do(action)
         return self._over("mended", "; ".join(action.text for action in self.decision.actions), [])
@@ -145,7 +147,7 @@ class _Repair:
         try:
             return list(self.steps.do(f"do {action.key}", work, retry=Retry(tries=2)))
         except StepFailed:
-            if action.effect == "state":
+            if action.effect in ("state", "question"):
                 raise
             return []
 

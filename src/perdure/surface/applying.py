@@ -146,7 +146,7 @@ class Applying(Opened):
         if not dry_run:
             self._write(definitions, changes, moves, _When(now, reason or why or "apply", why))
         if why or dry_run:
-            told = ("unproven", why) if why else ("proving", "its suites are asked first")
+            told = ("unproven", why) if why else ("proving", "it is proven first")
             return changes + [each.change(*told) for each in moves.prove]
         return changes + begin_proofs(self, moves.prove, now, reason or "apply")
 
@@ -224,9 +224,12 @@ class Applying(Opened):
                 for move in held]  # fmt: skip
 
     def _write_gated(self, session: LedgerSession, gated: Gated, when: _When) -> None:
-        from perdure.loop.work.prompts.pending import put_pending
+        from perdure.loop.work.prompts.pending import clear_pending, put_pending
 
-        if when.unproven:
+        if when.unproven and gated.kind == "index":
+            session.pointers.set([gated.move], facts={"stage": "unproven", "reason": when.unproven})
+            clear_pending(session, gated.move.asset)
+        elif when.unproven:
             asset = watched(self.project, gated.move.asset)
             self._readings.put([write_unproven(session, asset, gated, when.unproven, when.now)])
         else:

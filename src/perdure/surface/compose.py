@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perdure.loop.alerts import Alerts, Sender
     from perdure.loop.intake import LostView, OnlineView
     from perdure.loop.round import Loop
+    from perdure.loop.work.indexes.watched import IndexesAtWork
     from perdure.serve.server import Server
     from perdure.stores.ledger.sqlite import SqliteLedger
     from perdure.stores.telemetry.protocols import Readings
@@ -142,21 +143,35 @@ SIGNALS: Mapping[str, Sequence[str]] = {
     "prompt": (*_SCORED, "online_score", "unapproved_ratio"),
     "judge": ("judge_agreement", "judge_obeyed", "judge_shift", "label_age_d"),
     "team": ("burn_ratio", "cost_anomaly", "spend_usd"),
+    "index": (
+        "ghosts",
+        "golden_ndcg",
+        "golden_recall",
+        "lag_s",
+        "query_shift",
+        "sentinel_shift",
+        "skew_ratio",
+        "stale_answers",
+        "trouble_ratio",
+        "unanswered_ratio",
+    ),
 }
 """Kind of asset → what an objective of it may be about."""
 
 
-def kinds(project: Project | None = None) -> Mapping[str, Kind]:
+def kinds(project: Project | None = None, indexes: IndexesAtWork | None = None) -> Mapping[str, Kind]:
     """The kinds of asset that perdure knows, each with its recipes.
 
     Args:
         project: whose suites are asked; None: suites are asked without what only a project has.
+        indexes: opens versions of indexes; None: nothing looks into one.
     """
     from perdure.loop.work.causes import model_causes
     from perdure.loop.work.feed_causes import source_causes
     from perdure.loop.work.feed_remedies import source_remedies
     from perdure.loop.work.gates import model_gates
     from perdure.loop.work.guards.kind import guard_kind
+    from perdure.loop.work.indexes.kind import index_kind
     from perdure.loop.work.judges.kind import judge_kind
     from perdure.loop.work.prompts.kind import prompt_kind
     from perdure.loop.work.remedies import model_remedies
@@ -174,11 +189,13 @@ def kinds(project: Project | None = None) -> Mapping[str, Kind]:
         "team": team_kind(budget_window),
         "prompt": prompt_kind() if project is None else prompt_kind(RunsOf(project)),
         "judge": judge_kind(),
+        "index": index_kind(indexes),
     }
 
 
 def watched_assets(project: Project) -> list[Watched]:
     """What the loop keeps healthy, sources first: a broken feed explains a broken model or guard, an ill judge a prompt's scores."""
+    from perdure.loop.work.indexes.watched import watched_index
     from perdure.loop.work.prompts.tested import watched_prompt
 
     sources = [
@@ -207,7 +224,8 @@ def watched_assets(project: Project) -> list[Watched]:
         for team in project.teams.values()
         if team.healthy
     ]
-    return sources + guards + routes + judges + prompts + models + teams
+    indexes = [watched_index(index) for index in project.indexes.values()]
+    return sources + guards + routes + judges + prompts + models + teams + indexes
 
 
 def _learns_from(guard: Guard) -> tuple[str, ...]:
@@ -269,12 +287,19 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
 
     return Loop(
         place,
-        kinds(project),
+        kinds(project, open_indexes(folder, place, project)),
         list(project.sources.values()),
         watched_assets(project),
         online_views(place, project),
         _tellers(folder, place, project),
     )
+
+
+def open_indexes(folder: Path, place: Workplace, project: Project) -> IndexesAtWork:
+    """What opens versions of the project's indexes."""
+    from perdure.surface.compose_indexes import ProjectIndexes
+
+    return ProjectIndexes(folder, stores_root(folder, place.settings), project, place.stores.ledger)
 
 
 def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
@@ -290,9 +315,19 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
         make_telemetry(settings, project),
         make_evaluations(settings, project),
         make_alerts(settings),
+        _sentinels(folder, place, project),
         make_censuses(folder, root, place, project),
     )
     return [each for each in tellers if each is not None]
+
+
+def _sentinels(folder: Path, place: Workplace, project: Project) -> Teller | None:
+    """Who holds the embedders of indexes against what they were; None where no index is declared."""
+    if not project.indexes:
+        return None
+    from perdure.loop.work.indexes.sentinels import Sentinels
+
+    return Sentinels(list(project.indexes.values()), open_indexes(folder, place, project))
 
 
 def _checks(project: Project) -> Teller | None:

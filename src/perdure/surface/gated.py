@@ -1,7 +1,7 @@
-"""Releases of prompts that suites must prove first: begun by `apply` as a repair by hand, told as far as it came.
+"""Releases that must be proven first: begun by `apply` as a repair by hand, told as far as it came.
 
-A version that is declared is registered, and waits until its suites were asked and every gate passed; the pointer moves in the
-release's own transactions. The job is driven at once where no control plane runs; else the one that runs goes on with it.
+A version of a prompt that is declared is registered, and waits until its suites were asked and every gate passed; one of an index until
+it was filled beside what answers, counted and asked. The pointer moves in the release's own transactions. The job is driven at once where no control plane runs; else the one that runs goes on with it.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ UNPROVEN = "registry.unproven"
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """A move of a prompt's champion that its suites must prove."""
+    """A move of a champion that must be proven: a prompt's by its suites, an index's by being filled and asked."""
 
     move: Pointer
     before: str
     suites: tuple[str, ...]
+    kind: str = "prompt"
 
     def change(self, what: str, why: str) -> Change:
         """As `apply` tells it."""
-        return Change("prompt", self.move.asset, what, self.before, self.move.version, why)
+        return Change(self.kind, self.move.asset, what, self.before, self.move.version, why)
 
 
 def needs_proof(project: Project, move: Pointer, champion: str | None) -> Gated | None:
@@ -47,6 +48,9 @@ def needs_proof(project: Project, move: Pointer, champion: str | None) -> Gated 
 
     A first version is proven where a score is declared that it must hold; else there is nothing to compare it with.
     """
+    if move.asset in project.indexes:
+        # What is not filled answers nothing: the first version is filled by whoever follows the source.
+        return None if champion is None else Gated(move, champion, (), "index")
     suites = project.suites_of(move.asset) if move.asset in project.prompts else []
     if not suites or (champion is None and not _owed(project, move.asset)):
         return None
@@ -113,20 +117,20 @@ def _handed_over(opened: Opened, gated: Gated, now: datetime, reason: str) -> Ch
     """The job is written, and the control plane that runs goes on with it in its next round."""
     from perdure.loop.cases import Cases
     from perdure.loop.repair import CODE
-    from perdure.surface.compose import kinds
+    from perdure.surface.compose import kinds, open_indexes
 
     with opened._ledger.read() as session:  # noqa: SLF001 - a part of the same verb
         busy = {job.subject for job in session.jobs.list(open_only=True, limit=100_000)}
     if gated.move.asset in busy:
         return gated.change("waiting", "A repair of it is on its way: apply again when it is over.")
     asset = watched(opened.project, gated.move.asset)
-    cases = Cases(opened.place, kinds(opened.project))
+    cases = Cases(opened.place, kinds(opened.project, open_indexes(opened.folder, opened.place, opened.project)))
     planned = cases.consider(asset, now, "manual")
     job = cases.take_up(asset, planned, now, code=CODE, reason=reason)
     if job is None:
         return gated.change("waiting", " ".join(planned.decision.reasons))
     return gated.change(
-        "proving", f"the control plane that runs asks {_names(gated)}: perdure explain {gated.move.asset}"
+        "proving", f"the control plane that runs {_does(gated)}: perdure explain {gated.move.asset}"
     )
 
 
@@ -149,7 +153,7 @@ def _told(opened: Opened, gated: Gated, job: Job) -> Change:
     verdicts = _verdicts(opened, job)
     outcome = str(job.output.get("outcome", ""))
     if job.status == "parked":
-        return gated.change("proving", f"{(verdicts or 'suites are asked').rstrip('.')}; next: {job.waits_for}")
+        return gated.change("proving", f"{(verdicts or _does(gated)).rstrip('.')}; next: {job.waits_for}")
     if outcome == "released":
         return gated.change("released", verdicts)
     if job.status == "done":
@@ -167,8 +171,8 @@ def _verdicts(opened: Opened, job: Job) -> str:
     return " ".join(f"{each['gate']}: {each['text']}" for each in (refused or said[:1]))
 
 
-def _names(gated: Gated) -> str:
-    return ", ".join(gated.suites)
+def _does(gated: Gated) -> str:
+    return "fills and asks it" if gated.kind == "index" else f"asks {', '.join(gated.suites)}"
 
 
 def refused_routes(opened: Opened, moves: Sequence[Pointer], now: datetime) -> dict[str, str]:

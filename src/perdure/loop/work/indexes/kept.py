@@ -83,6 +83,22 @@ def newest_census(place: Workplace, index: str, version: str) -> Census | None:
         return None
 
 
+def newest_census_digest(place: Workplace, index: str, version: str) -> str:
+    """Of the blob of the newest census of a version, by which a plan says what it rests on; empty where none was taken."""
+    with place.stores.ledger.read() as session:
+        cursor = session.cursors.get(_cursor("census", index, version))
+    return "" if cursor is None else str(cursor["blob"])
+
+
+def get_census(place: Workplace, digest: str) -> Census:
+    """The census of a blob.
+
+    Raises:
+        NotFound, Corrupt: it is not there, or not what was written.
+    """
+    return msgspec.json.decode(place.stores.blobs.get(Digest(digest)), type=Census)
+
+
 def census_instants(place: Workplace, index: str, version: str) -> tuple[int | None, int | None]:
     """Domain time of the newest census of a version, and of the newest deep one; None where none was taken."""
     with place.stores.ledger.read() as session:
