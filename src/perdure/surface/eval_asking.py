@@ -73,10 +73,12 @@ def options_of(
 
 def tools_of(project: Project) -> Tools:
     """Who makes vectors of texts, and who runs code."""
+    from perdure.assets.embedders import WordLlama
     from perdure.engines.evals.parts import Tools
-    from perdure.engines.evals.wordllama import WordLlamaEmbed
+    from perdure.engines.evals.unnamed import UnnamedEmbed
+    from perdure.engines.retrieval.embedders.opening import open_embedder
     from perdure.surface.embedding import HttpEmbed
     from perdure.surface.sandbox import Sandbox
 
-    embed = WordLlamaEmbed(HttpEmbed(project.routes, project.upstreams, os.environ))
+    embed = UnnamedEmbed(lambda: open_embedder(WordLlama()), HttpEmbed(project.routes, project.upstreams, os.environ))
     return Tools(embed=embed, run_code=Sandbox())

@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from perdure.assets.project import Project
 from perdure.assets.scorers import AnswerRelevance, Similar
 from perdure.assets.suite import Case
 from perdure.core.errors import BadSuite, NotReady
 from perdure.core.ports import Answered, Embedded
-from perdure.engines.evals.wordllama import WordLlamaEmbed
+from perdure.engines.evals.unnamed import UnnamedEmbed
+from perdure.surface.eval_asking import tools_of
 
 
 class Letters:
@@ -73,19 +75,36 @@ def test_scorers_by_vectors_need_an_embedder(compiled, declared) -> None:
         compiled(declared)
 
 
+class Own:
+    """An embedder of this process, by the number of letters."""
+
+    def embed(self, contents):
+        return np.array([[float(len(each))] for each in contents], dtype=np.float32)
+
+
 def test_a_named_embedder_goes_to_whoever_is_behind() -> None:
     behind = Letters()
 
-    assert WordLlamaEmbed(behind).embed("up/small", ["a"]).vectors.shape == (1, 26)
+    assert UnnamedEmbed(Own, behind).embed("up/small", ["a"]).vectors.shape == (1, 26)
     with pytest.raises(NotReady, match="No embedder answers"):
-        WordLlamaEmbed().embed("up/small", ["a"])
+        UnnamedEmbed(Own).embed("up/small", ["a"])
+
+
+def test_an_unnamed_embedder_is_opened_once_and_at_the_first_text() -> None:
+    opened = []
+    embed = UnnamedEmbed(lambda: opened.append(1) or Own(), Letters())
+
+    embed.embed("up/small", ["a"])
+    assert not opened
+    assert embed.embed("", ["ab", ""]).vectors.tolist() == [[2.0], [0.0]]
+    embed.embed("", ["a"])
+    assert opened == [1]
 
 
 def test_wordllama_knows_what_is_alike_without_a_network() -> None:
     pytest.importorskip("wordllama", reason="the extra `similarity` is not installed")
-    rows = (
-        WordLlamaEmbed().embed("", ["the train is late", "the train is delayed", "a recipe for apple cake", ""]).vectors
-    )
+    embed = tools_of(Project("shop")).embed
+    rows = embed.embed("", ["the train is late", "the train is delayed", "a recipe for apple cake", ""]).vectors
     near, far = rows[0] @ rows[1], rows[0] @ rows[2]
 
     assert rows.shape == (4, 256)
