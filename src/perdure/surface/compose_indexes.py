@@ -28,7 +28,7 @@ from perdure.assets.documents import (
 from perdure.assets.embedders import CustomEmbedder, EmbeddedBy, Endpoint, MiniLm, WordLlama, embedder_definition
 from perdure.assets.version import CHAMPION
 from perdure.core.canonical import content_hash, plain
-from perdure.core.errors import BadIndex, not_found
+from perdure.core.errors import BadIndex, Refused, not_found
 from perdure.core.ids import version_id
 
 if TYPE_CHECKING:
@@ -74,17 +74,49 @@ class ProjectIndexes:
             BadIndex: the version is of a function that is not declared any more.
             StoreError: its store cannot be opened.
         """
+        with self._opened(self.as_of_version(name, version), version, self.path(name, version)) as opened:
+            yield opened
+
+    @contextmanager
+    def renew(self, name: str, version: str) -> Iterator[OpenIndex]:
+        """A version with an empty store beside its own, which takes its place when the block ends without an error.
+
+        Raises: as `open`.
+            Refused: its chunks lie in another database than its record.
+        """
+        index, path = self.as_of_version(name, version), self.path(name, version)
+        if index.store:
+            raise Refused(
+                f"Index {name!r} keeps its chunks in {index.store.partition(':')[0]}, where none can be put in their place.",
+                hint="Remove its files and build it.",
+            )
+        beside = path.with_name(f"{path.stem}.anew.db")
+        _remove(beside)
+        try:
+            with self._opened(index, version, beside) as opened:
+                yield opened
+        except BaseException:
+            _remove(beside)
+            raise
+        # A log of the old file would be taken for one of the new.
+        for log in _logs(path):
+            log.unlink(missing_ok=True)
+        beside.replace(path)
+
+    @contextmanager
+    def _opened(self, index: Index, version: str, path: Path) -> Iterator[OpenIndex]:
         from perdure.engines.retrieval.chunking.compiling import compile_chunker
         from perdure.engines.retrieval.embedders.opening import open_embedder
+        from perdure.loop.work.indexes.measured import MeasuredCache
         from perdure.loop.work.indexes.opening import OpenIndex
-        from perdure.stores.vectors.embedded import EmbeddingCache
+        from perdure.stores.vectors.opening import open_index
 
-        index = self.as_of_version(name, version)
         chunker, embedder = compile_chunker(index.chunker), open_embedder(index.embedder, self._embed(index))
         with ExitStack() as stack:
-            store = self.open_store(name, version)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            store = open_index(path, self._store(index.store))
             stack.callback(store.close)
-            cache = EmbeddingCache(self._root / "embeddings.db")
+            cache = MeasuredCache(self._root / "embeddings.db", self._measured(index.name, version))
             stack.callback(cache.close)
             documents = self.open_documents(index)
             stack.callback(documents.close)
@@ -118,10 +150,8 @@ class ProjectIndexes:
         """
         from perdure.stores.vectors.opening import open_index
 
-        index, path = self.as_of_version(name, version), self.path(name, version)
-        if not read_only:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        return open_index(path, self._store(index.store), read_only=read_only)
+        index = self.as_of_version(name, version)
+        return open_index(self.path(name, version), self._store(index.store), read_only=read_only)
 
     def as_of_version(self, name: str, version: str) -> Index:
         """The index as one of its versions has it; objectives, policy and bounds are those that are declared now.
@@ -145,12 +175,24 @@ class ProjectIndexes:
             store=str(told["store"]),
         )
 
-    def open_documents(self, index: Index) -> Documents:
-        """The source of an index."""
-        from perdure.stores.documents.folder import FolderDocuments
+    def _measured(self, name: str, version: str) -> str:
+        """What keeps its vectors apart from those of others of its embedder's name."""
+        from perdure.loop.work.indexes.measured import measured_of
 
-        assert isinstance(index.documents, Folder)
-        return FolderDocuments(index.documents, self._folder)
+        with self._ledger.read() as session:
+            known = {each.id: each for each in session.registry.list_versions(name)}
+        return measured_of(known[version].definition) if version in known else ""
+
+    def open_documents(self, index: Index) -> Documents:
+        """The source of an index.
+
+        Raises: as `stores.documents.opening.open_documents`.
+        """
+        from perdure.stores.documents.opening import open_documents
+
+        pushed = self._root / "indexes" / index.name / "pushed.db"
+        pushed.parent.mkdir(parents=True, exist_ok=True)
+        return open_documents(index.documents, self._folder, pushed=pushed, environment=os.environ)
 
     def _store(self, store: str) -> str:
         kind, _, folder = store.partition(":")
@@ -162,6 +204,15 @@ class ProjectIndexes:
         from perdure.surface.embedding import HttpEmbed
 
         return HttpEmbed(self._project.routes, self._project.upstreams, os.environ)
+
+
+def _logs(path: Path) -> list[Path]:
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm")]
+
+
+def _remove(path: Path) -> None:
+    for each in (*_logs(path), path):
+        each.unlink(missing_ok=True)
 
 
 def make_censuses(folder: Path, root: Path, place: Workplace, project: Project) -> Censuses | None:

@@ -31,6 +31,7 @@ from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
 from perdure.surface.opened import Opened, When, instant_of
 from perdure.surface.prompting import Prompting
+from perdure.surface.pushing import Pushing
 from perdure.surface.records import RunRow, Status, TrainedGuard
 from perdure.surface.reviews import Labelling
 from perdure.surface.spending import Spending
@@ -97,6 +98,7 @@ class Perdure(
     Judging,
     Labelling,
     Indexing,
+    Pushing,
     Spending,
     Called,
     Caching,

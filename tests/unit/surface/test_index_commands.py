@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from perdure.core.clock import monotonic_s
-from perdure.core.errors import BadIndex, NotFound, StoreError
+from perdure.core.errors import BadIndex, NotFound, Refused, StoreError
 from perdure.surface.sdk import open_project
 from perdure.surface.serving import Listener, _following
 
@@ -98,10 +98,9 @@ def test_a_version_before_is_opened_as_it_was_and_one_of_a_function_that_is_gone
     first = project.show_index("handbook").version
     (folder / "declared.py").write_text(DECLARED.replace('Folder("docs")', 'Folder("docs", include=["0*.md"])'))
     again = open_project(folder)
-    again.apply()
-    assert again.build_index("handbook").done == {"add": 10}
-    assert set(again._indexes.versions("handbook")) == {first, again.show_index("handbook").version}
-    assert [each.generation for each in again.sync_index("handbook")] == [1, 1]
+    again.build_index("handbook")
+    assert again.show_index("handbook", "declared").generation.n_documents == 10
+    assert again.census_index("handbook", first, deep=True).skews == []
     assert again.show_index("handbook", first).generation.n_documents == 12
     (folder / "declared.py").write_text(DECLARED.replace("digest_size=8", "digest_size=8, key=b'other'"))
     other = open_project(folder)
@@ -163,3 +162,20 @@ def test_a_rebuild_whose_source_is_gone_leaves_what_was_there(folder):
     with pytest.raises(StoreError, match="does not answer"):
         project.build_index("handbook", anew=True)
     assert project.show_index("handbook", "declared").generation.n_documents == 12
+
+
+def test_files_are_pushed_found_and_deleted(cli, folder):
+    (folder / "declared.py").write_text(DECLARED.replace("Folder", "Pushed").replace('Pushed("docs")', "Pushed()"))
+    cli("perdure apply", folder)
+    assert told(cli, folder, "push handbook docs/03.md docs/04.md") == ["docs/03.md", "docs/04.md"]
+    assert told(cli, folder, "build handbook")["done"] == {"add": 2}
+    assert told(cli, folder, "push handbook docs/03.md nobody.md --delete") == ["docs/03.md"]
+    [report] = told(cli, folder, "sync handbook")
+    assert report["done"] == {"delete": 1}
+    assert told(cli, folder, "census handbook --deep")["skews"] == []
+
+
+def test_nothing_is_pushed_to_an_index_with_a_source_of_its_own(folder):
+    project = open_project(folder)
+    with pytest.raises(Refused, match="come from Folder"):
+        project.push_documents("handbook", ["docs/03.md"])

@@ -126,6 +126,20 @@ def history(name: _Name, version: _Version = "", project: Folder = HERE, json: J
 
 
 @group.command(cls=Command)
+def push(
+    name: _Name,
+    documents: Annotated[list[str], typer.Argument(metavar="FILE...", help="Files; with --delete, ids.")],
+    delete: Annotated[bool, typer.Option("--delete", help="Delete what was pushed under these ids.")] = False,
+    project: Folder = HERE,
+    json: Json = False,
+) -> None:
+    """Keep files for an index whose documents are pushed; a file's id is its path as it is written."""
+    here = opened(project)
+    found = here.delete_documents(name, documents) if delete else here.push_documents(name, documents)
+    show_indexes.pushed(found, deleted=delete, as_json=json)
+
+
+@group.command(cls=Command)
 def search(
     name: _Name,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="What to find, as a person asks.")],

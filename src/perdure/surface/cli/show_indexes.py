@@ -176,6 +176,15 @@ def resynced(found: Sequence[Resynced], *, as_json: bool) -> None:
     return None
 
 
+def pushed(ids: Sequence[str], *, deleted: bool, as_json: bool) -> None:
+    """Documents that were pushed, or deleted."""
+    if as_json:
+        return print_json(list(ids))
+    return put(
+        f"{len(ids):,} documents are {'deleted' if deleted else 'kept'}; who follows the index has them in a second."
+    )
+
+
 def history(found: Sequence[Generation], *, as_json: bool) -> None:
     """Generations, oldest first."""
     if as_json:

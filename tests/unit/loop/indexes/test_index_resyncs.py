@@ -70,9 +70,8 @@ def test_chunks_that_stay_keep_their_rows_and_texts_that_move_their_vectors(buil
 
 
 def test_detection_and_repair_are_timed_and_kept(built, place):
-    built.write("a0/00.md", "other words")
-    now_us = machine_us()
-    report = follow_once(place, built.opened, now_us)
+    built.write("a0/00.md", "other words", old=False)
+    report = follow_once(place, built.opened, machine_us() + 60_000_000)
     assert report.detect_s == pytest.approx(60.0, abs=5.0)
     assert 0.0 < report.repair_s < 30.0
     assert newest_resync(place, "handbook", "handbook@1") == report
@@ -199,7 +198,7 @@ _KILLED = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-import conftest as told
+import conftest
 from perdure.assets.project import Project
 from perdure.core.settings import ProjectSettings, Settings
 from perdure.loop.work.indexes import building, resyncing
@@ -207,8 +206,11 @@ from perdure.surface.sdk import Perdure
 resyncing.SLICE, building._EMBED_AT_ONCE = 7, 3
 root = Path(sys.argv[2])
 place = Perdure(root, Settings(project=ProjectSettings(name="toys", actor="test")), project=Project("toys")).place
-world = told.open_world(root / "world")
-resyncing.resync(place, world.opened, 1_000_000, told=lambda at: print(at.n_embedded, flush=True))
+world = conftest.open_world(root / "world")
+def told(at):
+    print(at.n_embedded, flush=True)
+    sys.stdin.readline()
+resyncing.resync(place, world.opened, 1_000_000, told=told)
 """
 
 
@@ -223,12 +225,18 @@ def test_a_build_that_is_killed_leaves_whole_documents_and_goes_on_from_there(tm
         (folder / f"{i:02}.md").write_text(f"document {i}\n\nsays {i} and {i * i}")
         os.utime(folder / f"{i:02}.md", (1_000, 1_000))
     process = subprocess.Popen(
-        [sys.executable, "-c", _KILLED, str(here), str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", _KILLED, str(here), str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
+    process.stdin.write("\n" * (lines - 1))
+    process.stdin.flush()
     for _ in range(lines):
         assert process.stdout.readline()
     process.send_signal(signal.SIGKILL)
     process.wait(timeout=30)
+    process.stdin.close()
     process.stdout.close()
     store = SqliteIndex(tmp_path / "world" / "index" / "v1.db")
     whole = {row.id: row.n_chunks for row in store.documents()}
@@ -239,7 +247,12 @@ def test_a_build_that_is_killed_leaves_whole_documents_and_goes_on_from_there(tm
     assert len(whole) % 7 == 0
     assert len(whole) < 60
     store.close()
-    again = subprocess.run([sys.executable, "-c", _KILLED, str(here), str(tmp_path)], capture_output=True, check=True)
+    again = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(here), str(tmp_path)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
     n_embedded = int(again.stdout.split()[-1])
     assert n_embedded <= 2 * (60 - len(whole))
     store = SqliteIndex(tmp_path / "world" / "index" / "v1.db")
