@@ -40,5 +40,6 @@ def test_int8_is_near_float32_on_texts_of_every_kind(both) -> None:
     whole, small = (sentinel_vectors(each) for each in both)
     alike = (whole * small).sum(axis=1)
     assert len(alike) == len(SENTINELS)
+    assert both[0].fingerprint != both[1].fingerprint
     assert alike.min() >= 0.99
-    assert alike.mean() >= 0.995
+    assert alike.mean() >= 0.998

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _NEEDED_FOR = "Embedding by WordLlama"
 _WEIGHTS, _TOKENIZER = "weights/l2_supercat_256.safetensors", "tokenizers/l2_supercat_tokenizer_config.json"
+_PART = 4096
+"""Tokens whose vectors are held at once: of a whole book they would take gigabytes."""
 _POOLING = 1
 """Version of the arithmetic below: part of the fingerprint."""
 
@@ -63,8 +65,13 @@ class WordVectors:
         for row, text in zip(rows, texts_of(contents, "WordLlama"), strict=True):
             ids = self._tokenizer.encode(text, add_special_tokens=False).ids
             if ids:
-                row[:] = self._table[ids].mean(axis=0)
+                row[:] = self._sum(ids) / len(ids)
         return unit_rows(rows)
+
+    def _sum(self, ids: list[int]) -> NDArray[np.float32]:
+        parts = (self._table[ids[at : at + _PART]].sum(axis=0) for at in range(0, len(ids), _PART))
+        total: NDArray[np.float32] = sum(parts, np.zeros(self.dimensions, np.float32))
+        return total
 
 
 @lru_cache(maxsize=1)

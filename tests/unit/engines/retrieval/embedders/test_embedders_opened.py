@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -59,9 +61,22 @@ def test_words_are_the_vectors_of_the_package_itself() -> None:
     import wordllama
 
     model = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
-    kept = [text for text in TEXTS if text]
+    kept = [*(text for text in TEXTS if text), " ".join(f"word {number}" for number in range(3000))]
     theirs = np.asarray(model.embed(kept, norm=True))
-    assert np.abs(open_embedder(WordLlama()).embed(kept) - theirs).max() < 1e-6
+    # Of thousands of tokens both sums are rounded.
+    assert np.abs(open_embedder(WordLlama()).embed(kept) - theirs).max(axis=1) == pytest.approx(0, abs=2e-5)
+
+
+def test_a_whole_book_takes_little_memory() -> None:
+    embedder = open_embedder(WordLlama())
+    book = "some words of a book " * 40_000
+    tracemalloc.start()
+    try:
+        embedder.embed([book])
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most < 60e6  # its tokens' vectors would be 200 MB
 
 
 def test_a_vector_is_the_same_to_the_bit_alone_and_in_any_batch() -> None:
