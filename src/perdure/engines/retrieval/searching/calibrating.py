@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from perdure.engines.retrieval.searching.asking import Ask
 from perdure.engines.retrieval.searching.searcher import Searcher
 
-GOAL = 0.99
+GOAL = 0.995
+"""Above what is wanted: what is measured on 50 questions is off by a point on others."""
 _TRIED = (25.0, 50.0, 100.0, 200.0, 400.0, 800.0)
 _NEARLY_ALL = 10_000.0
 

@@ -49,8 +49,12 @@ def best_by_words(segments: Sequence[Segment], scope: Scope, terms: NDArray[np.u
     scores: list[NDArray[np.float32]] = []
     for i, (segment, reach) in enumerate(zip(segments, scope.reaches, strict=True)):
         rows, partial = _begun(segment, reach, [(word.entries[i], word.idf) for word in rare], Scratch.here(i))
-        if common and len(rows) > N_COMPLETED:
-            chosen = np.sort(best(partial, segment.keys[rows], N_COMPLETED))
+        if common and len(rows) > n_out:
+            # What is further behind than common words can make good need not be completed.
+            far = np.partition(partial, len(partial) - n_out)[len(partial) - n_out] - _most_of(common)
+            chosen = np.flatnonzero(partial >= far)
+            if len(chosen) > N_COMPLETED:
+                chosen = np.sort(best(partial, segment.keys[rows], N_COMPLETED))
             rows, partial = rows[chosen], partial[chosen]
         for word in common:
             _complete(segment.postings, word.entries[i], word.idf, (rows, partial), reach)
@@ -92,6 +96,11 @@ def _split(words: Sequence[_Word], n: int) -> tuple[list[_Word], list[_Word]]:
     return [word for word in words if word.n_rows <= most], [word for word in words if word.n_rows > most]
 
 
+def _most_of(words: Sequence[_Word]) -> np.float32:
+    """More than these words add to any row."""
+    return np.float32(1.001 * (K1 + 1.0) * sum(word.idf for word in words))
+
+
 def _begun(
     segment: Segment, reach: Reach, words: Sequence[tuple[tuple[int, int], float]], scratch: Scratch
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
@@ -100,7 +109,7 @@ def _begun(
     scores = scratch.scores[: segment.n]
     scores[:] = 0.0
     for (begin, end), idf in words:
-        rows = segment.postings.rows[begin:end]
+        rows = segment.postings.rows[begin:end].astype(np.intp)  # once, and not at each of the three looks
         scores[rows] += _parts(segment.postings.counts[begin:end], reach.norms[rows], idf)
     if reach.allowed is not None:
         np.multiply(scores, reach.allowed, out=scores)
