@@ -34,6 +34,8 @@ _OWN = {
     ".yml": "text/plain",
 }
 UNKNOWN = "application/octet-stream"
+_GUESSES = mimetypes.MimeTypes()
+"""Of Python's own list: what a machine adds to it would make other versions of documents there."""
 
 
 def media_type_of(name: str) -> str:
@@ -41,6 +43,11 @@ def media_type_of(name: str) -> str:
 
     >>> media_type_of("guide/intro.md"), media_type_of("logo.png"), media_type_of("LICENSE"), media_type_of("x.bin2")
     ('text/markdown', 'image/png', 'text/plain', 'application/octet-stream')
+    >>> media_type_of("intro.md.gz")
+    'application/gzip'
     """
     suffix = PurePosixPath(name).suffix.lower()
-    return _OWN.get(suffix) or mimetypes.guess_type(name, strict=False)[0] or UNKNOWN
+    if suffix in _OWN:
+        return _OWN[suffix]
+    guessed, packed = _GUESSES.guess_type(PurePosixPath(name).name, strict=False)
+    return f"application/{packed}" if packed else guessed or UNKNOWN

@@ -1,0 +1,64 @@
+"""Ids of files: their relative paths in Unicode's composed form, so that one document has one id on every machine.
+
+What surprised us: a name that was written on a Mac is often decomposed (`e` and an accent, two characters), and the same name from
+Linux is not; a folder can hold both, and they look alike. They are one id, of which the composed one counts. And a name may be no
+text at all: bytes that are no UTF-8 have no id that a store or an answer over HTTP could hold.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+from perdure.core.documents import Trouble
+
+Found = TypeVar("Found")
+
+
+def id_of(path: str) -> str:
+    """The id of a path.
+
+    >>> id_of("guide/re\u0301sume\u0301.md")
+    'guide/résumé.md'
+    """
+    return path if path.isascii() else unicodedata.normalize("NFC", path)
+
+
+def by_id(found: Iterable[tuple[str, Found | Trouble]]) -> Iterator[tuple[str, str, Found | Trouble]]:
+    """Id, path and what was found there, in the order of ids; a second path of an id is `twice`.
+
+    A path of which the name is no text has a printable id that nothing can be read by.
+    """
+    previous = None
+    for id_, path, about in sorted([_named(each) for each in found], key=_order):
+        if id_ == previous:
+            yield (
+                id_,
+                path,
+                Trouble(id_, "twice", f"Another file is called {id_} too, but for how its accents are written."),
+            )
+        else:
+            yield id_, path, about
+        previous = id_
+
+
+def preferred(path: str) -> tuple[tuple[bool, str], ...]:
+    """Of several paths of one id that which is least counts: part by part the composed name, else the first."""
+    return tuple((part != id_of(part), part) for part in path.split("/"))
+
+
+def _named(each: tuple[str, Found | Trouble]) -> tuple[str, str, Found | Trouble]:
+    path, about = each
+    if path.isascii():
+        return path, path, about
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        return shown, path, Trouble(shown, "encoding", "Its name is no UTF-8: rename it.")
+    return id_of(path), path, about
+
+
+def _order(each: tuple[str, str, Found | Trouble]) -> tuple[str, tuple[tuple[bool, str], ...]]:
+    return each[0], () if each[1].isascii() else preferred(each[1])
