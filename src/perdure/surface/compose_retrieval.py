@@ -58,10 +58,10 @@ class ServedIndexes:
         with self._opened() as indexes:
             return indexes.open_store(name, version, read_only=True)
 
-    def dumped(self, name: str, version: str) -> Path:
-        """Beside the version's record."""
+    def path(self, name: str, version: str) -> Path:
+        """File of the version's record."""
         with self._opened() as indexes:
-            return indexes.path(name, version).with_suffix(".search")
+            return indexes.path(name, version)
 
     def embedder(self, index: Index) -> Embedder:
         """What embeds questions of a version.

@@ -160,7 +160,7 @@ class RetrievalApp:
         assert request.id is not None
         now_us = parts.now_us(headers)
         if request.scope["method"] == "DELETE":
-            there = await asyncio.to_thread(parts.pushing.delete, name, request.id)
+            there = await asyncio.to_thread(parts.pushing.delete, name, request.id, now_us)
             if not there:
                 raise NotFound(f"Index {name!r} has no document {request.id[:200]!r}.", hint="It may be gone already.")
             return json_reply(202, {"id": request.id, "deleted": True})

@@ -94,15 +94,15 @@ def find(served: ServedIndex, search: Search) -> Found:
 
 def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[Found, bool]:
     """What one state gives, and whether too little of it is left because the store went on."""
-    then = _as_of(served.store, search.as_of_us, held)
+    then = _as_of(held.store, search.as_of_us, held)
     at = 0 if then is held.generation else then.number
     fingerprint = served.fingerprint if search.mode != "lexical" else ""
     bounds = Bounds(held, at, search.groups, search.where, fingerprint)
     marks = served.index.unverified == "mark"
     n = search.k + _SPARE
     while True:
-        hits = _ranked(served, replace(ask, k=min(n, MOST_HITS)), held, at)
-        checked = check(served.store, hits, bounds)
+        hits = _ranked(replace(ask, k=min(n, MOST_HITS)), held, at)
+        checked = check(held.store, hits, bounds)
         good = [each for each in checked if not each.reason or (marks and each.reason not in NEVER_GIVEN)]
         if len(good) >= search.k or len(hits) < n or n >= MOST_HITS:
             break
@@ -110,16 +110,16 @@ def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[F
     if is_doubtful(checked, bounds):
         served.doubt()
     behind = is_behind(checked, bounds) and (marks or len(good) < search.k)
-    return _given(served, search, (then, good[: search.k], checked)), behind
+    return _given(held.store, search, (then, good[: search.k], checked)), behind
 
 
-def _given(served: ServedIndex, search: Search, of: tuple[Generation, Sequence[Checked], Sequence[Checked]]) -> Found:
+def _given(store: IndexStore, search: Search, of: tuple[Generation, Sequence[Checked], Sequence[Checked]]) -> Found:
     generation, good, checked = of
     last = max((checked.index(each) for each in good), default=len(checked) - 1)
     # A spare that nobody would have seen was dropped for nobody.
     wrong = [each for i, each in enumerate(checked) if each.reason and (i <= last or len(good) < search.k)]
     dropped = [Dropped(each.hit.key, each.name, each.reason, each in good) for each in wrong]
-    sections = _sections(served.store, good) if search.expand else {}
+    sections = _sections(store, good) if search.expand else {}
     return Found(generation, [Given(each, sections.get(each.hit.key)) for each in good], dropped)
 
 
@@ -161,10 +161,10 @@ def _ask(served: ServedIndex, search: Search) -> Ask:
     )
 
 
-def _ranked(served: ServedIndex, ask: Ask, held: Held, at: int) -> list[Hit]:
+def _ranked(ask: Ask, held: Held, at: int) -> list[Hit]:
     if held.searcher is not None and not at:
         return held.searcher.search(ask)
-    return search_store(served.store, ask, at or held.generation.number)
+    return search_store(held.store, ask, at or held.generation.number)
 
 
 def search_store(store: IndexStore, ask: Ask, at: int) -> list[Hit]:

@@ -37,13 +37,29 @@ _PATIENCE_S = 2.0
 """A search that finds much gone waits so long for the newest generation."""
 
 
+class OpenStore:
+    """A store that was opened, closed when nobody holds it any more, searches under way among them."""
+
+    def __init__(self, opened: Callable[[], IndexStore], path: Path | None) -> None:
+        self.file = file_at(path)
+        """Which file it was."""
+        self.store = opened()
+        weakref.finalize(self, self.store.close)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Held:
-    """What of a generation is in memory."""
+    """What of a generation is in memory, and the store that it is of."""
 
+    opened: OpenStore
     generation: Generation
     searcher: Searcher | None
     """None: the store searches itself."""
+
+    @property
+    def store(self) -> IndexStore:
+        """What has its chunks."""
+        return self.opened.store
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,26 +69,25 @@ class HeldParts:
     Args:
         index: as the version has it.
         version: its id.
-        store: opened to be read.
+        opened: opens its store to be read.
         embedder: of the version; an error where there is none here: then it is found by words alone.
         resident: whether it is held in memory; None: as its store says.
-        dumped: file in which what is in memory is kept, so that it is there at once the next time; None: it is built anew each time.
+        path: the store's file; beside it what is in memory is kept, to be there at once the next time; None: nothing is kept, and no
+            other file can take its place.
         moved: told the index's name when another generation is in force.
     """
 
     index: Index
     version: str
-    store: IndexStore
+    opened: Callable[[], IndexStore]
     embedder: Embedder | PerdureError
     resident: bool | None = None
-    dumped: Path | None = None
+    path: Path | None = None
     moved: Callable[[str], None] | None = None
 
 
 class ServedIndex:
     """A version of an index, ready to be searched; safe to share between threads.
-
-    Its store is closed when nobody holds it any more, searches under way among them.
 
     Raises:
         StoreError: the store cannot be read.
@@ -81,22 +96,22 @@ class ServedIndex:
     def __init__(self, parts: HeldParts) -> None:
         self.index = parts.index
         self.version = parts.version
-        self.store = parts.store
+        self._open = parts.opened
+        self._path = parts.path
         self.n_failed = 0
         """Looks at the store that failed since it was loaded."""
         self.last_error = ""
         """Of the last look; empty where it succeeded."""
         self._embedder = parts.embedder
         self._moved = parts.moved
-        self._dumped = parts.dumped
+        self._dumped = None if parts.path is None else parts.path.with_suffix(".search")
         self._undumped = False
         self._doubted = False
-        self._resident = parts.store.resident if parts.resident is None else parts.resident
+        self._resident = parts.resident
         self._following = threading.Lock()
         self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._kept = threading.Lock()
-        weakref.finalize(self, parts.store.close)
-        self._held = self._loaded()
+        self._held = self._loaded(OpenStore(self._open, self._path))
 
     @property
     def held(self) -> Held:
@@ -142,21 +157,29 @@ class ServedIndex:
         if not self._following.acquire(timeout=patience_s):
             return False
         try:
-            before = self._held
-            newest = self.store.generation()
-            self.last_error = ""
-            doubted = anew and self._doubted
-            if newest.number == before.generation.number and not doubted:
+            if not self._moved_to(self._held, anew=anew):
                 return True
-            try:
-                self._held = self._load(newest) if doubted else self._followed(before, newest)
-                self._doubted = self._doubted and not doubted
-            except (NotFound, BadIndex):  # what it was at was pruned, or the store is another one: all is read anew
-                self._held = self._loaded()
         finally:
             self._following.release()
         if self._moved is not None:
             self._moved(self.index.name)
+        return True
+
+    def _moved_to(self, before: Held, *, anew: bool) -> bool:
+        """Put what the store has now in force; whether it is something else than before."""
+        if before.opened.file != (file := file_at(self._path)) and file is not None:
+            self._held = self._loaded(OpenStore(self._open, self._path))
+            return True
+        newest = before.store.generation()
+        self.last_error = ""
+        doubted = anew and self._doubted
+        if newest.number == before.generation.number and not doubted:
+            return False
+        try:
+            self._held = self._load(before.opened, newest) if doubted else self._followed(before, newest)
+            self._doubted = self._doubted and not doubted
+        except (NotFound, BadIndex):  # what it was at was pruned: all is read anew
+            self._held = self._loaded(before.opened)
         return True
 
     def doubt(self) -> None:
@@ -172,7 +195,7 @@ class ServedIndex:
                 now = self._held
                 if now.searcher is not None and now.searcher is not held.searcher:
                     merged = now.searcher.onto(merged)
-                held = self._held = Held(now.generation, merged)
+                held = self._held = Held(now.opened, now.generation, merged)
             self._undumped = True
         if self._undumped and self._dumped is not None and held.searcher is not None:
             self._undumped = False
@@ -187,32 +210,33 @@ class ServedIndex:
         if told != self.last_error:
             log.error("Index %r cannot follow its store: %s", self.version, error)
 
-    def _loaded(self) -> Held:
+    def _loaded(self, opened: OpenStore) -> Held:
         """The newest generation, read whole."""
         for _ in range(_TRIES - 1):
             try:
-                return self._load(self.store.generation())
+                return self._load(opened, opened.store.generation())
             except NotFound:  # it was pruned while it was read
                 continue
-        return self._load(self.store.generation())
+        return self._load(opened, opened.store.generation())
 
-    def _load(self, newest: Generation) -> Held:
-        if not self._resident:
-            return Held(newest, None)
-        return Held(newest, self._from_file(newest) or self._from_rows(newest))
+    def _load(self, opened: OpenStore, newest: Generation) -> Held:
+        store = opened.store
+        if not (store.resident if self._resident is None else self._resident):
+            return Held(opened, newest, None)
+        return Held(opened, newest, self._from_file(store, newest) or self._from_rows(store, newest))
 
-    def _from_rows(self, newest: Generation) -> Searcher:
+    def _from_rows(self, store: IndexStore, newest: Generation) -> Searcher:
         at = newest.number
         self._undumped = True
         return Searcher.of(
-            self.store.chunks(at) if at else (),
-            self.store.documents(at) if at else (),
+            store.chunks(at) if at else (),
+            store.documents(at) if at else (),
             generation=at,
             fields=self.index.fields,
-            fetch=_vectors_of(self.store),
+            fetch=_vectors_of(store),
         )
 
-    def _from_file(self, newest: Generation) -> Searcher | None:
+    def _from_file(self, store: IndexStore, newest: Generation) -> Searcher | None:
         """What was in memory some time ago, brought up to now; None where there is none, or it is of another store.
 
         Raises:
@@ -220,18 +244,18 @@ class ServedIndex:
         """
         if self._dumped is None or self._doubted or not self._dumped.exists():
             return None
-        stamps = {each.number: str(each.at_us) for each in self.store.generations()}
+        stamps = {each.number: str(each.at_us) for each in store.generations()}
         found = load(
             self._dumped,
-            self.store.documents(newest.number),
+            store.documents(newest.number),
             version=self.version,
             stamps=stamps,
             fields=self.index.fields,
-            fetch=_vectors_of(self.store),
+            fetch=_vectors_of(store),
         )
         if found is None or not 0 < found.generation <= newest.number:
             return None
-        return found if found.generation == newest.number else self._moved_on(found, found.generation, newest.number)
+        return found if found.generation == newest.number else moved_on(store, found, found.generation, newest.number)
 
     def _followed(self, before: Held, newest: Generation) -> Held:
         """What was born and died since.
@@ -242,18 +266,34 @@ class ServedIndex:
         """
         after, at = before.generation.number, newest.number
         if before.searcher is None or not 0 < after < at:
-            return self._load(newest)
-        return Held(newest, self._moved_on(before.searcher, after, at))
+            return self._load(before.opened, newest)
+        return Held(before.opened, newest, moved_on(before.store, before.searcher, after, at))
 
-    def _moved_on(self, searcher: Searcher, after: int, at: int) -> Searcher:
-        born: list[ChunkRow] = []
-        dead: list[int] = []
-        for row in self.store.chunks(at, after):
-            if 0 < row.died <= at:
-                dead.append(row.key)
-            else:
-                born.append(row)
-        return searcher.moved(born, dead, at, documents=self.store.documents(at))
+
+def moved_on(store: IndexStore, searcher: Searcher, after: int, at: int) -> Searcher:
+    """A searcher of a generation, moved to a later one by what was born and died since.
+
+    Raises:
+        NotFound: one of the generations is not there any more.
+        BadIndex: keys came that cannot follow.
+    """
+    born: list[ChunkRow] = []
+    dead: list[int] = []
+    for row in store.chunks(at, after):
+        if 0 < row.died <= at:
+            dead.append(row.key)
+        else:
+            born.append(row)
+    return searcher.moved(born, dead, at, documents=store.documents(at))
+
+
+def file_at(path: Path | None) -> tuple[int, int] | None:
+    """Which file lies there, by device and inode; None: none."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def _vectors_of(store: IndexStore) -> Callable[[Sequence[int]], list[bytes]]:

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -43,8 +44,8 @@ class OpensServed(Protocol):
         """
         ...
 
-    def dumped(self, name: str, version: str) -> Path | None:
-        """File in which what is held in memory is kept from one start to the next; None: nowhere."""
+    def path(self, name: str, version: str) -> Path | None:
+        """File of the version's record; None: there is none."""
         ...
 
     def embedder(self, index: Index) -> Embedder:
@@ -84,11 +85,15 @@ class IndexLoader:
         if version.asset not in self.indexes:
             raise not_found("index", version.asset, self.indexes)
         index = self.opens.index(version.asset, version.id)
-        store = self.opens.store(version.asset, version.id)
-        dumped = self.opens.dumped(version.asset, version.id)
-        served = ServedIndex(
-            HeldParts(index, version.id, store, self._embedder(index), dumped=dumped, moved=self.moved)
+        parts = HeldParts(
+            index,
+            version.id,
+            partial(self.opens.store, version.asset, version.id),
+            self._embedder(index),
+            path=self.opens.path(version.asset, version.id),
+            moved=self.moved,
         )
+        served = ServedIndex(parts)
         follower = threading.Thread(
             target=_follow,
             args=(weakref.ref(served), min(self.poll_s, LONGEST_POLL_S), self._stopped),

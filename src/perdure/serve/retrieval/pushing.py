@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -18,12 +18,12 @@ _JSON = "application/json"
 class Inbox(Protocol):
     """Where pushed documents are kept."""
 
-    def put(self, document: RawDocument, now_us: int) -> str:
-        """Keep a document; its new token."""
+    def put(self, documents: Sequence[RawDocument]) -> Sequence[str]:
+        """Keep documents, all of them or none; their new tokens. One that changed before what is here did is left out."""
         ...
 
-    def delete(self, id_: str) -> bool:
-        """Forget one; whether it was there."""
+    def delete(self, ids: Sequence[str], *, changed_us: int | None = None) -> Sequence[str]:
+        """Forget documents; ids of those that were there."""
         ...
 
     def close(self) -> None:
@@ -52,16 +52,17 @@ class Pushing:
             BadRequest: the id or the JSON cannot be one.
             StoreError: it cannot be kept.
         """
-        document = _document(id_, headers.get(b"content-type", b"").decode("latin-1"), body)
-        return self._inbox(name).put(document, now_us)
+        kind = headers.get(b"content-type", b"").decode("latin-1")
+        [token] = self._inbox(name).put([_document(DocumentRef(id_, "", now_us), kind, body)])
+        return token
 
-    def delete(self, name: str, id_: str) -> bool:
+    def delete(self, name: str, id_: str, now_us: int) -> bool:
         """Forget a document; whether it was there.
 
         Raises:
             StoreError: it cannot be forgotten.
         """
-        return self._inbox(name).delete(id_)
+        return bool(self._inbox(name).delete([id_], changed_us=now_us))
 
     def close(self) -> None:
         """Let go of what is open."""
@@ -77,12 +78,12 @@ class Pushing:
             return self._open[name]
 
 
-def _document(id_: str, content_type: str, body: bytes) -> RawDocument:
-    if len(id_) > _LONGEST_ID or not id_.isprintable():
+def _document(ref: DocumentRef, content_type: str, body: bytes) -> RawDocument:
+    if len(ref.id) > _LONGEST_ID or not ref.id.isprintable():
         raise BadRequest(
-            f"{id_[:80]!r} can be no document's id.", hint=f"Use up to {_LONGEST_ID} characters that can be printed."
+            f"{ref.id[:80]!r} can be no document's id.", hint=f"Use up to {_LONGEST_ID} characters that can be printed."
         )
-    ref, kind = DocumentRef(id_, ""), content_type.partition(";")[0].strip().lower()
+    kind = content_type.partition(";")[0].strip().lower()
     if kind in ("", _JSON):
         told = decoded(body, PushedBody)
         readers = None if told.readers is None else tuple(told.readers)
