@@ -388,3 +388,14 @@ def test_an_embedder_that_does_not_answer_is_noted_and_the_rest_is_counted(built
     built.with_(embedder=Down())
     census = take_census(built.opened, 2_000_000)
     assert (census.skews, census.notes, census.n_embedded) == ([], ["Nothing was embedded anew: It is down."], 0)
+
+
+def test_a_store_that_is_damaged_is_told_and_asks_for_a_rebuild(built):
+    with built.damage() as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    data = bytearray(built.path.read_bytes())
+    data[3 * 8192 :] = b"\x5a" * (len(data) - 3 * 8192)
+    built.path.write_bytes(bytes(data))
+    census = take_census(built.opened, 2_000_000)
+    assert ("corrupt", "store") in {(skew.kind, skew.part) for skew in census.skews}
+    assert make_plan(census, most_deleted=0.2).rebuild

@@ -63,9 +63,19 @@ def take_census(opened: OpenIndex, at_us: int, deep: bool = False, *, look: Look
     Cost: some 3 µs a document and 20 µs a chunk; what changed is read.
 
     Raises:
-        StoreError: the index's own store does not answer. A source that does not is told in the census: `whole` is False.
+        StoreError: the index's own store does not answer. A source that does not, and a store that is damaged, are told in the census:
+            `whole` is False.
     """
-    look = look or Look()
+    try:
+        return _taken(opened, at_us, look or Look(), deep=deep)
+    except Corrupt as error:
+        damage = Skew("corrupt", "", why=error.message, part="store")
+        why = "The index's own store is damaged, so nothing is compared with it."
+        name = opened.index.name
+        return Census(name, opened.version, 0, at_us, 0, 0, 0, skews=[damage], whole=False, why_not=why, deep=deep)
+
+
+def _taken(opened: OpenIndex, at_us: int, look: Look, *, deep: bool) -> Census:
     only = look.only
     began, generation = cpu_s(), opened.store.generation().number
     record = _record(opened, generation, only)
