@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from perdure.core.clock import cpu_s
 from perdure.core.texts.tokens import words as words_of
-from perdure.engines.evals.wordllama import WordLlamaEmbed
+from perdure.engines.retrieval.embedders.words import WordVectors
 from perdure.engines.retrieval.searching.asking import Ask
 from perdure.engines.retrieval.searching.calibrating import calibrated
 from perdure.engines.retrieval.searching.digests import served
@@ -46,7 +46,7 @@ Floats = NDArray[np.float32]
 
 def embedded(texts: Sequence[str]) -> Floats:
     """Vectors in 384 dimensions, of length one."""
-    vectors = WordLlamaEmbed().embed("", texts).vectors.astype(np.float32)
+    vectors = WordVectors().embed(texts)
     turn = np.linalg.qr(np.random.default_rng(0).normal(size=(DIMENSIONS, vectors.shape[1])))[0].T
     turned = vectors @ turn.astype(np.float32)
     lengths = np.linalg.norm(turned, axis=1, keepdims=True)
@@ -79,7 +79,12 @@ def overlap(one: Sequence[Sequence[int]], other: Sequence[Sequence[int]] | Seque
 def ours(texts: list[str], vectors: Floats, told: list[str], questions: Floats) -> tuple[Searcher, dict[str, Any]]:
     """Build, and ask in every way."""
     began_s = cpu_s()
-    searcher = Searcher.of(chunks(texts, vectors, len(texts)), documents(len(texts)), generation=1, fields=["year"])
+    searcher = Searcher.of(
+        chunks(texts, lambda keys: [vectors[key - 1].tobytes() for key in keys], len(texts)),
+        documents(len(texts)),
+        generation=1,
+        fields=["year"],
+    )
     print(f"{len(texts):,} chunks built in {cpu_s() - began_s:.1f} s of CPU, {searcher.n_bytes / 1e6:.0f} MB")
     began_s = cpu_s()
     searcher, calibration = calibrated(searcher, questions[:50])
@@ -225,8 +230,8 @@ def at_a_million(folder: Path, vectors: Floats, questions: Floats, n: int) -> li
     neighbours(vectors, n, folder)
     np.save(folder / "million_questions.npy", questions)
     found = million(folder, n)
-    print(f"{n:,} chunks: built in {found['build_s']:.0f} s of CPU (peak {found['peak_mb']:.0f} MB with the mapped vectors it "
-          f"read), dumped in {found['dump_s']:.1f} s to {found['file_mb']:.0f} MB, loaded in {found['load_s']:.1f} s, recall "
+    print(f"{n:,} chunks: built in {found['build_s']:.0f} s of CPU (peak {found['peak_mb']:.0f} MB),"
+          f" dumped in {found['dump_s']:.1f} s to {found['file_mb']:.0f} MB, loaded in {found['load_s']:.1f} s, recall "
           f"{found['recall']:.3f}")  # fmt: skip
     for mode in ("dense", "lexical", "hybrid"):
         print(f"  {mode:8} {found[mode][0]:6.2f} ms, 95th {found[mode][1]:6.2f} ms")
