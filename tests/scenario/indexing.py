@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +12,13 @@ from perdure.assets.index_objectives import ghosts, golden_recall, lag_s, sentin
 from perdure.assets.policy import Policy, Ramp
 from perdure.assets.project import Project
 from perdure.assets.version import CHAMPION
+from perdure.core.clock import machine_now
 from perdure.core.settings import ProjectSettings, Settings
 from perdure.core.units import days, hours, minutes, per_month
 from perdure.surface.governance.telling import markdown
 from perdure.surface.sdk import Perdure
 from perdure.testing.indexes import DocumentsWorld
 
-T0 = datetime(2026, 3, 2, tzinfo=UTC)
 POLICY = Policy.act(ramp=Ramp(hours(0), hours(1), 0.3), watch=hours(2), cool_down=hours(1), retrains=per_month(20))
 HEALTHY = (
     lag_s(quantile=0.99, over=hours(4)) <= 3 * 3600,
@@ -39,8 +39,9 @@ class IndexWorld:
 
     def __post_init__(self) -> None:
         self.documents = DocumentsWorld(self.folder, self.n_documents)
-        self.now = T0
-        self.documents.write_all(T0 - days(30))
+        # Files tell when they changed by the machine's clock, which cannot be set: the world lives up to it, and then beyond.
+        self.now = machine_now() - hours(3)
+        self.documents.write_all(self.now - days(30))
         self.open()
         self.perdure.apply(at=self.now)
         self.perdure.sync_index("handbook", at=self.now)
@@ -97,4 +98,4 @@ class IndexWorld:
         verb(question.id, reason="looked at it", at=self.now)
 
 
-__all__ = ["HEALTHY", "T0", "IndexWorld", "days", "golden_recall", "hours", "minutes"]
+__all__ = ["HEALTHY", "IndexWorld", "golden_recall", "hours"]

@@ -26,7 +26,7 @@ class Action:
     effect: Effect = "candidate"
     """`candidate`: it makes versions, which gates judge, and counts against the budget; `known`: versions that are
     there already compete, which costs no retraining; `state`: it mends what is under a version, such as a
-    source's quarantine, and nothing is released; `question`: a person is asked."""
+    source's quarantine, and nothing is released; `question`: the same, and done only once a person said yes."""
     params: Mapping[str, Any] = field(default_factory=dict)
     """JSON-compatible; with the remedy's name they say exactly what is done."""
     cost_s: float = 0.0

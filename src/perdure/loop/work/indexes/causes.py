@@ -11,6 +11,7 @@
 | `sync_stopped` | documents changed or went longer ago than a census, and wait | 0.8 |
 | `source_changed` | documents changed or went since the last census, and wait | 0.75 |
 | `documents_unreadable` | documents of the source cannot be indexed | 0.7 |
+| `found_late` | changes were found later than they should be, and none waits now | 0.5 |
 | `questions_moved` | index and source agree, and people ask what it does not find | 0.6 |
 
 What is wrong further up comes first: of a source that does not answer nothing is known, and what another embedder makes of new texts
@@ -43,6 +44,7 @@ SYNC_STOPPED = "sync_stopped"
 SOURCE_CHANGED = "source_changed"
 DOCUMENTS_UNREADABLE = "documents_unreadable"
 QUESTIONS_MOVED = "questions_moved"
+FOUND_LATE = "found_late"
 _ASKED = ("golden_recall", "golden_ndcg", "query_shift", "unanswered_ratio")
 _FEWEST_EMBEDDED = 3
 _SHOWN = 5
@@ -97,6 +99,7 @@ def index_causes() -> tuple[Cause, ...]:
         SOURCE_CHANGED: _source_changed,
         DOCUMENTS_UNREADABLE: _unreadable,
         QUESTIONS_MOVED: _questions_moved,
+        FOUND_LATE: _found_late,
     }
     return tuple(CensusCause(name, weigh) for name, weigh in weighed.items())
 
@@ -217,6 +220,14 @@ def _questions_moved(seen: Seen) -> Found | None:
         return None
     text = f"Index and source agree, and {', '.join(asked)} moved: people ask what the documents do not tell."
     return 0.6, {"n_documents": seen.census.n_documents}, text
+
+
+def _found_late(seen: Seen) -> Found | None:
+    late = any(each.startswith("lag_s") for each in seen.sick)
+    if not late or seen.census.waiting or not seen.census.whole:
+        return None
+    text = "Changes were found later than they should be; none waits now."
+    return 0.5, {"n_documents": seen.census.n_documents}, text
 
 
 def _waited(seen: Seen) -> timedelta | None:

@@ -23,6 +23,7 @@ from perdure.loop.protocols import Workplace
 from perdure.loop.work.indexes.kept import Resynced
 from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
 from perdure.loop.work.indexes.resyncing import Told, resync
+from perdure.loop.work.indexes.sentinels import has_moved
 
 LEASE = "index:"
 """What the names of the leases begin with under which an index is written; a change at a time, so that a person can come between."""
@@ -149,7 +150,10 @@ class Follower:
         ttl_s = self._place.settings.loop.lease_ttl_s
         with hold(self._place.stores.leases, LEASE + self._index.name, self._owner, ttl_s, wait_s=ttl_s) as held:
             place = self._place.under(held.lease)
-            for each in opened:
+            for place_of, each in enumerate(opened):
+                if place_of and has_moved(place, self._index.name, each.version):
+                    # What embeds now would mix with what it was built by: it stays as it is until it is asked for again.
+                    continue
                 report = follow_once(place, each, machine_us(), told=lambda _: held.check())
                 if report.done:
                     done(report)

@@ -30,13 +30,11 @@ from perdure.loop.work.indexes.causes import (
 )
 from perdure.loop.work.indexes.kept import Resynced, get_census, newest_census_digest
 from perdure.loop.work.indexes.migrating import counted, writing
-from perdure.loop.work.indexes.remedies_versions import version_remedies
+from perdure.loop.work.indexes.remedies_versions import EMBEDDED_A_S, version_remedies
 from perdure.loop.work.indexes.resyncing import run_plan
 from perdure.loop.work.indexes.watched import IndexesAtWork, census_of, index_of
 from perdure.stores.ledger.protocols import Incident
 
-EMBEDDED_A_S = 100.0
-"""Texts that are embedded in a second of CPU, about: by a small model; words alone are faster."""
 _VERIFIED = "loop.verify"
 _READING = ("add", "update", "rechunk", "touch")
 _LOOKED_AT = 100

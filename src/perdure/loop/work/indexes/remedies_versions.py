@@ -23,8 +23,10 @@ from perdure.loop.work.indexes.watched import IndexesAtWork, census_of, index_of
 from perdure.loop.work.prompts.pending import find_pending, mark_tried
 from perdure.loop.work.versions import find_champion, get_version
 
+PAST_VERSION = "index_past_version"
 EMBEDDED_A_S = 100.0
-"""As of `remedies`."""
+"""Texts that are embedded in a second of CPU, about: by a small model; words alone are faster."""
+_LOOKED_AT = 100
 
 
 def version_remedies(opens: IndexesAtWork) -> tuple[Remedy, ...]:
@@ -75,6 +77,8 @@ class IndexMigrate:
         if champion is None or census is None or not census.whole:
             return []
         moved = any(cause.name == EMBEDDER_CHANGED for cause in causes)
+        if moved and _warm(place, self._opens, asset):
+            return []
         if not moved and not make_plan(census, most_deleted=index_of(asset).most_deleted).rebuild:
             return []
         seen = find_sentinels(place, asset.name, champion.id)
@@ -129,9 +133,9 @@ class IndexRebuild:
 
 
 class IndexPastVersion:
-    """A version that is still kept filled, and was built by what the embedder is now again."""
+    """A version that is still kept, and was built by what the embedder is now again."""
 
-    name = "index_past_version"
+    name = PAST_VERSION
     answers: Sequence[str] = (EMBEDDER_CHANGED, STORE_DAMAGED, OUTSIDE_WRITE)
 
     def __init__(self, opens: IndexesAtWork) -> None:
@@ -139,17 +143,10 @@ class IndexPastVersion:
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action a version that would find as it did when it was built."""
-        champion = find_champion(place.stores.ledger, asset.name)
-        seen = None if champion is None else find_sentinels(place, asset.name, champion.id)
-        if champion is None or seen is None:
-            return []
-        actions = []
-        for version in self._opens.versions(asset.name):
-            known = None if version == champion.id else find_sentinels(place, asset.name, version)
-            if known is not None and shift(known.before, seen.now) <= MOVED:
-                text = f"go back to {version}, which is kept filled"
-                actions.append(Action(self.name, text, "known", {"version": version}, 1.0))
-        return actions
+        return [
+            Action(self.name, f"go back to {version}, which is kept", "known", {"version": version}, 1.0)
+            for version in _warm(place, self._opens, asset)
+        ]
 
     def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - nothing is made, so nothing is made twice
         """The version, brought up to its source.
@@ -159,6 +156,29 @@ class IndexPastVersion:
         version = get_version(place.stores.ledger, str(action.params["version"])).id
         build(place, self._opens, asset, version, now)
         return [version]
+
+
+def _warm(place: Workplace, opens: IndexesAtWork, asset: Watched) -> list[str]:
+    """Versions beside the champion that would find as they did when they were built, and were not refused before."""
+    champion = find_champion(place.stores.ledger, asset.name)
+    seen = None if champion is None else find_sentinels(place, asset.name, champion.id)
+    if champion is None or seen is None:
+        return []
+    found = []
+    for version in opens.versions(asset.name):
+        known = None if version == champion.id else find_sentinels(place, asset.name, version)
+        if known is not None and shift(known.before, seen.now) <= MOVED and not _refused(place, asset, version):
+            found.append(version)
+    return found
+
+
+def _refused(place: Workplace, asset: Watched, version: str) -> bool:
+    """Whether going back to a version came to nothing before."""
+    with place.stores.ledger.read() as session:
+        jobs = session.jobs.list(subject=asset.name, limit=_LOOKED_AT)
+    tried = [job for job in jobs if job.output.get("outcome") in ("rejected", "rolled_back", "failed")]
+    actions = [each for job in tried for each in job.input["decision"]["actions"]]
+    return any(each["remedy"] == PAST_VERSION and each["params"].get("version") == version for each in actions)
 
 
 def _cost_s(census: Census | None) -> float:

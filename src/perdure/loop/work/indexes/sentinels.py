@@ -79,6 +79,12 @@ def find_sentinels(place: Workplace, index: str, version: str) -> SentinelsSeen 
     return SentinelsSeen(version, before, kept["before_us"], now, kept["now_us"], kept["near"])
 
 
+def has_moved(place: Workplace, index: str, version: str) -> bool:
+    """Whether the embedder of a version was last seen to be another than it was built by; False where nothing is kept."""
+    seen = find_sentinels(place, index, version)
+    return seen is not None and seen.shift > MOVED
+
+
 def look_at_sentinels(place: Workplace, opened: OpenIndex, at_us: int) -> SentinelsSeen | None:
     """Embed the sentences now and keep what came of it; None of an embedder that embeds no texts.
 
