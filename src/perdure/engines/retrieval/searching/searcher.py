@@ -11,7 +11,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 
 import numpy as np
@@ -254,7 +254,9 @@ class Searcher:
         return Searcher(replace(old, segments=(segment,), alive=(None,), numbers=(old.record.numbers(segment.owners),)))
 
     def onto(self, base: Searcher) -> Searcher:
-        """The same over the segment of `base`, which was merged from an earlier state of it."""
+        """The same over the segment of `base`, which was merged from an earlier state of it; itself where it was from another one."""
+        if base.state.lineage is not self._state.lineage or len(base.state.segments) > 1:
+            return self
         old = self._state
         segment = widened(base.state.segments[0], old.room)
         last = int(segment.keys[-1]) if segment.n else -1
@@ -316,6 +318,8 @@ class State:
     generation: int
     tuning: Tuning
     fetch: FetchVectors | None
+    lineage: object = field(default_factory=object)
+    """The same in all that was moved or merged from one that was built or loaded."""
 
 
 def _first(member: tuple[str, object]) -> str:

@@ -1,4 +1,4 @@
-"""A searcher in a file, in sums, behind a holder, tuned: it is the same one, or none."""
+"""A searcher in a file, in sums, in threads, tuned: it is the same one, or none."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy as np
 import pytest
 
 from perdure.core.documents import Hit, Scalar
-from perdure.core.errors import BadIndex, UpstreamBad
+from perdure.core.errors import TooFewRows, UpstreamBad
 from perdure.engines.retrieval.searching.asking import Ask
 from perdure.engines.retrieval.searching.calibrating import calibrated
 from perdure.engines.retrieval.searching.digests import differing, differing_rows, served, stored
 from perdure.engines.retrieval.searching.dumping import dump, load
-from perdure.engines.retrieval.searching.live import LiveSearcher
 from perdure.engines.retrieval.searching.reranking import reranked, wordings
 from perdure.engines.retrieval.searching.searcher import Searcher, Tuning
 
@@ -173,55 +172,55 @@ def test_what_memory_lacks_or_has_alone_is_named(searcher) -> None:
     assert differing_rows(held, ROWS, blocks) == {5: "missing", 2_000: "missing", 4_000: "ghost"}
 
 
-# ------------------------------------------------------------------------------------------------ behind a holder
+# --------------------------------------------------------------------------------------------------- in threads
 
 
 def test_readers_see_whole_generations_while_it_moves_and_merges() -> None:
     """Each generation has as many chunks as its number tells, in threads that search all the while."""
-    live = LiveSearcher(Searcher.of([Chunk(1, "w")], [Document()], generation=1))
+    held = [Searcher.of([Chunk(1, "w")], [Document()], generation=1)]
     wrong: list[tuple[int, int]] = []
     done = threading.Event()
 
     def read() -> None:
         while not done.is_set():
-            current = live.current
+            current = held[0]
             n = len(current.search(Ask("w", k=1_000)))
-            if n != min(current.generation, 1_000):
+            if n != current.generation:
                 wrong.append((current.generation, n))
 
     readers = [threading.Thread(target=read) for _ in range(3)]
     for each in readers:
         each.start()
     for step in range(2, 40):
-        live.move([Chunk(step, "w")], [], step)
+        held[0] = held[0].moved([Chunk(step, "w")], [], step)
+        if step % 5 == 0:
+            held[0] = held[0].onto(held[0].merged())
     done.set()
     for each in readers:
         each.join()
     assert wrong == []
-    assert live.current.generation == 39
+    assert held[0].generation == 39
 
 
 def test_what_moves_while_it_is_merged_is_kept() -> None:
     """A merge of an earlier generation never brings back what went meanwhile, nor loses what came."""
-    live = LiveSearcher(Searcher.of([Chunk(i, f"a{i}") for i in range(1, 6_001)], [Document()], generation=1))
-    live.move([Chunk(i, f"b{i}") for i in range(7_000, 12_000)], [], 2)
-    live.move([Chunk(20_000, "c20000")], [7_001, 3], 3)
-    assert live.wait()
-    assert not live.current.heavy
-    assert live.current.n_chunks == 6_000 + 5_000 + 1 - 2
-    found = [bool(live.current.search(Ask(word))) for word in ("a2", "a3", "b7000", "b7001", "c20000")]
+    begun = Searcher.of([Chunk(i, f"a{i}") for i in range(1, 6_001)], [Document()], generation=1)
+    seen = begun.moved([Chunk(i, f"b{i}") for i in range(7_000, 12_000)], [], 2)
+    current = seen.moved([Chunk(20_000, "c20000")], [7_001, 3], 3).onto(seen.merged())
+    assert seen.heavy
+    assert not current.heavy
+    assert current.n_chunks == 6_000 + 5_000 + 1 - 2
+    found = [bool(current.search(Ask(word))) for word in ("a2", "a3", "b7000", "b7001", "c20000")]
     assert found == [True, False, True, False, True]
-    assert live.current.generation == 3
+    assert current.generation == 3
 
 
-def test_another_searcher_takes_its_place_and_a_bad_move_takes_none() -> None:
-    """What is searched stays where a key is too low."""
-    live = LiveSearcher(Searcher.of([Chunk(5, "old")], [Document()]))
-    with pytest.raises(BadIndex):
-        live.move([Chunk(1, "low")], [], 2)
-    assert live.current.search(Ask("old"))
-    live.put(Searcher.of([Chunk(1, "new")], [Document()], generation=9))
-    assert live.current.generation == 9
+def test_a_searcher_that_was_built_anew_is_not_put_onto_another_one_s_merge() -> None:
+    """Of another store, whose keys are the same ones: it stays what it is."""
+    old = Searcher.of([Chunk(1, "old"), Chunk(2, "old")], [Document()])
+    new = Searcher.of([Chunk(1, "new"), Chunk(2, "new")], [Document()])
+    assert new.onto(old.merged()) is new
+    assert old.onto(old.moved([Chunk(3, "x")], [], 2)) is old
 
 
 # ------------------------------------------------------------------------------------------------------- tuned
@@ -232,13 +231,17 @@ def test_the_smallest_width_that_finds_enough_is_taken(searcher) -> None:
     rng = np.random.default_rng(0)
     questions = np.stack([np.frombuffer(ROWS[i].vector, "<f4") for i in range(0, 3_000, 150)])
     questions = questions + rng.normal(scale=0.02, size=questions.shape)
-    tuned, facts = calibrated(searcher, questions, k=5)
-    assert 0.995 <= facts.recall <= 1.0
+    tuned, facts = calibrated(searcher, questions, k=5, goal=0.9)
+    assert facts.recall.low >= 0.9
     assert tuned.state.tuning.oversample == facts.oversample <= 800
-    assert facts.n_questions == 20
-    loose, _ = calibrated(searcher, questions, k=5, goal=0.5)
+    loose, _ = calibrated(searcher, questions, k=5, goal=0.3)
     assert loose.state.tuning.oversample < facts.oversample
-    assert calibrated(Searcher.of([], []), questions)[1].recall == 1.0
+    widest, sure = calibrated(searcher, questions, k=5, goal=1.0)
+    assert widest.state.tuning.oversample == 800
+    assert sure.recall.value == 1.0 > sure.recall.low
+    assert calibrated(Searcher.of([], []), questions)[1].recall.value == 1.0
+    with pytest.raises(TooFewRows):
+        calibrated(searcher, questions[:1])
 
 
 class Backwards:
