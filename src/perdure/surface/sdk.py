@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.core.settings import ACTOR, load_settings, replace_given
 from perdure.surface.alerting import Alerting
+from perdure.surface.answering import IndexAnswering
 from perdure.surface.applying import Applying
 from perdure.surface.backtest import Backtesting
 from perdure.surface.caching import Caching
@@ -26,7 +27,6 @@ from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.evaluating import Evaluating
 from perdure.surface.governing import Governing
-from perdure.surface.indexing import Indexing
 from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
 from perdure.surface.opened import Opened, When, instant_of
@@ -97,7 +97,7 @@ class Perdure(
     Prompting,
     Judging,
     Labelling,
-    Indexing,
+    IndexAnswering,
     Pushing,
     Spending,
     Called,

@@ -70,7 +70,7 @@ class Answering:
         """
         gateway = self._asgi()
         found = await self.searching.search(name, body, caller, served_us, purpose="answer")
-        shown, left_out = _shown(found.found.hits, keep=body.suspects)
+        shown, left_out = shown_of(found.found.hits, keep=body.suspects)
         generation = found.found.generation
         told: Json = {
             "search": found.id,
@@ -86,7 +86,7 @@ class Answering:
             nothing = {"grounded": False, "citations": [], "unsupported": [], "unknown_marks": [], "misquoted": []}
             return {**told, "answer": None, "why": "nothing_found", **nothing}
         said = await ask(gateway, headers, _chat(body, shown), {"index": name, "search": found.id})
-        checked = check_answer(said.text, [_evidence(each) for each in shown])
+        checked = check_answer(said.text, [evidence_of(each) for each in shown])
         self.searching.counters.unsupported[name] += sum(not each.supported for each in checked.claims)
         return {**told, "answer": said.text, **told_claims(checked, shown), **_of_call(said)}
 
@@ -96,11 +96,11 @@ class Answering:
         return self.gateway
 
 
-def _shown(hits: Sequence[Given], *, keep: bool) -> tuple[list[Given], list[Json]]:
+def shown_of(hits: Sequence[Given], *, keep: bool) -> tuple[list[Given], list[Json]]:
     """What a model may read, and what it may not."""
     shown, left_out = [], []
     for each in hits:
-        score = is_suspect(_source(each))
+        score = is_suspect(source_of(each))
         if score >= SUSPECT and not keep:
             row = each.row
             place = {"document": row.document, "start": row.start, "end": row.end}
@@ -110,12 +110,12 @@ def _shown(hits: Sequence[Given], *, keep: bool) -> tuple[list[Given], list[Json
     return shown, left_out
 
 
-def _source(given: Given) -> Source:
+def source_of(given: Given) -> Source:
     row = given.row
     return Source(row.document, row.context, row.text if given.section is None else given.section[2])
 
 
-def _evidence(given: Given) -> str:
+def evidence_of(given: Given) -> str:
     """What a claim may rest on; the text first, so that places in it are places in the chunk."""
     row = given.row
     more = "" if given.section is None else f"\n\n{given.section[2]}"
@@ -123,7 +123,7 @@ def _evidence(given: Given) -> str:
 
 
 def _chat(body: AnswerBody, shown: Sequence[Given]) -> dict[str, Any]:
-    chat: dict[str, Any] = {"model": body.route, "messages": messages_of(body.question, list(map(_source, shown)))}
+    chat: dict[str, Any] = {"model": body.route, "messages": messages_of(body.question, list(map(source_of, shown)))}
     if body.max_tokens is not None:
         chat["max_tokens"] = body.max_tokens
     if body.temperature is not None:

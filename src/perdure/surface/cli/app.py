@@ -20,6 +20,7 @@ from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import DeclarationError, PerdureError, StoreError
 from perdure.surface.cli import (
     alerting,
+    answering,
     backtesting,
     caching,
     calls,
@@ -258,6 +259,7 @@ app.add_typer(caching.group, rich_help_panel="Run")
 app.add_typer(prompts.group, rich_help_panel="Look")
 app.add_typer(evals.group, rich_help_panel="Run")
 app.add_typer(judges.group, rich_help_panel="Look")
+indexes.group.command(cls=Command)(answering.answer)
 app.add_typer(indexes.group, rich_help_panel="Look")
 app.add_typer(reviews.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():
