@@ -59,7 +59,9 @@ def main() -> int:
             PARTS[name](Path(folder), options, report)
     print("\nthe indexes agree" if report.agrees else "\nTHE INDEXES DIFFER")
     if options.json is not None:
-        options.json.write_text(json.dumps({"bench": "retrieval", "agree": report.agrees, "rows": report.rows}, indent=1))
+        options.json.write_text(
+            json.dumps({"bench": "retrieval", "agree": report.agrees, "rows": report.rows}, indent=1)
+        )
     return 0 if report.agrees else 1
 
 

@@ -55,7 +55,7 @@ class Peer:
             raise Skipped(f"it does not answer: {error}; {told!r}") from error
 
     def update(self) -> Mapping[str, float]:
-        """Bring its index up to date: `cpu_s`, `wall_s`, `n_embedded`."""
+        """Bring its index up to date: `cpu_s`, `n_embedded`."""
         told: Mapping[str, float] = self.ask("update")
         return told
 

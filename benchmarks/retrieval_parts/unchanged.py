@@ -30,7 +30,9 @@ def compare(folder: Path, names: list[str], report: Report, *, quick: bool) -> N
     with ExitStack() as stack:
         others = peers.started(stack, folder, names)
         for other in others:
-            report.agree(other.update()["n_embedded"] == built.n_embedded == 3 * n, f"{other.name} embeds what ours does")
+            report.agree(
+                other.update()["n_embedded"] == built.n_embedded == 3 * n, f"{other.name} embeds what ours does"
+            )
         spent: dict[str, list[float]] = {"ours": [], **{other.name: [] for other in others}}
         for _ in range(2 if quick else _ROUNDS):
             before = shared.process_cpu_s()
@@ -44,4 +46,6 @@ def compare(folder: Path, names: list[str], report: Report, *, quick: bool) -> N
     mine = statistics.median(spent.pop("ours"))
     report.tell(f"ours: {1e3 * mine:.0f} ms CPU, {1e6 * mine / (3 * n):.1f} µs a chunk")
     for name, each in spent.items():
-        report.row(f"cpu of a look at {n} unchanged files against {name}", 1e3 * mine, 1e3 * statistics.median(each), "ms")
+        report.row(
+            f"cpu of a look at {n} unchanged files against {name}", 1e3 * mine, 1e3 * statistics.median(each), "ms"
+        )
