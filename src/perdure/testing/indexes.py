@@ -91,7 +91,7 @@ class DocumentsWorld:
             "golden": str(self.folder / "golden.jsonl"),
             **declared,
         }
-        return Index("handbook", Folder(str(self.documents)), **given)
+        return Index("handbook", Folder(str(self.documents.resolve())), **given)
 
     def write_all(self, at: datetime) -> None:
         """Every document, as of an instant."""

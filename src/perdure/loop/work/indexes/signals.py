@@ -140,9 +140,11 @@ class Lag:
             first_us = generations[0].at_us if generations else now_us
             rows = {row.id: row for row in store.documents()}
         lags = [
-            max(0.0, (row.indexed_us - row.changed_us) / 1e6)
+            (row.indexed_us - row.changed_us) / 1e6
             for row in rows.values()
-            if row.changed_us is not None and row.changed_us > first_us and start_us <= row.indexed_us <= now_us
+            if row.changed_us is not None
+            and first_us < row.changed_us <= row.indexed_us
+            and start_us <= row.indexed_us <= now_us
         ]
         # What was indexed since the census waits no more.
         waiting = [
