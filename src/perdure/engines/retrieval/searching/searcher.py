@@ -160,8 +160,10 @@ class Searcher:
             return None
         state = self._state
         question = as_question(wording.vector, state.room.dimensions)
-        if not question.any() or not state.room.dimensions:
+        if not question.any():
             return None
+        if not state.room.dimensions:
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
         n_out = max(_POOL, 4 * ask.k) if ask.mode == "hybrid" or ask.diversity else ask.k
         grown = math.sqrt(max(1.0, scope.n_allowed / _USUAL_ROWS))
         n_near = max(round(state.tuning.oversample * ask.k * grown), 2 * n_out)

@@ -270,3 +270,12 @@ def test_much_that_came_or_went_makes_a_searcher_heavy() -> None:
     assert moved.merged().search(Ask("w5500")) == moved.search(Ask("w5500"))
     grown = searcher.moved([Chunk(10_000 + i, "new") for i in range(5_000)], [], 2)
     assert grown.heavy
+
+
+def test_how_hits_are_scored_is_decided_by_the_question_alone() -> None:
+    """Whether there are vectors that one may not read, or that are gone, shows in no score."""
+    words, vector = Chunk(1, "parcel"), Chunk(2, "zebra", directions(1)[0].tobytes(), "secret")
+    ask = Ask("parcel", directions(1)[0], groups=["guests"])
+    alone = Searcher.of([words], [Document()]).search(ask)
+    assert alone == Searcher.of([words, vector], [Document(), Document("secret", readers=["hr"])]).search(ask)
+    assert alone == Searcher.of([words, vector], [Document()]).moved([], [2], 2).search(ask)
