@@ -111,6 +111,7 @@ def shown_of(hits: Sequence[Given], *, keep: bool) -> tuple[list[Given], list[Js
 
 
 def source_of(given: Given) -> Source:
+    """A chunk as a model is shown it: with the section around it, where that was asked for."""
     row = given.row
     return Source(row.document, row.context, row.text if given.section is None else given.section[2])
 

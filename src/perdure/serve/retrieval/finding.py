@@ -23,7 +23,7 @@ from perdure.stores.capture.events import Dropped
 from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore, Query, checksum_of
 
 _SPARE = 8
-"""Hits that are checked beside those that are asked for."""
+"""Hits that are ranked beside those that are asked for: they move up for what is dropped."""
 _TRIES = 3
 _RANK_OFFSET = 60
 
@@ -102,7 +102,9 @@ def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[F
     n = search.k + _SPARE
     while True:
         hits = _ranked(replace(ask, k=min(n, MOST_HITS)), held, at)
-        checked = check(held.store, hits, bounds)
+        checked = check(held.store, hits[: search.k], bounds)
+        if any(each.reason for each in checked) and len(hits) > search.k:
+            checked += check(held.store, hits[search.k :], bounds)
         good = [each for each in checked if not each.reason or (marks and each.reason not in NEVER_GIVEN)]
         if len(good) >= search.k or len(hits) < n or n >= MOST_HITS:
             break

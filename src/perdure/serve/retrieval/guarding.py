@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from perdure.core.documents import Hit, Where
 from perdure.engines.retrieval.census_chunks import content_digest
@@ -85,20 +84,24 @@ def check(store: IndexStore, hits: Sequence[Hit], bounds: Bounds) -> list[Checke
 
 
 def _alike(rows: Sequence[ChunkRow | None], bounds: Bounds) -> list[bool]:
-    """Whether what memory ranked is what the store has: vectors in 8 bits point where the store's do."""
+    """Whether what memory ranked is what the store has: vectors in 8 bits point where the store's do.
+
+    Of what was found by its words alone the digest tells.
+    """
     searcher = bounds.held.searcher
     if searcher is None or bounds.at:
         return [True] * len(rows)
     held = searcher.vectors_of([0 if row is None else row.key for row in rows])
-    return [_points_alike(mine, row) for mine, row in zip(held, rows, strict=True)]
-
-
-def _points_alike(mine: NDArray[np.float32], row: ChunkRow | None) -> bool:
-    if row is None or len(row.vector) != 4 * len(mine) or not mine.any():
-        return True  # found by its words alone: its digest tells
-    own = np.frombuffer(row.vector, dtype="<f4")
-    lengths = float(np.sqrt((own * own).sum()) * np.sqrt((mine * mine).sum()))
-    return not lengths > 0.0 or float((own * mine).sum()) / lengths >= _LEAST_ALIKE
+    size = 4 * held.shape[1]
+    fits = [row is not None and len(row.vector) == size for row in rows]
+    zeros = b"\0" * size
+    told = b"".join(row.vector if row is not None and fit else zeros for row, fit in zip(rows, fits, strict=True))
+    own = np.frombuffer(told, dtype="<f4").reshape(held.shape)
+    products, squares = np.einsum("ij,ij->i", held, own), np.einsum("ij,ij->i", held, held)
+    squares *= np.einsum("ij,ij->i", own, own)
+    # A comparison with what is no number is false: that is nobody's vector.
+    found: list[bool] = ((squares == 0.0) | (products >= _LEAST_ALIKE * np.sqrt(squares))).tolist()
+    return found
 
 
 def is_doubtful(checked: Sequence[Checked], bounds: Bounds) -> bool:

@@ -1,0 +1,148 @@
+"""What of an index is in memory: from rows or from a file, followed, and read anew where it is not what the store has."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from functools import partial
+
+import pytest
+
+from perdure import Index, Pushed
+from perdure.core.errors import MissingExtra
+from perdure.serve.retrieval.finding import Search, find
+from perdure.serve.retrieval.held import HeldParts, ServedIndex
+from perdure.stores.vectors.opening import open_index
+from perdure.testing.conformance.index_world import a_chunk, put, step
+
+NOBODY = MissingExtra("similarity", needed_for="Embedding")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "v.db"
+
+
+@pytest.fixture
+def store(path):
+    opened = open_index(path)
+    yield opened
+    opened.close()
+
+
+def served(path, *, file=..., **members):
+    opened = partial(open_index, path, read_only=True)
+    parts = {"index": Index("handbook", Pushed()), "version": "handbook@1", "embedder": NOBODY}
+    return ServedIndex(HeldParts(opened=opened, path=path if file is ... else file, **{**parts, **members}))
+
+
+def fresh(path):
+    """One that was never followed, and finds no file."""
+    return served(path, file=None)
+
+
+def texts(index, query, **members):
+    return sorted(each.row.text for each in find(index, Search(query, k=50, mode="lexical", **members)).hits)
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_generations_are_followed_one_by_one_and_in_leaps(path, store, resident):
+    """What is found is what a fresh one finds; a store that searches itself is asked."""
+    step(store)
+    index = served(path, resident=resident)
+    for n in (1, 1, 3):
+        for _ in range(n):
+            step(store)
+        assert index.follow()
+        assert texts(index, "stands") == texts(fresh(path), "stands")
+        assert len(texts(index, "stands")) > 20
+    assert (index.held.searcher is None) == (not resident)
+
+
+def test_what_was_kept_in_a_file_is_brought_up_to_now(path, store, monkeypatch):
+    """And a file of another history of the store is as good as none."""
+    monkeypatch.setattr("perdure.serve.retrieval.held._WORTH_A_FILE", 1)
+    step(store)
+    index = served(path)
+    index.lighten()
+    file = path.with_suffix(".search")
+    assert file.exists()
+    step(store)
+    again = served(path)
+    assert again.held.generation.number == 2
+    assert texts(again, "stands") == texts(fresh(path), "stands")
+
+    file.write_bytes(file.read_bytes()[:-9])
+    assert texts(served(path), "stands") == texts(again, "stands")
+
+
+def test_a_store_that_was_pruned_under_it_is_read_anew(path, store):
+    step(store)
+    index = served(path)
+    for _ in range(3):
+        step(store)
+    store.prune(4)
+    assert index.follow()
+    assert texts(index, "stands") == texts(fresh(path), "stands")
+
+
+def test_much_that_came_bit_by_bit_is_made_one(path, store, monkeypatch):
+    monkeypatch.setattr("perdure.engines.retrieval.searching.searcher._LARGE_TAIL", 4)
+    step(store)
+    index = served(path)
+    for _ in range(6):
+        step(store)
+        index.follow()
+    assert index.held.searcher.heavy
+    index.lighten()
+    assert not index.held.searcher.heavy
+    assert texts(index, "stands") == texts(fresh(path), "stands")
+
+
+def test_the_index_is_told_when_it_moved_and_not_otherwise(path, store):
+    told = []
+    put(store, a_chunk("a.md", "one"))
+    index = served(path, moved=told.append)
+    index.follow()
+    put(store, a_chunk("b.md", "two"))
+    index.follow()
+    assert told == ["handbook"]
+
+
+def test_who_is_let_go_closes_its_store(path, store):
+    """Nothing that follows or searches keeps it."""
+    put(store, a_chunk("a.md", "one"))
+    index = served(path)
+    texts(index, "one")
+    gone = weakref.ref(index)
+    del index
+    gc.collect()
+    assert gone() is None
+
+
+def test_without_an_embedder_the_error_says_what_is_missing(path, store):
+    put(store, a_chunk("a.md", "one"))
+    index = served(path)
+    with pytest.raises(MissingExtra):
+        find(index, Search("one"))
+    assert texts(index, "one") == ["one"]
+
+
+def test_a_question_is_embedded_once(path, store):
+    """Those asked last are kept."""
+
+    class Counting:
+        fingerprint, dimensions, n = "embedder-1", 16, 0
+
+        def embed(self, contents, use="document"):
+            import numpy as np
+
+            self.n += len(contents)
+            return np.ones((len(contents), 16), np.float32)
+
+    embedder = Counting()
+    put(store, a_chunk("a.md", "one"))
+    index = served(path, embedder=embedder)
+    for _ in range(3):
+        found = find(index, Search("one", others=("two",)))
+    assert (embedder.n, len(found.hits)) == (2, 1)
