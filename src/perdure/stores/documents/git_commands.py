@@ -10,8 +10,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from perdure.core.errors import StoreError
 
@@ -85,28 +87,32 @@ class GitCommands:
         Raises: StoreError, as `commit`; git ended before it was through.
         """
         process = self._start("cat-file", "--batch")
-        with process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            try:
-                for blob in blobs:
-                    process.stdin.write(blob.encode() + b"\n")
-                    process.stdin.flush()
-                    header = process.stdout.readline().split()
-                    if header[-1:] == [b"missing"]:
-                        yield None
-                        continue
-                    if len(header) != 3:
-                        raise self._broken()
-                    n_bytes = int(header[2])
-                    data = process.stdout.read(n_bytes + 1)
-                    if len(data) != n_bytes + 1:
-                        raise self._broken()
-                    yield data[:-1]
-            except BrokenPipeError:
-                raise self._broken() from None
-            finally:
-                process.kill()
+        asking, answering = process.stdin, process.stdout
+        assert asking is not None
+        assert answering is not None
+        try:
+            for blob in blobs:
+                asking.write(blob.encode() + b"\n")
+                asking.flush()
+                yield self._answer(answering)
+        except BrokenPipeError:
+            raise self._broken() from None
+        finally:
+            process.kill()
+            with suppress(BrokenPipeError):
+                asking.close()
+            answering.close()
+            process.wait()
+
+    def _answer(self, answering: IO[bytes]) -> bytes | None:
+        header = answering.readline().split()
+        if header[-1:] == [b"missing"]:
+            return None
+        n_bytes = int(header[2]) if len(header) == 3 else -1
+        data = answering.read(n_bytes + 1)
+        if len(data) != n_bytes + 1 or n_bytes < 0:
+            raise self._broken()
+        return data[:-1]
 
     def changes(self, commit: str, most: int) -> list[tuple[int, list[str]]]:
         """When commits came to a branch, in seconds since 1970, and the files that each changed there; newest first.

@@ -32,7 +32,7 @@ _FORMAT = SqliteFormat(
             metadata TEXT NOT NULL, readers TEXT
         ) WITHOUT ROWID
         """,
-        "CREATE INDEX gone ON documents (said_us) WHERE data IS NULL",
+        "CREATE INDEX gone ON documents (changed_us) WHERE data IS NULL",
         "CREATE INDEX listed ON documents (id, token, changed_us) WHERE data IS NOT NULL",
     ),
 )
@@ -44,13 +44,14 @@ ON CONFLICT (id) DO UPDATE SET said_us = excluded.said_us, token = excluded.toke
 WHERE excluded.said_us >= documents.said_us
 """
 _GONE = """
-UPDATE documents SET said_us = ?, token = '', data = NULL, media_type = '', metadata = '{}', readers = NULL
+UPDATE documents SET said_us = ?, changed_us = ?, token = '', data = NULL, media_type = '', metadata = '{}', readers = NULL
 WHERE id = ? AND said_us <= ? AND data IS NOT NULL
 """
 _TOMBSTONE = """
 INSERT INTO documents (id, said_us, token, changed_us, data, media_type, metadata, readers) VALUES (?, ?, '', ?, NULL, '', '{}', NULL)
-ON CONFLICT (id) DO UPDATE SET said_us = max(documents.said_us, excluded.said_us) WHERE documents.data IS NULL
+ON CONFLICT (id) DO UPDATE SET said_us = max(documents.said_us, excluded.said_us), changed_us = excluded.changed_us WHERE documents.data IS NULL
 """
+"""The `changed_us` of a tombstone is when it was made, by the machine's clock: it is forgotten by its age."""
 _LOOK_S = 0.05
 _TOMBSTONE_US = 30 * 86_400 * 1_000_000
 _MOST_ID = 4_096
@@ -109,10 +110,10 @@ class PushedDocuments:
             _check_id(id_)
         with self._lock, translated(self._path), transaction(self._open()) as connection:
             for id_ in ids:
-                if connection.execute(_GONE, (at_us, id_, at_us)).rowcount:
+                if connection.execute(_GONE, (at_us, now_us, id_, at_us)).rowcount:
                     gone.append(id_)
                 else:
-                    connection.execute(_TOMBSTONE, (id_, at_us, at_us))
+                    connection.execute(_TOMBSTONE, (id_, at_us, now_us))
             _forget(connection, now_us)
         return gone
 
@@ -171,7 +172,7 @@ class PushedDocuments:
 
 
 def _forget(connection: sqlite3.Connection, now_us: int) -> None:
-    connection.execute("DELETE FROM documents WHERE data IS NULL AND said_us < ?", (now_us - _TOMBSTONE_US,))
+    connection.execute("DELETE FROM documents WHERE data IS NULL AND changed_us < ?", (now_us - _TOMBSTONE_US,))
 
 
 def _row(raw: RawDocument, now_us: int) -> tuple[object, ...]:
