@@ -21,8 +21,8 @@ class Change:
     kind: str
     asset: str
     what: str
-    """`declared`, `changed`, `released`, `asked` (a person must say yes first) or `unchanged`; of a prompt that suites test
-    also `proving` (they are asked, or the release is on its way), `blocked` (a gate refused it), `waiting` (nothing was
+    """`declared`, `changed`, `released`, `asked` (a person must say yes first) or `unchanged`; of a prompt that suites test,
+    or of an index, also `proving` (suites are asked or the version is filled, or the release is on its way), `blocked` (a gate refused it), `waiting` (nothing was
     begun) or `unproven` (released past them)."""
     before: str = ""
     after: str = ""

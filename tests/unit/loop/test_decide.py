@@ -19,6 +19,7 @@ MOVED = Cause("moved", 0.9, {}, "It moved by 7.")
 FIT = Option(Action("fit", "fit on all", cost_s=9.0), ("moved", SCHEDULE))
 RECENT = Option(Action("fit", "fit on the newest 30 days", params={"days": 30}, cost_s=3.0), ("moved",))
 KNOWN = Option(Action("past_version", "the January version", "known", {"version": "a@1"}, 1.0), ("moved",))
+ASKED = Option(Action("ask_shrink", "delete what is gone", "question"), ("moved",))
 MEND = Option(Action("quarantine", "set bad batches aside", "state"), ("moved",))
 SICK = Situation("fares", "model", NOW, "evidence", RULES, Past(), (BROKEN,), (MOVED,), (FIT,))
 FINE = replace(SICK, trigger="schedule", symptoms=(), causes=())
@@ -136,6 +137,16 @@ def test_what_is_below_is_mended_first_whatever_was_spent():
         ("fit", False, "What is wrong below is mended first."),
         ("quarantine", True, "Answers moved."),
     ]
+
+
+def test_what_a_person_must_say_yes_to_comes_after_what_is_mended_and_before_candidates():
+    asked = decide(replace(SICK, options=(FIT, ASKED)))
+    assert [action.key for action in asked.actions] == ["ask_shrink"]
+    assert (asked.approve_by, asked.reasons[-1]) == ("reviewer", "A person decides.")
+    assert decide(with_rules(replace(SICK, options=(ASKED,)), approve_by="owner")).approve_by == "owner"
+    both = decide(replace(SICK, options=(ASKED, MEND)))
+    assert [action.key for action in both.actions] == ["quarantine"]
+    assert both.approve_by is None
 
 
 def test_a_remedy_for_the_second_cause_is_not_chosen():

@@ -23,7 +23,7 @@ from perdure.loop.protocols import Workplace
 from perdure.loop.work.indexes.kept import Resynced
 from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
 from perdure.loop.work.indexes.resyncing import Told, resync
-from perdure.loop.work.indexes.sentinels import has_moved
+from perdure.loop.work.indexes.sentinels import has_moved, look_at_sentinels
 
 LEASE = "index:"
 """What the names of the leases begin with under which an index is written; a change at a time, so that a person can come between."""
@@ -55,6 +55,8 @@ def follow_once(
     if not census.whole:
         raise StoreError(f"The source of {opened.index.name!r} does not answer: {census.why_not}", hint="Try again.")
     tell_shrunk(place, opened.index.name, census, plan)
+    if not report.before and report.generation:
+        look_at_sentinels(place, opened, at_us)
     return report
 
 

@@ -1,7 +1,7 @@
 """Whether an embedder is still what a version was built by: fixed sentences are embedded anew on schedule, and compared.
 
-`Sentinels` is the last of a round, beside the censuses. A version's own vectors of the sentences are kept when it is built by the loop,
-else at the first look after it was filled; what is found later is held against them. Its questions are measured by them too:
+`Sentinels` is the last of a round, beside the censuses. A version's own vectors of the sentences are kept when it is first filled; what is
+found later is held against them. Its questions are measured by them too:
 what sentences about anything find is how near lies what answers nothing (`near`).
 """
 
@@ -86,11 +86,13 @@ def has_moved(place: Workplace, index: str, version: str) -> bool:
 
 
 def look_at_sentinels(place: Workplace, opened: OpenIndex, at_us: int) -> SentinelsSeen | None:
-    """Embed the sentences now and keep what came of it; None of an embedder that embeds no texts.
+    """Embed the sentences now and keep what came of it; None of an embedder that embeds no texts, or is not to be asked.
 
     Raises:
         UpstreamError, NotReady: the embedder does not answer.
     """
+    if not _asked(opened.index):
+        return None
     try:
         now = sentinel_vectors(opened.embedder)
     except Unparsable:
@@ -124,7 +126,7 @@ class Sentinels:
         """
         failures = Failures()
         for index in self._indexes:
-            if isinstance(index.embedder, Endpoint) and not index.embedder.sentinels:
+            if not _asked(index):
                 continue
             for version in self._opens.versions(index.name):
                 if self._due(place, index.name, version, now):
@@ -139,6 +141,10 @@ class Sentinels:
         if kept is None or kept["texts"] != SENTINELS_DIGEST:
             return True
         return bool(to_us(now) - kept["now_us"] >= EVERY.total_seconds() * 1e6)
+
+
+def _asked(index: Index) -> bool:
+    return not isinstance(index.embedder, Endpoint) or index.embedder.sentinels
 
 
 def _near(opened: OpenIndex, vectors: NDArray[np.float32]) -> float:
