@@ -18,13 +18,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from retrieval_parts import unchanged
+from retrieval_parts import damage, unchanged
 from retrieval_parts.peers import PEERS
 from retrieval_parts.report import Report
 
 Part = Callable[[Path, argparse.Namespace, Report], None]
 PARTS: dict[str, Part] = {
     "unchanged": lambda folder, options, report: unchanged.compare(folder, options.peers, report, quick=options.quick),
+    "damage": lambda folder, options, report: damage.compare(folder, options.peers, report, quick=options.quick),
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ from shared import cut, process_cpu_s, vectors
 
 FOLDER, STATE, TABLE = (pathlib.Path(each) for each in sys.argv[1:4])
 DB = coco.ContextKey[sqlite.ManagedConnection]("bench")
-embedded = 0
+counted = {"n_embedded": 0}
 
 
 @dataclass
@@ -47,9 +47,8 @@ async def lifespan(builder: coco.EnvironmentBuilder) -> AsyncIterator[None]:
 @coco.fn(memo=True)
 async def process(file: FileLike, table: sqlite.TableTarget[Row]) -> None:
     """Cut, embed and declare what one file's rows are."""
-    global embedded
     texts = cut(await file.read_text())
-    embedded += len(texts)
+    counted["n_embedded"] += len(texts)
     path = file.file_path.path.relative_to(FOLDER).as_posix()
     for position, (text, vector) in enumerate(zip(texts, vectors(texts), strict=True)):
         table.declare_row(row=Row(path, position, text, vector.tobytes()))
@@ -68,7 +67,7 @@ async def main(folder: pathlib.Path) -> None:
 
 app = coco.App(coco.AppConfig(name="bench"), main, folder=FOLDER)
 for _ in sys.stdin:
-    embedded, cpu = 0, process_cpu_s()
+    counted["n_embedded"], cpu = 0, process_cpu_s()
     app.update_blocking()
-    told = {"cpu_s": process_cpu_s() - cpu, "n_embedded": embedded}
+    told = {"cpu_s": process_cpu_s() - cpu, **counted}
     print(json.dumps(told), flush=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import random
 import resource
 from collections.abc import Sequence
@@ -17,11 +18,12 @@ _WORDS = [f"{begin}{middle}{end}" for begin in ("ba", "cor", "den", "fil", "gra"
 
 
 def write_documents(folder: Path, n: int, *, sections: int = 3, seed: int = 6) -> None:
-    """Files of Markdown, each of so many sections of some 700 characters, fifty in a folder."""
+    """Files of Markdown, each of so many sections of some 700 characters, fifty in a folder; as old as an hour."""
     for number in range(n):
         path = folder / f"{number // 50:03}" / f"{number:05}.md"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(document(number, sections=sections, seed=seed))
+        os.utime(path, (path.stat().st_mtime - 3600,) * 2)
 
 
 def document(number: int, *, sections: int = 3, seed: int = 6) -> str:

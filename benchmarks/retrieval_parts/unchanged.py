@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import statistics
 from contextlib import ExitStack
 from pathlib import Path
 
-from perdure.core.clock import machine_us, sleep_s
 from retrieval_parts import peers, project, shared
 from retrieval_parts.report import Report
 
 _ROUNDS = 7
-_SETTLED_S = 3.0
-"""A file system's times are that coarse: tokens of younger files are not believed."""
 
 
 def compare(folder: Path, names: list[str], report: Report, *, quick: bool) -> None:
     """A census of 5,000 files against the peers' updates, in turns."""
     n = 500 if quick else 5_000
     report.heading(f"nothing changed, {n} files, {3 * n} chunks")
-    shared.write_documents(folder / "docs", n)
-    an_hour_ago = machine_us() / 1e6 - 3600
-    for path in (folder / "docs").rglob("*.md"):
-        os.utime(path, (an_hour_ago, an_hour_ago))
-    sleep_s(_SETTLED_S)
+    project.write_documents(folder / "docs", n)
     ours = project.opened(folder)
     built = ours.build_index(project.NAME)
     with ExitStack() as stack:
