@@ -200,8 +200,8 @@ class ServedIndex:
         if self._undumped and self._dumped is not None and held.searcher is not None:
             self._undumped = False
             if held.generation.n_chunks >= _WORTH_A_FILE:
-                stamp = str(held.generation.at_us)
-                dump(held.searcher, self._dumped, version=self.version, stamp=stamp)
+                dump(held.searcher, self._dumped, version=self.version, stamp=_stamp(held.opened, held.generation))
+                self._dumped.chmod(0o600)  # what documents say is for their owner alone, in numbers too
 
     def failed(self, error: Exception) -> None:
         """Take note of a look that failed: what is in force stays, and is told once until a look succeeds."""
@@ -223,7 +223,7 @@ class ServedIndex:
         store = opened.store
         if not (store.resident if self._resident is None else self._resident):
             return Held(opened, newest, None)
-        return Held(opened, newest, self._from_file(store, newest) or self._from_rows(store, newest))
+        return Held(opened, newest, self._from_file(opened, newest) or self._from_rows(store, newest))
 
     def _from_rows(self, store: IndexStore, newest: Generation) -> Searcher:
         at = newest.number
@@ -236,7 +236,7 @@ class ServedIndex:
             fetch=_vectors_of(store),
         )
 
-    def _from_file(self, store: IndexStore, newest: Generation) -> Searcher | None:
+    def _from_file(self, opened: OpenStore, newest: Generation) -> Searcher | None:
         """What was in memory some time ago, brought up to now; None where there is none, or it is of another store.
 
         Raises:
@@ -244,7 +244,8 @@ class ServedIndex:
         """
         if self._dumped is None or self._doubted or not self._dumped.exists():
             return None
-        stamps = {each.number: str(each.at_us) for each in store.generations()}
+        store = opened.store
+        stamps = {each.number: _stamp(opened, each) for each in store.generations()}
         found = load(
             self._dumped,
             store.documents(newest.number),
@@ -285,6 +286,11 @@ def moved_on(store: IndexStore, searcher: Searcher, after: int, at: int) -> Sear
         else:
             born.append(row)
     return searcher.moved(born, dead, at, documents=store.documents(at))
+
+
+def _stamp(opened: OpenStore, generation: Generation) -> str:
+    """What tells a generation from one of the same number in another file, such as one that was built anew at the same domain time."""
+    return f"{opened.file} {generation.at_us}"
 
 
 def file_at(path: Path | None) -> tuple[int, int] | None:

@@ -60,19 +60,31 @@ def test_generations_are_followed_one_by_one_and_in_leaps(path, store, resident)
 
 
 def test_what_was_kept_in_a_file_is_brought_up_to_now(path, store, monkeypatch):
-    """And a file of another history of the store is as good as none."""
+    """And one of another file of the same generations, or one that was cut short, is as good as none."""
     monkeypatch.setattr("perdure.serve.retrieval.held._WORTH_A_FILE", 1)
     step(store)
     index = served(path)
     index.lighten()
     file = path.with_suffix(".search")
-    assert file.exists()
+    assert file.stat().st_mode & 0o777 == 0o600
     step(store)
     again = served(path)
     assert again.held.generation.number == 2
     assert texts(again, "stands") == texts(fresh(path), "stands")
 
-    file.write_bytes(file.read_bytes()[:-9])
+    kept, built = file.read_bytes(), []
+    monkeypatch.setattr(ServedIndex, "_from_rows", lambda self, store, at: built.append(at))
+    served(path)
+    assert built == []
+    store.close()
+    for each in path.parent.glob("v.db*"):
+        each.with_name(each.name.replace("v.db", "v2.db")).write_bytes(each.read_bytes())
+    path.with_name("v2.search").write_bytes(kept)
+    served(path.with_name("v2.db"))
+    assert len(built) == 1
+    monkeypatch.undo()
+
+    file.write_bytes(kept[:-9])
     assert texts(served(path), "stands") == texts(again, "stands")
 
 
