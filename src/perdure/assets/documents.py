@@ -46,14 +46,16 @@ class Folder:
 
 @dataclass(frozen=True, slots=True)
 class GitFiles:
-    """Files of a git repository at a ref, read without a checkout. A token is the blob's id, `changed_us` its last commit's time.
+    """Files of a git repository at a ref, read without a checkout.
+
+    A token is the blob's id; a file changed when it came to the ref, by a commit or a merge.
 
     Args:
         path: of a repository on this machine, bare or not, relative to the project's folder.
         ref: branch, tag or commit; resolved anew at each look.
         include: as of `Folder`.
         exclude: as of `Folder`.
-        metadata: as of `Folder`; `commit` is there by itself.
+        metadata: as of `Folder`.
         readers: as of `Folder`.
         most_bytes: as of `Folder`.
     """

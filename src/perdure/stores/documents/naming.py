@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from typing import TypeVar
 
 from perdure.core.documents import Trouble
@@ -31,7 +32,10 @@ def by_id(found: Iterable[tuple[str, Found | Trouble]]) -> Iterator[tuple[str, s
     A path of which the name is no text has a printable id that nothing can be read by.
     """
     previous = None
-    for id_, path, about in sorted([_named(each) for each in found], key=_order):
+    named = [_named(each) for each in found]
+    if not all(path.isascii() for _, path, _ in named):
+        named.sort(key=lambda each: preferred(each[1]))
+    for id_, path, about in sorted(named, key=itemgetter(0)):
         if id_ == previous:
             yield (
                 id_,
@@ -58,7 +62,3 @@ def _named(each: tuple[str, Found | Trouble]) -> tuple[str, str, Found | Trouble
         shown = path.encode(errors="surrogateescape").decode(errors="backslashreplace")
         return shown, path, Trouble(shown, "encoding", "Its name is no UTF-8: rename it.")
     return id_of(path), path, about
-
-
-def _order(each: tuple[str, str, Found | Trouble]) -> tuple[str, tuple[tuple[bool, str], ...]]:
-    return each[0], () if each[1].isascii() else preferred(each[1])

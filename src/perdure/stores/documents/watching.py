@@ -75,7 +75,11 @@ class Watching:
             self._n_changes += 1
         if self._changes is not None:
             try:
-                self._n_changes += any(map(self._visible, next(self._changes, ())))
+                changes = next(self._changes, None)
+                if changes is None:  # it ended, as by a signal: another one is begun
+                    self._end()
+                else:
+                    self._n_changes += any(map(self._visible, changes))
             except (OSError, RuntimeError):  # no watch is to be had
                 self._changes = None
         else:
@@ -101,7 +105,7 @@ class Watching:
             self._real = os.path.realpath(self._folder)
             self._changes = watch(
                 self._real, watch_filter=None, debounce=50, step=20, stop_event=self._stop, rust_timeout=_STEP_MS,
-                yield_on_timeout=True, raise_interrupt=False, ignore_permission_denied=True,
+                yield_on_timeout=True, raise_interrupt=True, ignore_permission_denied=True,
             )  # fmt: skip
 
     def _end(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from perdure.core.clock import cpu_s, monotonic_s
+from perdure.core.clock import cpu_s, monotonic_s, sleep_s
 from perdure.stores.documents.watching import Watching
 
 
@@ -116,3 +116,22 @@ def test_waiting_costs_next_to_nothing(watching):
     began = cpu_s()
     assert not watching.wait(1.0)
     assert cpu_s() - began < 0.1
+
+
+def test_a_watch_that_ends_is_begun_anew(tmp_path, monkeypatch):
+    """And does not keep who waits busy."""
+    n_begun = 0
+
+    def short(*_, **__):
+        nonlocal n_begun
+        n_begun += 1
+        sleep_s(0.05)
+        yield set()
+
+    monkeypatch.setattr("watchfiles.watch", short)
+    watching = Watching(tmp_path)
+    began = monotonic_s()
+    while monotonic_s() - began < 0.3:
+        watching.wait(0.1)
+    assert 2 <= n_begun <= 7
+    watching.close()
