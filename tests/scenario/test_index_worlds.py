@@ -37,7 +37,7 @@ def test_a_source_that_nobody_followed_and_rows_that_a_hand_damaged_are_mended_b
     assert verified["repair_s"] > 0.0
     story = world.story()
     for told in (
-        "ghosts over 4h <= 0",
+        "skew_ratio over 4h <= 0.001",
         "What stands in the index is not what was written, in 1 document (020.md).",
         "Rows changed and no generation tells of it, in 2 documents (010.md, 011.md): 2 missing.",
         "The source is ahead of the index: 1 new, 1 changed, 1 gone of 60 documents. The oldest change waits for",

@@ -136,6 +136,9 @@ _ROUTE_SIGNALS = (
 _SCORED = ("eval_score", "hallucination_ratio")
 """Of what answers: a route by its own suites, a prompt by its own."""
 _GUARD_SIGNALS = ("block_ratio", "false_block_ratio", "miss_ratio")
+_COUNTED_SIGNALS = ("ghosts", "lag_s", "skew_ratio", "trouble_ratio")
+"""Of indexes: by censuses; the others by what they are asked."""
+_ASKED_SIGNALS = ("golden_ndcg", "golden_recall", "query_shift", "sentinel_shift", "stale_answers", "unanswered_ratio")
 SIGNALS: Mapping[str, Sequence[str]] = {
     **{kind: tuple(made) for kind, made in _MADE.items()},
     "route": (*_ROUTE_SIGNALS, *_SCORED),
@@ -143,18 +146,7 @@ SIGNALS: Mapping[str, Sequence[str]] = {
     "prompt": (*_SCORED, "online_score", "unapproved_ratio"),
     "judge": ("judge_agreement", "judge_obeyed", "judge_shift", "label_age_d"),
     "team": ("burn_ratio", "cost_anomaly", "spend_usd"),
-    "index": (
-        "ghosts",
-        "golden_ndcg",
-        "golden_recall",
-        "lag_s",
-        "query_shift",
-        "sentinel_shift",
-        "skew_ratio",
-        "stale_answers",
-        "trouble_ratio",
-        "unanswered_ratio",
-    ),
+    "index": (*_COUNTED_SIGNALS, *_ASKED_SIGNALS),
 }
 """Kind of asset → what an objective of it may be about."""
 
@@ -284,6 +276,7 @@ def make_alerts(settings: Settings) -> Alerts | None:
 def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
     """The control plane of a project in a folder."""
     from perdure.loop.round import Loop
+    from perdure.surface.compose_indexes import open_indexes
 
     return Loop(
         place,
@@ -295,16 +288,9 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
     )
 
 
-def open_indexes(folder: Path, place: Workplace, project: Project) -> IndexesAtWork:
-    """What opens versions of the project's indexes."""
-    from perdure.surface.compose_indexes import ProjectIndexes
-
-    return ProjectIndexes(folder, stores_root(folder, place.settings), project, place.stores.ledger)
-
-
 def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     from perdure.surface.compose_gateway import make_evaluations, make_outdated, make_telemetry
-    from perdure.surface.compose_indexes import make_censuses
+    from perdure.surface.compose_indexes import make_censuses, make_sentinels
 
     settings = place.settings
     root = stores_root(folder, settings)
@@ -315,19 +301,10 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
         make_telemetry(settings, project),
         make_evaluations(settings, project),
         make_alerts(settings),
-        _sentinels(folder, place, project),
         make_censuses(folder, root, place, project),
+        make_sentinels(folder, root, place, project),
     )
     return [each for each in tellers if each is not None]
-
-
-def _sentinels(folder: Path, place: Workplace, project: Project) -> Teller | None:
-    """Who holds the embedders of indexes against what they were; None where no index is declared."""
-    if not project.indexes:
-        return None
-    from perdure.loop.work.indexes.sentinels import Sentinels
-
-    return Sentinels(list(project.indexes.values()), open_indexes(folder, place, project))
 
 
 def _checks(project: Project) -> Teller | None:

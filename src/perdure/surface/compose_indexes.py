@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from perdure.loop.protocols import Workplace
     from perdure.loop.work.indexes.censuses import Censuses
     from perdure.loop.work.indexes.opening import OpenIndex
+    from perdure.loop.work.indexes.sentinels import Sentinels
     from perdure.stores.documents.protocols import Documents
     from perdure.stores.ledger.protocols import Ledger
     from perdure.stores.vectors.protocols import IndexStore
@@ -231,6 +232,23 @@ def make_censuses(folder: Path, root: Path, place: Workplace, project: Project) 
 
     opens = ProjectIndexes(folder, root, project, place.stores.ledger)
     return Censuses(list(project.indexes.values()), opens)
+
+
+def make_sentinels(folder: Path, root: Path, place: Workplace, project: Project) -> Sentinels | None:
+    """Who holds the embedders of indexes against what they were; None where no index is declared. Args: as `make_censuses`."""
+    if not project.indexes:
+        return None
+    from perdure.loop.work.indexes.sentinels import Sentinels
+
+    opens = ProjectIndexes(folder, root, project, place.stores.ledger)
+    return Sentinels(list(project.indexes.values()), opens)
+
+
+def open_indexes(folder: Path, place: Workplace, project: Project) -> ProjectIndexes:
+    """What opens versions of the project's indexes."""
+    from perdure.surface.compose import stores_root
+
+    return ProjectIndexes(folder, stores_root(folder, place.settings), project, place.stores.ledger)
 
 
 def _documents(index: Index, told: Mapping[str, Any]) -> DocumentsFrom:

@@ -117,7 +117,8 @@ def _handed_over(opened: Opened, gated: Gated, now: datetime, reason: str) -> Ch
     """The job is written, and the control plane that runs goes on with it in its next round."""
     from perdure.loop.cases import Cases
     from perdure.loop.repair import CODE
-    from perdure.surface.compose import kinds, open_indexes
+    from perdure.surface.compose import kinds
+    from perdure.surface.compose_indexes import open_indexes
 
     with opened._ledger.read() as session:  # noqa: SLF001 - a part of the same verb
         busy = {job.subject for job in session.jobs.list(open_only=True, limit=100_000)}
@@ -129,9 +130,7 @@ def _handed_over(opened: Opened, gated: Gated, now: datetime, reason: str) -> Ch
     job = cases.take_up(asset, planned, now, code=CODE, reason=reason)
     if job is None:
         return gated.change("waiting", " ".join(planned.decision.reasons))
-    return gated.change(
-        "proving", f"the control plane that runs {_does(gated)}: perdure explain {gated.move.asset}"
-    )
+    return gated.change("proving", f"the control plane that runs {_does(gated)}: perdure explain {gated.move.asset}")
 
 
 def watched(project: Project, name: str) -> Watched:

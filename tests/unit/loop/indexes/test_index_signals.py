@@ -84,6 +84,21 @@ def test_figures_of_a_census_are_read_within_the_window(place, asset):
     assert read(place, asset, ghosts(over=over), at=NOW + hours(2)) == []
 
 
+def test_what_changed_just_now_is_on_its_way_and_no_skew_yet(place, asset):
+    """Whoever follows the source is a second behind: a census that falls into it raises no alarm, the next one does."""
+    first, second = to_us(NOW - hours(0.6)), to_us(NOW - hours(0.4))
+    keep_census(place, census(at_us=first - 1))
+    gone, edited = Skew("ghost", "a"), Skew("stale", "b", since_us=first - 1_000_000)
+    keep_census(place, census(gone, edited, Skew("ghost", "c", 7, part="chunk"), at_us=first))
+    assert read(place, asset, ghosts(over=hours(1)))[0].value == 1.0
+    assert read(place, asset, skew_ratio(over=hours(1)))[0].value == 0.01
+    keep_census(place, census(gone, edited, at_us=first))
+    assert read(place, asset, ghosts(over=hours(1)))[0].value == 0.0
+    keep_census(place, census(gone, edited, at_us=second))
+    assert read(place, asset, ghosts(over=hours(1)))[0].value == 1.0
+    assert read(place, asset, skew_ratio(over=hours(1)))[0].value == 0.02
+
+
 def test_of_a_source_that_answered_in_part_what_was_not_found_is_unsure_and_what_was_is_told(place, asset):
     keep_census(place, census(Skew("corrupt", "a", 3, part="chunk"), whole=False, why_not="It is away."))
     assert read(place, asset, ghosts(over=hours(1)))[0].value is None

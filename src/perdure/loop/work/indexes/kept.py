@@ -64,7 +64,7 @@ def keep_census(place: Workplace, census: Census) -> Census:
     # The first counts as deep: a week after it the next is due.
     deep_us = census.at_us if census.deep or deep_us is None else deep_us
     with place.transaction(from_us(census.at_us), "census") as session:
-        told = {"blob": digest, "at_us": census.at_us, "deep_us": deep_us}
+        told = {"blob": digest, "at_us": census.at_us, "deep_us": deep_us, "before": _before(session, census)}
         session.cursors.put(_cursor("census", census.index, census.version), told)
         if before is None or _told(before) != _told(census):
             session.audit.append(CENSUS, census.index, {**_told(census), "blob": digest})
@@ -88,6 +88,16 @@ def newest_census_digest(place: Workplace, index: str, version: str) -> str:
     with place.stores.ledger.read() as session:
         cursor = session.cursors.get(_cursor("census", index, version))
     return "" if cursor is None else str(cursor["blob"])
+
+
+def census_before(place: Workplace, index: str, version: str) -> Census | None:
+    """The one before the newest of a version; None where there was none, or its blob is gone."""
+    with place.stores.ledger.read() as session:
+        cursor = session.cursors.get(_cursor("census", index, version)) or {}
+    try:
+        return get_census(place, cursor["before"]) if cursor.get("before") else None
+    except (NotFound, Corrupt, msgspec.ValidationError):
+        return None
 
 
 def get_census(place: Workplace, digest: str) -> Census:
@@ -127,6 +137,13 @@ def newest_resync(place: Workplace, index: str, version: str) -> Resynced | None
 def texts_generation(session: LedgerSession, index: str, version: str) -> int:
     """The newest generation that changed what documents say; 0: none did."""
     return int(session.cursors.get(_cursor("texts", index, version)) or 0)
+
+
+def _before(session: LedgerSession, census: Census) -> str:
+    """Digest of the one that was the newest; of a census that is kept again, the one before it still."""
+    cursor = session.cursors.get(_cursor("census", census.index, census.version)) or {}
+    same = cursor.get("at_us") == census.at_us
+    return str(cursor.get("before" if same else "blob", ""))
 
 
 def _told(census: Census) -> dict[str, Any]:

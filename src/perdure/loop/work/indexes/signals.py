@@ -1,6 +1,7 @@
 """What the newest census of an index says: `ghosts`, `skew_ratio`, `trouble_ratio`, `lag_s` and `source_down`.
 
-A census that is older than the window says nothing of it. Where the source did not answer whole, what was found is told, and what was
+A census that is older than the window says nothing of it. What its source changed a moment before it was taken is no skew yet: it
+counts once a minute went by, or, where nobody knows when it changed, once two censuses found it. Where the source did not answer whole, what was found is told, and what was
 not found is unknown: such a reading is unsure, never healthy.
 """
 
@@ -18,14 +19,18 @@ from perdure.assets.objective import SignalSpec
 from perdure.assets.version import Version
 from perdure.core.clock import to_us
 from perdure.core.stats.intervals import Interval
-from perdure.engines.retrieval.skew import SKEWS, Census
+from perdure.engines.retrieval.skew import SKEWS, Census, Skew
 from perdure.loop.protocols import Signal, Watched, Workplace
+from perdure.loop.work.indexes.kept import census_before
 from perdure.loop.work.indexes.signals_quality import GoldenSignal, SentinelShift
 from perdure.loop.work.indexes.signals_traffic import QueryShift, StaleAnswers, UnansweredRatio
 from perdure.loop.work.indexes.watched import SOURCE_DOWN, IndexesAtWork, census_of
 from perdure.loop.work.readings import exactly, reading_of
 
 _SHOWN = 5
+_FOLLOWED = ("missing", "stale", "ghost")
+_ON_ITS_WAY_US = 60_000_000
+"""Changes are found within a second of being seen; a source over a network is listed once a minute."""
 
 
 def index_signals(opens: IndexesAtWork | None) -> Mapping[str, Signal]:
@@ -55,6 +60,8 @@ class Counted:
 
     version: Version
     census: Census
+    skews: Sequence[Skew]
+    """Those of it that are no change on its way."""
 
     @property
     def n(self) -> int:
@@ -67,7 +74,21 @@ def counted(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -
     version, census = census_of(place, asset, now)
     if version is None or census is None or census.at_us < to_us(now - spec.over):
         return None
-    return Counted(version, census)
+    return Counted(version, census, _standing(census, census_before(place, asset.name, version.id)))
+
+
+def _standing(census: Census, before: Census | None) -> list[Skew]:
+    """The skews without what changed at the source just now, which whoever follows it may be about to index."""
+    known = None if before is None else {(each.kind, each.document) for each in before.skews}
+
+    def on_its_way(skew: Skew) -> bool:
+        if skew.part != "document" or skew.kind not in _FOLLOWED:
+            return False
+        if skew.since_us is not None:
+            return census.at_us - skew.since_us < _ON_ITS_WAY_US
+        return known is not None and (skew.kind, skew.document) not in known
+
+    return [skew for skew in census.skews if not on_its_way(skew)]
 
 
 class CensusSignal:
@@ -104,7 +125,7 @@ class SkewRatio:
         kinds = [""] if spec.by is None else SKEWS
         readings = []
         for kind in kinds:
-            documents = {skew.document for skew in found.census.skews if kind in ("", skew.kind)}
+            documents = {skew.document for skew in found.skews if kind in ("", skew.kind)}
             bounds = _known(found, min(1.0, len(documents) / found.n))
             facts = {"documents": sorted(documents)[:_SHOWN]} if documents else {}
             part = f"{spec.by}={kind}" if kind else ""
@@ -157,7 +178,7 @@ class Lag:
 
 
 def _ghosts(found: Counted) -> Interval | None:
-    return _known(found, float(found.census.counts()["ghost"]))
+    return _known(found, float(len({skew.document for skew in found.skews if skew.kind == "ghost"})))
 
 
 def _troubles(found: Counted) -> Interval | None:
