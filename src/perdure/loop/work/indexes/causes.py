@@ -32,7 +32,7 @@ from perdure.core.units import duration_text
 from perdure.engines.retrieval.planning import make_plan
 from perdure.engines.retrieval.skew import Census, Skew
 from perdure.loop.protocols import Cause, Watched, Workplace
-from perdure.loop.work.indexes.sentinels import MOVED, SentinelsSeen, find_sentinels
+from perdure.loop.work.indexes.sentinels import MOVED, SentinelsSeen, find_sentinels, most_differ
 from perdure.loop.work.indexes.watched import SOURCE_DOWN, census_of, index_of
 
 SOURCE_SHRANK = "source_shrank"
@@ -46,7 +46,6 @@ DOCUMENTS_UNREADABLE = "documents_unreadable"
 QUESTIONS_MOVED = "questions_moved"
 FOUND_LATE = "found_late"
 _ASKED = ("golden_recall", "golden_ndcg", "query_shift", "unanswered_ratio")
-_FEWEST_EMBEDDED = 3
 _SHOWN = 5
 
 
@@ -78,8 +77,13 @@ class Seen:
             return False
         if len({each.document for each in wrong}) * 2 > self.census.n_documents:
             return True
-        unsure = self.sentinels is None and self.census.n_embedded >= _FEWEST_EMBEDDED
-        return unsure and 2 * len(wrong) > self.census.n_embedded
+        return self.sentinels is None and most_differ(self.census)
+
+    @property
+    def embedder_doubted(self) -> bool:
+        """Whether most of what was embedded anew differs, and the fixed sentences were not looked at since: the round that says so looks."""
+        late = self.sentinels is not None and self.sentinels.now_us < self.census.at_us
+        return late and most_differ(self.census)
 
 
 Found = tuple[float, Mapping[str, Any], str]
@@ -169,7 +173,7 @@ def _store_damaged(seen: Seen) -> Found | None:
 
 def _outside_write(seen: Seen) -> Found | None:
     found = [*seen.skews("missing", "ghost", "duplicate", "orphan", part="chunk")]
-    found += [] if seen.embedder_moved else seen.skews("wrong_embedder")
+    found += [] if seen.embedder_moved or seen.embedder_doubted else seen.skews("wrong_embedder")
     if not found:
         return None
     kinds: dict[str, int] = {

@@ -1,8 +1,9 @@
 """Whether an embedder is still what a version was built by: fixed sentences are embedded anew on schedule, and compared.
 
-`Sentinels` is the last of a round, beside the censuses. A version's own vectors of the sentences are kept when it is first filled; what is
-found later is held against them. Its questions are measured by them too:
-what sentences about anything find is how near lies what answers nothing (`near`).
+`Sentinels` is the last of a round, behind the censuses: where most of what a census embedded anew differs, the sentences are looked at in
+the same round, so that a hand that wrote and a model that was swapped are told apart. A version's own vectors of the sentences are kept
+when it is first filled; what is found later is held against them. Its questions are measured by them too: what sentences about anything
+find is how near lies what answers nothing (`near`).
 """
 
 from __future__ import annotations
@@ -25,8 +26,10 @@ from perdure.core.ids import Digest
 from perdure.core.units import hours
 from perdure.engines.retrieval.embedders.sentinels import SENTINELS_DIGEST, sentinel_vectors, shift
 from perdure.engines.retrieval.protocols import Unparsable
+from perdure.engines.retrieval.skew import Census
 from perdure.loop.failures import Failures
 from perdure.loop.protocols import Workplace
+from perdure.loop.work.indexes.kept import census_instants, newest_census
 from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
 
 EVERY = hours(1)
@@ -35,6 +38,7 @@ MOVED = 0.001
 SENTINELS_SEEN = "index.sentinels"
 """Action of the audit's entries: the first look at a version, and every other figure than before."""
 _AT_ONCE = 2_000
+_FEWEST_EMBEDDED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,12 @@ def has_moved(place: Workplace, index: str, version: str) -> bool:
     """Whether the embedder of a version was last seen to be another than it was built by; False where nothing is kept."""
     seen = find_sentinels(place, index, version)
     return seen is not None and seen.shift > MOVED
+
+
+def most_differ(census: Census) -> bool:
+    """Whether most chunks that a census embedded anew have other vectors: rather another model than a hand that wrote."""
+    n_wrong = sum(each.kind == "wrong_embedder" for each in census.skews)
+    return census.n_embedded >= _FEWEST_EMBEDDED and 2 * n_wrong > census.n_embedded
 
 
 def look_at_sentinels(place: Workplace, opened: OpenIndex, at_us: int) -> SentinelsSeen | None:
@@ -140,7 +150,13 @@ class Sentinels:
             kept = session.cursors.get(_cursor(index, version))
         if kept is None or kept["texts"] != SENTINELS_DIGEST:
             return True
-        return bool(to_us(now) - kept["now_us"] >= EVERY.total_seconds() * 1e6)
+        if to_us(now) - kept["now_us"] >= EVERY.total_seconds() * 1e6:
+            return True
+        counted_us, _ = census_instants(place, index, version)
+        if counted_us is None or counted_us <= kept["now_us"]:
+            return False
+        counted = newest_census(place, index, version)
+        return counted is not None and most_differ(counted)
 
 
 def _asked(index: Index) -> bool:
