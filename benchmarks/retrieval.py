@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from retrieval_parts import damage, unchanged
+from retrieval_parts import damage, facts, history, unchanged
 from retrieval_parts.peers import PEERS
 from retrieval_parts.report import Report
 
@@ -26,6 +26,8 @@ Part = Callable[[Path, argparse.Namespace, Report], None]
 PARTS: dict[str, Part] = {
     "unchanged": lambda folder, options, report: unchanged.compare(folder, options.peers, report, quick=options.quick),
     "damage": lambda folder, options, report: damage.compare(folder, options.peers, report, quick=options.quick),
+    "history": lambda folder, options, report: history.compare(folder, report, quick=options.quick),
+    "facts": lambda folder, options, report: facts.compare(folder, options.endoflife, report, quick=options.quick),
 }  # fmt: skip
 
 
@@ -46,6 +48,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a tenth of everything: shows that it works")
     parser.add_argument("--parts", default="all", help=f"all, or some of {','.join(PARTS)}")
     parser.add_argument("--peers", default="all", help=f"all, none, or some of {','.join(PEERS)}")
+    parser.add_argument("--endoflife", type=Path, metavar="FOLDER", help="two snapshots DATE.tar.gz of its products")
     parser.add_argument("--json", type=Path, help="write the figures here")
     options = parser.parse_args()
     options.peers = chosen(options.peers, list(PEERS))

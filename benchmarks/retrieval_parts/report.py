@@ -27,6 +27,6 @@ class Report:
     def row(self, what: str, ours: float, peer: float, unit: str, *, more_is_better: bool = False) -> None:
         """One comparison, printed and kept; its ratio says how many times better ours is."""
         over, under = (ours, peer) if more_is_better else (peer, ours)
-        ratio = over / max(under, 1e-9) if unit != "cases" else over / max(under, 1.0)
+        ratio = over / max(under, 1.0 if unit in ("cases", "questions") else 1e-9)
         self.rows.append({"what": what, "ours": ours, "peer": peer, "unit": unit, "ratio": ratio})
         print(f"  {what}: {ours:.4g} against {peer:.4g} {unit}, {ratio:.2f}×")
