@@ -24,6 +24,7 @@ demo: setup ## A real model on a year of real flights: trained, served, measured
 test: lint types ## Lint, types and every test
 	@bash tools/browser.sh
 	@bash tools/redis.sh
+	@bash tools/postgres.sh
 	@$(BIN)/python -m pytest -n 2 -q
 
 test-local-llm: setup ## Tests on a real small model in this process: builds llama-cpp-python once, ten minutes

@@ -26,7 +26,9 @@ _QUIET = "-c listen_addresses='' -c fsync=off -c synchronous_commit=off -c full_
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """A server of its own, reached by a socket of the file system. It refuses to run for root, and takes another user there."""
-    if shutil.which("initdb") is None or shutil.which("pg_ctl") is None:
+    path = os.pathsep.join([os.environ.get("PATH", ""), *map(str, sorted(Path("/usr/lib/postgresql").glob("*/bin")))])
+    initdb, pg_ctl = shutil.which("initdb", path=path), shutil.which("pg_ctl", path=path)
+    if initdb is None or pg_ctl is None:
         pytest.skip("No PostgreSQL here. On Debian and Ubuntu: sudo apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))
     user = None
@@ -40,10 +42,10 @@ def address() -> Iterator[str]:
         if done.returncode:
             pytest.skip(f"{Path(command[0]).name} failed: PostgreSQL cannot be started here.")
 
-    run("initdb", "-D", str(folder / "data"), "-U", "perdure", "-A", "trust", "--no-sync", "-E", "UTF8")
-    run("pg_ctl", "-D", str(folder / "data"), "-o", f"{_QUIET} {folder}", "-l", str(folder / "log"), "-w", "start")
+    run(initdb, "-D", str(folder / "data"), "-U", "perdure", "-A", "trust", "--no-sync", "-E", "UTF8")
+    run(pg_ctl, "-D", str(folder / "data"), "-o", f"{_QUIET} {folder}", "-l", str(folder / "log"), "-w", "start")
     yield f"postgresql+psycopg://perdure@/postgres?host={folder}"
-    run("pg_ctl", "-D", str(folder / "data"), "-m", "immediate", "-w", "stop")
+    run(pg_ctl, "-D", str(folder / "data"), "-m", "immediate", "-w", "stop")
     shutil.rmtree(folder)
 
 
