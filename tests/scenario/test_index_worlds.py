@@ -70,6 +70,7 @@ def test_an_embedder_that_changed_behind_its_name_is_replaced_by_a_version_of_wh
     assert world.champion() != world.first
     assert finds_all(world)
     assert world.first in world.perdure._indexes.versions("handbook")
+    assert [each.version for each in world.perdure.sync_index("handbook", at=world.now)] == [world.champion()]
     story = world.story()
     for told in (
         "The embedder changed behind its name: fixed sentences are up to",

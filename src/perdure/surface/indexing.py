@@ -182,7 +182,9 @@ class Indexing(Opened):
 
         Raises: as `build_index`.
         """
-        versions = self._index_versions(name)
+        from perdure.loop.work.indexes.following import followed
+
+        versions = followed(self.place, name, self._index_versions(name))
         return self._synced(name, versions, at, progress, allow_deletion=allow_deletion)
 
     def census_index(self, name: str, version: str = "", *, deep: bool = False, at: When = None) -> Census:

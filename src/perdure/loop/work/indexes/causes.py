@@ -197,7 +197,7 @@ def _sync_stopped(seen: Seen) -> Found | None:
     waited = _waited(seen)
     if waited is None or waited <= seen.index.census:
         return None
-    text = f"{_behind(seen)} The oldest change waits for {duration_text(waited)}: nothing follows the source."
+    text = f"{_behind(seen)} The oldest change waits for {about(waited)}: nothing follows the source."
     return 0.8, _counts(seen), text
 
 
@@ -232,6 +232,17 @@ def _found_late(seen: Seen) -> Found | None:
         return None
     text = "Changes were found later than they should be; none waits now."
     return 0.5, {"n_documents": seen.census.n_documents}, text
+
+
+def about(span: timedelta) -> str:
+    """A duration as people say it, in whole seconds, minutes or hours.
+
+    >>> about(timedelta(seconds=5399.2)), about(timedelta(seconds=40)), about(timedelta(days=3, seconds=7))
+    ('90m', '40s', '3d')
+    """
+    total_s = span.total_seconds()
+    unit_s = 1 if total_s < 120 else 60 if total_s < 3 * 3600 else 3600
+    return duration_text(timedelta(seconds=unit_s * round(total_s / unit_s)))
 
 
 def _waited(seen: Seen) -> timedelta | None:

@@ -60,6 +60,14 @@ def follow_once(
     return report
 
 
+def followed(place: Workplace, index: str, versions: Sequence[str]) -> list[str]:
+    """Of versions that are kept filled, what answers first, those that follow the source now.
+
+    What answers always does. Another one whose embedder changed since stays as it is: what embeds now would mix with what it was built by.
+    """
+    return [each for place_of, each in enumerate(versions) if not place_of or not has_moved(place, index, each)]
+
+
 def tell_shrunk(place: Workplace, index: str, census: Census, plan: ResyncPlan) -> None:
     """Open or close the incident of a source that lost too much at once. Cost: a look at the ledger where nothing is to be told."""
     with place.stores.ledger.read() as session:
@@ -152,9 +160,9 @@ class Follower:
         ttl_s = self._place.settings.loop.lease_ttl_s
         with hold(self._place.stores.leases, LEASE + self._index.name, self._owner, ttl_s, wait_s=ttl_s) as held:
             place = self._place.under(held.lease)
-            for place_of, each in enumerate(opened):
-                if place_of and has_moved(place, self._index.name, each.version):
-                    # What embeds now would mix with what it was built by: it stays as it is until it is asked for again.
+            wanted = followed(place, self._index.name, [each.version for each in opened])
+            for each in opened:
+                if each.version not in wanted:
                     continue
                 report = follow_once(place, each, machine_us(), told=lambda _: held.check())
                 if report.done:

@@ -14,7 +14,7 @@ from perdure.assets.health import Cause
 from perdure.assets.repair import Action
 from perdure.core.canonical import content_hash
 from perdure.core.clock import to_us
-from perdure.core.units import duration_text, seconds
+from perdure.core.units import seconds
 from perdure.engines.retrieval.planning import make_plan
 from perdure.engines.retrieval.skew import Census, ResyncPlan
 from perdure.loop.incidents import find_incident
@@ -27,6 +27,7 @@ from perdure.loop.work.indexes.causes import (
     SOURCE_SHRANK,
     STORE_DAMAGED,
     SYNC_STOPPED,
+    about,
 )
 from perdure.loop.work.indexes.kept import Resynced, get_census, newest_census_digest
 from perdure.loop.work.indexes.migrating import counted, writing
@@ -177,7 +178,7 @@ def _detect_s(incident: Incident | None, report: Resynced) -> float | None:
 
 def _said(report: Resynced, census: Census, left: dict[str, int]) -> str:
     done = ", ".join(f"{verb} {n}" for verb, n in report.done.items()) or "nothing was left to do"
-    seen = "" if report.detect_s is None else f" The oldest change was {_span(report.detect_s)} old."
+    seen = "" if report.detect_s is None else f" The oldest change was {about(seconds(report.detect_s))} old."
     found = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in left.items()) or "nothing"
     held = f" {report.held_back} deletions are held back." if report.held_back else ""
     return (
@@ -185,10 +186,6 @@ def _said(report: Resynced, census: Census, left: dict[str, int]) -> str:
         f"{report.repair_s:.1f} s.{seen}{held} A new census of {census.n_documents} documents and {census.n_chunks} chunks "
         f"finds {found}."
     )
-
-
-def _span(number: float) -> str:
-    return duration_text(seconds(round(number)))
 
 
 def _refused(place: Workplace, asset: Watched, gone: str) -> bool:
