@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from retrieval_parts import damage, facts, history, unchanged
+from retrieval_parts import damage, facts, history, unchanged, visible
 from retrieval_parts.peers import PEERS
 from retrieval_parts.report import Report
 
@@ -28,6 +28,7 @@ PARTS: dict[str, Part] = {
     "damage": lambda folder, options, report: damage.compare(folder, options.peers, report, quick=options.quick),
     "history": lambda folder, options, report: history.compare(folder, report, quick=options.quick),
     "facts": lambda folder, options, report: facts.compare(folder, options.endoflife, report, quick=options.quick),
+    "visible": lambda folder, options, report: visible.compare(folder, report, quick=options.quick),
 }  # fmt: skip
 
 
