@@ -84,8 +84,8 @@ def read_of(found: RawDocument | Trouble) -> Read:
 
 def to_read(record: Mapping[str, Recorded], seen: Seen, *, deep: bool) -> list[DocumentRef]:
     """Documents whose bytes must be looked at: tokens differ, or everything is read."""
-    known = (ref for ref in seen.refs.values() if ref.id in record)
-    return [ref for ref in known if deep or ref.token != record[ref.id].token]
+    known = ((ref, record[ref.id]) for ref in seen.refs.values() if ref.id in record)
+    return [ref for ref, row in known if (deep or ref.token != row.token) and not row.damaged]
 
 
 def compare_source(
@@ -103,6 +103,8 @@ def compare_source(
     for id_, row in record.items():
         if row.trouble and id_ in seen.refs:
             found.troubles[id_] = row.trouble
+        if row.damaged and not lacks(seen, id_):
+            found.skews.append(Skew("corrupt", id_, why="What the record says of it is not what was written."))
     _missing(record, seen, again, found)
     _gone(record, seen, again, found)
     for id_, told in read.items():

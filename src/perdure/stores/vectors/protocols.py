@@ -18,6 +18,8 @@ import msgspec
 
 from perdure.core.documents import Hit, Scalar, Where
 
+_encode = msgspec.msgpack.Encoder().encode
+
 
 class Generation(msgspec.Struct, frozen=True):
     """A state of an index."""
@@ -34,7 +36,7 @@ class Generation(msgspec.Struct, frozen=True):
     """Domain time at which the source was listed for it: the index is as fresh as that."""
 
 
-class DocumentRow(msgspec.Struct, frozen=True):
+class DocumentRow(msgspec.Struct, frozen=True, gc=False):
     """What the index's own record says of a document."""
 
     id: str
@@ -55,9 +57,11 @@ class DocumentRow(msgspec.Struct, frozen=True):
     readers: Sequence[str] | None = None
     trouble: str = ""
     """Code of what keeps it from being indexed, such as `encrypted`; its chunks are none then."""
+    damaged: bool = False
+    """It is not what was written: its id is all that is told of it, and nobody may read it."""
 
 
-class ChunkRow(msgspec.Struct, frozen=True):
+class ChunkRow(msgspec.Struct, frozen=True, gc=False):
     """A chunk as it is kept."""
 
     key: int
@@ -89,7 +93,7 @@ class ChunkRow(msgspec.Struct, frozen=True):
 def checksum_of(row: ChunkRow) -> int:
     """CRC-32 over all that a chunk says: document, place, digest, form, text, context, data, vector, embedder, chunker.
 
-    It finds what disks, crashes and careless hands do, not what somebody forges. Cost: 2 µs for 3 kB.
+    It finds what disks, crashes and careless hands do, not what somebody forges. Cost: 0.8 µs for 3 kB.
 
     >>> row = ChunkRow(1, "a.md", 0, 0, 2, "hi", "", "d1", "text", b"", "e1", "c1")
     >>> checksum_of(row) == checksum_of(msgspec.structs.replace(row, key=2, born=7, died=9, checksum=5))
@@ -97,20 +101,15 @@ def checksum_of(row: ChunkRow) -> int:
     >>> checksum_of(row) == checksum_of(msgspec.structs.replace(row, text="ho"))
     False
     """
-    text, context = row.text.encode("utf-8", "surrogatepass"), row.context.encode("utf-8", "surrogatepass")
-    place = (
-        row.document,
-        row.position,
-        row.start,
-        row.end,
-        row.parent,
-        row.form,
-        row.digest,
-        row.embedder,
-        row.chunker,
+    place = (row.document, row.position, row.start, row.end, row.parent)
+    return sealed(
+        (*place, row.form, row.digest, row.embedder, row.chunker, row.text, row.context, row.data, row.vector)
     )
-    told = zlib.crc32(repr((place, len(text), len(context), len(row.vector))).encode("utf-8", "surrogatepass"))
-    return zlib.crc32(row.data, zlib.crc32(row.vector, zlib.crc32(context, zlib.crc32(text, told))))
+
+
+def sealed(members: tuple[object, ...]) -> int:
+    """CRC-32 over members of a row, each with its type and length (MessagePack)."""
+    return zlib.crc32(_encode(members))
 
 
 class Damage(msgspec.Struct, frozen=True):

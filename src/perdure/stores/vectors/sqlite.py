@@ -16,6 +16,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from perdure.core.documents import Hit
@@ -25,7 +26,7 @@ from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import Nearest, as_query, batches
 from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query, checksum_of
 from perdure.stores.vectors.sqlite_damage import WORDS_TABLE, check_words, damage_of, mend_words, words_text
-from perdure.stores.vectors.sqlite_record import ALIVE, RECORD_SCHEMA, SqliteRecord
+from perdure.stores.vectors.sqlite_record import ALIVE, RECORD_SCHEMA, SqliteRecord, batches_of
 
 _SCHEMA = (
     *RECORD_SCHEMA,
@@ -43,19 +44,19 @@ _SCHEMA = (
 """AUTOINCREMENT: a key is never given twice, so that who kept one never reads another chunk by it."""
 FORMAT = SqliteFormat("documents and chunks of an index", 1, _SCHEMA, private=True, page_bytes=8192)
 _COLUMNS = """
-key, document, position, "start", "end", text, context, digest, form, vector, embedder, chunker, checksum, parent_start, parent_end,
-data, born, died
+key, document, position, "start", "end", text, context, digest, form, vector, embedder, chunker, checksum, parent_start,
+data, born, died, parent_end
 """
 _BY_KEY = f"SELECT {_COLUMNS} FROM chunks WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 - of our own words
 _OF = f"""
 SELECT {_COLUMNS} FROM chunks WHERE died = 0 AND document IN (SELECT value FROM json_each(?)) ORDER BY key
 """  # noqa: S608
-_ALL = f"SELECT {_COLUMNS} FROM chunks WHERE {ALIVE} ORDER BY key"  # noqa: S608
+_ALL = f"SELECT {_COLUMNS} FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key"  # noqa: S608
 _CHANGED = f"""
 SELECT {_COLUMNS} FROM chunks WHERE key IN (
     SELECT key FROM chunks WHERE born > :after AND born <= :at
     UNION SELECT key FROM chunks WHERE died > :after AND died > 0 AND died <= :at
-) ORDER BY key
+) AND (:last IS NULL OR key > :last) ORDER BY key
 """  # noqa: S608
 _INSERT = """
 INSERT INTO chunks (key, born, document, position, "start", "end", digest, form, embedder, chunker, checksum, parent_start,
@@ -68,6 +69,8 @@ WHERE words MATCH :words AND {ALIVE} ORDER BY bm25(words), chunks.key
 """  # noqa: S608
 _TYPES = (int, str, int, int, int, str, str, str, str, bytes, str, str, int)
 """Of the columns up to the checksum: SQLite keeps whatever it is given, from whoever opens the file."""
+_KINDS = (*({kind} for kind in _TYPES), {int, NoneType}, {bytes}, {int}, {int}, {int, NoneType})
+"""Of all columns."""
 _FORCE: Mapping[type, Callable[[Any], Any]] = {int: lambda _: -1, str: str, bytes: lambda value: str(value).encode()}
 _AT_ONCE = 2_000
 _POOL = 100
@@ -144,20 +147,20 @@ class SqliteIndex:
             if after > 0:
                 self._record.resolve(connection, after)
             query, facts = (_ALL, {"at": at}) if after < 0 else (_CHANGED, {"at": at, "after": after})
-            for row in connection.execute(query, facts):
-                yield _as_chunk(row)
+            for rows in batches_of(connection, query, facts):
+                yield from _as_chunks(rows)
 
     def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
         """By key, alive or dead, in order; None where it is not there."""
         with self._record.reading() as connection:
             rows = connection.execute(_BY_KEY, (str([int(key) for key in keys]),)).fetchall()
-        found = {row[0]: _as_chunk(row) for row in rows}
+        found = {row.key: row for row in _as_chunks(rows)}
         return [found.get(key) for key in keys]
 
     def chunks_of(self, documents: Sequence[str]) -> list[ChunkRow]:
         """Chunks that are alive now, of those documents, by key."""
         with self._record.reading() as connection:
-            return [_as_chunk(row) for row in connection.execute(_OF, (json.dumps(list(documents)),))]
+            return _as_chunks(connection.execute(_OF, (json.dumps(list(documents)),)).fetchall())
 
     def damage(self, *, deep: bool = False) -> list[Damage]:
         """Words that are not those of the chunks; `deep`: word by word, every page of the file, and where it may write FTS5's own check."""
@@ -251,15 +254,20 @@ def _words(row: tuple[object, ...]) -> str:
     return words_text(str(row[14]), str(row[13]))
 
 
+def _as_chunks(rows: Sequence[tuple[Any, ...]]) -> list[ChunkRow]:
+    """Rows as chunks. Types are looked at by columns, which takes half the time."""
+    columns = zip(*rows, strict=True)
+    as_written = all({*map(type, values)} <= kinds for values, kinds in zip(columns, _KINDS, strict=False))
+    return list(map(_as_chunk, rows if as_written else map(_forced, rows)))
+
+
 def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
-    as_written = tuple(map(type, row[:13])) == _TYPES and isinstance(row[15], bytes)
-    told: tuple[Any, ...] = row if as_written else _forced(row)
-    parent = None if told[13] is None else (told[13], told[14])
-    values: list[Any] = [*told[:13], parent, *told[15:]]
-    return ChunkRow(*values)
+    if row[13] is None:
+        return ChunkRow(*row[:-1])
+    return ChunkRow(*row[:13], (row[13], row[-1]), *row[14:-1])
 
 
 def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:
     """A row with damaged columns as a chunk still: its checksum tells that it is none."""
     told = [value if type(value) is kind else _FORCE[kind](value) for value, kind in zip(row, _TYPES, strict=False)]
-    return (*told, row[13], row[14], row[15] if type(row[15]) is bytes else b"", *row[16:])
+    return (*told, row[13], row[14] if type(row[14]) is bytes else b"", *row[15:])

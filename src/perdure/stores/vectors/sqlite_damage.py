@@ -17,9 +17,10 @@ WORDS_TABLE = """CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
 )"""
 _AT_ONCE = 2_000
 _WITHOUT_WORDS = """
-SELECT key, document FROM chunks WHERE died = 0 AND key NOT IN (SELECT id FROM words_docsize) ORDER BY key
+SELECT key, document, died FROM chunks WHERE key IN (SELECT key FROM chunks EXCEPT SELECT id FROM words_docsize) ORDER BY key
 """
-_WITHOUT_CHUNK = "SELECT id FROM words_docsize WHERE id NOT IN (SELECT key FROM chunks) ORDER BY id"
+_COUNTED = "SELECT (SELECT count(*) FROM words_docsize) - (SELECT count(*) FROM chunks)"
+_WITHOUT_CHUNK = "SELECT id FROM words_docsize EXCEPT SELECT key FROM chunks ORDER BY id"
 _BESIDE_WORDS = """
 SELECT key, document, context, text, c0 FROM chunks JOIN words_content ON words_content.id = key WHERE died = 0 ORDER BY key
 """
@@ -33,10 +34,14 @@ def words_text(context: str, text: str) -> str:
 
 def damage_of(connection: sqlite3.Connection, *, deep: bool) -> Iterator[Damage]:
     """Words against chunks; `deep`: word by word, and every page of the file. Cost: 0.5 µs a chunk, deep 40 µs."""
-    for key, document in connection.execute(_WITHOUT_WORDS):
-        yield Damage("missing", "words", key, document, "It is in the index, and cannot be found by its words.")
-    for (key,) in connection.execute(_WITHOUT_CHUNK):
-        yield Damage("orphan", "words", key, "", "Words stand there of no chunk.")
+    lacking = connection.execute(_WITHOUT_WORDS).fetchall()
+    for key, document, died in lacking:
+        if not died:
+            yield Damage("missing", "words", key, document, "It is in the index, and cannot be found by its words.")
+    # Where every chunk has words, and there are no more of them than chunks, there are none of no chunk.
+    if lacking or connection.execute(_COUNTED).fetchone() != (0,):
+        for (key,) in connection.execute(_WITHOUT_CHUNK):
+            yield Damage("orphan", "words", key, "", "Words stand there of no chunk.")
     if not deep:
         return
     for key, document, context, text, kept in connection.execute(_BESIDE_WORDS):

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -24,7 +24,7 @@ from perdure.core.errors import BadIndex, Conflict, NotFound, NotReady, Refused,
 from perdure.stores.sqlite_errors import translated
 from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 from perdure.stores.vectors.matching import holds, may_read
-from perdure.stores.vectors.protocols import Change, DocumentRow, Generation, Query
+from perdure.stores.vectors.protocols import Change, DocumentRow, Generation, Query, sealed
 
 RECORD_SCHEMA = (
     """CREATE TABLE IF NOT EXISTS generations (
@@ -35,7 +35,7 @@ RECORD_SCHEMA = (
         revision INTEGER PRIMARY KEY, id TEXT NOT NULL, token TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL,
         n_chunks INTEGER NOT NULL, chunker TEXT NOT NULL, changed_us INTEGER, indexed_us INTEGER NOT NULL,
         first_us INTEGER NOT NULL, title TEXT NOT NULL, metadata BLOB NOT NULL, readers BLOB, trouble TEXT NOT NULL,
-        born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0
+        checksum INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX IF NOT EXISTS documents_by_id ON documents (id, born)",
     "CREATE UNIQUE INDEX IF NOT EXISTS documents_alive ON documents (id) WHERE died = 0",
@@ -43,21 +43,25 @@ RECORD_SCHEMA = (
 )
 ALIVE = "born <= :at AND (died = 0 OR died > :at)"
 _READER_BUSY_S = 2.0
+_AT_ONCE = 100
+"""Rows of so many chunks lie in a processor's own memory: 2,000 at once take a fifth longer."""
 _LOG_BYTES = 64_000_000
 """The log of a first generation is as large as the file; SQLite would keep that room for ever."""
 _GENERATION = "SELECT number, at_us, reason, n_documents, n_chunks, seen_us FROM generations"
 _NEWEST = f"{_GENERATION} ORDER BY number DESC LIMIT 1"
 _DOCUMENTS = f"""
-SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble
-FROM documents WHERE {ALIVE} ORDER BY id
+SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble,
+    checksum
+FROM documents WHERE {ALIVE} AND (:last IS NULL OR id > :last) ORDER BY id
 """  # noqa: S608 - of our own words
 _FOUND = f"""
-SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble
+SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble,
+    checksum
 FROM documents WHERE {ALIVE} AND id IN (SELECT value FROM json_each(:ids))
 """  # noqa: S608
 _INSERT = """
 INSERT INTO documents (id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers,
-    trouble, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    trouble, checksum, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _encode = msgspec.msgpack.Encoder().encode
 _metadata = msgspec.msgpack.Decoder(dict[str, Scalar]).decode
@@ -169,7 +173,8 @@ class SqliteRecord:
     def documents(self, as_of: int = 0) -> Iterator[DocumentRow]:
         """Documents of a generation, by id."""
         with self.snapshot(as_of) as (connection, at):
-            yield from map(_as_document, connection.execute(_DOCUMENTS, {"at": at}))
+            for rows in batches_of(connection, _DOCUMENTS, {"at": at}):
+                yield from map(_as_document, rows)
 
     def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
         """Those documents of a generation, in order; None where it has none of that id.
@@ -191,8 +196,8 @@ class SqliteRecord:
         return frozenset(
             id_
             for id_, metadata, readers in rows
-            if (readers is None or may_read(_readers(readers), groups))
-            and (not where or holds(where, _metadata(metadata)))
+            if (readers is None or may_read(_readers_of(readers), groups))
+            and (not where or holds(where, _metadata_of(metadata)))
         )
 
     def write_documents(self, connection: sqlite3.Connection, change: Change) -> int:
@@ -208,9 +213,11 @@ class SqliteRecord:
                 hint="Compare anew with the newest generation.",
             )
         number = found + 1
-        gone = [*change.dead_documents, *(each.id for each in change.documents)]
         bury = "UPDATE documents SET died = ? WHERE id = ? AND died = 0"
-        connection.executemany(bury, [(number, id_) for id_ in gone])
+        connection.executemany(bury, [(number, each.id) for each in change.documents])
+        unknown = {id_ for id_ in change.dead_documents if not connection.execute(bury, (number, id_)).rowcount}
+        if unknown:
+            _bury_nameless(connection, number, unknown)
         latest = {each.id: each for each in change.documents}
         connection.executemany(_INSERT, [_as_row(each, number) for each in latest.values()])
         return number
@@ -266,8 +273,38 @@ class SqliteRecord:
             )
 
 
+def batches_of(
+    connection: sqlite3.Connection, query: str, facts: Mapping[str, object]
+) -> Iterator[list[tuple[Any, ...]]]:
+    """Rows of a query in some thousands at once, on a connection of one's own.
+
+    Text is read the quick way until some of it is none: from there on as it stands. Cost: 2 µs a row less than the careful way.
+
+    Args:
+        connection: of `snapshot`.
+        query: ordered by its first column, and with `:last`: only rows after it, all where it is NULL.
+        facts: the other parameters.
+    """
+    last = None
+    connection.text_factory = str
+    try:
+        reading = connection.execute(query, {**facts, "last": last})
+        while rows := reading.fetchmany(_AT_ONCE):
+            yield rows
+            last = rows[-1][0]
+    except sqlite3.OperationalError as error:
+        if "decode" not in str(error):
+            raise
+    else:
+        return
+    connection.text_factory = _text
+    reading = connection.execute(query, {**facts, "last": last})
+    while rows := reading.fetchmany(_AT_ONCE):
+        yield rows
+
+
 def _text(data: bytes) -> str:
-    return data.decode("utf-8", "surrogateescape")
+    return data.decode("utf-8", "backslashreplace")
 
 
 def newest(connection: sqlite3.Connection) -> Generation:
@@ -277,13 +314,36 @@ def newest(connection: sqlite3.Connection) -> Generation:
 
 
 def _as_document(row: tuple[Any, ...]) -> DocumentRow:
-    *plain, metadata, readers, trouble = row
-    told = _readers(readers) if readers is not None else None
-    whole: tuple[Any, ...] = (*plain, _metadata(metadata), told, trouble)
-    return DocumentRow(*whole)
+    if sealed(row[:-1]) != row[-1]:
+        return DocumentRow(str(row[0]), "", "", "", 0, "", None, 0, 0, readers=(), damaged=True)
+    readers = None if row[11] is None else _readers(row[11])
+    return DocumentRow(*row[:10], _metadata(row[10]), readers, row[12])
 
 
 def _as_row(row: DocumentRow, number: int) -> tuple[object, ...]:
     plain = msgspec.structs.astuple(row)[:10]
     readers = None if row.readers is None else _encode(list(row.readers))
-    return (*plain, _encode(dict(row.metadata)), readers, row.trouble, number)
+    told = (*plain, _encode(dict(row.metadata)), readers, row.trouble)
+    return (*told, sealed(told), number)
+
+
+def _readers_of(data: object) -> list[str]:
+    """Nobody, where it is damaged."""
+    try:
+        return _readers(data)  # type: ignore[arg-type]
+    except (msgspec.MsgspecError, TypeError):
+        return []
+
+
+def _metadata_of(data: object) -> dict[str, Scalar]:
+    try:
+        return _metadata(data)  # type: ignore[arg-type]
+    except (msgspec.MsgspecError, TypeError):
+        return {}
+
+
+def _bury_nameless(connection: sqlite3.Connection, number: int, names: Set[str]) -> None:
+    """Rows whose ids are no text any more, by the names that they are told under."""
+    rows = connection.execute("SELECT revision, CAST(id AS BLOB) FROM documents WHERE died = 0").fetchall()
+    told = [(number, revision) for revision, id_ in rows if _text(id_) in names]
+    connection.executemany("UPDATE documents SET died = ? WHERE revision = ?", told)

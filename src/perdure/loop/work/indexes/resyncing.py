@@ -208,6 +208,8 @@ def _one(
 ) -> str:
     """Read a document into the draft; the code of its trouble, or empty."""
     before = running.record.get(step.document)
+    if before is not None and before.damaged:
+        before = None
     if isinstance(found, Trouble):
         if found.code != UNSETTLED:
             draft_mark(found.id, running.seen.refs[found.id].token, found.code, before, running.at_us, draft)
