@@ -295,8 +295,7 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     settings = place.settings
     root = stores_root(folder, settings)
     tellers = (
-        _checks(project),
-        _online(project),
+        *_judging(project),
         make_outdated(root, settings, project),
         make_telemetry(settings, project),
         make_evaluations(settings, project),
@@ -307,22 +306,15 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     return [each for each in tellers if each is not None]
 
 
-def _checks(project: Project) -> Teller | None:
-    """Who asks judges about their anchors now and then; None where no judge is declared."""
+def _judging(project: Project) -> Sequence[Teller]:
+    """Who asks judges now and then, about their anchors and about production; nobody where no judge is declared."""
     if not project.judges:
-        return None
+        return ()
     from perdure.loop.work.judges.checking import AnchorChecks
-
-    return AnchorChecks(list(project.judges.values()))
-
-
-def _online(project: Project) -> Teller | None:
-    """Who asks judges about production; None where no judge is declared."""
-    if not project.judges:
-        return None
     from perdure.loop.work.prompts.online_asking import OnlineJudging
 
-    return OnlineJudging([each for each in watched_assets(project) if each.kind == "prompt"])
+    prompts = [each for each in watched_assets(project) if each.kind == "prompt"]
+    return AnchorChecks(list(project.judges.values())), OnlineJudging(prompts)
 
 
 def make_server(folder: Path, settings: Settings, project: Project, listening: socket.socket | None = None) -> Server:
