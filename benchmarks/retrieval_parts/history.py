@@ -30,11 +30,16 @@ def compare(folder: Path, report: Report, *, quick: bool) -> None:
     """Each release after the other, and at the end a rebuild."""
     versions = VERSIONS[:3] if quick else VERSIONS
     report.heading(f"Django's documentation, {versions[0]} to {versions[-1]}")
+    try:
+        distributions = {version: _distribution(version) for version in versions}
+    except (OSError, subprocess.SubprocessError) as why:
+        report.tell(f"not measured: the source distributions cannot be fetched: {why}")
+        return
     ours = _opened(folder / "ours")
     known: dict[str, DocumentRow] = {}
     n_ours, n_by_document = 0, 0
-    for place, version in enumerate(versions):
-        _check_out(_distribution(version), folder / "ours" / "docs")
+    for place, version in enumerate(distributions):
+        _check_out(distributions[version], folder / "ours" / "docs")
         done = ours.sync_index(project.NAME, allow_deletion=True) if place else [ours.build_index(project.NAME)]
         rows = _documents(ours)
         changed = [row for id_, row in rows.items() if id_ not in known or known[id_].digest != row.digest]
