@@ -7,17 +7,23 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 
+import polars as pl
 import pytest
 
 from perdure.assets.documents import Folder
 from perdure.assets.health import Comparison
 from perdure.assets.index import Index
 from perdure.assets.repair import Trial
+from perdure.core.clock import to_us
 from perdure.core.errors import BadIndex, Corrupt
+from perdure.core.units import hours
 from perdure.engines.retrieval.skew import Census, Skew
+from perdure.loop.work.captured_searches import SEARCHES, searches_table
 from perdure.loop.work.indexes.gates import index_gates
 from perdure.loop.work.indexes.kept import keep_census
+from perdure.loop.work.indexes.sentinels import look_at_sentinels
 from perdure.loop.work.indexes.watched import watched_index
+from perdure.stores.capture.events import Searched
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -109,3 +115,27 @@ def test_golden_questions_that_cannot_be_read_are_an_error(place, built, tmp_pat
     asset = watched_index(Index("handbook", Folder("docs"), golden=str(tmp_path / "none.jsonl")))
     with pytest.raises(BadIndex, match="Line 1"):
         verdict(place, asset, Opens(built), "index_golden")
+
+
+def test_what_people_asked_lately_is_asked_of_both(place, asset, built):
+    """A version that leaves more of it unanswered is refused; what both agree on and what it costs is told."""
+    asked = [f"document {i} paragraph 1 says word{i}x1" for i in range(40)]
+    rows = searches_table([_searched(i, each) for i, each in enumerate(asked)])
+    place.stores.lake.append(SEARCHES, rows.with_columns(batch=pl.lit(1, pl.Int64)))
+    for version in ("handbook@new", "handbook@old"):
+        look_at_sentinels(place, replace(built.opened, version=version), to_us(NOW))
+    same = verdict(place, asset, Opens(built), "index_shadow")
+    assert same.passed
+    assert "Of 40 questions that people asked, 0 find nothing near, against 0; both share 100%" in same.text
+    worse = verdict(place, asset, Opens(built, lost=("handbook@new",)), "index_shadow")
+    assert (worse.passed, worse.comparison) == (False, Comparison.WORSE)
+    assert verdict(place, asset, Opens(built, lost=("handbook@old",)), "index_shadow").passed
+
+
+def _searched(n, query):
+    at_us = to_us(NOW - hours(1)) + n
+    return Searched(
+        id=f"s{n}", index="handbook", version="handbook@old", arm="champion", generation=1, seen_us=at_us, served_us=at_us,
+        recorded_us=at_us, latency_us=900, key="", team="", query=query, mode="hybrid", k=5, as_of_us=0, keys=[],
+        documents=[], scores=[], cosines=[], dropped=[],
+    )  # fmt: skip
