@@ -240,6 +240,32 @@ def test_only_what_should_be_in_it_is_missed(index, source):
     assert counts(census_foreign(index.address, source, ForeignAsked(include=("**/*.md",)))) == {}
 
 
+class LostVector:
+    """A collection of which the vector of one row is lost: whatever is asked with it fails whole."""
+
+    def __init__(self, told, lost):
+        self._told, self._lost = told, lost
+
+    def get(self, *, limit, offset, include):
+        if "embeddings" in include and offset <= self._lost < offset + limit:
+            raise IndexError("list index out of range")
+        return self._told.get(limit=limit, offset=offset, include=include)
+
+    def __getattr__(self, name):
+        return getattr(self._told, name)
+
+
+@pytest.mark.parametrize("index", ["chroma"], indirect=True)
+def test_one_lost_vector_hides_no_other_row(index):
+    opened = open_foreign(index.address)
+    opened._collection = LostVector(opened._collection, 17)
+    rows = [row for page in opened.rows() for row in page]
+    opened.close()
+    assert (len(rows), len({row.id for row in rows})) == (36, 36)
+    assert [bool(row.vector) for row in rows].count(False) == 1
+    assert [row.trouble for row in rows if row.trouble] == ["Chroma cannot read its vector: list index out of range"]
+
+
 # ---------------------------------------------------------------------------------------------------- Qdrant
 
 
