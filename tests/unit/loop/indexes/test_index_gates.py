@@ -81,6 +81,19 @@ def test_a_version_that_was_never_counted_or_is_not_whole_is_refused(place, asse
     assert verdict(place, asset, None, "index_whole").passed
 
 
+def test_a_version_that_could_not_index_what_answers_now_is_refused(place, asset):
+    """Such as one that was built while its embedder answered nobody; what nobody can read is no matter."""
+    encrypted = {"locked.pdf": "encrypted"}
+    keep_census(place, Census("handbook", "handbook@old", 1, 0, 10, 10, 30, troubles=encrypted))
+    keep_census(place, Census("handbook", "handbook@new", 1, 0, 10, 10, 30, troubles=encrypted))
+    assert verdict(place, asset, None, "index_whole").passed
+    worse = {**encrypted, "a.md": "not_embedded"}
+    keep_census(place, Census("handbook", "handbook@new", 2, 0, 10, 10, 0, troubles=worse))
+    refused = verdict(place, asset, None, "index_whole")
+    assert not refused.passed
+    assert "1 documents that are in what answers could not be indexed in it (a.md for one)" in refused.text
+
+
 def test_a_version_that_finds_the_same_is_no_worse(place, asset, built):
     told = verdict(place, asset, Opens(built), "index_golden")
     assert told.passed

@@ -20,6 +20,7 @@ from perdure.core.stats.verdicts import Plan
 from perdure.core.units import days
 from perdure.engines.retrieval.embedders.sentinels import SENTINELS
 from perdure.engines.retrieval.golden import Golden
+from perdure.engines.retrieval.skew import Census
 from perdure.loop.protocols import Gate, Watched, Workplace
 from perdure.loop.work.indexes.asking import Answers, ask, golden_of, scores
 from perdure.loop.work.indexes.kept import newest_census
@@ -31,6 +32,8 @@ K = 10
 """So many are looked at of what a question finds."""
 MARGIN = 0.02
 """Differences within it count as none, in nDCG and in shares of questions."""
+_MOST_LOST = 0.01
+"""Of the documents: so many may be in trouble that were not before."""
 _LATELY = days(7)
 _MOST_ASKED = 200
 _MOST_TIMES = 2.0
@@ -56,7 +59,7 @@ def index_gates(opens: IndexesAtWork | None) -> tuple[Gate, ...]:
 
 
 class IndexWhole:
-    """A census of the version, taken after it was filled, finds nothing wrong."""
+    """A census of the version, taken after it was filled, finds nothing wrong, and it has what the one that answers has."""
 
     name = "index_whole"
     stages: Sequence[Stage] = ("verify", "rollback")
@@ -71,8 +74,20 @@ class IndexWhole:
         told = ", ".join(f"{n} {kind.replace('_', ' ')}" for kind, n in found.items())
         why = f"finds {told}" if told else "finds nothing wrong" if whole else f"could not be whole: {census.why_not}"
         text = f"A census of {census.n_documents} documents and {census.n_chunks} chunks {why}."
-        passed = whole or trial.stage == "rollback"
-        return Verdict(self.name, _UNSURE, passed, text, {**found, "generation": census.generation})
+        lost = self._lost(place, asset, trial, census)
+        if lost:
+            text += f" {len(lost)} documents that are in what answers could not be indexed in it ({lost[0]} for one)."
+        enough = len(lost) <= _MOST_LOST * census.n_source
+        passed = (whole and enough) or trial.stage == "rollback"
+        return Verdict(
+            self.name, _UNSURE, passed, text, {**found, "generation": census.generation, "n_lost": len(lost)}
+        )
+
+    def _lost(self, place: Workplace, asset: Watched, trial: Trial, census: Census) -> list[str]:
+        """Documents in trouble here alone: those that cannot be read at all are in trouble in both."""
+        before = None if trial.incumbent is None else newest_census(place, asset.name, trial.incumbent)
+        known = before.troubles if before is not None else {}
+        return sorted(census.troubles.keys() - known.keys())
 
 
 class IndexGolden:
