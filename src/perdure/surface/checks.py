@@ -189,6 +189,10 @@ def _model(model: type[Model], _: Project) -> Said:
     yield from model_policy(model)
 
 
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
+
+
 def _objectives(asset: Any, kind: str, signals: Mapping[str, Iterable[str]]) -> Said:
     objectives: Sequence[Objective] = getattr(asset, "healthy", ())
     known = sorted(signals.get(kind, ()))
@@ -196,7 +200,7 @@ def _objectives(asset: Any, kind: str, signals: Mapping[str, Iterable[str]]) -> 
         signal = objective.spec.signal
         if signal not in known:
             near = nearest(signal, known)
-            hint = f"Did you mean {near!r}?" if near else f"Signals of a {kind}: {', '.join(known) or 'none'}."
+            hint = f"Did you mean {near!r}?" if near else f"Signals of {_a(kind)}: {', '.join(known) or 'none'}."
             yield "error", f"is held to {signal!r}, which nothing measures.", hint
         if kind == "model" and not objective.stakeholder:
             yield (

@@ -62,7 +62,9 @@ def _owed(project: Project, prompt: str) -> bool:
 
 
 def hint_of(project: Project, asset: str, champion: str | None) -> str:
-    """What is told of a prompt that was released without proof."""
+    """What is told of a prompt that was released without proof, and of an index that nothing is in yet."""
+    if asset in project.indexes and champion is None:
+        return f"nothing is in it yet: perdure up fills it, or perdure index build {asset}"
     if asset not in project.prompts:
         return ""
     if not project.suites_of(asset):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from textwrap import shorten
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,7 +12,7 @@ from rich.markup import escape
 
 from perdure.core.clock import from_us
 from perdure.surface.cli.printing import Column, Fitted, of_rows, print_json, put
-from perdure.surface.words import instant
+from perdure.surface.words import counted, instant, words
 
 if TYPE_CHECKING:
     from perdure.engines.retrieval.skew import Census, ResyncPlan
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 20
 _LINE = 160
+"""Characters of a chunk that was found."""
 _LISTED = {
     "name": Column("index", ()),
     "skew": Column("newest census", ()),
@@ -66,7 +69,7 @@ def listed(rows: Sequence[IndexRow], *, as_json: bool) -> None:
     cells = [
         {
             "name": escape(row.name),
-            "skew": _verdict(row.census, built=row.generation > 0),
+            "skew": _verdict(row.census, row.generation),
             "documents": f"{row.n_documents:,}" if row.generation else "",
             "chunks": f"{row.n_chunks:,}" if row.generation else "",
             "seen": "" if row.seen_at is None else instant(row.seen_at),
@@ -85,7 +88,7 @@ def shown(found: IndexShown, *, as_json: bool) -> None:
     if as_json:
         return print_json(msgspec.to_builtins(found))
     newest = found.generation
-    put(f"[bold]{escape(found.version)}[/]  {_verdict(found.census, built=newest.number > 0)}")
+    put(f"[bold]{escape(found.version)}[/]  {_verdict(found.census, newest.number)}")
     if not newest.number:
         return put(f"  Nothing was built of it: perdure index build {escape(found.name)}")
     put(
@@ -96,18 +99,16 @@ def shown(found: IndexShown, *, as_json: bool) -> None:
         put(f"  counted {instant(from_us(found.census.at_us))}{' deeply' if found.census.deep else ''}")
     if found.resync is not None:
         put("  " + _done(found.resync))
-    for document, code in list(found.troubles.items())[:_SHOWN]:
-        put(f"  [yellow]{escape(code)}[/]  {escape(document)}")
-    return _more(len(found.troubles), "documents in trouble")
+    return _troubles(found.troubles)
 
 
 def census(found: Census, *, as_json: bool) -> None:
     """What a census found."""
     if as_json:
         return print_json(msgspec.to_builtins(found))
-    put(f"[bold]{escape(found.version)}[/]  {_verdict(found, built=True)}")
+    put(f"[bold]{escape(found.version)}[/]  {_verdict(found, found.generation or 1)}")
     put(
-        f"  {found.n_source:,} documents at the source, {found.n_documents:,} in the record, {found.n_chunks:,} chunks "
+        f"  {counted(found.n_source, 'document')} at the source, {found.n_documents:,} in the record, {counted(found.n_chunks, 'chunk')} "
         f"read, {found.n_embedded:,} embedded anew; {found.cpu_s * 1000:,.0f} ms CPU"
     )
     if not found.whole:
@@ -115,9 +116,9 @@ def census(found: Census, *, as_json: bool) -> None:
     for note in found.notes:
         put(f"  [yellow]{escape(note)}[/]")
     if found.unsettled:
-        put(f"  {len(found.unsettled)} documents moved meanwhile: the next census tells of them")
+        put(f"  {counted(len(found.unsettled), 'document')} moved meanwhile: the next census tells")
     if found.troubles:
-        put(f"  {len(found.troubles)} documents cannot be indexed: perdure index show {escape(found.index)}")
+        put(f"  {counted(len(found.troubles), 'document')} cannot be indexed: perdure index show {escape(found.index)}")
     cells = [
         {
             "kind": f"[red]{skew.kind}[/]",
@@ -139,7 +140,7 @@ def plan(found: ResyncPlan, *, as_json: bool) -> None:
     if not found.steps and not found.held_back:
         return put(f"[green]Nothing is to be done[/] about {escape(found.version)}.")
     told = ", ".join(f"{verb} {n}" for verb, n in found.counts().items()) or "nothing"
-    put(f"[bold]{escape(found.version)}[/]  {told}; about {found.n_texts:,} texts to embed")
+    put(f"[bold]{escape(found.version)}[/]  {told}; about {counted(found.n_texts, 'text')} to embed")
     if found.rebuild:
         put("  [yellow]So much is wrong that a rebuild costs no more.[/]")
     cells = [
@@ -150,7 +151,7 @@ def plan(found: ResyncPlan, *, as_json: bool) -> None:
         put("", Fitted(of_rows(_STEPS, cells)))
     _more(len(found.steps), "steps")
     if found.held_back:
-        put(f"[yellow]{len(found.held_back)} deletions are held back:[/] {escape(found.held_back_why)}")
+        put(f"[yellow]{counted(len(found.held_back), 'deletion')} held back:[/] {escape(found.held_back_why)}")
     return None
 
 
@@ -167,9 +168,7 @@ def resynced(found: Sequence[Resynced], *, as_json: bool) -> None:
         return print_json(msgspec.to_builtins(found))
     for report in found:
         put(f"[bold]{escape(report.version)}[/]  {_done(report)}")
-        for document, code in list(report.troubles.items())[:_SHOWN]:
-            put(f"  [yellow]{escape(code)}[/]  {escape(document)}")
-        _more(len(report.troubles), "documents in trouble")
+        _troubles(report.troubles)
         if report.held_back:
             yes = f"perdure index sync {escape(report.index)} --allow-deletion"
             put(f"  [yellow]Nothing was deleted:[/] {escape(report.held_back_why)}", f"  If that is right: {yes}")
@@ -180,9 +179,11 @@ def pushed(ids: Sequence[str], *, deleted: bool, as_json: bool) -> None:
     """Documents that were pushed, or deleted."""
     if as_json:
         return print_json(list(ids))
-    return put(
-        f"{len(ids):,} documents are {'deleted' if deleted else 'kept'}; who follows the index has them in a second."
-    )
+    if not ids:
+        return put("Nothing was pushed under such an id: nothing is deleted." if deleted else "Nothing was kept.")
+    done, then = ("deleted", "found no more") if deleted else ("kept", "found")
+    when = "in a second where perdure up follows the index, else after perdure index sync"
+    return put(f"{counted(len(ids), 'document')} {done}, and {then} {when}.")
 
 
 def history(found: Sequence[Generation], *, as_json: bool) -> None:
@@ -214,7 +215,7 @@ def found(hits: Sequence[FoundChunk], *, as_json: bool) -> None:
         {
             "score": f"{hit.score:.3f}",
             "document": escape(hit.document),
-            "text": escape(" ".join(hit.text.split())[:_LINE]),
+            "text": escape(shorten(hit.text, _LINE, placeholder=" …")),
             "place": f"{hit.start}-{hit.end}",
         }
         for hit in hits
@@ -222,27 +223,44 @@ def found(hits: Sequence[FoundChunk], *, as_json: bool) -> None:
     return put(Fitted(of_rows(_FOUND, cells)))
 
 
-def _verdict(census: Census | None, *, built: bool) -> str:
-    if not built:
+def _verdict(census: Census | None, generation: int) -> str:
+    """What the newest census says of a version; of which generation, where a newer one stands there."""
+    if not generation:
         return "[dim]not built[/]"
     if census is None:
         return "[dim]never counted[/]"
-    wrong = ", ".join(f"{kind} {n}" for kind, n in census.counts().items() if n)
+    before = "" if census.generation >= generation else f" [dim]at generation {census.generation}[/]"
+    wrong = ", ".join(f"{words(kind)} {n}" for kind, n in census.counts().items() if n)
     if wrong:
-        return f"[red]{wrong}[/]"
-    return "[green]whole[/]" if census.whole else "[yellow]source not whole[/]"
+        return f"[{'yellow' if before else 'red'}]{wrong}[/]{before}"
+    return ("[green]whole[/]" if census.whole else "[yellow]source not whole[/]") + before
 
 
 def _done(report: Resynced) -> str:
     if not report.done:
-        return "[green]nothing was to be done[/]"
+        return "[green]nothing was to be done[/]" if report.generation else "[yellow]its source has no documents[/]"
     told = ", ".join(f"{verb} {n:,}" for verb, n in report.done.items())
-    left = "[green]verified[/]" if report.verified else f"[red]{report.n_left} findings are left[/]"
-    seen = "" if report.detect_s is None else f", seen after {report.detect_s:,.1f} s"
+    left = "[green]verified[/]" if report.verified else f"[red]{counted(report.n_left, 'finding')} left[/]"
+    seen = "" if report.detect_s is None or not report.before else f", oldest change {_age(report.detect_s)} old"
     return (
-        f"{told}; {report.n_embedded:,} texts embedded; generation {report.before} to {report.generation} "
+        f"{told}; {counted(report.n_embedded, 'text')} embedded; generation {report.before} to {report.generation} "
         f"in {report.repair_s:,.2f} s{seen}; {left}"
     )
+
+
+def _age(seconds: float) -> str:
+    from perdure.loop.work.indexes.causes import about
+
+    return f"{seconds:.1f} s" if seconds < 60 else about(timedelta(seconds=seconds))
+
+
+def _troubles(found: Mapping[str, str]) -> None:
+    """Documents that cannot be indexed, by their codes."""
+    shown = list(found.items())[:_SHOWN]
+    width = max((len(words(code)) for _, code in shown), default=0)
+    for document, code in shown:
+        put(f"  [yellow]{escape(words(code)):{width}}[/]  {escape(document)}")
+    _more(len(found), "documents in trouble")
 
 
 def _more(n: int, what: str) -> None:
