@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 
 from perdure.assets.version import CHAMPION
 from perdure.core.clock import from_us, to_us
-from perdure.core.errors import NotFound, NotReady
+from perdure.core.errors import BadRequest, NotFound, NotReady
 from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened, When, instant_of
 
 if TYPE_CHECKING:
+    from perdure.core.documents import Content
     from perdure.engines.retrieval.skew import Census, ResyncPlan
     from perdure.loop.protocols import Workplace
     from perdure.loop.work.indexes.kept import Resynced
+    from perdure.loop.work.indexes.opening import OpenIndex
     from perdure.loop.work.indexes.resyncing import Progress
     from perdure.stores.vectors.protocols import Generation, IndexStore
     from perdure.surface.compose_indexes import ProjectIndexes
@@ -123,13 +125,18 @@ class Indexing(Opened):
         found = self._index_version(name, version)
         with self._index_read(name, found) as store:
             rows = [] if store is None else list(store.documents())
+        census = newest_census(self.place, name, found)
+        # What could not even be listed whole, such as a link that leads out of a folder, is in no record.
+        unlisted = {} if census is None else dict(census.troubles)
+        for row in rows:
+            unlisted.pop(row.id, None)
         return IndexShown(
             name=name,
             version=found,
             generation=self._index_generation(name, found),
-            census=newest_census(self.place, name, found),
+            census=census,
             resync=newest_resync(self.place, name, found),
-            troubles={row.id: row.trouble for row in rows if row.trouble},
+            troubles={**{row.id: row.trouble for row in rows if row.trouble}, **unlisted},
             file=str(self._indexes.path(name, found)),
         )
 
@@ -246,7 +253,9 @@ class Indexing(Opened):
         with self._index_read(name, found) as store:
             return [] if store is None else list(store.generations())
 
-    def search_index(self, name: str, text: str, *, k: int = 10, as_of: When = None) -> list[FoundChunk]:
+    def search_index(
+        self, name: str, text: str = "", *, k: int = 10, as_of: When = None, picture: bytes | None = None
+    ) -> list[FoundChunk]:
         """What a version finds by its store alone, exactly: vectors and words fused. Servers hold vectors in memory instead.
 
         Args:
@@ -254,18 +263,22 @@ class Indexing(Opened):
             text: as a person asks.
             k: so many at most.
             as_of: as it stood then; None: now.
+            picture: find what is like these bytes, of an embedder of pictures; `text` then finds by words alone.
 
         Raises:
             NotFound: no such index, nothing was built of it, or it was not there then.
+            BadRequest: nothing is asked, or the index's embedder cannot read it.
         """
         from perdure.stores.vectors.protocols import Query
+
+        if not text.strip() and not picture:
+            raise BadRequest("Nothing is asked.", hint="Say what to find, or give a picture.")
 
         version = self._index_version(name, "")
         self._refuse_unbuilt(name, version)
         with self._indexes.open(name, version) as opened:
             generation = self._index_as_of(opened.store.generations(), name, as_of)
-            vector = opened.embedder.embed([text], "query")[0].astype("<f4").tobytes()
-            hits = opened.store.search(Query(k, vector, text, as_of=generation))
+            hits = opened.store.search(Query(k, _vector_of(opened, picture or text), text, as_of=generation))
             rows = zip(hits, opened.store.fetch([hit.key for hit in hits]), strict=True)
             return [
                 FoundChunk(row.document, row.position, hit.score, row.text, row.start, row.end, generation)
@@ -276,6 +289,8 @@ class Indexing(Opened):
     def _index_as_of(self, generations: Sequence[Generation], name: str, as_of: When) -> int:
         at_us = None if as_of is None else to_us(instant_of(as_of))
         found = [each.number for each in generations if at_us is None or each.at_us <= at_us]
+        if not generations:
+            raise NotFound(f"Nothing is in {name!r} yet.", hint=f"Fill it: perdure index build {name}")
         if not found:
             raise NotFound(f"Nothing of {name!r} is known of then.", hint=f"See: perdure index history {name}")
         return found[-1]
@@ -360,3 +375,18 @@ class Indexing(Opened):
     def _refuse_unbuilt(self, name: str, version: str) -> None:
         if not self._indexes.path(name, version).exists():
             raise NotFound(f"Nothing was built of {version}.", hint=f"Build it: perdure index build {name}")
+
+
+def _vector_of(opened: OpenIndex, asked: Content) -> bytes:
+    """Of a question, in the bytes of a store; none of what its embedder knows nothing of."""
+    from perdure.engines.retrieval.protocols import Unparsable
+
+    try:
+        [vector] = opened.embedder.embed([asked], "query")
+    except Unparsable as error:
+        what = "words" if isinstance(asked, str) else "a picture"
+        raise BadRequest(
+            f"Index {opened.index.name!r} cannot be asked by {what}: {error.message}",
+            hint="Ask by what its embedder reads: a text, or a picture that is whole.",
+        ) from error
+    return vector.astype("<f4").tobytes() if vector.any() else b""

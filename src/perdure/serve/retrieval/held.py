@@ -15,16 +15,18 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perdure.assets.index import Index
-from perdure.core.errors import BadIndex, NotFound, PerdureError
-from perdure.engines.retrieval.protocols import Embedder
+from perdure.core.errors import BadIndex, BadRequest, NotFound, PerdureError
+from perdure.engines.retrieval.protocols import Embedder, Unparsable
 from perdure.engines.retrieval.searching.dumping import dump, load
 from perdure.engines.retrieval.searching.searcher import Searcher
+from perdure.serve.retrieval.comparing import Comparing, Round
 from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore
 
 log = logging.getLogger("perdure.serve")
@@ -75,6 +77,7 @@ class HeldParts:
         path: the store's file; beside it what is in memory is kept, to be there at once the next time; None: nothing is kept, and no
             other file can take its place.
         moved: told the index's name when another generation is in force.
+        compared: told index, version and what a round found that held memory against the store.
     """
 
     index: Index
@@ -84,6 +87,7 @@ class HeldParts:
     resident: bool | None = None
     path: Path | None = None
     moved: Callable[[str], None] | None = None
+    compared: Callable[[str, str, Round], None] | None = None
 
 
 class ServedIndex:
@@ -108,6 +112,8 @@ class ServedIndex:
         self._undumped = False
         self._doubted = False
         self._resident = parts.resident
+        self.comparing = Comparing(tuple(parts.index.fields), partial(_tell, parts))
+        """Rounds that hold memory against the store."""
         self._following = threading.Lock()
         self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._kept = threading.Lock()
@@ -129,6 +135,7 @@ class ServedIndex:
         Raises:
             MissingExtra, NotReady: there is no embedder here.
             UpstreamError: it does not answer.
+            BadRequest: it cannot read words, as one of pictures.
         """
         if isinstance(self._embedder, PerdureError):
             raise self._embedder
@@ -137,7 +144,13 @@ class ServedIndex:
             if found is not None:
                 self._queries.move_to_end(query)
                 return found
-        made: NDArray[np.float32] = self._embedder.embed([query], "query")[0]
+        try:
+            made: NDArray[np.float32] = self._embedder.embed([query], "query")[0]
+        except Unparsable as error:
+            raise BadRequest(
+                f"Index {self.index.name!r} cannot be asked by words: {error.message}",
+                hint="Search it by mode lexical, or declare an embedder that reads words, too.",
+            ) from error
         with self._kept:
             self._queries[query] = made
             while len(self._queries) > _KEPT_QUERIES:
@@ -182,6 +195,23 @@ class ServedIndex:
             self._held = self._loaded(before.opened)
         return True
 
+    def compare(self) -> None:
+        """Go on for a moment with holding memory against the store, where it is due; see `comparing`.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        self.comparing.step(self)
+
+    def reread(self) -> None:
+        """Read all anew from the store now.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        self.doubt()
+        self.follow()
+
     def doubt(self) -> None:
         """Read all anew at the next look: what is in memory is not what the store has."""
         self._doubted = True
@@ -197,6 +227,7 @@ class ServedIndex:
                     merged = now.searcher.onto(merged)
                 held = self._held = Held(now.opened, now.generation, merged)
             self._undumped = True
+            self.comparing.hasten()
         if self._undumped and self._dumped is not None and held.searcher is not None:
             self._undumped = False
             if held.generation.n_chunks >= _WORTH_A_FILE:
@@ -269,6 +300,15 @@ class ServedIndex:
         if before.searcher is None or not 0 < after < at:
             return self._load(before.opened, newest)
         return Held(before.opened, newest, moved_on(before.store, before.searcher, after, at))
+
+
+def _tell(parts: HeldParts, round_: Round) -> None:
+    if round_.differing:
+        kinds = sorted({each.kind for each in round_.differing})
+        ending = "It was read anew." if round_.healed else "It still is after it was read anew."
+        log.error("Memory of %s is not what its store has: %d %s. %s", parts.version, len(round_.differing), kinds, ending)
+    if parts.compared is not None:
+        parts.compared(parts.index.name, parts.version, round_)
 
 
 def moved_on(store: IndexStore, searcher: Searcher, after: int, at: int) -> Searcher:

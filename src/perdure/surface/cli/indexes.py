@@ -173,18 +173,30 @@ def push(
 
 
 @group.command(cls=Command)
-def search(
+def search(  # noqa: PLR0913 - a command takes what may be said with it
     name: _Name,
-    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to find, as a person asks.")],
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="What to find, as a person asks.")] = "",
     k: Annotated[int, typer.Option("--first", metavar="K", min=1, max=1000, help="So many at most.")] = 10,
     as_of: Annotated[
         str | None, typer.Option("--as-of", metavar="INSTANT", help="As the index stood then. Default: now.")
+    ] = None,
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            "--picture",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            help="Find what is like it, of an index of pictures.",
+        ),
     ] = None,
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Find chunks by vectors and words, exactly, now or as the index stood once."""
-    show_indexes.found(opened(project).search_index(name, text, k=k, as_of=as_of), as_json=json)
+    data = None if picture is None else picture.read_bytes()
+    show_indexes.found(opened(project).search_index(name, text, k=k, as_of=as_of, picture=data), as_json=json)
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from functools import partial
 import pytest
 
 from perdure import Index, Pushed
-from perdure.core.errors import MissingExtra
+from perdure.core.errors import BadRequest, MissingExtra
+from perdure.engines.retrieval.protocols import Unparsable
 from perdure.serve.retrieval.finding import Search, find
 from perdure.serve.retrieval.held import HeldParts, ServedIndex
 from perdure.stores.vectors.opening import open_index
@@ -158,3 +159,20 @@ def test_a_question_is_embedded_once(path, store):
     for _ in range(3):
         found = find(index, Search("one", others=("two",)))
     assert (embedder.n, len(found.hits)) == (2, 1)
+
+
+class Pictures:
+    """Embeds pictures alone."""
+
+    fingerprint, dimensions = "pictures-1", 16
+
+    def embed(self, contents, use="document"):
+        raise Unparsable("not_embedded", "It embeds pictures.")
+
+
+def test_words_that_an_embedder_of_pictures_cannot_read_are_a_bad_request_and_not_a_fault(path, store):
+    step(store)
+    index = served(path, embedder=Pictures())
+    assert len(texts(index, "stands")) > 20
+    with pytest.raises(BadRequest, match="cannot be asked by words"):
+        find(index, Search("stands"))

@@ -18,6 +18,7 @@ from perdure.core.documents import Hit
 from perdure.core.errors import BadIndex
 from perdure.core.stats import ranking
 from perdure.engines.retrieval.golden import Golden, Stretch, judge_golden, read_golden
+from perdure.engines.retrieval.protocols import Unparsable
 from perdure.engines.retrieval.searching.asking import Ask
 from perdure.engines.retrieval.searching.searcher import Searcher
 from perdure.loop.work.indexes.opening import OpenIndex
@@ -68,7 +69,10 @@ def ask(opened: OpenIndex, queries: Sequence[str], k: int) -> Answers:
         UpstreamError, NotReady: the embedder does not answer.
         StoreError: the version cannot be read.
     """
-    vectors = opened.embedder.embed(list(queries), "query")
+    try:
+        vectors = opened.embedder.embed(list(queries), "query")
+    except Unparsable:  # an embedder of pictures alone: words find what they are told by
+        vectors = np.zeros((len(queries), opened.embedder.dimensions), np.float32)
     searcher = _searcher(opened) if opened.store.resident else None
     began, hits = cpu_s(), []
     for query, vector in zip(queries, vectors, strict=True):

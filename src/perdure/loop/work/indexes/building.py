@@ -6,7 +6,7 @@ and holds those of every version of the same embedder. What is left is embedded 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -22,6 +22,18 @@ from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, chec
 _EMBED_AT_ONCE = 64
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What of a document stays as it is where it cannot be embedded."""
+
+    row: DocumentRow | None
+    token: str
+    """As it was read."""
+    dead: frozenset[int]
+    """Its chunks that were to go."""
+    at_us: int
+
+
 @dataclass(slots=True)
 class Draft:
     """The next generation while it is made."""
@@ -35,6 +47,9 @@ class Draft:
     """Digest → vector, of sound rows that are there."""
     unsure: set[str] = field(default_factory=set)
     """Digests whose vectors are to be made anew whatever is known of them."""
+    before: dict[str, _Standing] = field(default_factory=dict)
+    troubles: dict[str, str] = field(default_factory=dict)
+    """Document → code, of those that could not be embedded."""
 
     def change(self, at_us: int, seen_us: int, reason: str, after: int) -> Change | None:
         """As the store applies it; None where nothing is to be done."""
@@ -67,7 +82,9 @@ def draft_document(
         return error.code
     sound = _sound(opened, there)
     kept = _kept(opened, chunks, sound, draft.unsure)
-    draft.dead_chunks |= {row.key for row in there} - {row.key for row in kept.values()}
+    dead = frozenset(row.key for row in there) - {row.key for row in kept.values()}
+    draft.before[raw.ref.id] = _Standing(before, raw.ref.token, dead, at_us)
+    draft.dead_chunks |= dead
     draft.known.update({row.digest: row.vector for row in sound if row.digest not in draft.unsure})
     draft.chunks += [_as_row(opened, chunk) for chunk in chunks if chunk.position not in kept]
     row = _as_document(opened, raw, title, len(chunks), before, at_us)
@@ -86,8 +103,12 @@ def draft_mark(id_: str, token: str, code: str, before: DocumentRow | None, at_u
         draft.documents.append(row)
 
 
-def draft_embedded(opened: OpenIndex, there: Sequence[ChunkRow], draft: Draft) -> None:
-    """Make the vectors of chunks anew, whose texts are what they should be."""
+def draft_embedded(
+    opened: OpenIndex, before: DocumentRow | None, there: Sequence[ChunkRow], at_us: int, draft: Draft
+) -> None:
+    """Make the vectors of chunks of a document anew, whose texts are what they should be."""
+    if before is not None:
+        draft.before[before.id] = _Standing(before, before.token, frozenset(row.key for row in there), at_us)
     for row in there:
         draft.dead_chunks.add(row.key)
         draft.unsure.add(row.digest)
@@ -98,6 +119,8 @@ def draft_embedded(opened: OpenIndex, there: Sequence[ChunkRow], draft: Draft) -
 
 def embed(opened: OpenIndex, draft: Draft, told: Callable[[int], None]) -> int:
     """Fill in the vectors of a draft; how many texts were embedded.
+
+    A document that the embedder cannot read stays as it is, and is marked `not_embedded`; the rest goes on.
 
     Args:
         opened: the version.
@@ -116,12 +139,44 @@ def embed(opened: OpenIndex, draft: Draft, told: Callable[[int], None]) -> int:
     rest = [row for digest, row in wanted.items() if digest not in vectors]
     for begin in range(0, len(rest), _EMBED_AT_ONCE):
         part = rest[begin : begin + _EMBED_AT_ONCE]
-        made = _embedded(opened, part)
+        made, refused = _made(opened, part)
         opened.cache.put(opened.embedder.fingerprint, made)
         vectors.update(made)
+        _take_back(draft, refused)
         told(len(part))
     draft.chunks = [msgspec.structs.replace(row, vector=vectors[row.digest]) for row in draft.chunks]
     return len(rest)
+
+
+def _made(opened: OpenIndex, rows: Sequence[ChunkRow]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Vectors by digest, and digest → code of what the embedder cannot read: then each is embedded by itself."""
+    try:
+        return _embedded(opened, rows), {}
+    except Unparsable as error:
+        if len(rows) == 1:
+            return {}, {rows[0].digest: error.code}
+    made: dict[str, bytes] = {}
+    refused: dict[str, str] = {}
+    for row in rows:
+        one, no = _made(opened, [row])
+        made |= one
+        refused |= no
+    return made, refused
+
+
+def _take_back(draft: Draft, refused: Mapping[str, str]) -> None:
+    """Leave documents with such contents as they are, but for the code of their trouble."""
+    if not refused:
+        return
+    wrong = {row.document: refused[row.digest] for row in draft.chunks if row.digest in refused}
+    draft.chunks = [row for row in draft.chunks if row.document not in wrong]
+    draft.documents = [row for row in draft.documents if row.id not in wrong]
+    for id_, code in wrong.items():
+        standing = draft.before.get(id_)
+        if standing is not None:
+            draft.dead_chunks -= standing.dead
+            draft_mark(id_, standing.token, code, standing.row, standing.at_us, draft)
+    draft.troubles |= wrong
 
 
 def _embedded(opened: OpenIndex, rows: Sequence[ChunkRow]) -> dict[str, bytes]:

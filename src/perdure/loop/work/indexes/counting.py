@@ -27,6 +27,7 @@ from perdure.engines.retrieval.census import (
     to_read,
 )
 from perdure.engines.retrieval.census_chunks import ChunkCensus, compare_embedded, content_of
+from perdure.engines.retrieval.protocols import Unparsable
 from perdure.engines.retrieval.skew import Census, Skew
 from perdure.loop.work.indexes.opening import OpenIndex
 from perdure.stores.vectors.protocols import ChunkRow, DocumentRow, checksum_of
@@ -153,7 +154,7 @@ class _Looked:
             part = rows[begin : begin + _EMBED_AT_ONCE]
             try:
                 again = self._opened.embedder.embed([content_of(row) for row in part])
-            except (UpstreamError, NotReady) as error:
+            except (UpstreamError, NotReady, Unparsable) as error:
                 if not self.notes:
                     self.notes.append(f"Nothing was embedded anew: {error.message}")
                 return

@@ -176,7 +176,7 @@ def _slice(running: _Running, steps: Sequence[PlanStep]) -> None:
             continue
         if any(each.verb == "mend" for each in rest[:n_taken]):
             running.opened.store.mend()
-        _note(running, rest[:n_taken], draft, troubles)
+        _note(running, rest[:n_taken], draft, {**troubles, **draft.troubles})
         rest = rest[n_taken:]
         running.tell()
 
@@ -230,7 +230,7 @@ def _other(running: _Running, step: PlanStep, draft: Draft) -> None:
         draft.dead_chunks |= set(step.keys)
     elif step.verb == "reembed":
         rows = [row for row in running.opened.store.fetch(step.keys) if row is not None and not row.died]
-        draft_embedded(running.opened, rows, draft)
+        draft_embedded(running.opened, before, rows, running.at_us, draft)
 
 
 def _there(opened: OpenIndex, documents: Sequence[str]) -> dict[str, list[ChunkRow]]:
