@@ -3,7 +3,7 @@
 PerdureError                     code, facts, hint; HTTP status and exit code by family
 ├── DeclarationError   422, 2    a declaration or an input is wrong
 │   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject, BadWorkflow
-│   ├── BadRoute, BadGuard, BadTeam, BadPrompt, BadSuite, BadJudge
+│   ├── BadRoute, BadGuard, BadTeam, BadPrompt, BadSuite, BadJudge, BadIndex
 │   ├── BadRow                   rows that break their contract, with all their errors
 │   ├── TooFewRows               fewer rows than a statistic needs
 │   ├── TooLarge       413       a request over the limit
