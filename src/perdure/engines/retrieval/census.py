@@ -15,6 +15,7 @@ from perdure.core.documents import DocumentRef, RawDocument, Trouble
 from perdure.engines.retrieval.protocols import Recorded
 from perdure.engines.retrieval.skew import Skew, Waiting
 
+_DAMAGED = "What the record says of it is not what was written."
 UNSETTLED = "vanished"
 """Code of the trouble of a document that went, or moved, while it was read."""
 
@@ -104,7 +105,7 @@ def compare_source(
         if row.trouble and id_ in seen.refs:
             found.troubles[id_] = row.trouble
         if row.damaged and not lacks(seen, id_):
-            found.skews.append(Skew("corrupt", id_, why="What the record says of it is not what was written."))
+            found.skews.append(Skew("corrupt", id_, why=_DAMAGED, part="record"))
     _missing(record, seen, again, found)
     _gone(record, seen, again, found)
     for id_, told in read.items():

@@ -58,7 +58,7 @@ class ChunkCensus(Generic[Row]):
     def add(self, rows: Sequence[Row]) -> list[Row]:
         """Judge a batch, in the order of keys; those that are sound. Cost: some 4 µs a chunk of 800 characters, 384 dimensions."""
         self.n_chunks += len(rows)
-        judged = list(map(self._fault, rows, vector_faults(rows, self._expected.dimensions)))
+        judged = list(map(self._fault, rows, vector_faults([row.vector for row in rows], self._expected.dimensions)))
         self.skews += filter(None, judged)
         sound = [row for row, fault in zip(rows, judged, strict=True) if fault is None]
         self._sample.offer(sound)
@@ -83,7 +83,7 @@ class ChunkCensus(Generic[Row]):
             return _of(row, "orphan", "Its document is not in the record.")
         present = self._positions[row.document]
         before = present.get(row.position)
-        within = 0 <= row.position and (row.position < document.n_chunks or document.damaged)
+        within = row.position >= 0 and (row.position < document.n_chunks or document.damaged)
         if within:
             present.setdefault(row.position, row.digest)
         if self._expected.checksum(row) != row.checksum:
@@ -141,10 +141,9 @@ class _Sample(Generic[Row]):
         return max(self._random.random(), 2.0**-53)
 
 
-def vector_faults(rows: Sequence[Standing], dimensions: int) -> list[str]:
-    """Why each row's vector is none, empty where it is one: its length in bytes, its numbers, its norm."""
+def vector_faults(blobs: Sequence[bytes], dimensions: int) -> list[str]:
+    """Why each is no vector, empty where it is one: its length in bytes, its numbers, its norm. Cost: 0.3 µs each."""
     size = 4 * dimensions
-    blobs = [row.vector for row in rows]
     if all(len(blob) == size for blob in blobs):
         vectors = vectors_of(blobs, dimensions)
         with np.errstate(over="ignore", invalid="ignore"):

@@ -50,7 +50,7 @@ def make_plan(census: Census, *, most_deleted: float, allow_deletion: bool = Fal
         del verbs[id_]
     steps = [*_whole(verbs, census.skews), *_chunks(verbs, frozenset(held), census.skews)]
     steps += [PlanStep("touch", id_) for id_ in census.touched if id_ not in verbs]
-    if any(skew.part == "words" for skew in census.skews):
+    if any(skew.part == "words" or (skew.part == "record" and not skew.document) for skew in census.skews):
         steps.append(PlanStep("mend", ""))
     steps.sort(key=lambda step: (_ORDER.index(step.verb), step.document))
     return ResyncPlan(

@@ -36,8 +36,9 @@ SKEWS: tuple[SkewKind, ...] = (
     "orphan",
 )
 
-Part = Literal["document", "chunk", "words", "store"]
-"""What is wrong: a document, a chunk, what finds chunks by their words, or the store itself."""
+Part = Literal["document", "chunk", "words", "record", "store", "served"]
+"""What is wrong: a document, a chunk, what finds chunks by their words, what the index itself says of a document or (of no document) of
+when its rows live, the store itself, or what a server has of it in memory."""
 
 
 class Skew(msgspec.Struct, frozen=True):
@@ -102,7 +103,8 @@ class Census(msgspec.Struct, frozen=True):
 
 
 PlanVerb = Literal["add", "update", "touch", "delete", "reembed", "rechunk", "drop", "mend"]
-"""`drop`: single chunks that belong to nothing, or twice. `mend`: what finds chunks by their words, of the whole index. `touch`: a
+"""`drop`: single chunks that belong to nothing, or twice. `mend`: what finds chunks by their words and when rows live, of the whole
+index. `touch`: a
 token alone. The others are of whole documents."""
 
 

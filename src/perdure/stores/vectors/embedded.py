@@ -2,7 +2,7 @@
 
 With them a killed build goes on where it was, another version with the same embedder costs nothing, and a text that comes back is not
 paid twice. Whoever embeds for an index asks it first; compose opens one file for all indexes of a project. It is a cache and nothing else: it may
-be deleted at any time. WAL with NORMAL sync: a power cut may take the last second, which is computed again. Its time is the
+be deleted at any time, and a file that is damaged is laid aside. WAL with NORMAL sync: a power cut may take the last second, which is computed again. Its time is the
 machine's, whatever instant is replayed: age is a matter of room on the disk.
 """
 
@@ -17,7 +17,7 @@ from pathlib import Path
 from threading import Lock
 
 from perdure.core.clock import machine_us
-from perdure.core.errors import BadIndex
+from perdure.core.errors import BadIndex, Corrupt
 from perdure.stores.sqlite_errors import translated
 from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 
@@ -57,15 +57,18 @@ class EmbeddingCache:
         path: such as `.perdure/embeddings.db`; made where missing.
         now_us: the clock by which vectors age.
 
-    Raises (every method): `StoreError` where the file is locked, full, damaged or of another format.
+    Raises (every method): `StoreError` where the file is locked, full or of another format.
     """
 
     def __init__(self, path: Path, *, now_us: Callable[[], int] = machine_us) -> None:
         self._path = path
         self._now_us = now_us
         self._lock = Lock()
-        with translated(path):
-            self._connection = open_file(path, _FORMAT)
+        try:
+            with translated(path):
+                self._connection = open_file(path, _FORMAT)
+        except Corrupt:
+            self._connection = self._anew()
 
     def find(self, embedder: str, digests: Sequence[str]) -> dict[str, bytes]:
         """Those that are known, of any number of digests; a vector that was damaged is not known.
@@ -76,6 +79,18 @@ class EmbeddingCache:
 
         Returns: digest → little-endian float32.
         """
+        try:
+            found, stale = self._found(embedder, digests)
+            if stale:
+                with self._writing() as connection:
+                    connection.executemany(_USED, [(self._now_us(), embedder, part) for part in _parts(stale)])
+        except Corrupt:
+            self._lay_aside()
+            return {}
+        return found
+
+    def _found(self, embedder: str, digests: Sequence[str]) -> tuple[dict[str, bytes], list[str]]:
+        """Vectors, and those digests that were used last more than a day ago."""
         found: dict[str, bytes] = {}
         stale: list[str] = []
         a_day_ago_us = self._now_us() - _DAY_US
@@ -86,10 +101,7 @@ class EmbeddingCache:
                         found[digest] = vector
                         if used_us < a_day_ago_us:
                             stale.append(digest)
-        if stale:
-            with self._writing() as connection:
-                connection.executemany(_USED, [(self._now_us(), embedder, part) for part in _parts(stale)])
-        return found
+        return found, stale
 
     def put(self, embedder: str, vectors: Mapping[str, bytes]) -> None:
         """Keep vectors by digest, all or none; of one digest the last stands.
@@ -103,6 +115,13 @@ class EmbeddingCache:
             raise BadIndex("An embedder gave a vector that is not float32.", hint="Give little-endian float32.")
         now_us = self._now_us()
         rows = [(embedder, digest, zlib.crc32(vector), now_us, vector) for digest, vector in vectors.items()]
+        try:
+            self._keep(embedder, rows)
+        except Corrupt:
+            self._lay_aside()
+            self._keep(embedder, rows)
+
+    def _keep(self, embedder: str, rows: Sequence[tuple[object, ...]]) -> None:
         with self._writing() as connection:
             connection.execute("INSERT OR IGNORE INTO embedders (fingerprint) VALUES (?)", (embedder,))
             connection.executemany(_PUT, rows)
@@ -118,6 +137,19 @@ class EmbeddingCache:
         """Close the file; what was put stays."""
         with self._lock:
             self._connection.close()
+
+    def _lay_aside(self) -> None:
+        with self._lock:
+            self._connection.close()
+            self._connection = self._anew()
+
+    def _anew(self) -> sqlite3.Connection:
+        """An empty file in the place of one that is damaged, which is kept beside it."""
+        self._path.replace(f"{self._path}.damaged")
+        for log in ("-wal", "-shm"):
+            Path(f"{self._path}{log}").unlink(missing_ok=True)
+        with translated(self._path):
+            return open_file(self._path, _FORMAT)
 
     @contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:

@@ -171,17 +171,21 @@ class LanceIndex:
         return sorted(found, key=lambda row: row.key)
 
     def damage(self, *, deep: bool = False) -> list[Damage]:
-        """Whether the table is there; `deep`: words against texts, chunk by chunk."""
+        """Whether the table is there, and rows of no time; `deep`: words against texts, chunk by chunk."""
+        with self._record.snapshot() as (connection, _):
+            found = list(self._record.damage(connection))
         table, at = self._standing()
         if table is None:
             gone = "The record has generations, and the table of chunks is not there."
-            return [Damage("missing", "store", 0, "", gone)] if at else []
+            return [*found, Damage("missing", "store", 0, "", gone)] if at else found
         why = "It is found by other words than its own."
-        return [Damage("corrupt", "words", *each, why) for each in self._misread(table, _alive(at))] if deep else []
+        misread = self._misread(table, _alive(at)) if deep else ()
+        return [*found, *(Damage("corrupt", "words", *each, why) for each in misread)]
 
     def mend(self) -> int:
         """Make the words anew from the chunks; how many chunks."""
-        with self._record.writing(), lance_errors(self._folder):
+        with self._record.writing() as connection, lance_errors(self._folder):
+            self._record.mend(connection)
             table = self._table()
             if table is None:
                 return 0
@@ -323,8 +327,11 @@ class LanceIndex:
         return {row["key"]: as_chunk(row, newest) for row in found.to_pylist()}
 
     def _may_be_found(self, query: Query, at: int) -> str:
-        """The condition on documents: the shorter of those that may be found and those that may not. A generation never changes."""
-        asked = (at, repr((dict(query.where), query.groups)))
+        """The condition on documents: the shorter of those that may be found and those that may not.
+
+        A generation never changes, but who may find what in it does, with later ones.
+        """
+        asked = (at, repr((dict(query.where), query.groups, self._record.generation().number)))
         known = self._conditions.get(asked)
         if known is not None:
             return known

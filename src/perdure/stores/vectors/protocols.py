@@ -116,8 +116,8 @@ class Damage(msgspec.Struct, frozen=True):
     """Something that no row tells: what finds chunks by their words does not match them, or the store itself is damaged."""
 
     kind: Literal["missing", "orphan", "corrupt"]
-    part: Literal["words", "store"]
-    """Words are made anew by `mend`; a damaged store is built anew."""
+    part: Literal["words", "record", "store"]
+    """Words are made anew by `mend`, and lives of rows set right; a damaged store is built anew."""
     key: int
     """Of the chunk; 0: nobody knows, or all."""
     document: str
@@ -223,7 +223,10 @@ class IndexStore(Protocol):
         ...
 
     def mend(self) -> int:
-        """Make anew what is derived from chunks, that is their words; how many chunks. No generation: nothing of them changes."""
+        """Make anew what is derived from chunks, that is their words; how many chunks. No generation: nothing of them changes.
+
+        Rows that were born or are to die in a generation that is not there yet are alive, or dead, as of now.
+        """
         ...
 
     def search(self, query: Query) -> list[Hit]:

@@ -19,14 +19,25 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+import msgspec
+
 from perdure.core.documents import Hit
 from perdure.core.errors import BadIndex
 from perdure.stores.sqlite_files import SqliteFormat
 from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import Nearest, as_query, batches
 from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query, checksum_of
-from perdure.stores.vectors.sqlite_damage import WORDS_TABLE, check_words, damage_of, mend_words, words_text
+from perdure.stores.vectors.sqlite_damage import (
+    WORDS_TABLE,
+    check_words,
+    damage_of,
+    lives_damage,
+    mend_lives,
+    mend_words,
+    words_text,
+)
 from perdure.stores.vectors.sqlite_record import ALIVE, RECORD_SCHEMA, SqliteRecord, batches_of
+from perdure.stores.vectors.sqlite_words import ranked_by_words
 
 _SCHEMA = (
     *RECORD_SCHEMA,
@@ -69,7 +80,7 @@ WHERE words MATCH :words AND {ALIVE} ORDER BY bm25(words), chunks.key
 """  # noqa: S608
 _TYPES = (int, str, int, int, int, str, str, str, str, bytes, str, str, int)
 """Of the columns up to the checksum: SQLite keeps whatever it is given, from whoever opens the file."""
-_KINDS = (*({kind} for kind in _TYPES), {int, NoneType}, {bytes}, {int}, {int}, {int, NoneType})
+_KINDS: list[set[type]] = [*({kind} for kind in _TYPES), {int, NoneType}, {bytes}, {int}, {int}, {int, NoneType}]
 """Of all columns."""
 _FORCE: Mapping[type, Callable[[Any], Any]] = {int: lambda _: -1, str: str, bytes: lambda value: str(value).encode()}
 _AT_ONCE = 2_000
@@ -163,17 +174,20 @@ class SqliteIndex:
             return _as_chunks(connection.execute(_OF, (json.dumps(list(documents)),)).fetchall())
 
     def damage(self, *, deep: bool = False) -> list[Damage]:
-        """Words that are not those of the chunks; `deep`: word by word, every page of the file, and where it may write FTS5's own check."""
+        """Words that are not those of the chunks, and rows of no time; `deep`: word by word, every page of the file, and where it may write FTS5's own check."""
         with self._record.snapshot() as (connection, _):
-            found = list(damage_of(connection, deep=deep))
+            found = [*self._record.damage(connection), *lives_damage(connection, "chunks")]
+            found += damage_of(connection, deep=deep)
         if deep and self._record.writable:
             with self._record.writing() as connection:
                 found += check_words(connection)
         return found
 
     def mend(self) -> int:
-        """Make the words anew from the chunks; how many chunks."""
+        """Make the words anew from the chunks, and set lives right; how many chunks."""
         with self._record.writing() as connection:
+            self._record.mend(connection)
+            mend_lives(connection, "chunks")
             return mend_words(connection)
 
     def search(self, query: Query) -> list[Hit]:
@@ -197,7 +211,11 @@ class SqliteIndex:
                 for keys, vectors in batches(rows, _AT_ONCE):
                     nearest.add(keys, vectors)
                 dense = nearest.best()
-            lexical = _by_words(connection, asked, at, findable, n_pool)
+            if query.groups is None:
+                lexical = _by_words(connection, asked, at, findable, n_pool)
+            else:
+                readable = self._record.findable(connection, msgspec.structs.replace(query, where={}), at)
+                lexical = ranked_by_words(connection, asked, at, (readable, findable), n_pool) if asked else []
         if both:
             return fused(dense, lexical, query.k)
         return [Hit(key, score, dense=score) for key, score in dense] or [
@@ -264,7 +282,8 @@ def _as_chunks(rows: Sequence[tuple[Any, ...]]) -> list[ChunkRow]:
 def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
     if row[13] is None:
         return ChunkRow(*row[:-1])
-    return ChunkRow(*row[:13], (row[13], row[-1]), *row[14:-1])
+    told: tuple[Any, ...] = (*row[:13], (row[13], row[-1]), *row[14:-1])
+    return ChunkRow(*told)
 
 
 def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -1,4 +1,6 @@
-"""What of an index in SQLite no row tells: words without chunks, chunks without words, a damaged file. Used by `sqlite.SqliteIndex`.
+"""What of an index in SQLite no row tells: words without chunks, chunks without words, rows of no time, a damaged file.
+
+The stores of chunks use it.
 
 Words are derived from chunks, so they are compared with chunks here, and mended from them. What surprised us: FTS5's own check
 wants to write, so a reader cannot ask it; and it compares words with its own copy of the texts, never with the chunks.
@@ -24,12 +26,33 @@ _WITHOUT_CHUNK = "SELECT id FROM words_docsize EXCEPT SELECT key FROM chunks ORD
 _BESIDE_WORDS = """
 SELECT key, document, context, text, c0 FROM chunks JOIN words_content ON words_content.id = key WHERE died = 0 ORDER BY key
 """
+_NEWEST = "SELECT coalesce(max(number), 0) FROM generations"
+_BEYOND = "SELECT (SELECT count(*) FROM {table} WHERE died > 0 AND died > :newest) + (SELECT count(*) FROM {table} WHERE born > :newest)"
+_SET_RIGHT = (
+    "UPDATE OR REPLACE {table} SET died = 0 WHERE died > 0 AND died > :newest",
+    "UPDATE {table} SET born = CASE died WHEN 0 THEN :newest ELSE died END WHERE born > :newest",
+)
 _TEXTS = "SELECT key, context, text FROM chunks ORDER BY key"
 
 
 def words_text(context: str, text: str) -> str:
     """What a chunk is found by, as FTS5 gets it."""
     return " ".join(words(f"{context}\n{text}"))
+
+
+def lives_damage(connection: sqlite3.Connection, table: str) -> Iterator[Damage]:
+    """Rows that were born, or are to die, in a generation that is not there: they would come and go by themselves one day."""
+    [newest] = connection.execute(_NEWEST).fetchone()
+    [n] = connection.execute(_BEYOND.format(table=table), {"newest": newest}).fetchone()
+    if n:
+        yield Damage("corrupt", "record", 0, "", f"{n} rows of {table} live in generations that are not there.")
+
+
+def mend_lives(connection: sqlite3.Connection, table: str) -> None:
+    """What is to die is alive, and what is to be born was born just now, within a transaction; what was dead already is dead."""
+    [newest] = connection.execute(_NEWEST).fetchone()
+    for statement in _SET_RIGHT:
+        connection.execute(statement.format(table=table), {"newest": newest})
 
 
 def damage_of(connection: sqlite3.Connection, *, deep: bool) -> Iterator[Damage]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
@@ -20,11 +21,12 @@ from urllib.parse import quote
 import msgspec
 
 from perdure.core.documents import Scalar
-from perdure.core.errors import BadIndex, Conflict, NotFound, NotReady, Refused, StoreError
+from perdure.core.errors import BadIndex, Conflict, Corrupt, NotFound, NotReady, Refused, StoreError
 from perdure.stores.sqlite_errors import translated
 from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 from perdure.stores.vectors.matching import holds, may_read
-from perdure.stores.vectors.protocols import Change, DocumentRow, Generation, Query, sealed
+from perdure.stores.vectors.protocols import Change, Damage, DocumentRow, Generation, Query, sealed
+from perdure.stores.vectors.sqlite_damage import lives_damage, mend_lives
 
 RECORD_SCHEMA = (
     """CREATE TABLE IF NOT EXISTS generations (
@@ -59,6 +61,8 @@ SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us,
     checksum
 FROM documents WHERE {ALIVE} AND id IN (SELECT value FROM json_each(:ids))
 """  # noqa: S608
+_SINCE = "SELECT id, readers, max(revision) FROM documents WHERE born > :at GROUP BY id"
+"""The last that the record says of each document that changed after a generation; columns beside `max` are of its row."""
 _INSERT = """
 INSERT INTO documents (id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers,
     trouble, checksum, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
@@ -153,7 +157,7 @@ class SqliteRecord:
     def generations(self) -> list[Generation]:
         """Those that can be asked, oldest first."""
         with self.reading() as connection:
-            return [Generation(*row) for row in connection.execute(f"{_GENERATION} ORDER BY number")]
+            return [_as_generation(row) for row in connection.execute(f"{_GENERATION} ORDER BY number")]
 
     def resolve(self, connection: sqlite3.Connection, as_of: int) -> int:
         """Number of the generation that is meant.
@@ -188,17 +192,21 @@ class SqliteRecord:
         return [found.get(id_) for id_ in ids]
 
     def findable(self, connection: sqlite3.Connection, query: Query, at: int) -> frozenset[str]:
-        """Ids of the documents that filter and readers leave. Cost: 1 µs a document."""
+        """Ids of the documents that filter and readers leave, those of later generations too. Cost: 1 µs a document."""
         rows = connection.execute(f"SELECT id, metadata, readers FROM documents WHERE {ALIVE}", {"at": at})  # noqa: S608
         where, groups = query.where, query.groups
         if not where and groups is None:
             return frozenset(row[0] for row in rows)
-        return frozenset(
+        found = frozenset(
             id_
             for id_, metadata, readers in rows
-            if (readers is None or may_read(_readers_of(readers), groups))
-            and (not where or holds(where, _metadata_of(metadata)))
+            if _may_read(readers, groups) and (not where or holds(where, _metadata_of(metadata)))
         )
+        if groups is None:
+            return found
+        # Who was let out since finds nothing in the past either, nor of what was deleted after that.
+        since = connection.execute(_SINCE, {"at": at})
+        return found - {id_ for id_, readers, _ in since if not _may_read(readers, groups)}
 
     def write_documents(self, connection: sqlite3.Connection, change: Change) -> int:
         """Documents of the next generation, within the writer's transaction; its number.
@@ -221,6 +229,14 @@ class SqliteRecord:
         latest = {each.id: each for each in change.documents}
         connection.executemany(_INSERT, [_as_row(each, number) for each in latest.values()])
         return number
+
+    def damage(self, connection: sqlite3.Connection) -> Iterator[Damage]:
+        """Documents that live in generations that are not there."""
+        return lives_damage(connection, "documents")
+
+    def mend(self, connection: sqlite3.Connection) -> None:
+        """Set their lives right, within the writer's transaction."""
+        mend_lives(connection, "documents")
 
     def finish(self, connection: sqlite3.Connection, change: Change, number: int, n_chunks: int) -> Generation:
         """The generation's own row: with its commit it is there."""
@@ -310,14 +326,22 @@ def _text(data: bytes) -> str:
 def newest(connection: sqlite3.Connection) -> Generation:
     """The newest generation; 0 where none was written."""
     row: tuple[Any, ...] | None = connection.execute(_NEWEST).fetchone()
-    return Generation(*row) if row else Generation(0, 0)
+    return _as_generation(row) if row else Generation(0, 0)
+
+
+def _as_generation(row: tuple[Any, ...]) -> Generation:
+    if tuple(map(type, row)) != (int, int, str, int, int, int):
+        raise Corrupt("A generation of the index is not what was written.", hint="Build the index anew.")
+    return Generation(*row)
 
 
 def _as_document(row: tuple[Any, ...]) -> DocumentRow:
     if sealed(row[:-1]) != row[-1]:
-        return DocumentRow(str(row[0]), "", "", "", 0, "", None, 0, 0, readers=(), damaged=True)
+        name = _text(row[0]) if isinstance(row[0], bytes) else str(row[0])
+        return DocumentRow(name, "", "", "", 0, "", None, 0, 0, readers=(), damaged=True)
     readers = None if row[11] is None else _readers(row[11])
-    return DocumentRow(*row[:10], _metadata(row[10]), readers, row[12])
+    told: tuple[Any, ...] = (*row[:10], _metadata(row[10]), readers, row[12])
+    return DocumentRow(*told)
 
 
 def _as_row(row: DocumentRow, number: int) -> tuple[object, ...]:
@@ -325,6 +349,10 @@ def _as_row(row: DocumentRow, number: int) -> tuple[object, ...]:
     readers = None if row.readers is None else _encode(list(row.readers))
     told = (*plain, _encode(dict(row.metadata)), readers, row.trouble)
     return (*told, sealed(told), number)
+
+
+def _may_read(readers: object, groups: Sequence[str] | None) -> bool:
+    return readers is None or may_read(_readers_of(readers), groups)
 
 
 def _readers_of(data: object) -> list[str]:
@@ -342,7 +370,7 @@ def _metadata_of(data: object) -> dict[str, Scalar]:
         return {}
 
 
-def _bury_nameless(connection: sqlite3.Connection, number: int, names: Set[str]) -> None:
+def _bury_nameless(connection: sqlite3.Connection, number: int, names: AbstractSet[str]) -> None:
     """Rows whose ids are no text any more, by the names that they are told under."""
     rows = connection.execute("SELECT revision, CAST(id AS BLOB) FROM documents WHERE died = 0").fetchall()
     told = [(number, revision) for revision, id_ in rows if _text(id_) in names]

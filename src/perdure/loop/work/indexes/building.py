@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from perdure.core.documents import Chunk, RawDocument
 from perdure.core.errors import UpstreamBad
@@ -151,7 +152,8 @@ def embed(opened: OpenIndex, draft: Draft, told: Callable[[int], None]) -> int:
 def _made(opened: OpenIndex, rows: Sequence[ChunkRow]) -> tuple[dict[str, bytes], dict[str, str]]:
     """Vectors by digest, and digest → code of what the embedder cannot read: then each is embedded by itself."""
     try:
-        return _embedded(opened, rows), {}
+        found = zip(rows, vectors_now(opened, rows), strict=True)
+        return {row.digest: vector.tobytes() for row, vector in found}, {}
     except Unparsable as error:
         if len(rows) == 1:
             return {}, {rows[0].digest: error.code}
@@ -179,7 +181,12 @@ def _take_back(draft: Draft, refused: Mapping[str, str]) -> None:
     draft.troubles |= wrong
 
 
-def _embedded(opened: OpenIndex, rows: Sequence[ChunkRow]) -> dict[str, bytes]:
+def vectors_now(opened: OpenIndex, rows: Sequence[ChunkRow]) -> NDArray[np.float32]:
+    """What chunks are embedded to now, shape (len(rows), dimensions): of length 1 or all zeros, whatever an embedder gives.
+
+    Raises:
+        UpstreamError, NotReady: as the embedder; or what it gives are no vectors of the declared kind.
+    """
     found = np.ascontiguousarray(opened.embedder.embed([content_of(row) for row in rows]), "<f4")
     shape = (len(rows), opened.embedder.dimensions)
     if found.shape != shape:
@@ -187,20 +194,19 @@ def _embedded(opened: OpenIndex, rows: Sequence[ChunkRow]) -> dict[str, bytes]:
             f"The embedder of {opened.index.name!r} gave vectors of shape {found.shape}, not {shape}.",
             hint="Declare the dimensions that it gives.",
         )
-    written = [msgspec.structs.replace(row, vector=vector.tobytes()) for row, vector in zip(rows, found, strict=True)]
-    faults = vector_faults(written, opened.embedder.dimensions)
+    faults = vector_faults([vector.tobytes() for vector in found], opened.embedder.dimensions)
     wrong = next((fault for fault in faults if fault), "")
     if wrong:
         raise UpstreamBad(
             f"The embedder of {opened.index.name!r} gave what is no vector: {wrong}",
             hint="Vectors are finite, and of length 1.",
         )
-    return {row.digest: row.vector for row in written}
+    return found
 
 
 def _sound(opened: OpenIndex, there: Sequence[ChunkRow]) -> list[ChunkRow]:
     """Rows that are what they were when they were written, by the embedder that is declared."""
-    faults = vector_faults(there, opened.embedder.dimensions)
+    faults = vector_faults([row.vector for row in there], opened.embedder.dimensions)
     return [
         row
         for row, fault in zip(there, faults, strict=True)

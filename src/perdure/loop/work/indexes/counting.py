@@ -26,9 +26,10 @@ from perdure.engines.retrieval.census import (
     settled,
     to_read,
 )
-from perdure.engines.retrieval.census_chunks import ChunkCensus, compare_embedded, content_of
+from perdure.engines.retrieval.census_chunks import ChunkCensus, compare_embedded
 from perdure.engines.retrieval.protocols import Unparsable
 from perdure.engines.retrieval.skew import Census, Skew
+from perdure.loop.work.indexes.building import vectors_now
 from perdure.loop.work.indexes.opening import OpenIndex
 from perdure.stores.vectors.protocols import ChunkRow, DocumentRow, checksum_of
 
@@ -153,7 +154,7 @@ class _Looked:
         for begin in range(0, len(rows), _EMBED_AT_ONCE):
             part = rows[begin : begin + _EMBED_AT_ONCE]
             try:
-                again = self._opened.embedder.embed([content_of(row) for row in part])
+                again = vectors_now(self._opened, part)
             except (UpstreamError, NotReady, Unparsable) as error:
                 if not self.notes:
                     self.notes.append(f"Nothing was embedded anew: {error.message}")
