@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -80,7 +81,14 @@ WHERE words MATCH :words AND {ALIVE} ORDER BY bm25(words), chunks.key
 """  # noqa: S608
 _TYPES = (int, str, int, int, int, str, str, str, str, bytes, str, str, int)
 """Of the columns up to the checksum: SQLite keeps whatever it is given, from whoever opens the file."""
-_KINDS: list[set[type]] = [*({kind} for kind in _TYPES), {int, NoneType}, {bytes}, {int}, {int}, {int, NoneType}]
+_KINDS: Sequence[AbstractSet[type]] = [
+    *({kind} for kind in _TYPES),
+    {int, NoneType},
+    {bytes},
+    {int},
+    {int},
+    {int, NoneType},
+]
 """Of all columns."""
 _FORCE: Mapping[type, Callable[[Any], Any]] = {int: lambda _: -1, str: str, bytes: lambda value: str(value).encode()}
 _AT_ONCE = 2_000

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from perdure.core.errors import BadIndex, Corrupt, StoreError
+from perdure.core.errors import BadIndex, StoreError
 from perdure.stores.vectors.embedded import EmbeddingCache
 
 DAY_US = 86_400_000_000
@@ -110,7 +110,10 @@ def test_a_file_of_another_format_is_refused(tmp_path):
         EmbeddingCache(tmp_path / "e.db")
 
 
-def test_a_file_that_is_no_database_is_corrupt(tmp_path):
+def test_a_file_that_is_no_database_is_laid_aside(tmp_path):
     (tmp_path / "e.db").write_bytes(b"no database at all" * 100)
-    with pytest.raises(Corrupt):
-        EmbeddingCache(tmp_path / "e.db")
+    cache = EmbeddingCache(tmp_path / "e.db")
+    cache.put("e1", {"d1": a_vector(1)})
+    assert cache.find("e1", ["d1"]) == {"d1": a_vector(1)}
+    cache.close()
+    assert (tmp_path / "e.db.damaged").read_bytes().startswith(b"no database")
