@@ -44,7 +44,7 @@ _COUNTED = {
     "searches": "n_searches",
 }
 """First part of a table's name → the report's count of its rows."""
-_TABLES = (*_COUNTED, "attempts", "guarded")
+_TABLES = (*_COUNTED, "attempts", "guarded", "compared")
 """First parts of the names of the tables it appends to."""
 _BATCH_BYTES = 32_000_000
 

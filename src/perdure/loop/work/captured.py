@@ -17,8 +17,8 @@ import numpy as np
 import polars as pl
 
 from perdure.loop.work.captured_calls import FEEDBACK, call_tables, feedback_table
-from perdure.loop.work.captured_searches import SEARCHES, searches_table
-from perdure.stores.capture.events import Call, Event, Feedback, Labels, Lost, Predictions, Rejected, Searched
+from perdure.loop.work.captured_searches import COMPARED, SEARCHES, compared_table, searches_table
+from perdure.stores.capture.events import Call, Compared, Event, Feedback, Labels, Lost, Predictions, Rejected, Searched
 
 QUARANTINE = "quarantine"
 _INSTANT = pl.Datetime("us", "UTC")
@@ -69,6 +69,7 @@ class CapturedBatch:
         self._calls: list[Call] = []
         self._feedback: list[Feedback] = []
         self._searches: list[Searched] = []
+        self._compared: list[Compared] = []
         self.losses: list[Lost] = []
         """What writers told of events that they could not write."""
         self.n_frames = 0
@@ -88,6 +89,8 @@ class CapturedBatch:
             self._feedback.append(event)
         elif isinstance(event, Searched):
             self._searches.append(event)
+        elif isinstance(event, Compared):
+            self._compared.append(event)
         else:
             self.losses.append(event)
 
@@ -99,6 +102,7 @@ class CapturedBatch:
         frames |= call_tables(self._calls)
         frames[FEEDBACK] = feedback_table(self._feedback)
         frames[SEARCHES] = searches_table(self._searches)
+        frames[COMPARED] = compared_table(self._compared)
         batch = pl.lit(self._number, pl.Int64).alias("batch")
         return {name: frame.with_columns(batch) for name, frame in frames.items() if frame.height}
 

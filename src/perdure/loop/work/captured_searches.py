@@ -1,5 +1,7 @@
 """Captured searches of indexes as the lake's table `searches`: a row a search, what it gave and what was dropped as lists of equal length.
 
+Rounds in which a server's memory was held against its store as the table `compared`: a row a round.
+
 `CapturedBatch` calls it; signals of indexes read the table: which answers touched what was stale, what is asked, what finds nothing near.
 """
 
@@ -10,9 +12,10 @@ from typing import Any
 
 import polars as pl
 
-from perdure.stores.capture.events import Searched
+from perdure.stores.capture.events import Compared, Searched
 
 SEARCHES = "searches"
+COMPARED = "compared"
 
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
@@ -43,6 +46,22 @@ SEARCHES_SCHEMA: Schema = {
     "dropped_reasons": pl.List(pl.String),
     "dropped_marked": pl.List(pl.Boolean),
     "purpose": pl.String,
+    "batch": pl.Int64,
+}
+COMPARED_SCHEMA: Schema = {
+    "index": pl.String,
+    "version": pl.String,
+    "process": pl.String,
+    "generation": pl.Int64,
+    "served_at": _INSTANT,
+    "recorded_at": _INSTANT,
+    "took_us": pl.Int64,
+    "n_chunks": pl.Int64,
+    "n_differing": pl.Int64,
+    "keys": pl.List(pl.Int64),
+    "documents": pl.List(pl.String),
+    "kinds": pl.List(pl.String),
+    "healed": pl.Boolean,
     "batch": pl.Int64,
 }
 _AS_THEY_ARE = (
@@ -81,10 +100,25 @@ def searches_table(events: Sequence[Searched]) -> pl.DataFrame:
     columns["purpose"] = [each.purpose for each in events]
     for column, member in _OF_DROPPED.items():
         columns[column] = [[getattr(one, member) for one in each.dropped] for each in events]
-    return pl.DataFrame([_series(name, columns[name]) for name in SEARCHES_SCHEMA if name != "batch"])
+    return _frame(columns, SEARCHES_SCHEMA)
 
 
-def _series(name: str, values: list[Any]) -> pl.Series:
-    if SEARCHES_SCHEMA[name] == _INSTANT:
+def compared_table(events: Sequence[Compared]) -> pl.DataFrame:
+    """One row a round, in order; without the column `batch`."""
+    same = ("index", "version", "process", "generation", "took_us", "n_chunks", "n_differing", "healed")
+    columns: dict[str, list[Any]] = {name: [getattr(each, name) for each in events] for name in same}
+    columns["served_at"] = [each.served_us for each in events]
+    columns["recorded_at"] = [each.recorded_us for each in events]
+    for column, member in {"keys": "key", "documents": "document", "kinds": "kind"}.items():
+        columns[column] = [[getattr(one, member) for one in each.differing] for each in events]
+    return _frame(columns, COMPARED_SCHEMA)
+
+
+def _frame(columns: Mapping[str, list[Any]], schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame([_series(name, columns[name], schema) for name in schema if name != "batch"])
+
+
+def _series(name: str, values: list[Any], schema: Schema) -> pl.Series:
+    if schema[name] == _INSTANT:
         return pl.Series(name, values, pl.Int64).cast(_INSTANT)
-    return pl.Series(name, values, SEARCHES_SCHEMA[name])
+    return pl.Series(name, values, schema[name])

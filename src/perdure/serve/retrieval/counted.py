@@ -76,13 +76,17 @@ def _of_served(served: Iterable[ServedIndex]) -> Iterator[Metric]:
         "perdure_index_seen_timestamp_seconds", "When the source was listed for what is served.", labels=labels
     )
     failed = CounterMetricFamily("perdure_index_follow_errors", "Looks at a store that failed.", labels=labels)
+    differed = CounterMetricFamily(
+        "perdure_index_memory_differing", "Rows of memory that were not what the store has.", labels=labels
+    )
     for each in served:
+        differed.add_metric((each.index.name, each.version), each.comparing.n_differing)
         own, state = (each.index.name, each.version), each.held.generation
         generation.add_metric(own, state.number)
         chunks.add_metric(own, state.n_chunks)
         seen.add_metric(own, state.seen_us / 1e6)
         failed.add_metric(own, each.n_failed)
-    return iter((generation, chunks, seen, failed))
+    return iter((generation, chunks, seen, failed, differed))
 
 
 def _cumulated(buckets: Sequence[int]) -> list[tuple[str, float]]:

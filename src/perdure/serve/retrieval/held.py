@@ -306,7 +306,9 @@ def _tell(parts: HeldParts, round_: Round) -> None:
     if round_.differing:
         kinds = sorted({each.kind for each in round_.differing})
         ending = "It was read anew." if round_.healed else "It still is after it was read anew."
-        log.error("Memory of %s is not what its store has: %d %s. %s", parts.version, len(round_.differing), kinds, ending)
+        log.error(
+            "Memory of %s is not what its store has: %d %s. %s", parts.version, len(round_.differing), kinds, ending
+        )
     if parts.compared is not None:
         parts.compared(parts.index.name, parts.version, round_)
 

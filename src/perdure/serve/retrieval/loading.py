@@ -16,6 +16,7 @@ from perdure.assets.version import Version
 from perdure.core.errors import MissingExtra, NotReady, PerdureError, not_found
 from perdure.engines.retrieval.protocols import Embedder
 from perdure.serve.boundary import contained
+from perdure.serve.retrieval.comparing import Round
 from perdure.serve.retrieval.held import HeldParts, ServedIndex
 from perdure.stores.vectors.protocols import IndexStore
 
@@ -66,12 +67,14 @@ class IndexLoader:
         opens: opens what a version needs.
         poll_s: how often a store is asked for its generation.
         moved: told the name of an index of which another generation is in force.
+        compared: told index, version and what a round found that held memory against the store.
     """
 
     indexes: Mapping[str, Index]
     opens: OpensServed
     poll_s: float
     moved: Callable[[str], None] | None = None
+    compared: Callable[[str, str, Round], None] | None = None
     _stopped: threading.Event = field(default_factory=threading.Event)
 
     def load(self, version: Version, *, trusted: bool) -> ServedIndex:  # noqa: ARG002 - nothing in a store is run
@@ -92,6 +95,7 @@ class IndexLoader:
             self._embedder(index),
             path=self.opens.path(version.asset, version.id),
             moved=self.moved,
+            compared=self.compared,
         )
         served = ServedIndex(parts)
         follower = threading.Thread(
@@ -123,4 +127,5 @@ def _follow(of: weakref.ref[ServedIndex], poll_s: float, stopped: threading.Even
             return
         contained(served.follow, served.failed)
         contained(served.lighten, served.failed)
+        contained(served.compare, served.failed)
         del served

@@ -139,6 +139,15 @@ def told_shown(shown: Sequence[Given]) -> list[Json]:
     ]
 
 
+def _compared(served: ServedIndex) -> Json | None:
+    """The last round that held memory against the store; None before the first."""
+    newest = served.comparing.newest
+    if newest is None:
+        return None
+    told = {"generation": newest.generation, "n_chunks": newest.n_chunks, "n_differing": len(newest.differing)}
+    return {**told, "healed": newest.healed}
+
+
 def told_served(served: ServedIndex, arm: str, share: float) -> Json:
     """What of a version is served."""
     held = served.held
@@ -156,4 +165,5 @@ def told_served(served: ServedIndex, arm: str, share: float) -> Json:
         "n_bytes": 0 if held.searcher is None else held.searcher.n_bytes,
         "embeds": bool(served.fingerprint),
         "last_error": served.last_error,
+        "compared": _compared(served),
     }

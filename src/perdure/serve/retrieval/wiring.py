@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client.core import Metric
 
@@ -13,6 +14,7 @@ from perdure.assets.team import Team
 from perdure.serve.live import Live
 from perdure.serve.retrieval.answering import Answering
 from perdure.serve.retrieval.app import RetrievalApp, RetrievalParts
+from perdure.serve.retrieval.comparing import Telling
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.retrieval.held import ServedIndex
 from perdure.serve.retrieval.inprocess import Asgi
@@ -117,5 +119,6 @@ def make_retrieval(declared: IndexesDeclared, around: Around) -> Retrieval:
         around.max_body_bytes,
         around.now_us,
     )
-    loader = IndexLoader(declared.indexes, declared.opens, around.poll_s, around.outdated)
+    telling = Telling(around.writer, partial(around.now_us, {}))
+    loader = IndexLoader(declared.indexes, declared.opens, around.poll_s, around.outdated, telling.tell)
     return Retrieval(declared, RetrievalApp(parts), loader, counters, around.live, searching, pushing, threads)

@@ -239,4 +239,36 @@ class Searched(msgspec.Struct, array_like=True, tag="s", kw_only=True):
     """`search`, or `answer` where a model read what was found."""
 
 
-Event = Predictions | Labels | Rejected | Lost | Call | Feedback | Searched
+class Differing(msgspec.Struct, array_like=True, frozen=True):
+    """A chunk or a document that a server's memory has otherwise than its store."""
+
+    key: int
+    """Of the chunk; 0: the document itself."""
+    document: str
+    """Empty where the store does not know it."""
+    kind: str
+    """`missing`, `ghost`, or `corrupt`."""
+
+
+class Compared(msgspec.Struct, array_like=True, tag="m", kw_only=True):
+    """A version of an index in a server's memory, held against its store row by row."""
+
+    index: str
+    version: str
+    process: str
+    """Host and process id of the server."""
+    generation: int
+    served_us: int
+    """Domain time at which the round ended."""
+    recorded_us: int
+    took_us: int
+    n_chunks: int
+    """That were compared."""
+    n_differing: int
+    differing: list[Differing]
+    """Up to a hundred of them."""
+    healed: bool
+    """Whether nothing of it was there any more after all was read anew."""
+
+
+Event = Predictions | Labels | Rejected | Lost | Call | Feedback | Searched | Compared

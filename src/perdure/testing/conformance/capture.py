@@ -18,6 +18,8 @@ from perdure.core.usage import Usage
 from perdure.stores.capture.events import (
     Attempt,
     Call,
+    Compared,
+    Differing,
     Dropped,
     Event,
     Feedback,
@@ -88,6 +90,16 @@ def search(number: int, **members: Any) -> Searched:
     return Searched(**{**told, **members})
 
 
+def comparison(*differing: Differing, **members: Any) -> Compared:
+    """One round in which a server held its memory against its store."""
+    told: dict[str, Any] = {
+        "index": "handbook", "version": "handbook@1", "process": "host:1", "generation": 3, "served_us": 2_000_000,
+        "recorded_us": 2_000_100, "took_us": 900, "n_chunks": 9, "n_differing": len(differing),
+        "differing": list(differing), "healed": bool(differing),
+    }  # fmt: skip
+    return Compared(**{**told, **members})
+
+
 class CaptureConformance(ABC):
     """Order, acknowledgement and closing of segments."""
 
@@ -119,6 +131,7 @@ class CaptureConformance(ABC):
             call(5, attempts=2),
             Feedback("c_5", 10, 11, "k1", "helpful", 1.0, "thanks"),
             search(6),
+            comparison(Differing(8, "b.md", "ghost")),
         ]
         writer = self.open_writer(tmp_path)
         assert all(writer.append(event) for event in events)

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from perdure.assets.documents import Folder
+from perdure.assets.health import Finding, State
 from perdure.assets.index import Index
 from perdure.assets.index_objectives import (
     ghosts,
@@ -23,16 +24,18 @@ from perdure.assets.index_objectives import (
 )
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import to_us
-from perdure.core.units import hours
+from perdure.core.units import hours, minutes
 from perdure.engines.retrieval.skew import Census, Skew, Waiting
-from perdure.loop.work.captured_searches import SEARCHES, searches_table
+from perdure.loop.work.captured_searches import COMPARED, SEARCHES, compared_table, searches_table
 from perdure.loop.work.indexes.kept import keep_census
 from perdure.loop.work.indexes.sentinels import Sentinels, find_sentinels, has_moved, look_at_sentinels
+from perdure.loop.work.indexes.served import ServedDiffered
 from perdure.loop.work.indexes.signals import index_signals
 from perdure.loop.work.indexes.watched import source_down, watched_index
-from perdure.stores.capture.events import Dropped, Searched
+from perdure.stores.capture.events import Differing, Dropped, Searched
 from perdure.stores.vectors.sqlite import SqliteIndex
 from perdure.surface.compose import SIGNALS, kinds
+from perdure.testing.conformance.capture import comparison
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 VERSION = "handbook@1"
@@ -97,6 +100,32 @@ def test_what_changed_just_now_is_on_its_way_and_no_skew_yet(place, asset):
     keep_census(place, census(gone, edited, at_us=second))
     assert read(place, asset, ghosts(over=hours(1)))[0].value == 1.0
     assert read(place, asset, skew_ratio(over=hours(1)))[0].value == 0.02
+
+
+def compared(place, *differing, at=NOW):
+    event = comparison(*differing, served_us=to_us(at))
+    place.stores.lake.append(COMPARED, compared_table([event]).with_columns(batch=pl.lit(1, pl.Int64)))
+
+
+def test_what_a_server_had_in_memory_and_not_in_its_store_is_counted_for_a_quarter_of_an_hour(place, asset):
+    """Beside what the census found; it is the server's to mend, and no resync's."""
+    keep_census(place, census())
+    compared(place, at=NOW - minutes(9))
+    assert read(place, asset, ghosts(over=hours(1)))[0].value == 0.0
+    rows = (Differing(8, "b.md", "ghost"), Differing(9, "b.md", "corrupt"), Differing(0, "c.md", "missing"))
+    compared(place, *rows, at=NOW - minutes(8))
+    compared(place, at=NOW - minutes(1))
+    [found] = read(place, asset, ghosts(over=hours(1)))
+    assert found.value == 1.0
+    assert read(place, asset, skew_ratio(over=hours(1)))[0].value == 0.02
+    broken = [Finding("handbook", "ghosts <= 0", State.BROKEN, found)]
+    cause = ServedDiffered().weigh(place, asset, broken, NOW)
+    assert cause.evidence == {"n_rows": 3, "servers": ["host:1"], "healed": True}
+    assert "read it anew" in cause.text
+    assert ServedDiffered().weigh(place, asset, [], NOW) is None
+    later = NOW + minutes(8)
+    assert read(place, asset, ghosts(over=hours(1)), at=later)[0].value == 0.0
+    assert ServedDiffered().weigh(place, asset, broken, later) is None
 
 
 def test_of_a_source_that_answered_in_part_what_was_not_found_is_unsure_and_what_was_is_told(place, asset):

@@ -1,7 +1,7 @@
 """What memory really holds, in a few numbers, so that a census can hold it against the store without moving it.
 
 A block is the chunks whose keys share all but the last ten bits, up to 1,024 of them: it is the same however rows lie in memory. Its
-sum is over each row's key, document, signs, 8-bit numbers and length in words, as they are in the arrays that searches read; `words`
+sum is over each row's key, document, signs, 8-bit numbers, whether it has a direction, and length in words, as they are in the arrays that searches read; `words`
 adds every word and its count. What does not agree is named block by block, then row by row.
 """
 
@@ -70,7 +70,7 @@ def differing_rows(
 
 
 def _searcher_rows(searcher: Searcher, words: bool) -> _Sums:
-    parts = [_row_sums(segment, words) for segment in searcher.state.segments]
+    parts = [row_sums(segment, words) for segment in searcher.state.segments]
     living = searcher.state.alive
     keys = [
         segment.keys if keep is None else segment.keys[keep]
@@ -86,7 +86,7 @@ def _stored_rows(rows: Iterable[Row], dimensions: int, words: bool) -> _Sums:
     while batch := list(islice(coming, BATCH)):
         segment, _ = built(batch, Room(dimensions, 0))
         keys.append(segment.keys)
-        sums.append(_row_sums(segment, words))
+        sums.append(row_sums(segment, words))
     return np.concatenate(keys), np.concatenate(sums)
 
 
@@ -102,14 +102,15 @@ def _of_blocks(rows: _Sums, blocks: NDArray[np.int64]) -> dict[int, int]:
     return dict(zip(keys[chosen].tolist(), sums[chosen].tolist(), strict=True))
 
 
-def _row_sums(segment: Segment, words: bool) -> NDArray[np.uint64]:
+def row_sums(segment: Segment, words: bool) -> NDArray[np.uint64]:
     """64 bits a row: what is in it, each part by another odd factor, mixed at the end."""
     width = segment.vectors.small.shape[1] // 8
-    factors = _factors(len(segment.vectors.bits) + width + 4)
+    factors = _factors(len(segment.vectors.bits) + width + 5)
     total = segment.keys.astype(np.uint64) * factors[0] + segment.owners * factors[1]
     total += segment.postings.lengths.astype(np.uint64) * factors[2]
     total += segment.vectors.scales.view(np.uint32).astype(np.uint64) * factors[3]
-    for factor, column in zip(factors[4:], segment.vectors.bits, strict=False):
+    total += segment.vectors.present * factors[4]
+    for factor, column in zip(factors[5:], segment.vectors.bits, strict=False):
         total += column * factor
     small = np.ascontiguousarray(segment.vectors.small).view(np.uint64) if width else np.zeros((segment.n, 0), "u8")
     for begin in range(0, segment.n, BATCH):

@@ -102,6 +102,11 @@ class Searcher:
         return self._state
 
     @property
+    def last_key(self) -> int:
+        """The highest that it has, alive or dead; -1: none."""
+        return max((int(segment.keys[-1]) for segment in self._state.segments if segment.n), default=-1)
+
+    @property
     def n_chunks(self) -> int:
         """Chunks that are alive."""
         return sum(

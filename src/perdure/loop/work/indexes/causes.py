@@ -6,6 +6,7 @@
 | `source_shrank` | more documents are gone at the source than may go at once | 0.95 |
 | `embedder_changed` | fixed sentences are embedded elsewhere than when the version was built, or no chunk's vector is made again | 0.93 |
 | `store_damaged` | rows are not what their checksums say, words are not those of their chunks, the file cannot be read | 0.9 |
+| `served_differed` | memory of a server was not what its store has | 0.89 |
 | `outside_write` | rows came, went or changed, and no generation tells of it | 0.88 |
 | `chunker_changed` | documents were cut by another chunker or parser than the present one | 0.85 |
 | `sync_stopped` | documents changed or went longer ago than a census, and wait | 0.8 |
@@ -33,6 +34,7 @@ from perdure.engines.retrieval.planning import make_plan
 from perdure.engines.retrieval.skew import Census, Skew
 from perdure.loop.protocols import Cause, Watched, Workplace
 from perdure.loop.work.indexes.sentinels import MOVED, SentinelsSeen, find_sentinels, most_differ
+from perdure.loop.work.indexes.served import ServedDiffered
 from perdure.loop.work.indexes.watched import SOURCE_DOWN, census_of, index_of
 
 SOURCE_SHRANK = "source_shrank"
@@ -105,7 +107,7 @@ def index_causes() -> tuple[Cause, ...]:
         QUESTIONS_MOVED: _questions_moved,
         FOUND_LATE: _found_late,
     }
-    return tuple(CensusCause(name, weigh) for name, weigh in weighed.items())
+    return (*(CensusCause(name, weigh) for name, weigh in weighed.items()), ServedDiffered())
 
 
 class CensusCause:

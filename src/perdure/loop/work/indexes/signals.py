@@ -22,6 +22,7 @@ from perdure.core.stats.intervals import Interval
 from perdure.engines.retrieval.skew import SKEWS, Census, Skew
 from perdure.loop.protocols import Signal, Watched, Workplace
 from perdure.loop.work.indexes.kept import census_before
+from perdure.loop.work.indexes.served import served_skews
 from perdure.loop.work.indexes.signals_quality import GoldenSignal, SentinelShift
 from perdure.loop.work.indexes.signals_traffic import QueryShift, StaleAnswers, UnansweredRatio
 from perdure.loop.work.indexes.watched import SOURCE_DOWN, IndexesAtWork, census_of
@@ -61,7 +62,7 @@ class Counted:
     version: Version
     census: Census
     skews: Sequence[Skew]
-    """Those of it that are no change on its way."""
+    """Those of it that are no change on its way, and what servers found in their memory."""
 
     @property
     def n(self) -> int:
@@ -74,7 +75,8 @@ def counted(place: Workplace, asset: Watched, spec: SignalSpec, now: datetime) -
     version, census = census_of(place, asset, now)
     if version is None or census is None or census.at_us < to_us(now - spec.over):
         return None
-    return Counted(version, census, _standing(census, census_before(place, asset.name, version.id)))
+    standing = _standing(census, census_before(place, asset.name, version.id))
+    return Counted(version, census, [*standing, *served_skews(place.stores.lake, asset.name, version.id, now)])
 
 
 def _standing(census: Census, before: Census | None) -> list[Skew]:
