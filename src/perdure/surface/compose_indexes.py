@@ -28,7 +28,7 @@ from perdure.assets.documents import (
 from perdure.assets.embedders import CustomEmbedder, EmbeddedBy, Endpoint, MiniLm, WordLlama, embedder_definition
 from perdure.assets.version import CHAMPION
 from perdure.core.canonical import content_hash, plain
-from perdure.core.errors import BadIndex, Refused, not_found
+from perdure.core.errors import BadIndex, Corrupt, Refused, not_found
 from perdure.core.ids import version_id
 
 if TYPE_CHECKING:
@@ -116,7 +116,8 @@ class ProjectIndexes:
         embedder = open_embedder(index.embedder, self._embed(index), cache=self._root / "embedders")
         with ExitStack() as stack:
             path.parent.mkdir(parents=True, exist_ok=True)
-            store = open_index(path, self._store(index.store))
+            with _mendable(index.name):
+                store = open_index(path, self._store(index.store))
             stack.callback(store.close)
             cache = MeasuredCache(self._root / "embeddings.db", self._measured(index.name, version))
             stack.callback(cache.close)
@@ -153,7 +154,8 @@ class ProjectIndexes:
         from perdure.stores.vectors.opening import open_index
 
         index = self.as_of_version(name, version)
-        return open_index(self.path(name, version), self._store(index.store), read_only=read_only)
+        with _mendable(name):
+            return open_index(self.path(name, version), self._store(index.store), read_only=read_only)
 
     def as_of_version(self, name: str, version: str) -> Index:
         """The index as one of its versions has it; objectives, policy and bounds are those that are declared now.
@@ -206,6 +208,16 @@ class ProjectIndexes:
         from perdure.surface.embedding import HttpEmbed
 
         return HttpEmbed(self._project.routes, self._project.upstreams, os.environ)
+
+
+@contextmanager
+def _mendable(name: str) -> Iterator[None]:
+    """A store that is damaged says how it is made again: what it is made of lies at its source."""
+    try:
+        yield
+    except Corrupt as error:
+        hint = f"Build it anew, from vectors that are known: perdure index build {name} --anew"
+        raise Corrupt(error.message, hint=hint) from error
 
 
 def _logs(path: Path) -> list[Path]:

@@ -64,7 +64,7 @@ def _owed(project: Project, prompt: str) -> bool:
 def hint_of(project: Project, asset: str, champion: str | None) -> str:
     """What is told of a prompt that was released without proof, and of an index that nothing is in yet."""
     if asset in project.indexes and champion is None:
-        return f"nothing is in it yet: perdure up fills it, or perdure index build {asset}"
+        return f"perdure up fills it, or perdure index build {asset}"
     if asset not in project.prompts:
         return ""
     if not project.suites_of(asset):
@@ -166,7 +166,8 @@ def _verdicts(opened: Opened, job: Job) -> str:
     """What the gates said of the candidate, those that refused it alone where some did."""
     with opened._ledger.read() as session:  # noqa: SLF001 - a part of the same verb
         steps = {step.name: step.result for step in session.jobs.list_steps(job.id)}
-    trials: Sequence[Mapping[str, Any]] = steps.get("verify") or ()
+    judged = steps.get("verify")
+    trials: Sequence[Mapping[str, Any]] = judged if isinstance(judged, list) else ()  # else a step that failed
     said = [verdict for trial in trials for verdict in trial["verdicts"]]
     refused = [verdict for verdict in said if not verdict["passed"]]
     return " ".join(f"{each['gate']}: {each['text']}" for each in (refused or said[:1]))

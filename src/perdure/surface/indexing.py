@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from perdure.assets.version import CHAMPION
 from perdure.core.clock import from_us, to_us
-from perdure.core.errors import BadRequest, NotFound, NotReady
+from perdure.core.errors import BadRequest, NotFound, NotReady, StoreError
 from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened, When, instant_of
 
@@ -51,6 +51,8 @@ class IndexRow:
     """When its source was listed for what is in it; None: nothing is in it."""
     census: Census | None
     """The newest of the version that answers."""
+    damage: str = ""
+    """Why its store cannot be read; empty: it can."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +90,17 @@ class Indexing(Opened):
     def list_indexes(self) -> list[IndexRow]:
         """Every declared index, with what is in the version that answers, else in the one that is declared."""
         from perdure.loop.work.indexes.kept import newest_census
+        from perdure.stores.vectors.protocols import Generation
 
         rows = []
         for name, index in self.project.indexes.items():
             declared, champion = self._indexes.declared(name), self._index_champion(name)
             version = champion or declared
-            newest = self._index_generation(name, version)
+            newest, damage = Generation(0, 0), ""
+            try:
+                newest = self._index_generation(name, version)
+            except StoreError as error:
+                damage = error.message
             rows.append(
                 IndexRow(
                     name=name,
@@ -106,6 +113,7 @@ class Indexing(Opened):
                     n_chunks=newest.n_chunks,
                     seen_at=from_us(newest.seen_us) if newest.number else None,
                     census=newest_census(self.place, name, version),
+                    damage=damage,
                 )
             )
         return rows

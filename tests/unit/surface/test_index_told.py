@@ -41,9 +41,9 @@ def page(folder, name="a.md", text="# Page\n\n" + "words that go on " * 40):
     (folder / "docs" / name).write_text(text)
 
 
-def test_apply_says_that_nothing_is_in_a_new_index_and_what_fills_it(say, folder):
+def test_apply_says_what_fills_a_new_index(say, folder):
     page(folder)
-    assert "nothing is in it yet: perdure up fills it, or perdure index build handbook" in say("apply")
+    assert "perdure up fills it, or perdure index build handbook" in say("apply")
 
 
 def test_a_signal_of_other_kinds_is_refused_with_the_right_article(say, folder):
@@ -99,3 +99,48 @@ def test_pushes_are_counted_and_a_deletion_of_nothing_is_none(say, folder):
     assert "1 document kept, and found in a second" in say("index push mail docs/a.md")
     assert "1 document deleted" in say("index push mail docs/a.md --delete")
     assert "nothing is deleted" in say("index push mail what --delete")
+
+
+def test_a_damaged_store_is_told_beside_the_others_with_how_it_is_made_again(say, folder):
+    page(folder)
+    say("apply")
+    say("index build handbook")
+    [file] = (folder / ".perdure" / "indexes" / "handbook").glob("*.db")
+    file.write_bytes(b"no database" * 1000)
+    assert "damaged" in say("index list")
+    for command in ("show handbook", "census handbook", "search handbook words", "sync handbook"):
+        assert "perdure index build handbook --anew" in say(f"index {command}", expect=6)
+    say("index build handbook --anew")
+    assert "whole" in say("index census handbook")
+
+
+def ill(folder):
+    """The version that answers cannot be read, and another one is declared."""
+    [file] = (folder / ".perdure" / "indexes" / "handbook").glob("*.db")
+    file.write_bytes(b"no database" * 1000)
+    (folder / "declared.py").write_text(DECLARED.replace('Folder("docs")', 'Folder("docs", exclude=["z/**"])'))
+
+
+def test_apply_tells_of_an_index_that_was_refused_and_sends_nobody_to_evals(say, folder):
+    page(folder)
+    say("apply")
+    say("index build handbook")
+    ill(folder)
+    told = say("apply")
+    assert "blocked" in told
+    assert "perdure index build handbook --anew" in told
+    assert "perdure apply --unproven REASON" in told
+    assert "eval" not in told
+
+
+def test_apply_tells_of_a_proof_that_failed_and_does_not_break(say, folder, monkeypatch):
+    page(folder)
+    say("apply")
+    say("index build handbook")
+    ill(folder)
+
+    def fail(*_):
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("perdure.loop.work.indexes.gates.ask", fail)
+    assert "blocked" in say("apply")

@@ -234,9 +234,11 @@ def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
 
 def _blocked(found: Sequence[Change]) -> str:
     """What to do where a gate refused a change."""
-    if not any(change.what == "blocked" for change in found):
+    blocked = {change.kind for change in found if change.what == "blocked"}
+    if not blocked:
         return ""
-    return "case by case: perdure eval list, perdure eval report RUN; release it all the same: perdure apply --unproven REASON"
+    cases = "" if blocked == {"index"} else "case by case: perdure eval list, perdure eval report RUN; "
+    return f"{cases}release it all the same: perdure apply --unproven REASON"
 
 
 def _change(change: Change) -> dict[str, str]:

@@ -69,7 +69,7 @@ def listed(rows: Sequence[IndexRow], *, as_json: bool) -> None:
     cells = [
         {
             "name": escape(row.name),
-            "skew": _verdict(row.census, row.generation),
+            "skew": "[red]damaged[/]" if row.damage else _verdict(row.census, row.generation),
             "documents": f"{row.n_documents:,}" if row.generation else "",
             "chunks": f"{row.n_chunks:,}" if row.generation else "",
             "seen": "" if row.seen_at is None else instant(row.seen_at),
