@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -25,8 +25,9 @@ from perdure.assets.index import Index
 from perdure.core.errors import BadIndex, BadRequest, NotFound, PerdureError
 from perdure.engines.retrieval.protocols import Embedder, Unparsable
 from perdure.engines.retrieval.searching.dumping import dump, load
-from perdure.engines.retrieval.searching.searcher import Searcher
+from perdure.engines.retrieval.searching.searcher import Searcher, Tuning
 from perdure.serve.retrieval.comparing import Comparing, Round
+from perdure.serve.retrieval.measuring import measured
 from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore
 
 log = logging.getLogger("perdure.serve")
@@ -117,6 +118,7 @@ class ServedIndex:
         self._following = threading.Lock()
         self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
         self._kept = threading.Lock()
+        self._tuning = Tuning()
         self._held = self._loaded(OpenStore(self._open, self._path))
 
     @property
@@ -254,7 +256,11 @@ class ServedIndex:
         store = opened.store
         if not (store.resident if self._resident is None else self._resident):
             return Held(opened, newest, None)
-        return Held(opened, newest, self._from_file(opened, newest) or self._from_rows(store, newest))
+        searcher = measured(self._from_file(opened, newest) or self._from_rows(store, newest), store, self._embedder)
+        self._tuning = replace(
+            Tuning(), oversample=searcher.state.tuning.oversample, recall=searcher.state.tuning.recall
+        )
+        return Held(opened, newest, searcher)
 
     def _from_rows(self, store: IndexStore, newest: Generation) -> Searcher:
         at = newest.number
@@ -264,6 +270,7 @@ class ServedIndex:
             store.documents(at) if at else (),
             generation=at,
             fields=self.index.fields,
+            tuning=self._tuning,
             fetch=_vectors_of(store),
         )
 

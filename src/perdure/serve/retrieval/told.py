@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perdure.core.clock import from_us, iso
+from perdure.engines.retrieval.searching.searcher import Searcher
 from perdure.serve.retrieval.citing import Checked, Cited
 from perdure.serve.retrieval.finding import Found, Given, Search
 from perdure.serve.retrieval.held import ServedIndex
@@ -139,6 +140,12 @@ def told_shown(shown: Sequence[Given]) -> list[Json]:
     ]
 
 
+def _width(searcher: Searcher) -> Json:
+    """Rows a hit that signs leave for a second look, and the recall that was measured so; None: it was not."""
+    tuning = searcher.state.tuning
+    return {"rows_a_hit": tuning.oversample, "recall": tuning.recall}
+
+
 def _compared(served: ServedIndex) -> Json | None:
     """The last round that held memory against the store; None before the first."""
     newest = served.comparing.newest
@@ -163,6 +170,7 @@ def told_served(served: ServedIndex, arm: str, share: float) -> Json:
         "n_chunks": generation.n_chunks,
         "resident": held.searcher is not None,
         "n_bytes": 0 if held.searcher is None else held.searcher.n_bytes,
+        "width": None if held.searcher is None else _width(held.searcher),
         "embeds": bool(served.fingerprint),
         "last_error": served.last_error,
         "compared": _compared(served),

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import weakref
+import zlib
 from functools import partial
 
+import numpy as np
 import pytest
 
 from perdure import Index, Pushed
 from perdure.core.errors import BadRequest, MissingExtra
 from perdure.engines.retrieval.protocols import Unparsable
+from perdure.engines.retrieval.searching.searcher import Searcher
 from perdure.serve.retrieval.finding import Search, find
 from perdure.serve.retrieval.held import HeldParts, ServedIndex
+from perdure.serve.retrieval.told import told_served
 from perdure.stores.vectors.opening import open_index
 from perdure.testing.conformance.index_world import a_chunk, put, step
 
@@ -74,7 +78,7 @@ def test_what_was_kept_in_a_file_is_brought_up_to_now(path, store, monkeypatch):
     assert texts(again, "stands") == texts(fresh(path), "stands")
 
     kept, built = file.read_bytes(), []
-    monkeypatch.setattr(ServedIndex, "_from_rows", lambda self, store, at: built.append(at))
+    monkeypatch.setattr(ServedIndex, "_from_rows", lambda self, store, at: built.append(at) or Searcher.of((), ()))
     served(path)
     assert built == []
     store.close()
@@ -148,8 +152,6 @@ def test_a_question_is_embedded_once(path, store):
         fingerprint, dimensions, n = "embedder-1", 16, 0
 
         def embed(self, contents, use="document"):
-            import numpy as np
-
             self.n += len(contents)
             return np.ones((len(contents), 16), np.float32)
 
@@ -176,3 +178,34 @@ def test_words_that_an_embedder_of_pictures_cannot_read_are_a_bad_request_and_no
     assert len(texts(index, "stands")) > 20
     with pytest.raises(BadRequest, match="cannot be asked by words"):
         find(index, Search("stands"))
+
+
+class Turned:
+    """Embeds texts by their words, each in a direction of its own."""
+
+    fingerprint, dimensions, n = "embedder-1", 16, 0
+
+    def embed(self, contents, use="document"):
+        self.n += len(contents)
+        seeds = [zlib.crc32(content.encode()) for content in contents]
+        return np.stack([np.random.default_rng(seed).standard_normal(16) for seed in seeds]).astype(np.float32)
+
+
+def test_how_wide_a_large_index_is_searched_is_measured_once_and_kept(path, store, monkeypatch):
+    """It is in the file beside the store, and stays where all is read anew; a small index needs no measure."""
+    monkeypatch.setattr("perdure.serve.retrieval.held._WORTH_A_FILE", 1)
+    put(store, *(a_chunk("a.md", f"Sentence {n} stands here. More of it.", n) for n in range(300)))
+    assert served(path, embedder=Turned()).held.searcher.state.tuning.recall is None
+    monkeypatch.setattr("perdure.serve.retrieval.measuring.LEAST_CHUNKS", 64)
+    assert served(path).held.searcher.state.tuning.recall is None
+    embedder = Turned()
+    index = served(path, embedder=embedder)
+    tuning = index.held.searcher.state.tuning
+    assert (tuning.oversample, tuning.recall, embedder.n) == (25.0, pytest.approx(0.986, abs=1e-3), 256)
+    index.reread()
+    assert (index.held.searcher.state.tuning, embedder.n) == (tuning, 256)
+    index.lighten()
+    again = Turned()
+    kept = served(path, embedder=again).held.searcher.state.tuning
+    assert ((kept.oversample, kept.recall), again.n) == ((25.0, tuning.recall), 0)
+    assert told_served(index, "champion", 1.0)["width"] == {"rows_a_hit": 25.0, "recall": tuning.recall}

@@ -36,8 +36,8 @@ def calibrated(
 
     Args:
         searcher: of any size.
-        questions: vectors of questions as they are asked, shape (n, dimensions), 50 or more. First sentences of stored chunks will do
-            where nobody asked yet: short texts are harder than chunks.
+        questions: vectors of questions as they are asked, shape (n, dimensions), 183 or more: with fewer the interval cannot lie above
+            the goal, whatever is found. First sentences of stored chunks will do: short texts are harder than chunks.
         k: hits a question.
         goal: recall, 0 to 1.
 
@@ -57,11 +57,12 @@ def calibrated(
         recall = measured(np.array(shares))
         if recall.low >= goal:
             break
-    return _with(searcher, oversample), Calibration(oversample, recall)
+    return _with(searcher, oversample, recall.low), Calibration(oversample, recall)
 
 
-def _with(searcher: Searcher, oversample: float) -> Searcher:
-    return Searcher(replace(searcher.state, tuning=replace(searcher.state.tuning, oversample=oversample)))
+def _with(searcher: Searcher, oversample: float, recall: float | None = None) -> Searcher:
+    tuning = replace(searcher.state.tuning, oversample=oversample, recall=recall)
+    return Searcher(replace(searcher.state, tuning=tuning))
 
 
 def _found(searcher: Searcher, vector: NDArray[np.floating], k: int) -> frozenset[int]:

@@ -25,7 +25,7 @@ from perdure.engines.retrieval.searching.searcher import Searcher, State, Tuning
 from perdure.engines.retrieval.searching.segments import Room, Segment
 from perdure.engines.retrieval.searching.vectors import Vectors
 
-_MAGIC = b"perdure search 1"
+_MAGIC = b"perdure search 2"
 _ALIGNED = 64
 
 
@@ -41,6 +41,7 @@ class _Header(msgspec.Struct, frozen=True):
     stamp: str
     dimensions: int
     oversample: float
+    recall: float | None
     exact_bytes: int
     checksum: int
     n_bytes: int
@@ -77,6 +78,7 @@ def dump(searcher: Searcher, path: Path, *, version: str, stamp: str = "") -> No
             stamp,
             state.room.dimensions,
             state.tuning.oversample,
+            state.tuning.recall,
             state.tuning.exact_bytes,
             checksum,
             offset,
@@ -130,7 +132,7 @@ def load(
         checksum = zlib.crc32(_bytes(array), checksum)
     if checksum != header.checksum:
         return None
-    tuning = Tuning(header.dimensions, header.exact_bytes, header.oversample)
+    tuning = Tuning(header.dimensions, header.exact_bytes, header.oversample, header.recall)
     segment = _segment(arrays)
     record = Record.of(documents, fields)
     room = Room(header.dimensions, tuning.exact_bytes)

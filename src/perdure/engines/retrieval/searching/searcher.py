@@ -49,6 +49,8 @@ class Tuning:
     """Exact vectors are kept in memory up to so much, as float32 or else float16; above, they are asked of the store."""
     oversample: float = 200.0
     """Rows a hit that signs leave for a second look, at 100,000 rows; with the root of the rows above. See `calibrating`."""
+    recall: float | None = None
+    """Lower end of the interval of recall that was measured with it; None: it never was."""
 
 
 class Searcher:
