@@ -6,8 +6,9 @@ moved at the source between two looks, is left out: a census that runs beside th
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -63,19 +64,33 @@ def take_census(opened: OpenIndex, at_us: int, deep: bool = False, *, look: Look
         deep: read every document whatever its token says, compare every word, and embed every chunk anew.
         look: how far to look; None: at everything.
 
-    Cost: some 3 µs a document and 20 µs a chunk; what changed is read.
+    Cost: some 9 µs a document and 7 µs a chunk; what changed is read.
 
     Raises:
         StoreError: the index's own store does not answer. A source that does not, and a store that is damaged, are told in the census:
             `whole` is False.
     """
     try:
-        return _taken(opened, at_us, look or Look(), deep=deep)
+        # A deep census embeds, which may take hours and leave cycles behind.
+        with nullcontext() if deep else _uncollected():
+            return _taken(opened, at_us, look or Look(), deep=deep)
     except Corrupt as error:
         damage = Skew("corrupt", "", why=error.message, part="store")
         why = "The index's own store is damaged, so nothing is compared with it."
         name = opened.index.name
         return Census(name, opened.version, 0, at_us, 0, 0, 0, skews=[damage], whole=False, why_not=why, deep=deep)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Rows hold no cycles, and Python's collector would look through all of them: a quarter of a census."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _taken(opened: OpenIndex, at_us: int, look: Look, *, deep: bool) -> Census:
