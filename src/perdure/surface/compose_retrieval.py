@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perdure.assets.embedders import Endpoint
+from perdure.core.errors import NotReady
 from perdure.surface.compose_indexes import ProjectIndexes
 
 if TYPE_CHECKING:
@@ -54,8 +55,12 @@ class ServedIndexes:
         """The version's store, read only.
 
         Raises: as `ProjectIndexes.open_store`.
+            NotReady: nothing was written of it yet.
         """
         with self._opened() as indexes:
+            if not indexes.path(name, version).exists():
+                hint = f"perdure up fills it, or perdure index build {name}."
+                raise NotReady(f"Nothing is in the index {name!r} yet.", hint=hint)
             return indexes.open_store(name, version, read_only=True)
 
     def path(self, name: str, version: str) -> Path:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from perdure.core.errors import NotReady
+from perdure.surface.cli.show_health import serving
+from perdure.surface.compose_retrieval import ServedIndexes
+from perdure.surface.sdk import open_project
+
 DECLARED = """
 import hashlib
 import numpy as np
@@ -144,3 +149,16 @@ def test_apply_tells_of_a_proof_that_failed_and_does_not_break(say, folder, monk
 
     monkeypatch.setattr("perdure.loop.work.indexes.gates.ask", fail)
     assert "blocked" in say("apply")
+
+
+def test_a_server_of_an_index_that_nothing_is_in_says_so(say, folder):
+    say("apply")
+    served = ServedIndexes(folder, folder / ".perdure", open_project(folder).project, "p")
+    [version] = [each.declared for each in open_project(folder).list_indexes() if each.name == "handbook"]
+    with pytest.raises(NotReady, match="Nothing is in the index 'handbook' yet"):
+        served.store("handbook", version)
+
+
+def test_who_serves_indexes_is_told_where_they_are_searched(folder, capsys):
+    serving("http://127.0.0.1:8400", open_project(folder).project, as_json=False)
+    assert "POST /v1/indexes/handbook/search" in capsys.readouterr().out

@@ -58,6 +58,8 @@ def serving(url: str, project: Project, *, as_json: bool) -> None:
     if project.routes:
         names = [*project.routes, *(f"prompt:{name}" for name in project.prompts)]
         put(f"  POST /v1/chat/completions  /v1/messages   model: {', '.join(names)}", "  POST /v1/feedback")
+    if project.indexes:
+        put(*(f"  POST /v1/indexes/{name}/search" for name in project.indexes), "  GET  /v1/indexes")
     put("  GET  /v1/models  /healthz  /readyz  /metrics", "[dim]Ctrl-C stops.[/]")
     return None
 
