@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 MONTH = days(30)
 _PLAIN = ("bad", "good")
 """Words of a suite's reviews."""
+_ANSWERS = "Does this text of the document answer the question?"
 _KEYS = {"review", "label", "labeller", "note", "at"}
 _FIRST = {"incident": 0, "flip": 0, "disputed": 1, "drawn": 2, "feedback": 3, "by_hand": 3}
 
@@ -203,9 +204,9 @@ class Labelling(Opened):
         return known[by_beginning("review", whole, known)]
 
     def _check_subject(self, subject: str) -> None:
-        known = {**self.project.judges, **self.project.suites}
+        known = {**self.project.judges, **self.project.suites, **self.project.indexes}
         if subject not in known:
-            raise not_found("judge or suite", subject, known)
+            raise not_found("judge, suite or index", subject, known)
 
     def _words(self, subject: str) -> tuple[str, ...]:
         from perdure.engines.judges.scales import words_of
@@ -267,7 +268,7 @@ class Labelling(Opened):
             asked_at=review.asked_at,
             inclusion=review.inclusion,
             words=self._words(review.subject),
-            rubric="" if judge is None else judge.rubric,
+            rubric=judge.rubric if judge is not None else _ANSWERS if review.subject in self.project.indexes else "",
             case=told,
             labels=review.labels,
             judged=review.facts.get("judged") if review.labels else None,

@@ -26,6 +26,7 @@ from perdure.surface.caching import Caching
 from perdure.surface.calls import Called
 from perdure.surface.ci.review import Reviewing
 from perdure.surface.evaluating import Evaluating
+from perdure.surface.golden import GrowingGolden
 from perdure.surface.governing import Governing
 from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
@@ -98,6 +99,7 @@ class Perdure(
     Judging,
     Labelling,
     IndexAnswering,
+    GrowingGolden,
     Pushing,
     Spending,
     Called,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ class Relevant:
     end: int | None = None
     grade: float = 1.0
     """How relevant it is, above 0."""
+    text: str = ""
+    """The words that stood there when the question was made, by which it is told that they changed; empty: nobody noted them."""
 
     def is_found_by(self, found: Stretch) -> bool:
         """Whether a chunk is of it."""
@@ -56,6 +58,8 @@ class GoldenQuestion:
     query: str
     relevant: tuple[Relevant, ...]
     cluster: str
+    provenance: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    """Where it came from, such as `{"from": "synthetic", "review": "rev_7d2f"}`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def read_golden(text: str) -> Golden:
 
     >>> found = read_golden('{"query": "Where?", "relevant": ["a.md"]}\n{"query": 7}')
     >>> found.questions[0].relevant
-    (Relevant(document='a.md', start=None, end=None, grade=1.0),)
+    (Relevant(document='a.md', start=None, end=None, grade=1.0, text=''),)
     >>> found.troubles
     ('Line 2: its query is 7, which is no question.',)
     """
@@ -136,11 +140,14 @@ def _question(line: str, number: int) -> GoldenQuestion:
         raise _Wrong(f"its query is {query!r}, which is no question.")
     if not isinstance(relevant, list) or not relevant:
         raise _Wrong("it names nothing that is relevant.")
-    unknown = told.keys() - {"query", "relevant", "cluster"}
+    unknown = told.keys() - {"query", "relevant", "cluster", "provenance"}
     if unknown:
         raise _Wrong(f"it has {', '.join(sorted(unknown))}, which mean nothing.")
     group = f"line {number}" if cluster is None else f"cluster {cluster}"
-    return GoldenQuestion(query, tuple(dict.fromkeys(map(_relevant, relevant))), group)
+    provenance = told.get("provenance", {})
+    if not isinstance(provenance, dict):
+        raise _Wrong("its provenance is no object.")
+    return GoldenQuestion(query, tuple(dict.fromkeys(map(_relevant, relevant))), group, provenance)
 
 
 def _relevant(told: Any) -> Relevant:
@@ -148,7 +155,7 @@ def _relevant(told: Any) -> Relevant:
         return Relevant(told)
     if not isinstance(told, Mapping) or not isinstance(told.get("document"), str) or not told["document"]:
         raise _Wrong(f"{told!r} names no document.")
-    unknown = told.keys() - {"document", "start", "end", "grade"}
+    unknown = told.keys() - {"document", "start", "end", "grade", "text"}
     if unknown:
         raise _Wrong(f"what is relevant has {', '.join(sorted(unknown))}, which mean nothing.")
     start, end, grade = told.get("start"), told.get("end"), told.get("grade", 1.0)
@@ -156,7 +163,10 @@ def _relevant(told: Any) -> Relevant:
         raise _Wrong(f"{start!r} to {end!r} is no stretch of a document.")
     if isinstance(grade, bool) or not isinstance(grade, int | float) or not (math.isfinite(grade) and grade > 0):
         raise _Wrong(f"a grade of {grade!r} means nothing.")
-    return Relevant(told["document"], start, end, float(grade))
+    text = told.get("text", "")
+    if not isinstance(text, str):
+        raise _Wrong(f"a text of {text!r} is none.")
+    return Relevant(told["document"], start, end, float(grade), text)
 
 
 def _is_stretch(start: Any, end: Any) -> bool:

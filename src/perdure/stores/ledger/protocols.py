@@ -194,7 +194,7 @@ class Review:
     case: str
     """Digest of the blob that holds it."""
     why: str
-    """`drawn`, `incident`, `flip`, `feedback`, `disputed`, `by_hand` or `synthetic`."""
+    """`drawn`, `incident`, `flip`, `feedback`, `disputed`, `by_hand`, `synthetic` or `searched`."""
     asked_at: datetime
     """Domain time."""
     inclusion: float | None = None

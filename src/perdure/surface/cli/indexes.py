@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from perdure.surface.cli import show_indexes
+from perdure.surface.cli import golden, show_indexes
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, opened
 from perdure.surface.cli.printing import console
 from perdure.surface.cli.usage import Command, Group
@@ -197,6 +197,9 @@ def search(  # noqa: PLR0913 - a command takes what may be said with it
     """Find chunks by vectors and words, exactly, now or as the index stood once."""
     data = None if picture is None else picture.read_bytes()
     show_indexes.found(opened(project).search_index(name, text, k=k, as_of=as_of, picture=data), as_json=json)
+
+
+golden.add_to(group)
 
 
 @contextmanager
