@@ -93,6 +93,7 @@ if TYPE_CHECKING:
     from perdure.assets.policy import Hours, Policy, Ramp
     from perdure.assets.project import Project
     from perdure.assets.prompt import Prompt, prompts
+    from perdure.assets.rerankers import CustomReranker
     from perdure.assets.route import Cache, Probe, Probes, Route, Target, UnitPrices
     from perdure.assets.source import Source, csv, parquet
     from perdure.assets.suite import Case, Suite, suites
@@ -120,6 +121,7 @@ _HOME = {
     "MiniLm": "perdure.assets.embedders",
     "Endpoint": "perdure.assets.embedders",
     "CustomEmbedder": "perdure.assets.embedders",
+    "CustomReranker": "perdure.assets.rerankers",
     "lag_s": "perdure.assets.index_objectives",
     "ghosts": "perdure.assets.index_objectives",
     "skew_ratio": "perdure.assets.index_objectives",
@@ -237,6 +239,7 @@ __all__ = [
     "Custom",
     "CustomChunker",
     "CustomEmbedder",
+    "CustomReranker",
     "DefenderInjection",
     "Endpoint",
     "FeatureView",

@@ -33,6 +33,7 @@ from perdure.assets.embedders import EmbeddedBy, WordLlama, embedder_definition
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.prompt_file import located
+from perdure.assets.rerankers import CustomReranker, reranker_definition
 from perdure.core.errors import BadIndex
 from perdure.core.units import days, minutes
 
@@ -61,6 +62,7 @@ class Index:
         history: how long what was replaced can still be asked as of then.
         healthy: objectives.
         policy: how far the loop may go alone.
+        reranker: what orders anew what was found, where a search asks for it. Another one is another version, whose vectors are known.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Index:
     history: timedelta = field(default_factory=lambda: days(30))
     healthy: Sequence[Objective] = ()
     policy: Policy = field(default_factory=Policy.observe)
+    reranker: CustomReranker | None = None
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -107,7 +110,10 @@ class Index:
 
     def definition(self) -> dict[str, Any]:
         """What its versions are: all that decides what is in it and how it is found."""
+        # Without one there is no member, so versions from before there were any stay what they are.
+        reranker = {} if self.reranker is None else {"reranker": reranker_definition(self.reranker)}
         return {
+            **reranker,
             "documents": documents_definition(self.documents),
             "chunker": chunker_definition(self.chunker),
             "embedder": embedder_definition(self.embedder),

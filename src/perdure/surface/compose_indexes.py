@@ -26,6 +26,7 @@ from perdure.assets.documents import (
     documents_definition,
 )
 from perdure.assets.embedders import CustomEmbedder, EmbeddedBy, Endpoint, MiniLm, WordLlama, embedder_definition
+from perdure.assets.rerankers import CustomReranker, reranker_definition
 from perdure.assets.version import CHAMPION
 from perdure.core.canonical import content_hash, plain
 from perdure.core.errors import BadIndex, Corrupt, Refused, not_found
@@ -175,6 +176,7 @@ class ProjectIndexes:
             documents=_documents(index, told["documents"]),
             chunker=_chunker(index, told["chunker"]),
             embedder=_embedder(index, told["embedder"]),
+            reranker=_reranker(index, told.get("reranker")),
             fields=dict(told["fields"]),
             store=str(told["store"]),
         )
@@ -282,6 +284,12 @@ def _embedder(index: Index, told: Mapping[str, Any]) -> EmbeddedBy:
         return index.embedder
     made: EmbeddedBy = _again(index, _EMBEDDERS, told, "by", "embedder")
     return made
+
+
+def _reranker(index: Index, told: Mapping[str, Any] | None) -> CustomReranker | None:
+    """As it is declared; None for a version of another one, which is searched without."""
+    declared = index.reranker
+    return declared if told and declared is not None and plain(reranker_definition(declared)) == told else None
 
 
 def _again(index: Index, known: Mapping[str, Callable[..., Any]], told: Mapping[str, Any], by: str, what: str) -> Any:

@@ -41,6 +41,8 @@ class SearchBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     rewrite: str = ""
     """A route that is asked for other wordings."""
     expand: bool = False
+    rerank: bool = False
+    """Order what was found anew by the index's reranker."""
     user: str = ""
     """What a sticky share of versions goes by; empty: the caller's key."""
 
@@ -136,6 +138,7 @@ def search_of(body: SearchBody, index: Index, allowed: list[str] | tuple[str, ..
         body.diversity,
         tuple(body.others),
         body.expand,
+        body.rerank,
     )
 
 

@@ -46,6 +46,8 @@ class Search:
     """Other wordings of the question."""
     expand: bool = False
     """Give the section around each chunk, too."""
+    rerank: bool = False
+    """Order what was found anew by the index's reranker; see `reordering`."""
 
 
 @dataclass(frozen=True, slots=True)

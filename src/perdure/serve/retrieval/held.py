@@ -25,6 +25,7 @@ from perdure.assets.index import Index
 from perdure.core.errors import BadIndex, BadRequest, NotFound, PerdureError
 from perdure.engines.retrieval.protocols import Embedder, Unparsable
 from perdure.engines.retrieval.searching.dumping import dump, load
+from perdure.engines.retrieval.searching.reranking import FunctionScores
 from perdure.engines.retrieval.searching.searcher import Searcher, Tuning
 from perdure.serve.retrieval.comparing import Comparing, Round
 from perdure.serve.retrieval.measuring import measured
@@ -108,6 +109,9 @@ class ServedIndex:
         self.last_error = ""
         """Of the last look; empty where it succeeded."""
         self._embedder = parts.embedder
+        declared = parts.index.reranker
+        self.reranker = None if declared is None else FunctionScores(declared)
+        """What orders anew what was found, where a search asks for it; None: there is none."""
         self._moved = parts.moved
         self._dumped = None if parts.path is None else parts.path.with_suffix(".search")
         self._undumped = False

@@ -18,9 +18,10 @@ from perdure.serve.live import Live
 from perdure.serve.retrieval.asked import SearchBody, search_of
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.retrieval.counted import SearchCounters
-from perdure.serve.retrieval.finding import Found, Search, find
+from perdure.serve.retrieval.finding import Found, Search
 from perdure.serve.retrieval.held import ServedIndex
 from perdure.serve.retrieval.recording import Asking, Recorder
+from perdure.serve.retrieval.reordering import find_best
 from perdure.serve.routing import Arm, Route, ServingTable
 
 log = logging.getLogger("perdure.serve")
@@ -97,7 +98,7 @@ class Searching:
         groups = caller.groups
         search = search_of(body, served.index, None if groups is None else list(groups))
         began_s = monotonic_s()
-        found = await asyncio.get_running_loop().run_in_executor(self.threads, partial(find, served, search))
+        found = await asyncio.get_running_loop().run_in_executor(self.threads, partial(find_best, served, search))
         took_s = monotonic_s() - began_s
         team = "" if caller.team is None else caller.team.name
         asking = Asking(self.recorder.new_id(), name, arm.version, arm.name, caller.key, team, served_us, purpose)

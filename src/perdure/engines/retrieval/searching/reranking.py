@@ -5,12 +5,57 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from types import TracebackType
+from typing import Self
 
+from perdure.assets.rerankers import CustomReranker, reranker_definition
+from perdure.core.canonical import content_hash
 from perdure.core.documents import Hit
-from perdure.core.errors import UpstreamBad
+from perdure.core.errors import PerdureError, UpstreamBad
 from perdure.engines.retrieval.protocols import Reranker, Rewriter
 
 MOST_WORDINGS = 8
+
+
+class FunctionScores:
+    """A function of the project as a `Reranker`: whatever it raises is told as an answer that cannot be used.
+
+    Args:
+        declared: the function and its fingerprint.
+    """
+
+    def __init__(self, declared: CustomReranker) -> None:
+        self._declared = declared
+        self._name = getattr(declared.function, "__name__", type(declared.function).__name__)
+        self.fingerprint: str = content_hash(reranker_definition(declared))
+
+    def score(self, query: str, texts: Sequence[str]) -> Sequence[float]:
+        """See `Reranker.score`.
+
+        Raises:
+            UpstreamBad: the function raised, or gave something else than numbers.
+        """
+        with _Told(self._name):
+            return [float(score) for score in self._declared.function(query, texts)]
+
+
+class _Told:
+    """Whatever a function raises is told by its kind alone; perdure's own errors pass."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and not isinstance(error, PerdureError):
+            raise UpstreamBad(
+                f"The reranker {self._name} raised {type(error).__name__}.",
+                hint="It gives a finite number for each text.",
+            ) from error
 
 
 def reranked(hits: Sequence[Hit], texts: Sequence[str], query: str, reranker: Reranker, k: int) -> list[Hit]:
