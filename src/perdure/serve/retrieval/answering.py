@@ -6,9 +6,11 @@ texts that were shown, claim by claim, so that whoever reads the answer sees wha
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -70,7 +72,7 @@ class Answering:
         """
         gateway = self._asgi()
         found = await self.searching.search(name, body, caller, served_us, purpose="answer")
-        shown, left_out = shown_of(found.found.hits, keep=body.suspects)
+        shown, left_out = await asyncio.to_thread(partial(shown_of, found.found.hits, keep=body.suspects))
         generation = found.found.generation
         told: Json = {
             "search": found.id,
@@ -86,7 +88,8 @@ class Answering:
             nothing = {"grounded": False, "citations": [], "unsupported": [], "unknown_marks": [], "misquoted": []}
             return {**told, "answer": None, "why": "nothing_found", **nothing}
         said = await ask(gateway, headers, _chat(body, shown), {"index": name, "search": found.id})
-        checked = check_answer(said.text, [evidence_of(each) for each in shown])
+        # Many claims over many sections take a second: nobody else waits for it.
+        checked = await asyncio.to_thread(check_answer, said.text, [evidence_of(each) for each in shown])
         self.searching.counters.unsupported[name] += sum(not each.supported for each in checked.claims)
         return {**told, "answer": said.text, **told_claims(checked, shown), **_of_call(said)}
 

@@ -54,6 +54,9 @@ PATHS = (
     f"{PATH}/NAME/documents/ID",
 )
 """As errors name them."""
+_VERBS = ("search", "answer", "served", "documents")
+_OF_ALL = ("n_documents", "n_chunks", "n_bytes", "last_error", "compared")
+"""Of what is served: told of all documents, whoever may read them; and what went wrong, which names files."""
 _BODY_S = 30.0
 
 
@@ -104,7 +107,9 @@ class RetrievalApp:
             log.debug("A client hung up before its request was whole.")
             return
         known = name if name in self._parts.indexes else ""
-        self._parts.searching.counters.count(known, verb or "list", reply.status)
+        # Whoever asks says what stands in a path: a label of what he says would be as many as he likes.
+        purpose = "list" if not verb else verb if verb in _VERBS else "unknown"
+        self._parts.searching.counters.count(known, purpose, reply.status)
         await send_reply(send, reply)
 
     async def _reply(self, request: _Request) -> Reply:
@@ -114,16 +119,17 @@ class RetrievalApp:
         if not request.name:
             _check_method(scope, "GET")
             mine = [name for name in parts.indexes if caller.may_search(name)]
-            return json_reply(200, {"indexes": [self._served(name) for name in mine]})
+            return json_reply(200, {"indexes": [self._served(name, caller) for name in mine]})
         name = allowed(request.name, list(parts.indexes), caller)
         if not request.verb:
             _check_method(scope, "GET")
-            return json_reply(200, self._served(name))
+            return json_reply(200, self._served(name, caller))
         if request.verb == "documents" and request.id:
             return await self._document(request, name, caller, headers)
         if request.verb == "served" and request.id is None:
             _check_method(scope, "GET")
-            return json_reply(200, await asyncio.to_thread(self._sums, name))
+            _check_reads_all(caller, name)
+            return json_reply(200, await asyncio.to_thread(self._sums, name, caller))
         if request.id is not None or request.verb not in ("search", "answer"):
             raise NotFound(f"There is no path {scope['path'][:200]!r}.", hint=f"Known: {', '.join(PATHS)}.")
         _check_method(scope, "POST")
@@ -168,20 +174,22 @@ class RetrievalApp:
         token = await asyncio.to_thread(parts.pushing.put, name, request.id, headers, body, now_us)
         return json_reply(202, {"id": request.id, "token": token})
 
-    def _served(self, name: str) -> dict[str, Any]:
-        """What is served of an index, arm by arm; nothing where no version of it is."""
+    def _served(self, name: str, caller: Caller) -> dict[str, Any]:
+        """What is served of an index, arm by arm; nothing where no version of it is. How much it is, for who may read all of it."""
         told: dict[str, Any] = {"name": name, "fields": dict(self._parts.indexes[name].fields)}
         serving = self._parts.live.serving
         if serving is None or name not in serving.table.routes:
-            why = self._parts.live.status.left_out.get(name)
+            why = self._parts.live.status.left_out.get(name) if caller.groups is None else None
             return {**told, "served": [], "why": None if why is None else why.get("message")}
         route = serving.table.routes[name]
         arms = [told_served(serving.servables[arm.version], arm.name, arm.share) for arm in route.every_arm()]
+        if caller.groups is not None:
+            arms = [{member: each for member, each in arm.items() if member not in _OF_ALL} for arm in arms]
         return {**told, "served": arms}
 
-    def _sums(self, name: str) -> list[dict[str, Any]]:
+    def _sums(self, name: str, caller: Caller) -> list[dict[str, Any]]:
         """What memory really holds, version by version, for a census to hold against the store."""
-        serving, route = self._parts.searching.route(name)
+        serving, route = self._parts.searching.route(name, caller)
         told = []
         for version in dict.fromkeys(arm.version for arm in route.every_arm()):
             held = serving.servables[version].held
@@ -204,6 +212,14 @@ def _check_method(scope: Scope, *allowed: str) -> None:
         path = scope["path"][:200]
         raise WrongMethod(
             f"{path} does not answer {scope['method']}.", hint=f"Use {' or '.join(allowed)}.", allowed=list(allowed)
+        )
+
+
+def _check_reads_all(caller: Caller, name: str) -> None:
+    if caller.groups is not None:
+        raise Refused(
+            f"What memory holds of {name!r} adds up what others may read, too.",
+            hint='Ask by a key of a team that may read all: Team(..., reads=("*",)).',
         )
 
 

@@ -25,6 +25,8 @@ from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore, Q
 _SPARE = 8
 """Hits that are ranked beside those that are asked for: they move up for what is dropped."""
 _TRIES = 3
+_SMALL = 2_000
+"""Documents. Following reads the record whole, at 10 µs each."""
 _RANK_OFFSET = 60
 
 
@@ -113,8 +115,15 @@ def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[F
         n *= 4
     if is_doubtful(checked, bounds):
         served.doubt()
-    behind = is_behind(checked, bounds) and (marks or len(good) < search.k)
+    # What was replaced just now is often what is asked for: without it an answer is true, and lacks the best.
+    near = checked if marks or len(good) < search.k else checked[: search.k] if _is_small(held) else []
+    behind = is_behind(near, bounds)
     return _given(held.store, search, (then, good[: search.k], checked)), behind
+
+
+def _is_small(held: Held) -> bool:
+    """Whether its newest generation is followed within the time of a search."""
+    return held.generation.n_documents <= _SMALL and held.generation.n_chunks <= 10 * _SMALL
 
 
 def _given(store: IndexStore, search: Search, of: tuple[Generation, Sequence[Checked], Sequence[Checked]]) -> Found:
@@ -123,7 +132,7 @@ def _given(store: IndexStore, search: Search, of: tuple[Generation, Sequence[Che
     # A spare that nobody would have seen was dropped for nobody.
     wrong = [each for i, each in enumerate(checked) if each.reason and (i <= last or len(good) < search.k)]
     dropped = [Dropped(each.hit.key, each.name, each.reason, each in good) for each in wrong]
-    sections = _sections(store, good) if search.expand else {}
+    sections = _sections(store, good, generation.number) if search.expand else {}
     return Found(generation, [Given(each, sections.get(each.hit.key)) for each in good], dropped)
 
 
@@ -207,12 +216,15 @@ def _fused(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
     return [replace(known[key], score=score) for key, score in ordered]
 
 
-def _sections(store: IndexStore, good: Sequence[Checked]) -> dict[int, tuple[int, int, str]]:
-    """Text of the section that each chunk is part of, put together from the chunks that stand there, with blanks where there is none."""
+def _sections(store: IndexStore, good: Sequence[Checked], newest: int) -> dict[int, tuple[int, int, str]]:
+    """Text of the section that each chunk is part of, put together from the chunks that stand there, with blanks where there is none.
+
+    What came after the generation that was searched is of another text, and perhaps for other readers.
+    """
     rows = [each.row for each in good if each.row is not None and each.row.parent is not None and not each.reason]
     around: dict[str, list[ChunkRow]] = {}
     for row in store.chunks_of(list(dict.fromkeys(row.document for row in rows))):
-        if checksum_of(row) == row.checksum:
+        if row.born <= newest and checksum_of(row) == row.checksum:
             around.setdefault(row.document, []).append(row)
     return {row.key: _section(row, around.get(row.document, [])) for row in rows}
 

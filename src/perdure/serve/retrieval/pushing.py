@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,9 @@ from perdure.core.errors import BadRequest
 from perdure.serve.retrieval.asked import PushedBody, decoded
 
 _LONGEST_ID = 1_000
+_LONGEST_TYPE = 127
+_TYPE = re.compile(r"[\w!#$&^.+-]+/[\w!#$&^.+-]+", re.ASCII)
+"""Source: RFC 6838, 4.2."""
 _JSON = "application/json"
 
 
@@ -52,6 +56,7 @@ class Pushing:
             BadRequest: the id or the JSON cannot be one.
             StoreError: it cannot be kept.
         """
+        _check_id(id_)
         kind = headers.get(b"content-type", b"").decode("latin-1")
         [token] = self._inbox(name).put([_document(DocumentRef(id_, "", now_us), kind, body)])
         return token
@@ -60,8 +65,10 @@ class Pushing:
         """Forget a document; whether it was there.
 
         Raises:
+            BadRequest: the id cannot be one.
             StoreError: it cannot be forgotten.
         """
+        _check_id(id_)
         return bool(self._inbox(name).delete([id_], changed_us=now_us))
 
     def close(self) -> None:
@@ -78,14 +85,26 @@ class Pushing:
             return self._open[name]
 
 
-def _document(ref: DocumentRef, content_type: str, body: bytes) -> RawDocument:
-    if len(ref.id) > _LONGEST_ID or not ref.id.isprintable():
+def _check_id(id_: str) -> None:
+    """A path that is no UTF-8 comes with a sign in place of each wrong byte: ids that differ would be one."""
+    if len(id_) > _LONGEST_ID or not id_.isprintable() or "\ufffd" in id_:
         raise BadRequest(
-            f"{ref.id[:80]!r} can be no document's id.", hint=f"Use up to {_LONGEST_ID} characters that can be printed."
+            f"{id_[:80]!r} can be no document's id.",
+            hint=f"Use up to {_LONGEST_ID} characters that can be printed, as UTF-8.",
         )
+
+
+def _document(ref: DocumentRef, content_type: str, body: bytes) -> RawDocument:
     kind = content_type.partition(";")[0].strip().lower()
     if kind in ("", _JSON):
         told = decoded(body, PushedBody)
         readers = None if told.readers is None else tuple(told.readers)
-        return RawDocument(ref, told.text.encode("utf-8", "replace"), told.media_type, told.metadata, readers)
-    return RawDocument(ref, body, kind)
+        media_type = _media_type(told.media_type)
+        return RawDocument(ref, told.text.encode("utf-8", "replace"), media_type, told.metadata, readers)
+    return RawDocument(ref, body, _media_type(kind))
+
+
+def _media_type(told: str) -> str:
+    if len(told) > _LONGEST_TYPE or not _TYPE.fullmatch(told):
+        raise BadRequest(f"{told[:80]!r} is no media type.", hint="Send such as text/markdown.")
+    return told

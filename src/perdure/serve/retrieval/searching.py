@@ -54,8 +54,8 @@ class Searching:
     threads: Executor
     _shadows: set[asyncio.Task[None]] = field(default_factory=set)
 
-    def route(self, name: str) -> tuple[ServingTable, Route]:
-        """How the traffic of an index is spread over its versions.
+    def route(self, name: str, caller: Caller) -> tuple[ServingTable, Route]:
+        """How the traffic of an index is spread over its versions. Why none is served names files: it is for who may read all.
 
         Raises:
             NotReady: none of them is served.
@@ -63,7 +63,10 @@ class Searching:
         serving = self.live.serving
         if serving is None or name not in serving.table.routes:
             why = self.live.status.left_out.get(name, {}).get("message", "No version of it was released.")
-            raise NotReady(f"Index {name!r} is not served yet. {why}", hint=f"perdure apply, perdure index sync {name}")
+            why = why if caller.groups is None else ""
+            raise NotReady(
+                f"Index {name!r} is not served yet. {why}".rstrip(), hint=f"perdure apply, perdure index sync {name}"
+            )
         return serving, serving.table.routes[name]
 
     async def search(
@@ -73,7 +76,7 @@ class Searching:
 
         Raises: as `find` and `search_of`; NotReady where no version is served.
         """
-        serving, route = self.route(name)
+        serving, route = self.route(name, caller)
         affinity = body.user or caller.key
         arm = route.choose(affinity)
         of = (name, caller, served_us, purpose)

@@ -14,6 +14,7 @@ from perdure.core.clock import monotonic_s
 from perdure.core.documents import DocumentRef, RawDocument, Trouble
 from perdure.core.errors import StoreError
 from perdure.stores.documents.files import vanished
+from perdure.stores.documents.naming import printable
 from perdure.stores.documents.polling import Due
 
 
@@ -36,10 +37,13 @@ class IteratedDocuments:
             StoreError: the function failed, or gave what is no document.
         """
         began_s = monotonic_s()
-        refs = sorted((raw.ref for raw in self._given()), key=lambda ref: ref.id)
+        refs = sorted((raw.ref for raw in self._given()), key=lambda ref: printable(ref.id))
         self._due.took(monotonic_s() - began_s)
         previous = None
         for ref in refs:
+            if (shown := printable(ref.id)) != ref.id:
+                yield Trouble(shown, "encoding", f"{self._name} gave an id with half a character, a lone surrogate.")
+                continue
             twice = ref.id == previous
             yield Trouble(ref.id, "twice", f"{self._name} gave several documents of this id.") if twice else ref
             previous = ref.id

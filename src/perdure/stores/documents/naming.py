@@ -26,6 +26,15 @@ def id_of(path: str) -> str:
     return path if path.isascii() else unicodedata.normalize("NFC", path)
 
 
+def printable(id_: str) -> str:
+    r"""An id as it can be kept and shown: half characters, which no UTF-8 has, are written out.
+
+    >>> printable("a/b"), printable("half \ud800")
+    ('a/b', 'half \\ud800')
+    """
+    return id_ if id_.isascii() else id_.encode(errors="backslashreplace").decode()
+
+
 def by_id(found: Iterable[tuple[str, Found | Trouble]]) -> Iterator[tuple[str, str, Found | Trouble]]:
     """Id, path and what was found there, in the order of ids; a second path of an id is `twice`.
 

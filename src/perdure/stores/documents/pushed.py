@@ -8,6 +8,7 @@ What surprised us: SQLite's counter of changes counts those of other connections
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,6 +56,8 @@ ON CONFLICT (id) DO UPDATE SET said_us = max(documents.said_us, excluded.said_us
 _LOOK_S = 0.05
 _TOMBSTONE_US = 30 * 86_400 * 1_000_000
 _MOST_ID = 4_096
+_WIDE = 2**63
+"""No index keeps a wider number."""
 
 
 class PushedDocuments:
@@ -183,10 +186,11 @@ def _row(raw: RawDocument, now_us: int) -> tuple[object, ...]:
             hint="Push its parts as documents.",
         )
     metadata: Mapping[str, object] = raw.metadata
-    wrong = [name for name, told in metadata.items() if not isinstance(told, str | int | float | bool)]
+    wrong = [name for name, told in metadata.items() if not _is_scalar(told)]
     if wrong:
         raise DeclarationError(
-            f"The metadata {wrong} of {raw.ref.id!r} are no texts, numbers or flags.", hint="Give texts."
+            f"The metadata {wrong} of {raw.ref.id!r} are no texts, numbers of up to 64 bits or flags.",
+            hint="Give texts.",
         )
     changed_us = now_us if raw.ref.changed_us is None else raw.ref.changed_us
     return (
@@ -199,6 +203,12 @@ def _row(raw: RawDocument, now_us: int) -> tuple[object, ...]:
         json.dumps(dict(raw.metadata), ensure_ascii=False),
         None if raw.readers is None else json.dumps(sorted(raw.readers)),
     )
+
+
+def _is_scalar(told: object) -> bool:
+    if isinstance(told, float):
+        return math.isfinite(told)
+    return isinstance(told, str) or (isinstance(told, int) and abs(told) < _WIDE)
 
 
 def _check_id(id_: str) -> None:

@@ -6,6 +6,7 @@ and holds those of every version of the same embedder. What is left is embedded 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from perdure.loop.work.indexes.opening import OpenIndex
 from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, checksum_of
 
 _EMBED_AT_ONCE = 64
+_WIDE = 2**63
+_HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,7 @@ def draft_document(
     """
     try:
         title, chunks = opened.chunker.chunk(raw)
+        _check_keepable(raw, title, chunks)
     except Unparsable as error:
         draft_mark(raw.ref.id, raw.ref.token, error.code, before, at_us, draft)
         return error.code
@@ -92,6 +96,21 @@ def draft_document(
     if row != before:
         draft.documents.append(row)
     return ""
+
+
+def _check_keepable(raw: RawDocument, title: str, chunks: Sequence[Chunk]) -> None:
+    """See that a store can keep a document: one that it cannot would keep all others of its generation out.
+
+    Raises:
+        Unparsable: it has half a character, or a number of more than 64 bits.
+    """
+    told = [*raw.metadata, *raw.metadata.values(), *(raw.readers or ()), raw.media_type, title]
+    if any(isinstance(each, int) and not -_WIDE <= each < _WIDE for each in told):
+        raise Unparsable("unparsable", "its metadata has a number of more than 64 bits")
+    texts = [each for each in told if isinstance(each, str)]
+    for text in (*texts, *(part for chunk in chunks for part in (chunk.text, chunk.context))):
+        if not text.isascii() and _HALF.search(text):
+            raise Unparsable("encoding", "it has half a character: a lone surrogate")
 
 
 def draft_mark(id_: str, token: str, code: str, before: DocumentRow | None, at_us: int, draft: Draft) -> None:
