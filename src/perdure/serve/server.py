@@ -221,6 +221,8 @@ def make_app(parts: ScoringParts) -> Application:
             None if gateway is None else gateway.outdated,
         )
     )
+    if retrieval is not None:
+        retrieval.loader.ready = watcher.hasten
 
     def started() -> None:
         watcher.start()

@@ -66,6 +66,7 @@ class Watcher:
         self._sources: Mapping[str, Any] | None = None
         self._retry_at_s = 0.0
         self._retry_s = _FIRST_RETRY_S
+        self._hastened = False
         self._stopped = threading.Event()
         self._looked = threading.Event()
         self._thread = threading.Thread(target=self._run, name="perdure-watcher", daemon=True)
@@ -74,6 +75,10 @@ class Watcher:
         """Begin to watch, and return when the first look is over, whatever it found."""
         self._thread.start()
         self._looked.wait()
+
+    def hasten(self) -> None:
+        """Try at the next look again what could not be loaded: something that was waited for is there."""
+        self._hastened = True
 
     def stop(self) -> None:
         """Stop watching; returns when the thread has ended."""
@@ -97,7 +102,8 @@ class Watcher:
             self._ledger, self._keys_at = self._parts.open_ledger(), None
         sequence = self._ledger.sequence()
         self._report(ledger_reachable=True)
-        if sequence == self._seen and monotonic_s() < self._retry_at_s:
+        hastened, self._hastened = self._hastened, False
+        if sequence == self._seen and not hastened and monotonic_s() < self._retry_at_s:
             return
         self._seen, self._retry_at_s = sequence, float("inf")
         if self._follow(self._ledger):
