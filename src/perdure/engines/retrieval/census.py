@@ -145,7 +145,8 @@ def lacks(seen: Seen, id_: str) -> bool:
     """Whether a source says nothing of a document; one that is, or lies below, what could not be listed may be there."""
     if id_ in seen.refs or id_ in seen.troubles:
         return False
-    return not any(id_.startswith(each.rstrip("/") + "/") for each in seen.troubles)
+    ends = [place for place, letter in enumerate(id_) if letter == "/"]
+    return not any(id_[:end] in seen.troubles or id_[: end + 1] in seen.troubles for end in ends)
 
 
 def _changed(row: Recorded, ref: DocumentRef, told: Read, found: SourceFindings) -> None:

@@ -1,7 +1,11 @@
 """Walks a folder: every file below it that is chosen, with what the file system says of it. The folder's adapter calls it.
 
 Nothing here recurses: folders can be nested deeper than Python can. Links are followed within the folder only, and of links to folders
-at most two in a row: a few folders full of links to each other have more paths than anybody can list.
+at most two in a row: a few folders full of links to each other have more paths than anybody can list. So have many such folders by
+two links already, of which some are followed.
+
+A folder that may not be read is a trouble of its own, and stands for all below it. Any other failure to list one is the source's: a
+share that hangs has lost nothing.
 """
 
 from __future__ import annotations
@@ -9,14 +13,17 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from perdure.core.documents import Trouble
 from perdure.core.errors import StoreError
 from perdure.stores.documents.choosing import Chooser
+from perdure.stores.documents.naming import id_of
 
 _MOST_LINKS = 2
+_MOST_NESTED = 1_000
+"""Links behind a link that are followed in one walk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,15 @@ class _Place:
     """The real paths of the folders with links that led here, and where they led."""
 
 
+@dataclass(slots=True)
+class _Links:
+    """What was made of links so far."""
+
+    n_nested: int = 0
+    told: set[str] = field(default_factory=set)
+    """Real paths of links that are not followed: each is told by the first path that leads to it."""
+
+
 def walk(folder: str, chooser: Chooser, shown: str) -> Iterator[tuple[str, os.stat_result | Trouble]]:
     """Relative path and state of each file that is chosen, in no promised order; devices, sockets and pipes are none.
 
@@ -40,18 +56,25 @@ def walk(folder: str, chooser: Chooser, shown: str) -> Iterator[tuple[str, os.st
         shown: the folder's name in errors.
 
     Raises:
-        StoreError: it is not there, or a folder below it cannot be listed. One that went meanwhile is no error.
+        StoreError: it is not there, or a folder below it cannot be listed, but for one that may not be. One that went meanwhile is no
+            error.
     """
-    pending = [_Place(folder, "", ())]
+    pending, links = [_Place(folder, "", ())], _Links()
     while pending:
         place = pending.pop()
-        for entry in _entries(place, shown):
+        try:
+            entries = _entries(place, shown)
+        except PermissionError:
+            path = place.prefix[:-1]
+            yield path, Trouble(id_of(path), "unreadable", f"The folder {_printable(path)} may not be listed.")
+            continue
+        for entry in entries:
             name = entry.name
             if name.startswith("."):
                 continue
             path = place.prefix + name
             if entry.is_symlink():
-                yield from _linked(folder, place, path, chooser, pending)
+                yield from _linked((folder, chooser, links), place, path, pending)
             elif entry.is_dir(follow_symlinks=False):
                 if not chooser.closed(path):
                     pending.append(_Place(f"{place.real}/{name}", path + "/", place.above))
@@ -67,12 +90,20 @@ def inside(folder: str, real: str) -> bool:
 
 
 def _entries(place: _Place, shown: str) -> list[os.DirEntry[str]]:
+    """What is in a folder.
+
+    Raises:
+        PermissionError: it lies below, and may not be listed.
+        StoreError: it cannot be.
+    """
     try:
         with os.scandir(place.real) as entries:
             return list(entries)
     except OSError as error:
         if place.prefix and isinstance(error, FileNotFoundError | NotADirectoryError):
             return []
+        if place.prefix and isinstance(error, PermissionError):
+            raise
         where = f"{shown}/{place.prefix}".rstrip("/")
         raise StoreError(
             f"The folder {_printable(where)} cannot be listed: {error.strerror}.",
@@ -82,20 +113,23 @@ def _entries(place: _Place, shown: str) -> list[os.DirEntry[str]]:
 
 
 def _linked(
-    folder: str, place: _Place, path: str, chooser: Chooser, pending: list[_Place]
+    of: tuple[str, Chooser, _Links], place: _Place, path: str, pending: list[_Place]
 ) -> Iterator[tuple[str, os.stat_result | Trouble]]:
     """What a link leads to, within the folder; a link to a folder is pending."""
-    real = os.path.realpath(f"{place.real}/{path[len(place.prefix) :]}")
+    folder, chooser, links = of
+    link = f"{place.real}/{path[len(place.prefix) :]}"
+    real = os.path.realpath(link)
     within = inside(folder, real)
     if within and Path(real).is_dir():
         if chooser.closed(path):
             return
-        if inside(real, place.real) or any(inside(real, each) for each in place.above):
-            yield path, _loop(path, "leads back to a folder that it is in")
-        elif len(place.above) >= _MOST_LINKS:
-            yield path, _loop(path, f"is one more than the {_MOST_LINKS} links in a row that are followed")
-        else:
+        why = _not_followed(place, real, links)
+        if not why:
+            links.n_nested += bool(place.above)
             pending.append(_Place(real, path + "/", (*place.above, place.real)))
+        elif link not in links.told:
+            links.told.add(link)
+            yield path, _loop(path, why)
     elif chooser.fits(path):
         if not within:
             yield path, Trouble(path, "unreadable", f"The link {_printable(path)} leads out of the folder.")
@@ -107,6 +141,17 @@ def _linked(
             yield path, Trouble(path, "unreadable", f"The link {_printable(path)} leads nowhere.")
         elif isinstance(about, Trouble) or stat.S_ISREG(about.st_mode):
             yield path, about
+
+
+def _not_followed(place: _Place, real: str, links: _Links) -> str:
+    """Why a link to a folder is not followed; empty: it is."""
+    if inside(real, place.real) or any(inside(real, each) for each in place.above):
+        return "leads back to a folder that it is in"
+    if len(place.above) >= _MOST_LINKS:
+        return f"is one more than the {_MOST_LINKS} links in a row that are followed"
+    if place.above and links.n_nested >= _MOST_NESTED:
+        return f"is one more than the {_MOST_NESTED:,} links behind links that are followed"
+    return ""
 
 
 def _loop(path: str, why: str) -> Trouble:

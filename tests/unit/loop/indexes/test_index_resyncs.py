@@ -335,3 +335,50 @@ def test_an_index_equals_one_that_was_built_from_nothing(built, place, tmp_path)
     assert manifest_digest(anew) == manifest_digest(opened.store)
     assert manifest_digest(opened.store, 1) != manifest_digest(opened.store)
     anew.close()
+
+
+# ------------------------------------------------------------------------------- what would hold up the others
+
+
+def test_a_folder_that_may_not_be_listed_keeps_its_documents_and_holds_nothing_up(built, place, monkeypatch):
+    """It is told as one trouble; what changed elsewhere is followed."""
+    scandir = os.scandir
+
+    def refused(path):
+        if str(path).endswith("a1"):
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    before = names(built)
+    monkeypatch.setattr("perdure.stores.documents.walking.os.scandir", refused)
+    built.write("a0/00.md", "other words")
+    report = follow_once(place, built.opened, 2_000_000)
+    assert (report.changed, names(built)) == (1, before)
+    census = take_census(built.opened, 2_000_000)
+    assert (census.whole, census.troubles, list(census.skews)) == (True, {"a1": "unreadable"}, [])
+
+
+@pytest.mark.parametrize(
+    ("metadata", "title", "code"),
+    [({"n": 2**63}, "t", "unparsable"), ({"n": -(2**64)}, "t", "unparsable"), ({"n": "\ud800"}, "t", "encoding"),
+     ({"\udfff": 1}, "t", "encoding"), ({}, "half \ud800", "encoding")],
+)  # fmt: skip
+def test_a_document_that_no_store_can_keep_is_told_and_the_rest_is_indexed(
+    built, place, monkeypatch, metadata, title, code
+):
+    """One number of more than 64 bits, or one half of a character, kept every document of its generation out."""
+    chunker = built.opened.chunker
+    chunk = type(chunker).chunk
+
+    def odd(self, raw):
+        if raw.ref.id != "a0/00.md":
+            return chunk(self, raw)
+        raw.metadata.update(metadata)
+        return title, chunk(self, raw)[1]
+
+    monkeypatch.setattr(type(chunker), "chunk", odd)
+    built.write("a0/00.md", "other words")
+    built.write("a0/04.md", "other words, too")
+    report = follow_once(place, built.opened, 2_000_000)
+    assert report.troubles == {"a0/00.md": code}
+    assert report.changed == 1

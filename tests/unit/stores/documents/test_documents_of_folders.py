@@ -89,8 +89,9 @@ def test_a_folder_that_is_not_there_does_not_answer(tmp_path):
         list(FolderDocuments(Folder("docs"), tmp_path).list())
 
 
-def test_a_folder_below_that_cannot_be_listed_makes_the_whole_listing_fail(docs, monkeypatch):
-    """Else its documents would be taken for deleted. One that is excluded is not looked at, and one that went is no failure."""
+def test_a_folder_below_that_fails_makes_the_whole_listing_fail(docs, monkeypatch):
+    """Else its documents would be taken for deleted. One that may not be listed is told, one that is excluded not looked at, and one
+    that went is no failure."""
     for path in ("a.md", "closed/b.md", "z.md"):
         put(docs, path)
     scandir = os.scandir
@@ -101,9 +102,11 @@ def test_a_folder_below_that_cannot_be_listed_makes_the_whole_listing_fail(docs,
         return scandir(path)
 
     monkeypatch.setattr("perdure.stores.documents.walking.os.scandir", refused)
-    failure = PermissionError(13, "Permission denied")
-    with pytest.raises(StoreError, match="docs/closed cannot be listed: Permission denied"):
+    failure = OSError(5, "Input/output error")
+    with pytest.raises(StoreError, match="docs/closed cannot be listed: Input/output error"):
         list(opened(docs).list())
+    failure = PermissionError(13, "Permission denied")
+    assert told(opened(docs)) == {"a.md": "ok", "closed": "unreadable", "z.md": "ok"}
     assert list(told(opened(docs, exclude=["closed/**"]))) == ["a.md", "z.md"]
     failure = FileNotFoundError(2, "No such file")
     assert list(told(opened(docs))) == ["a.md", "z.md"]
@@ -188,6 +191,17 @@ def test_links_in_circles_are_told_and_end(docs):
         for each in "lr":
             (docs / "farm" / f"{i}" / each).symlink_to(f"../{i + 1}")
     assert len(told(opened(docs))) < 1_000
+
+
+def test_folders_full_of_links_to_each_other_are_listed_within_bounds(docs):
+    """Sixty folders with sixty links each have 216,000 paths of two links, and each link that is not followed is told once."""
+    for i in range(60):
+        put(docs, f"{i}/a.md")
+        for j in range(60):
+            (docs / f"{i}" / f"to{j}").symlink_to(f"../{j}")
+    found = told(opened(docs))
+    assert all(found[f"{i}/to{j}/a.md"] == "ok" for i in range(60) for j in range(60) if i != j)
+    assert len(found) < 12_000
 
 
 def test_folders_deeper_than_python_recurses_are_listed(docs):

@@ -175,3 +175,17 @@ def test_a_function_is_asked_once_in_its_time():
     assert documents.wait(1.0)
     documents.close()
     assert not documents.wait(1.0)
+
+
+def test_an_id_that_is_half_a_character_is_told_by_a_printable_one():
+    """No store could keep it, nor what went with it."""
+    given = [a_document("one"), a_document("half", id_="half \ud800")]
+    listed = list(IteratedDocuments(Iterated(lambda: iter(given))).list())
+    assert [(each.id, getattr(each, "code", "ok")) for each in listed] == [("a.md", "ok"), ("half \\ud800", "encoding")]
+
+
+@pytest.mark.parametrize("value", [2**63, -(2**63), float("inf"), float("nan")])
+def test_a_number_that_no_index_keeps_is_not_taken(pushed, value):
+    with pytest.raises(DeclarationError, match="64 bits"):
+        pushed.put([a_document("one", metadata={"n": value})])
+    assert list(pushed.list()) == []
