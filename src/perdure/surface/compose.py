@@ -290,7 +290,7 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
 
 def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     from perdure.surface.compose_gateway import make_evaluations, make_outdated, make_telemetry
-    from perdure.surface.compose_indexes import make_censuses, make_sentinels
+    from perdure.surface.compose_indexes import make_censuses, make_resting, make_sentinels
 
     settings = place.settings
     root = stores_root(folder, settings)
@@ -302,6 +302,7 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
         make_alerts(settings),
         make_censuses(folder, root, place, project),
         make_sentinels(folder, root, place, project),
+        make_resting(folder, root, place, project),
     )
     return [each for each in tellers if each is not None]
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from perdure.loop.protocols import Workplace
     from perdure.loop.work.indexes.censuses import Censuses
     from perdure.loop.work.indexes.opening import OpenIndex
+    from perdure.loop.work.indexes.resting import Resting
     from perdure.loop.work.indexes.sentinels import Sentinels
     from perdure.stores.documents.protocols import Documents
     from perdure.stores.ledger.protocols import Ledger
@@ -256,6 +257,16 @@ def make_sentinels(folder: Path, root: Path, place: Workplace, project: Project)
 
     opens = ProjectIndexes(folder, root, project, place.stores.ledger)
     return Sentinels(list(project.indexes.values()), opens)
+
+
+def make_resting(folder: Path, root: Path, place: Workplace, project: Project) -> Resting | None:
+    """Who looks after what rests on texts of indexes; None where no index is declared. Args: as `make_censuses`."""
+    if not project.indexes:
+        return None
+    from perdure.loop.work.indexes.resting import Resting
+
+    opens = ProjectIndexes(folder, root, project, place.stores.ledger)
+    return Resting(list(project.indexes.values()), list(project.suites.values()), opens)
 
 
 def open_indexes(folder: Path, place: Workplace, project: Project) -> ProjectIndexes:

@@ -32,6 +32,7 @@ from perdure.loop.work.evals.frozen import cases_in, thaw
 from perdure.loop.work.evals.running import find_run, version_of
 from perdure.loop.work.judges import state
 from perdure.loop.work.judges.labels import read_labelled
+from perdure.loop.work.judges.queue import n_outdated
 from perdure.loop.work.spans import Value
 from perdure.stores.ledger.protocols import Run
 from perdure.stores.results.protocols import RunRow
@@ -110,6 +111,7 @@ def eval_told(place: Workplace, of: ToldOf, now: datetime) -> EvalTold:
         took_s=of.took_s or waited_s,
         waited_s=waited_s,
         partial=partial,
+        n_outdated=n_outdated(place, suite.name),
     )
     if of.gates or kept is None:
         return told

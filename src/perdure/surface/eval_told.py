@@ -162,6 +162,8 @@ class EvalTold:
     """Seconds that the answers which it asked itself took, one after another; those that were known are not among them."""
     partial: str = ""
     """Why not all was asked, such as that the budget is spent; empty where it is whole."""
+    n_outdated: int = 0
+    """Cases that rest on texts of an index which changed since, and that nobody called right; known when the run is told."""
 
     def count(self, flip: Flip) -> int:
         """Cases of a kind."""

@@ -26,7 +26,7 @@ _PLAIN = ("bad", "good")
 """Words of a suite's reviews."""
 _ANSWERS = "Does this text of the document answer the question?"
 _KEYS = {"review", "label", "labeller", "note", "at"}
-_FIRST = {"incident": 0, "flip": 0, "disputed": 1, "drawn": 2, "feedback": 3, "by_hand": 3}
+_FIRST = {"incident": 0, "flip": 0, "outdated": 0, "disputed": 1, "drawn": 2, "feedback": 3, "by_hand": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +231,12 @@ class Labelling(Opened):
             )
         return value, word_of(value, words)
 
+    def _asks(self, review: Review) -> str:
+        if review.why == "outdated":
+            how = "is gone" if review.facts["text"] == "gone" else "changed"
+            return f"This text of {review.facts['document']} {how} since: are question and answer still right?"
+        return _ANSWERS if review.subject in self.project.indexes else ""
+
     def _line(self, subject: str, line: str, where: str, now: datetime) -> ReviewLabel:
         from perdure.stores.ledger.protocols import ReviewLabel
 
@@ -268,7 +274,7 @@ class Labelling(Opened):
             asked_at=review.asked_at,
             inclusion=review.inclusion,
             words=self._words(review.subject),
-            rubric=judge.rubric if judge is not None else _ANSWERS if review.subject in self.project.indexes else "",
+            rubric=judge.rubric if judge is not None else self._asks(review),
             case=told,
             labels=review.labels,
             judged=review.facts.get("judged") if review.labels else None,

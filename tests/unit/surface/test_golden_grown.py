@@ -205,6 +205,22 @@ def test_a_version_that_finds_less_is_worse_by_a_verdict(shop, world, tmp_path):
     assert found.missed[0] == question_of(0)
 
 
+def test_what_is_relevant_is_found_where_its_words_stand_after_a_paragraph_came_above(shop, world, tmp_path):
+    path, words = world.path(5), text_of(5)
+    row = {
+        "document": "005.md",
+        "start": path.read_text().index(words),
+        "end": path.read_text().index(words) + len(words),
+    }
+    (tmp_path / "asked.jsonl").write_text(json.dumps({"query": question_of(5), "relevant": [{**row, "text": words}]}))
+    path.write_text("Far above it stands a paragraph that is new, and long enough. " * 40 + "\n\n" + path.read_text())
+    other = Perdure(
+        tmp_path, project=Project.of("shop", world.index(golden=str(tmp_path / "asked.jsonl"))), actor="ana"
+    )
+    other.build_index("handbook", at=AT)
+    assert other.score_index("handbook", "declared", k=1).measures["hit_rate"].value == 1.0
+
+
 def nothing_said(document):
     """Few documents say anything, and all the same."""
     return "", [Chunk("", 0, "nothing at all", 0, 14)] if document.ref.id >= "020" else []

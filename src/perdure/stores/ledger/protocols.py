@@ -194,7 +194,7 @@ class Review:
     case: str
     """Digest of the blob that holds it."""
     why: str
-    """`drawn`, `incident`, `flip`, `feedback`, `disputed`, `by_hand`, `synthetic` or `searched`."""
+    """`drawn`, `incident`, `flip`, `feedback`, `disputed`, `by_hand`, `synthetic`, `searched` or `outdated`."""
     asked_at: datetime
     """Domain time."""
     inclusion: float | None = None

@@ -59,6 +59,7 @@ def eval_json(told: EvalTold) -> dict[str, object]:
         "difference": told.difference,
         "text": told.text,
         "partial": told.partial,
+        "n_outdated": told.n_outdated,
         "n": {"cases": told.n_cases, "clusters": told.n_clusters, "samples": told.n_samples},
         "flips": {flip: told.count(flip) for flip in ("better", "worse", "same", "unpaired")}
         if len(told.sides) > 1
@@ -95,6 +96,9 @@ def _head(told: EvalTold) -> list[RenderableType]:
     if told.partial:
         on = f"; go on: perdure eval run {visible(told.suite)} --run {told.run}" if len(told.sides) == 1 else ""
         lines.append(hanging(Text("  partial:", "yellow"), Text(f"{visible(told.partial)}{on}")))
+    if told.n_outdated:
+        said = f"{counted(told.n_outdated, 'case rests', 'cases rest')} on documents that changed: perdure review next --of "
+        lines.append(hanging(Text("  outdated:", "yellow"), Text(f"{said}{visible(told.suite)}")))
     return lines
 
 

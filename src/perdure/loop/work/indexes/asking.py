@@ -21,6 +21,7 @@ from perdure.engines.retrieval.golden import Golden, Stretch, judge_golden, read
 from perdure.engines.retrieval.protocols import Unparsable
 from perdure.engines.retrieval.searching.asking import Ask
 from perdure.engines.retrieval.searching.searcher import Searcher
+from perdure.engines.retrieval.standing import anchored
 from perdure.loop.work.indexes.opening import OpenIndex
 from perdure.stores.vectors.protocols import Query
 
@@ -58,6 +59,16 @@ def golden_of(index: Index) -> Golden | None:
         why = found.troubles[0] if found.troubles else "It is empty."
         raise BadIndex(f"{index.golden} has no golden question. {why}", hint="See docs/indexes-health.md.")
     return found
+
+
+def placed(opened: OpenIndex, golden: Golden) -> Golden:
+    """Golden questions with their stretches where their words stand in a version now.
+
+    Raises:
+        StoreError: the version cannot be read.
+    """
+    named = {item.document for each in golden.questions for item in each.relevant if item.text}
+    return anchored(golden, opened.store.chunks_of(sorted(named))) if named else golden
 
 
 def ask(opened: OpenIndex, queries: Sequence[str], k: int) -> Answers:

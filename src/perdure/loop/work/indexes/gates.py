@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 
 import numpy as np
@@ -22,7 +23,7 @@ from perdure.engines.retrieval.embedders.sentinels import SENTINELS
 from perdure.engines.retrieval.golden import Golden
 from perdure.engines.retrieval.skew import Census
 from perdure.loop.protocols import Gate, Watched, Workplace
-from perdure.loop.work.indexes.asking import Answers, ask, golden_of, scores
+from perdure.loop.work.indexes.asking import Answers, ask, golden_of, placed, scores
 from perdure.loop.work.indexes.kept import newest_census
 from perdure.loop.work.indexes.sentinels import find_sentinels
 from perdure.loop.work.indexes.signals_traffic import questions, read_searches, unanswered
@@ -112,6 +113,8 @@ class IndexGolden:
             )
         if trial.incumbent is None:
             return Verdict(self.name, _UNSURE, True, "Nothing answers that it could be compared with.")
+        with self._opens.open(asset.name, trial.candidate) as opened, suppress(Corrupt):
+            golden = placed(opened, golden)
         first, second = (
             _asked(self._opens, asset, each, golden.queries) for each in (trial.candidate, trial.incumbent)
         )

@@ -17,7 +17,7 @@ from perdure.core.stats.intervals import Interval
 from perdure.core.stats.verdicts import Plan
 from perdure.core.verdict import Comparison
 from perdure.engines.retrieval.golden import Golden, judge_golden
-from perdure.loop.work.indexes.asking import Answers, ask
+from perdure.loop.work.indexes.asking import Answers, ask, placed
 from perdure.loop.work.indexes.gates import MARGIN, K
 from perdure.loop.work.indexes.opening import OpenIndex
 
@@ -90,6 +90,7 @@ def score(golden: Golden, opened: OpenIndex, against: OpenIndex | None = None, k
         UpstreamError, NotReady: an embedder does not answer.
         StoreError: a version cannot be read.
     """
+    golden = placed(opened, golden)
     answers = ask(opened, golden.queries, k)
     values = _values(golden, answers, k)
     missed = [query for query, hit in zip(golden.queries, values["hit_rate"], strict=True) if not hit]

@@ -12,7 +12,7 @@ from perdure.core.clock import to_us
 from perdure.core.errors import TooFewRows
 from perdure.core.stats.ranking import measured
 from perdure.loop.protocols import Watched, Workplace
-from perdure.loop.work.indexes.asking import ask, golden_of, scores
+from perdure.loop.work.indexes.asking import ask, golden_of, placed, scores
 from perdure.loop.work.indexes.sentinels import find_sentinels
 from perdure.loop.work.indexes.watched import IndexesAtWork, index_of
 from perdure.loop.work.readings import exactly, reading_of
@@ -64,6 +64,7 @@ class GoldenSignal:
         with self._opens.open(asset.name, champion.id) as opened:
             if not opened.store.generation().number:
                 return []
+            golden = placed(opened, golden)
             values = scores(golden, ask(opened, golden.queries, k), self.name, k)
         facts: dict[str, Any] = {"n_troubles": len(golden.troubles), "troubles": list(golden.troubles[:_SHOWN])}
         try:

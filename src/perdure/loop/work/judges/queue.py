@@ -24,6 +24,9 @@ from perdure.stores.ledger.protocols import Review
 
 SYNTHETIC = "synthetic"
 """Why a case is in the queue that was made of a corpus."""
+OUTDATED = "outdated"
+"""Why a case is in the queue that rests on a text which changed, or went."""
+_HALF = 0.5
 
 
 def review_of(subject: str, key: str, digest: str, why: str, now: datetime) -> Review:
@@ -105,3 +108,10 @@ def drafts_of(place: Workplace, suite: str) -> list[DraftCase]:
         found = [each for each in session.reviews.list(subject=suite) if each.why == SYNTHETIC]
     drafts = [find_draft(place, each.case) for each in found]
     return [each for each in drafts if each is not None]
+
+
+def n_outdated(place: Workplace, subject: str) -> int:
+    """Cases of a suite, or golden questions of an index, that rest on texts which changed, and that nobody called right since."""
+    with place.stores.ledger.read() as session:
+        found = [each for each in session.reviews.list(subject=subject, status="open") if each.why == OUTDATED]
+    return sum(not each.labels or sum(one.value for one in each.labels) <= _HALF * len(each.labels) for each in found)
