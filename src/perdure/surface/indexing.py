@@ -19,14 +19,13 @@ from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened, When, instant_of
 
 if TYPE_CHECKING:
-    from perdure.core.documents import Content
     from perdure.engines.retrieval.skew import Census, ResyncPlan
     from perdure.loop.protocols import Workplace
     from perdure.loop.work.indexes.kept import Resynced
-    from perdure.loop.work.indexes.opening import OpenIndex
     from perdure.loop.work.indexes.resyncing import Progress
     from perdure.stores.vectors.protocols import Generation, IndexStore
     from perdure.surface.compose_indexes import ProjectIndexes
+    from perdure.surface.index_found import FoundChunk
 
 DECLARED = "declared"
 _WAIT_S = 10.0
@@ -68,20 +67,6 @@ class IndexShown:
     """Document → code of what keeps it from being indexed."""
     file: str
     """Where its record lies."""
-
-
-@dataclass(frozen=True, slots=True)
-class FoundChunk:
-    """A chunk that was found, as `index search` tells it."""
-
-    document: str
-    position: int
-    score: float
-    text: str
-    start: int
-    end: int
-    generation: int
-    """As of which it was found."""
 
 
 class Indexing(Opened):
@@ -266,6 +251,8 @@ class Indexing(Opened):
     ) -> list[FoundChunk]:
         """What a version finds by its store alone, exactly: vectors and words fused. Servers hold vectors in memory instead.
 
+        Each chunk is checked as servers do: what is not what the record says is left out, or has its `skew` where the index marks it.
+
         Args:
             name: of the index.
             text: as a person asks.
@@ -277,22 +264,15 @@ class Indexing(Opened):
             NotFound: no such index, nothing was built of it, or it was not there then.
             BadRequest: nothing is asked, or the index's embedder cannot read it.
         """
-        from perdure.stores.vectors.protocols import Query
+        from perdure.surface.index_found import found_in
 
         if not text.strip() and not picture:
             raise BadRequest("Nothing is asked.", hint="Say what to find, or give a picture.")
-
         version = self._index_version(name, "")
         self._refuse_unbuilt(name, version)
         with self._indexes.open(name, version) as opened:
             generation = self._index_as_of(opened.store.generations(), name, as_of)
-            hits = opened.store.search(Query(k, _vector_of(opened, picture or text), text, as_of=generation))
-            rows = zip(hits, opened.store.fetch([hit.key for hit in hits]), strict=True)
-            return [
-                FoundChunk(row.document, row.position, hit.score, row.text, row.start, row.end, generation)
-                for hit, row in rows
-                if row is not None
-            ]
+            return found_in(opened, (text, picture), k, generation, past=as_of is not None)
 
     def _index_as_of(self, generations: Sequence[Generation], name: str, as_of: When) -> int:
         at_us = None if as_of is None else to_us(instant_of(as_of))
@@ -383,18 +363,3 @@ class Indexing(Opened):
     def _refuse_unbuilt(self, name: str, version: str) -> None:
         if not self._indexes.path(name, version).exists():
             raise NotFound(f"Nothing was built of {version}.", hint=f"Build it: perdure index build {name}")
-
-
-def _vector_of(opened: OpenIndex, asked: Content) -> bytes:
-    """Of a question, in the bytes of a store; none of what its embedder knows nothing of."""
-    from perdure.engines.retrieval.protocols import Unparsable
-
-    try:
-        [vector] = opened.embedder.embed([asked], "query")
-    except Unparsable as error:
-        what = "words" if isinstance(asked, str) else "a picture"
-        raise BadRequest(
-            f"Index {opened.index.name!r} cannot be asked by {what}: {error.message}",
-            hint="Ask by what its embedder reads: a text, or a picture that is whole.",
-        ) from error
-    return vector.astype("<f4").tobytes() if vector.any() else b""

@@ -17,7 +17,8 @@ from perdure.core.documents import Hit, Where
 from perdure.core.errors import NotFound
 from perdure.engines.retrieval.searching.asking import MOST_HITS, Ask, Fusion, Mode, Wording
 from perdure.engines.retrieval.searching.diversity import diverse
-from perdure.serve.retrieval.guarding import NEVER_GIVEN, Bounds, Checked, check, is_behind, is_doubtful
+from perdure.engines.retrieval.verifying import NEVER_GIVEN
+from perdure.serve.retrieval.guarding import Bounds, Checked, check, is_behind, is_doubtful
 from perdure.serve.retrieval.held import Held, ServedIndex
 from perdure.stores.capture.events import Dropped
 from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore, Query, checksum_of

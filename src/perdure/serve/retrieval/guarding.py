@@ -9,22 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from perdure.core.documents import Hit, Where
-from perdure.engines.retrieval.census_chunks import content_digest
+from perdure.engines.retrieval.verifying import Asked, Reason, Vouched, reason_of
 from perdure.serve.retrieval.held import Held
 from perdure.stores.vectors.matching import holds, may_read
 from perdure.stores.vectors.protocols import ChunkRow, DocumentRow, IndexStore, checksum_of
 
-Reason = Literal["", "missing", "ghost", "stale", "corrupt", "wrong_embedder", "forbidden"]
-"""Why a hit is not what it was found as; empty: it is."""
 _LEAST_ALIKE = 0.99
 """Cosine of a vector to itself in 8 bits: 0.9995 and more, of 64 dimensions."""
-NEVER_GIVEN = ("missing", "forbidden")
-"""Marked or not: of the first there is nothing to give, and the second is not for whoever asks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +118,14 @@ def _reason(
     bounds: Bounds,
 ) -> Reason:
     document, current = documents
-    if row is None or row.key != hit.key:
-        return "missing"
-    if not _may_read(documents, bounds.groups):
-        return "forbidden"
-    if document is None or not _alive(row, bounds):
-        # A document that is gone is a ghost; of one that is still there this was replaced.
-        return "ghost" if current is None or row.died <= bounds.held.generation.number else "stale"
-    if not same or checksum_of(row) != row.checksum or content_digest(row) != row.digest:
-        return "corrupt"
-    if bounds.embedder and hit.dense is not None and row.embedder != bounds.embedder:
-        return "wrong_embedder"
-    return "" if holds(bounds.where or {}, document.metadata) else "stale"
-
-
-def _alive(row: ChunkRow, bounds: Bounds) -> bool:
-    if bounds.at:
-        return row.born <= bounds.at and (row.died == 0 or row.died > bounds.at)
-    return row.died == 0
+    vouched = Vouched(
+        recorded=document is not None,
+        present=current is not None,
+        readable=row is None or _may_read(documents, bounds.groups),
+        fitting=document is None or holds(bounds.where or {}, document.metadata),
+        intact=row is None or (same and checksum_of(row) == row.checksum),
+    )
+    return reason_of(hit, row, vouched, Asked(bounds.at, bounds.held.generation.number, bounds.embedder))
 
 
 def _may_read(documents: tuple[DocumentRow | None, DocumentRow | None], groups: Sequence[str] | None) -> bool:

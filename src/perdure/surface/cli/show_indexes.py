@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from perdure.engines.retrieval.skew import Census, ResyncPlan
     from perdure.loop.work.indexes.kept import Resynced
     from perdure.stores.vectors.protocols import Generation
-    from perdure.surface.indexing import FoundChunk, IndexRow, IndexShown
+    from perdure.surface.index_found import FoundChunk
+    from perdure.surface.indexing import IndexRow, IndexShown
 
 _SHOWN = 20
 _LINE = 160
@@ -215,7 +216,8 @@ def found(hits: Sequence[FoundChunk], *, as_json: bool) -> None:
         {
             "score": f"{hit.score:.3f}",
             "document": escape(hit.document),
-            "text": escape(shorten(hit.text, _LINE, placeholder=" …")),
+            "text": (f"[red]{words(hit.skew)}[/] " if hit.skew else "")
+            + escape(shorten(hit.text, _LINE, placeholder=" …")),
             "place": f"{hit.start}-{hit.end}",
         }
         for hit in hits
