@@ -33,6 +33,19 @@ MONTH = days(30)
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenRow:
+    """A golden question, as `index golden` tells it."""
+
+    query: str
+    documents: Sequence[str]
+    """That should be found."""
+    origin: str
+    """`people`, `searches` or `synthetic`."""
+    state: str
+    """`stands`, `moved`, `changed`, `gone`; `unknown` where nobody noted the words."""
+
+
+@dataclass(frozen=True, slots=True)
 class GoldenDrafted:
     """What came of drafting questions for an index."""
 
@@ -66,6 +79,31 @@ class GoldenSampled:
 
 class GrowingGolden(Indexing):
     """Golden questions of a project's indexes."""
+
+    def golden_questions(self, name: str) -> list[GoldenRow]:
+        """The golden questions of an index, and whether the texts that they rest on still stand in the version that answers.
+
+        Raises:
+            NotFound: no such index, or nothing was built of it.
+            BadIndex: the golden file cannot be read.
+        """
+        from perdure.engines.retrieval.standing import states
+        from perdure.loop.work.indexes.golden_asking import declared_file, golden_there
+
+        golden = golden_there(declared_file(self.project.index(name)))
+        named = {item.document for each in golden.questions for item in each.relevant}
+        with self._indexes.open(name, self._built(name)) as opened:
+            known = {row.id for row in opened.store.documents()}
+            found = states(golden, opened.store.chunks_of(sorted(named)), known)
+        return [
+            GoldenRow(
+                each.query,
+                list(dict.fromkeys(item.document for item in each.relevant)),
+                str(each.provenance.get("from", "people")),
+                state,
+            )
+            for each, state in zip(golden.questions, found, strict=True)
+        ]
 
     def draft_golden(
         self,

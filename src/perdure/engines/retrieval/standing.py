@@ -6,11 +6,15 @@ chunks leave those between them out, and a text that was wrapped anew says the s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from perdure.engines.retrieval.golden import Golden, GoldenQuestion, Relevant
 from perdure.engines.retrieval.protocols import Standing as Chunk
+
+State = Literal["stands", "unknown", "moved", "changed", "gone"]
+"""Of what should be found, better first; `unknown`: nobody noted its words. What moved is followed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,38 @@ class Standing:
         return best
 
 
+def states(golden: Golden, chunks: Iterable[Chunk], known: Collection[str]) -> list[State]:
+    """Of each golden question the worst state of what should be found.
+
+    Args:
+        golden: the questions.
+        chunks: of every document that they name.
+        known: documents of the index.
+    """
+    standing = _standing(chunks)
+    order = get_args(State)
+    return [
+        max((_state(item, standing, known) for item in each.relevant), key=order.index) for each in golden.questions
+    ]
+
+
+def _state(item: Relevant, standing: Mapping[str, Standing], known: Collection[str]) -> State:
+    if item.document not in known:
+        return "gone"
+    if not item.text:
+        return "unknown"
+    there = standing.get(item.document)
+    found = None if there is None else there.find(item.text, item.start or 0)
+    if found is None:
+        return "changed"
+    return "stands" if item.start is None or found[0] == _first(item) else "moved"
+
+
+def _first(item: Relevant) -> int:
+    """Where its first letter stood."""
+    return (item.start or 0) + len(item.text) - len(item.text.lstrip())
+
+
 def anchored(golden: Golden, chunks: Iterable[Chunk]) -> Golden:
     """Golden questions with their stretches where their words stand now: a paragraph that came above moves what is below.
 
@@ -59,10 +95,7 @@ def anchored(golden: Golden, chunks: Iterable[Chunk]) -> Golden:
 
     Returns: what has no words noted, or whose words stand there no more, stays as it is.
     """
-    of: dict[str, list[Chunk]] = {}
-    for each in chunks:
-        of.setdefault(each.document, []).append(each)
-    standing = {id_: Standing.of(each) for id_, each in of.items()}
+    standing = _standing(chunks)
     questions = (
         GoldenQuestion(
             each.query, tuple(_anchored(item, standing) for item in each.relevant), each.cluster, each.provenance
@@ -72,7 +105,14 @@ def anchored(golden: Golden, chunks: Iterable[Chunk]) -> Golden:
     return Golden(tuple(questions), golden.troubles)
 
 
-def _anchored(item: Relevant, standing: dict[str, Standing]) -> Relevant:
+def _standing(chunks: Iterable[Chunk]) -> dict[str, Standing]:
+    of: dict[str, list[Chunk]] = {}
+    for each in chunks:
+        of.setdefault(each.document, []).append(each)
+    return {id_: Standing.of(each) for id_, each in of.items()}
+
+
+def _anchored(item: Relevant, standing: Mapping[str, Standing]) -> Relevant:
     there = standing.get(item.document)
     if there is None or item.start is None or not item.text:
         return item

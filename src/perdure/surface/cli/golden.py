@@ -1,8 +1,9 @@
-"""`perdure index draft`, `sample`, `accept` and `score`: golden questions of indexes, and what versions make of them."""
+"""`perdure index golden`, `draft`, `sample`, `accept` and `score`: golden questions of indexes, and what versions make of them."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,33 @@ _SCORED = {
     "before": Column("before", (), right=True, spare=2),
     "verdict": Column("verdict", ()),
 }
+
+
+_LISTED = {
+    "question": Column("question", ()),
+    "state": Column("its text", ()),
+    "documents": Column("documents", (), spare=1),
+    "origin": Column("from", (), spare=2),
+}
+
+
+def golden(name: _Name, project: Folder = HERE, json: Json = False) -> None:
+    """List the golden questions of an index, and whether the texts that they rest on still stand there."""
+    found = opened(project).golden_questions(name)
+    if json:
+        return print_json(found)
+    if not found:
+        return put("There is no golden question yet: perdure index sample, perdure index draft")
+    cells = [
+        {
+            "question": escape(shorten(each.query, 90, placeholder="…")),
+            "state": each.state,
+            "documents": escape(shorten(", ".join(each.documents), 60, placeholder="…")),
+            "origin": escape(each.origin),
+        }
+        for each in found
+    ]
+    return put(Fitted(of_rows(_LISTED, cells)))
 
 
 def draft(  # noqa: PLR0913 - a command takes what may be said with it
@@ -167,7 +195,7 @@ def _bounds(measure: Measure) -> str:
     return "unknown" if measure.low is None or measure.high is None else f"{measure.low:.3f} to {measure.high:.3f}"
 
 
-COMMANDS = (draft, sample, accept, score)
+COMMANDS = (golden, draft, sample, accept, score)
 
 
 def add_to(group: typer.Typer) -> None:
