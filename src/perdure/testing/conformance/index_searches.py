@@ -189,6 +189,23 @@ class IndexSearchConformance:
                 hits = store.search(query)
                 assert {row.document for row in store.fetch([hit.key for hit in hits]) if row} == expected
 
+    def test_the_past_is_closed_to_whom_the_present_is(self, store: IndexStore) -> None:
+        """Whoever could read a document then must be let read it now; of one that is gone the last that is known counts."""
+        ids = ["kept", "closed", "gone"]
+        put(store, *map(a_chunk, ids))
+        then = [Query(9, vector_of("x"), groups=["x"], as_of=1), Query(9, words="words", groups=["x"], as_of=1)]
+
+        def found() -> list[set[str]]:
+            hits = [store.search(query) for query in then]
+            return [{row.document for row in store.fetch([hit.key for hit in each]) if row} for each in hits]
+
+        assert found() == [set(ids)] * 2
+        put(store, documents=[a_document(id_, readers=["board"]) for id_ in ids[1:]])
+        assert found() == [{"kept"}] * 2
+        put(store, documents=[], dead_documents=["gone"])
+        assert found() == [{"kept"}] * 2
+        assert [len(store.search(msgspec.structs.replace(each, groups=None))) for each in then] == [3, 3]
+
     def test_a_chunk_of_no_document_stands_there_and_is_never_found(self, store: IndexStore) -> None:
         """Nobody knows who may read it."""
         put(store, a_chunk("a", "known words"), a_chunk("orphan", "orphan words"), documents=[a_document("a")])
