@@ -264,6 +264,7 @@ def _retrieval(
         taps.next_id,
         partial(domain_us, replay=settings.replay),
         None if gateway is None else gateway.app,
+        None if gateway is None else gateway.allowance,
         None if gateway is None else gateway.outdated,
         settings.poll_ms / 1000,
         settings.max_body_bytes,

@@ -14,6 +14,7 @@ from perdure.core.errors import Refused, not_found
 from perdure.serve.gateway.asking import check_address, secret_of, team_of
 from perdure.serve.gateway.keys import authenticate
 from perdure.serve.live import Live
+from perdure.stores.ledger.protocols import Key
 
 PREFIX = "index:"
 """Before the name of an index in `Team.routes`."""
@@ -26,6 +27,8 @@ class Caller:
     key: str
     """Id of the key; empty where nobody is told apart."""
     team: Team | None
+    record: Key | None = None
+    """Of his key; None where nobody is told apart."""
 
     @property
     def groups(self) -> Sequence[str] | None:
@@ -61,7 +64,7 @@ def caller_of(live: Live, teams: Mapping[str, Team], headers: Mapping[bytes, byt
     if not teams:
         return Caller("", None)
     key = authenticate(live.keys, secret_of(headers, query), machine_now())
-    return Caller(key.id, team_of(key, teams))
+    return Caller(key.id, team_of(key, teams), key)
 
 
 def allowed(name: str, indexes: Sequence[str], caller: Caller) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -20,6 +21,7 @@ from perdure.serve.retrieval.callers import Caller
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.retrieval.finding import Found, Search
 from perdure.serve.retrieval.held import ServedIndex
+from perdure.serve.retrieval.limiting import Limiting
 from perdure.serve.retrieval.recording import Asking, Recorder
 from perdure.serve.retrieval.reordering import find_best
 from perdure.serve.routing import Arm, Route, ServingTable
@@ -46,12 +48,14 @@ class Searching:
         recorder: keeps what was searched.
         counters: of searches.
         threads: where searches are computed.
+        limiting: counts them in the limits of teams.
     """
 
     live: Live
     recorder: Recorder
     counters: SearchCounters
     threads: Executor
+    limiting: Limiting = field(default_factory=lambda: Limiting(None))
     _shadows: set[asyncio.Task[None]] = field(default_factory=set)
 
     def route(self, name: str, caller: Caller) -> tuple[ServingTable, Route]:
@@ -74,13 +78,15 @@ class Searching:
     ) -> Answered:
         """What the version that answers this caller finds, recorded.
 
-        Raises: as `find` and `search_of`; NotReady where no version is served.
+        Raises: as `find` and `search_of`; NotReady where no version is served; LimitReached where his team makes too many.
         """
         serving, route = self.route(name, caller)
         affinity = body.user or caller.key
         arm = route.choose(affinity)
         of = (name, caller, served_us, purpose)
-        answered = await self._run(serving, arm, body, of)
+        # The call of the model counts an answer.
+        async with self.limiting.counted(caller, name, served_us) if purpose == "search" else nullcontext():
+            answered = await self._run(serving, arm, body, of)
         if route.shadow is not None and route.shadows(affinity):
             # A version that was built beside has no past of its own.
             now = msgspec.structs.replace(body, as_of=None)

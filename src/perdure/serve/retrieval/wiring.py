@@ -11,6 +11,7 @@ from prometheus_client.core import Metric
 
 from perdure.assets.index import Index
 from perdure.assets.team import Team
+from perdure.serve.gateway.allowance import Allowance
 from perdure.serve.live import Live
 from perdure.serve.retrieval.answering import Answering
 from perdure.serve.retrieval.app import RetrievalApp, RetrievalParts
@@ -18,6 +19,7 @@ from perdure.serve.retrieval.comparing import Telling
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.retrieval.held import ServedIndex
 from perdure.serve.retrieval.inprocess import Asgi
+from perdure.serve.retrieval.limiting import Limiting
 from perdure.serve.retrieval.loading import IndexLoader, OpensServed
 from perdure.serve.retrieval.pushing import Inbox, Pushing
 from perdure.serve.retrieval.recording import Recorder
@@ -57,6 +59,7 @@ class Around:
         next_id: makes ids.
         now_us: domain time of a request.
         gateway: of this process; None where no route is declared.
+        allowance: limits of teams; None where no route is declared.
         outdated: told the name of an index of which another generation is in force.
         poll_s: how often a store is asked for its generation.
         max_body_bytes: of a search.
@@ -67,6 +70,7 @@ class Around:
     next_id: Callable[[], str]
     now_us: Callable[[dict[bytes, bytes]], int]
     gateway: Asgi | None
+    allowance: Allowance | None
     outdated: Callable[[str], None] | None
     poll_s: float
     max_body_bytes: int
@@ -107,7 +111,7 @@ def make_retrieval(declared: IndexesDeclared, around: Around) -> Retrieval:
     """The indexes of a process."""
     threads, counters = ThreadPoolExecutor(_THREADS, "perdure-search"), SearchCounters()
     recorder = Recorder(around.writer, around.next_id, declared.keeps)
-    searching = Searching(around.live, recorder, counters, threads)
+    searching = Searching(around.live, recorder, counters, threads, Limiting(around.allowance))
     pushing = Pushing(declared.open_inbox)
     parts = RetrievalParts(
         declared.indexes,
