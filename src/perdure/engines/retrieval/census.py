@@ -154,7 +154,9 @@ def _changed(row: Recorded, ref: DocumentRef, told: Read, found: SourceFindings)
         found.unsettled.append(row.id)
     elif told.trouble:
         found.troubles[row.id] = told.trouble
-        if told.trouble != row.trouble or ref.token != row.token:
+        if told.trouble == row.trouble and ref.token != row.token:
+            found.touched.append(row.id)
+        elif told.trouble != row.trouble:
             why = f"It cannot be read any more ({told.trouble}): what is found of it is what it was before."
             found.skews.append(Skew("stale", row.id, why=why, since_us=ref.changed_us))
     elif row.trouble and ref.token == row.token:
@@ -164,11 +166,8 @@ def _changed(row: Recorded, ref: DocumentRef, told: Read, found: SourceFindings)
         found.troubles.pop(row.id, None)
         found.skews.append(Skew("stale", row.id, why=why, since_us=ref.changed_us))
         _waits(ref, found)
-    elif row.trouble:
-        # It is again what it was when it was indexed last: the mark of its trouble goes.
-        found.troubles.pop(row.id, None)
-        found.touched.append(row.id)
-    elif told.token == ref.token != row.token:
+    elif row.trouble or told.token == ref.token != row.token:
+        # What keeps it from being indexed is looked at again: it may be over.
         found.touched.append(row.id)
 
 

@@ -27,12 +27,26 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
+class Mark:
+    """What is written down of a document that is not indexed as it was read."""
+
+    id: str
+    token: str
+    """As it was read."""
+    code: str = ""
+    """Of what keeps it from being indexed; empty: nothing does."""
+    digest: str = ""
+    """Of the bytes that were read, by which a file that is only touched is known; empty: nobody could read them."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Standing:
     """What of a document stays as it is where it cannot be embedded."""
 
     row: DocumentRow | None
     token: str
-    """As it was read."""
+    """As it was read, like its digest."""
+    digest: str
     dead: frozenset[int]
     """Its chunks that were to go."""
     at_us: int
@@ -83,12 +97,12 @@ def draft_document(
         title, chunks = opened.chunker.chunk(raw)
         _check_keepable(raw, title, chunks)
     except Unparsable as error:
-        draft_mark(raw.ref.id, raw.ref.token, error.code, before, at_us, draft)
+        draft_mark(Mark(raw.ref.id, raw.ref.token, error.code, raw.digest), before, at_us, draft)
         return error.code
     sound = _sound(opened, there)
     kept = _kept(opened, chunks, sound, draft.unsure)
     dead = frozenset(row.key for row in there) - {row.key for row in kept.values()}
-    draft.before[raw.ref.id] = _Standing(before, raw.ref.token, dead, at_us)
+    draft.before[raw.ref.id] = _Standing(before, raw.ref.token, raw.digest, dead, at_us)
     draft.dead_chunks |= dead
     draft.known.update({row.digest: row.vector for row in sound if row.digest not in draft.unsure})
     draft.chunks += [_as_row(opened, chunk) for chunk in chunks if chunk.position not in kept]
@@ -113,12 +127,13 @@ def _check_keepable(raw: RawDocument, title: str, chunks: Sequence[Chunk]) -> No
             raise Unparsable("encoding", "it has half a character: a lone surrogate")
 
 
-def draft_mark(id_: str, token: str, code: str, before: DocumentRow | None, at_us: int, draft: Draft) -> None:
+def draft_mark(mark: Mark, before: DocumentRow | None, at_us: int, draft: Draft) -> None:
     """Mark a document with the code of what keeps it from being indexed, or with none; what is there of it from before stays."""
     if before is not None:
-        row = msgspec.structs.replace(before, token=token, trouble=code)
+        digest = mark.digest or before.digest
+        row = msgspec.structs.replace(before, token=mark.token, digest=digest, trouble=mark.code)
     else:
-        row = DocumentRow(id_, token, "", "", 0, "", None, at_us, at_us, trouble=code)
+        row = DocumentRow(mark.id, mark.token, mark.digest, "", 0, "", None, at_us, at_us, trouble=mark.code)
     if row != before:
         draft.documents.append(row)
 
@@ -128,7 +143,9 @@ def draft_embedded(
 ) -> None:
     """Make the vectors of chunks of a document anew, whose texts are what they should be."""
     if before is not None:
-        draft.before[before.id] = _Standing(before, before.token, frozenset(row.key for row in there), at_us)
+        draft.before[before.id] = _Standing(
+            before, before.token, before.digest, frozenset(row.key for row in there), at_us
+        )
     for row in there:
         draft.dead_chunks.add(row.key)
         draft.unsure.add(row.digest)
@@ -196,7 +213,8 @@ def _take_back(draft: Draft, refused: Mapping[str, str]) -> None:
         standing = draft.before.get(id_)
         if standing is not None:
             draft.dead_chunks -= standing.dead
-            draft_mark(id_, standing.token, code, standing.row, standing.at_us, draft)
+            mark = Mark(id_, standing.token, code, standing.digest)
+            draft_mark(mark, standing.row, standing.at_us, draft)
     draft.troubles |= wrong
 
 

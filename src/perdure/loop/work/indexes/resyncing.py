@@ -22,7 +22,7 @@ from perdure.engines.retrieval.census import UNSETTLED, Seen, lacks
 from perdure.engines.retrieval.planning import make_plan
 from perdure.engines.retrieval.skew import Census, PlanStep, ResyncPlan
 from perdure.loop.protocols import Workplace
-from perdure.loop.work.indexes.building import Draft, draft_document, draft_embedded, draft_mark, embed
+from perdure.loop.work.indexes.building import Draft, Mark, draft_document, draft_embedded, draft_mark, embed
 from perdure.loop.work.indexes.counting import Look, list_source, take_census
 from perdure.loop.work.indexes.kept import Resynced, keep_resync
 from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
@@ -191,7 +191,8 @@ def _draft(running: _Running, steps: Sequence[PlanStep]) -> tuple[Draft, int, di
     read = opened.documents.read(list(refs.values()))
     for step in steps:
         n_taken += 1
-        if step.document in refs:
+        # A document may have two steps: some of its chunks are mended, and its token is written anew.
+        if step.verb in _READING and step.document in refs:
             draft.unsure |= {row.digest for row in there.get(step.document, ()) if row.key in step.keys}
             code = _one(running, step, next(read), there.get(step.document, []), draft)
             if code:
@@ -212,11 +213,14 @@ def _one(
         before = None
     if isinstance(found, Trouble):
         if found.code != UNSETTLED:
-            draft_mark(found.id, running.seen.refs[found.id].token, found.code, before, running.at_us, draft)
+            draft_mark(Mark(found.id, running.seen.refs[found.id].token, found.code), before, running.at_us, draft)
         return found.code
-    if step.verb == "touch" and before is not None and before.digest == found.digest:
-        draft_mark(found.ref.id, found.ref.token, "", before, running.at_us, draft)
+    if step.verb == "touch" and before is not None and not before.trouble and before.digest == found.digest:
+        draft_mark(Mark(found.ref.id, found.ref.token), before, running.at_us, draft)
         return ""
+    if not draft.dead_chunks.isdisjoint(row.key for row in there):
+        # Chunks of it are mended just now, and it says something else meanwhile: the next look sees it as it is then.
+        return UNSETTLED
     return draft_document(running.opened, found, before, there, running.at_us, draft)
 
 
@@ -243,7 +247,8 @@ def _there(opened: OpenIndex, documents: Sequence[str]) -> dict[str, list[ChunkR
 def _note(running: _Running, steps: Sequence[PlanStep], draft: Draft, troubles: Mapping[str, str]) -> None:
     for row in draft.documents:
         old = running.record.get(row.id)
-        if old is None or old.digest != row.digest:
+        # What is in trouble has the digest of its bytes, and the texts of before.
+        if old is None or (old.digest != row.digest and not row.trouble):
             running.changed.add(row.id)
         running.record[row.id] = row
     for id_ in draft.dead_documents:
