@@ -33,6 +33,9 @@ from perdure.loop.work.versions import find_champion
 from perdure.stores.ledger.protocols import Review
 from perdure.stores.vectors.protocols import ChunkRow, IndexStore
 
+_EMPTY = ":0"
+"""How the place of an index ends that nothing was written of yet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rest:
@@ -97,9 +100,9 @@ class Resting:
         stamp = content_hash([at, _stamp(declared_file(index)), *map(_suite_stamp, self._suites)])
         with place.stores.ledger.read() as session:
             kept = session.cursors.get(cursor) or {}
+            if kept.get("stamp") == stamp or at.endswith(_EMPTY):
+                return
             reviews = [each for each in session.reviews.list() if _is_of(each, index)]
-        if kept.get("stamp") == stamp or not store.generation().number:
-            return
         rests, unread = self._rests(index)
         seen = set(kept.get("seen", ()))
         held = held_against(store, rests, seen)
