@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from perdure.core.clock import machine_us, monotonic_s
+from perdure.core.errors import NotFound
 from perdure.engines.retrieval.searching.comparing import Comparison, differing_documents
 from perdure.engines.retrieval.searching.searcher import Searcher
 from perdure.stores.capture.events import Compared, Differing
@@ -176,8 +177,12 @@ class _UnderWay:
     def _documents(self, held: InForce, searcher: Searcher) -> list[Differing] | None:
         """What of the record differs; None: it went on meanwhile."""
         at = held.generation.number
-        rows = [row for row in held.store.documents(at) if not row.damaged] if at else []
-        found = differing_documents(searcher.state.record, rows, self._fields)
+        try:
+            rows = list(held.store.documents(at)) if at else []
+        except NotFound:  # it was pruned since
+            return None
+        unsound = {row.id for row in rows if row.damaged}
+        found = differing_documents(searcher.state.record, rows, self._fields, unsound)
         if found and held.store.generation().number != at:
             return None
         return [Differing(0, id_, kind) for id_, kind in found.items()]

@@ -134,6 +134,7 @@ def test_a_row_that_somebody_took_from_the_store_is_a_ghost_of_memory(served):
 def test_a_row_that_is_damaged_in_the_store_is_the_store_s_trouble(served):
     """A census tells of it."""
     by_hand(served, "UPDATE chunks SET text = 'lies' WHERE document = ?")
+    by_hand(served, "UPDATE documents SET metadata = '{\"year\": 7}' WHERE id = ?")
     assert a_round(served).differing == []
 
 

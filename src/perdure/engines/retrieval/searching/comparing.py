@@ -74,10 +74,13 @@ class Comparison:
         ]
 
 
-def differing_documents(record: Record, documents: Sequence[Findable], fields: Iterable[str]) -> dict[str, str]:
+def differing_documents(
+    record: Record, documents: Sequence[Findable], fields: Iterable[str], left_out: Collection[str] = ()
+) -> dict[str, str]:
     """Id → `missing` in memory or `corrupt`: what the record in memory says of who may find it, or of a declared field, is not the store's.
 
-    A document that only memory knows has no id any more, and goes by an empty one: a `ghost`. Cost: 5 µs a document.
+    A document that only memory knows has no id any more, and goes by an empty one: a `ghost`. Of what is left out nothing is said, since
+    the store itself is wrong about it. Cost: 5 µs a document.
     """
     own = Record.of(documents, fields)
     if np.array_equal(own.ids, record.ids) and own.columns.keys() == record.columns.keys() and _same(own, record):
@@ -90,7 +93,7 @@ def differing_documents(record: Record, documents: Sequence[Findable], fields: I
     found |= {names[number]: "corrupt" for number in mine.keys() & its.keys() if mine[number] != its[number]}
     if mine.keys() - its.keys():
         found[""] = "ghost"
-    return dict(sorted(found.items()))
+    return {name: kind for name, kind in sorted(found.items()) if name not in left_out}
 
 
 def _is_exact(segment: Segment, at: int, vector: bytes | None) -> bool:
