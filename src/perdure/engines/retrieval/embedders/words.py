@@ -60,10 +60,10 @@ class WordVectors:
         self.fingerprint = fingerprint("wordllama", files=words.digest, dimensions=dimensions, pooling=_POOLING)
 
     def embed(self, contents: Sequence[Content], use: Use = "document") -> NDArray[np.float32]:  # noqa: ARG002 - the Protocol's
-        """See `Embedder.embed`; the same for questions and documents. An empty text is all zeros."""
+        """See `Embedder.embed`; the same for questions and documents. A blank text is all zeros: its spaces have vectors, and say nothing."""
         rows = np.zeros((len(contents), self.dimensions), np.float32)
         for row, text in zip(rows, texts_of(contents, "WordLlama"), strict=True):
-            ids = self._tokenizer.encode(text, add_special_tokens=False).ids
+            ids = self._tokenizer.encode(text, add_special_tokens=False).ids if text.strip() else []
             if ids:
                 row[:] = self._sum(ids) / len(ids)
         return unit_rows(rows)

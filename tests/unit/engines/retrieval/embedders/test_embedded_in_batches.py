@@ -40,6 +40,12 @@ def test_no_contents_are_no_rows() -> None:
     assert embed_all(open_embedder(WordLlama(64)), []).shape == (0, 64)
 
 
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\t \n", "\u00a0"])
+def test_a_blank_text_is_all_zeros_whatever_its_spaces_are(blank) -> None:
+    rows = open_embedder(WordLlama(64)).embed([blank, "pay"], "query")
+    assert (bool(rows[0].any()), bool(rows[1].any())) == (False, True)
+
+
 def test_a_rate_before_the_first_second_is_none() -> None:
     assert EmbeddingProgress(0, 10, 0.0).per_s == 0.0
     assert EmbeddingProgress(0, 10, 2.0).left_s is None
