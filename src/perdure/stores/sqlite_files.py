@@ -25,6 +25,7 @@ class SqliteFormat:
         busy_s: longest wait for another writer.
         private: for its owner alone.
         page_bytes: of a new file; rows of some kB waste up to half of SQLite's usual 4,096.
+        otherwise: what to do about a file of another format.
     """
 
     holds: str
@@ -33,6 +34,7 @@ class SqliteFormat:
     busy_s: float = 10.0
     private: bool = False
     page_bytes: int = 4096
+    otherwise: str = "They were written by another version of perdure: install it, or set the file aside."
 
 
 def open_file(path: Path, form: SqliteFormat) -> sqlite3.Connection:
@@ -75,7 +77,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, form: SqliteFormat) -> 
     if found not in (0, form.number):
         raise StoreError(
             f"The {form.holds} in {path} have format {found}, but {form.number} was expected.",
-            hint="They were written by another version of perdure: install it, or set the file aside.",
+            hint=form.otherwise,
         )
     connection.execute("PRAGMA synchronous=NORMAL")
     if found == form.number:

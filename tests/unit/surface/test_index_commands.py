@@ -147,12 +147,26 @@ def test_a_damaged_file_is_told_and_a_rebuild_takes_its_place_without_an_embeddi
     data = bytearray(path.read_bytes())
     data[8192 : len(data)] = bytes(len(data) - 8192)
     path.write_bytes(bytes(data))
-    with pytest.raises(StoreError):
-        project.census_index("handbook", "declared")
+    census = project.census_index("handbook", "declared")
+    assert ("corrupt", "store") in [(each.kind, each.part) for each in census.skews]
     report = project.build_index("handbook", anew=True)
     assert (report.done, report.n_embedded, report.verified) == ({"add": 12}, 0, True)
     assert project.census_index("handbook", "declared", deep=True).skews == []
     assert [each.name for each in path.parent.iterdir() if "anew" in each.name] == []
+
+
+def test_a_file_of_an_older_format_is_built_anew(folder):
+    project = open_project(folder)
+    project.build_index("handbook")
+    path = Path(project.show_index("handbook", "declared").file)
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with pytest.raises(StoreError, match="format 1") as refused:
+        project.build_index("handbook")
+    assert "--anew" in refused.value.hint
+    report = project.build_index("handbook", anew=True)
+    assert (report.done, report.n_embedded, report.verified) == ({"add": 12}, 0, True)
 
 
 def test_a_rebuild_whose_source_is_gone_leaves_what_was_there(folder):

@@ -37,7 +37,7 @@ from perdure.stores.vectors.sqlite_damage import (
     mend_words,
     words_text,
 )
-from perdure.stores.vectors.sqlite_record import ALIVE, RECORD_SCHEMA, SqliteRecord, batches_of
+from perdure.stores.vectors.sqlite_record import ALIVE, ANEW, RECORD_SCHEMA, SqliteRecord, batches_of
 from perdure.stores.vectors.sqlite_words import ranked_by_words
 
 _SCHEMA = (
@@ -54,7 +54,7 @@ _SCHEMA = (
     WORDS_TABLE,
 )
 """AUTOINCREMENT: a key is never given twice, so that who kept one never reads another chunk by it."""
-FORMAT = SqliteFormat("documents and chunks of an index", 1, _SCHEMA, private=True, page_bytes=8192)
+FORMAT = SqliteFormat("documents and chunks of an index", 2, _SCHEMA, private=True, page_bytes=8192, otherwise=ANEW)
 _COLUMNS = """
 key, document, position, "start", "end", text, context, digest, form, vector, embedder, chunker, checksum, parent_start,
 data, born, died, parent_end

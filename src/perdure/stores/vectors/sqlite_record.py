@@ -43,6 +43,8 @@ RECORD_SCHEMA = (
     "CREATE UNIQUE INDEX IF NOT EXISTS documents_alive ON documents (id) WHERE died = 0",
     "CREATE INDEX IF NOT EXISTS documents_dead ON documents (died) WHERE died > 0",
 )
+ANEW = "They were written by another version of perdure: perdure index build NAME --anew, or install that version."
+"""Vectors that are known are not made again then."""
 ALIVE = "born <= :at AND (died = 0 OR died > :at)"
 _READER_BUSY_S = 2.0
 _AT_ONCE = 100
@@ -285,7 +287,7 @@ class SqliteRecord:
         if found != self._form.number:
             raise StoreError(
                 f"The {self._form.holds} in {self.path} have format {found}, but {self._form.number} was expected.",
-                hint="They were written by another version of perdure: apply the index anew, or install that version.",
+                hint=self._form.otherwise,
             )
 
 

@@ -34,6 +34,17 @@ def test_a_file_of_another_format_is_refused_by_readers_and_writers(path):
             SqliteIndex(path, read_only=read_only)
 
 
+def test_a_file_of_the_format_before_is_told_with_what_mends_it(path):
+    """Its records have no checksums; once it was opened, and failed at the first question with `no such column`."""
+    SqliteIndex(path).close()
+    by_hand(path, "ALTER TABLE documents DROP COLUMN checksum")
+    by_hand(path, "PRAGMA user_version = 1")
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match="format 1") as refused:
+            SqliteIndex(path, read_only=read_only)
+        assert "perdure index build NAME --anew" in refused.value.hint
+
+
 def test_a_file_that_is_no_database_is_corrupt(path):
     path.parent.mkdir(parents=True)
     path.write_bytes(b"no database at all" * 100)
