@@ -56,12 +56,15 @@ class Shop:
         return self.ask("/v1/indexes/handbook/search", {"query": query, "k": 3, **members})
 
     def answered(self, query: str, as_of: datetime | None = None) -> None:
-        """Print what is found first, and what was found and not given."""
+        """Print what is found first."""
         found = self.search(query) if as_of is None else self.search(query, as_of=as_of.isoformat())
         first, then = found["hits"][0], "" if as_of is None else f", as of {self.hour(as_of)}"
         print(f"         “{query}”{then} → {first['document']}: {first['text'].splitlines()[-1]}")
-        for each in found["dropped"]:
-            print(f"           not given: {each['document'] or 'a chunk'}, {each['reason']}")
+
+    def kept_back(self, query: str) -> None:
+        """Print what is found and not given: each hit is held against the store before anybody reads it."""
+        for each in self.search(query, k=23)["dropped"]:
+            print(f"         not given: {each['document'] or 'a chunk'}, {each['reason']}")
 
     def follow(self) -> None:
         """What a worker of `perdure up` does when a file changes."""
@@ -144,6 +147,7 @@ def stale(shop: Shop) -> None:
         hand.execute("UPDATE chunks SET vector = zeroblob(length(vector)) WHERE document = 'invoices.md'")
         hand.execute("DELETE FROM documents WHERE id = 'gifts.md'")
         hand.execute("UPDATE chunks SET died = 0 WHERE document = 'vouchers.md'")
+    shop.kept_back(PAPERS["invoices"][1])
     for name in ("gifts", "warranty", "invoices", "vouchers"):
         shop.answered(PAPERS[name][1])
     shop.live(4)
