@@ -41,7 +41,9 @@ _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS keys (id INTEGER PRIMARY KEY CHECK (id = 1), next INTEGER NOT NULL)",
     "INSERT OR IGNORE INTO keys VALUES (1, 1)",
 )
-_ANEW = "They were written by another version of perdure: remove the version's files and build it, or install that version."
+_ANEW = (
+    "They were written by another version of perdure: remove the version's files and build it, or install that version."
+)
 """No other database takes the place of one in LanceDB."""
 FORMAT = SqliteFormat("documents of an index in LanceDB", 1002, _SCHEMA, private=True, otherwise=_ANEW)
 """Another number than that of an index in SQLite alone: neither opens the other's file."""
