@@ -155,7 +155,9 @@ def text_of(number: int) -> str:
 
 def question_of(number: int) -> str:
     """What its golden question asks."""
-    return f"who has {_SUBJECTS[number % 8]} {_VERBS[number // 8 % 8]} in {_PLACES[number // 3 % 8]} for {_worded(number)}"
+    return (
+        f"who has {_SUBJECTS[number % 8]} {_VERBS[number // 8 % 8]} in {_PLACES[number // 3 % 8]} for {_worded(number)}"
+    )
 
 
 def _worded(number: int) -> str:

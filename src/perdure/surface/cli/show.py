@@ -58,7 +58,11 @@ def notes(project: Project, found: Sequence[CheckNote], *, as_json: bool) -> Non
         counted(len(project.sources), "source"),
         counted(len(project.views), "feature view"),
         counted(len(project.models), "model"),
-        *(counted(len(each), kind, "indexes" if kind == "index" else "") for kind, each in _gateway(project).items() if each),
+        *(
+            counted(len(each), kind, "indexes" if kind == "index" else "")
+            for kind, each in _gateway(project).items()
+            if each
+        ),
     ]
     put(f"[bold]{escape(project.name)}[/]  {', '.join(counts)}")
     for note in found:
