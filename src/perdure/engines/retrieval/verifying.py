@@ -70,7 +70,8 @@ def reason_of(hit: Hit, row: Kept | None, vouched: Vouched, asked: Asked) -> Rea
     """Why a hit is not what it was found as. Cost: 3 µs, most of it the digest of its text."""
     if row is None or row.key != hit.key:
         return "missing"
-    if not vouched.readable:
+    # Nobody's document is a ghost, whoever asks; who gives must see to it that it is for whoever may read all.
+    if not vouched.readable and (vouched.recorded or vouched.present):
         return "forbidden"
     if not vouched.recorded or not _is_alive(row, asked.at):
         # A document that is gone is a ghost; of one that is still there this was replaced.

@@ -76,6 +76,8 @@ class Found:
     """That was searched."""
     hits: Sequence[Given]
     dropped: Sequence[Dropped]
+    hidden: frozenset[int] = frozenset()
+    """Keys of what was dropped and is not for whoever asks: it is counted and kept, and not told."""
 
 
 def find(served: ServedIndex, search: Search) -> Found:
@@ -110,7 +112,7 @@ def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[F
         checked = check(held.store, hits[: search.k], bounds)
         if any(each.reason for each in checked) and len(hits) > search.k:
             checked += check(held.store, hits[search.k :], bounds)
-        good = [each for each in checked if not each.reason or (marks and each.reason not in NEVER_GIVEN)]
+        good = [each for each in checked if not each.reason or (marks and _may_be_marked(each))]
         if len(good) >= search.k or len(hits) < n or n >= MOST_HITS:
             break
         n *= 4
@@ -120,6 +122,10 @@ def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[F
     near = checked if marks or len(good) < search.k else checked[: search.k] if _is_small(held) else []
     behind = is_behind(near, bounds)
     return _given(held.store, search, (then, good[: search.k], checked)), behind
+
+
+def _may_be_marked(each: Checked) -> bool:
+    return each.readable and each.reason not in NEVER_GIVEN
 
 
 def _is_small(held: Held) -> bool:
@@ -134,7 +140,8 @@ def _given(store: IndexStore, search: Search, of: tuple[Generation, Sequence[Che
     wrong = [each for i, each in enumerate(checked) if each.reason and (i <= last or len(good) < search.k)]
     dropped = [Dropped(each.hit.key, each.name, each.reason, each in good) for each in wrong]
     sections = _sections(store, good, generation.number) if search.expand else {}
-    return Found(generation, [Given(each, sections.get(each.hit.key)) for each in good], dropped)
+    hidden = frozenset(each.hit.key for each in wrong if not each.readable)
+    return Found(generation, [Given(each, sections.get(each.hit.key)) for each in good], dropped, hidden)
 
 
 def _as_of(store: IndexStore, as_of_us: int, held: Held) -> Generation:

@@ -18,6 +18,7 @@ from perdure.serve.retrieval.held import Held
 from perdure.stores.vectors.matching import holds, may_read
 from perdure.stores.vectors.protocols import ChunkRow, DocumentRow, IndexStore, checksum_of
 
+_ThenAndNow = tuple[DocumentRow | None, DocumentRow | None]
 _LEAST_ALIKE = 0.99
 """Cosine of a vector to itself in 8 bits: 0.9995 and more, of 64 dimensions."""
 
@@ -32,6 +33,8 @@ class Checked:
     reason: Reason
     alike: bool = True
     """What memory ranked is what the store has."""
+    readable: bool = True
+    """Whoever asks may read it, by the record; what is gone from there only who may read all."""
 
     @property
     def name(self) -> str:
@@ -72,9 +75,11 @@ def check(store: IndexStore, hits: Sequence[Hit], bounds: Bounds) -> list[Checke
     alike = _alike(rows, bounds)
     checked = []
     for hit, row, same in zip(hits, rows, alike, strict=True):
-        document = None if row is None else then[row.document]
-        current = None if row is None else now[row.document]
-        checked.append(Checked(hit, row, document, _reason(hit, row, (document, current), same, bounds), same))
+        documents = (None, None) if row is None else (then[row.document], now[row.document])
+        readable = row is None or _may_read(documents, bounds.groups)
+        vouched = _vouched(row, documents, same, readable, bounds)
+        asked = Asked(bounds.at, bounds.held.generation.number, bounds.embedder)
+        checked.append(Checked(hit, row, documents[0], reason_of(hit, row, vouched, asked), same, readable))
     return checked
 
 
@@ -110,25 +115,18 @@ def is_behind(checked: Sequence[Checked], bounds: Bounds) -> bool:
     return not bounds.at and any(each.row is not None and each.row.died > number for each in checked)
 
 
-def _reason(
-    hit: Hit,
-    row: ChunkRow | None,
-    documents: tuple[DocumentRow | None, DocumentRow | None],
-    same: bool,
-    bounds: Bounds,
-) -> Reason:
+def _vouched(row: ChunkRow | None, documents: _ThenAndNow, same: bool, readable: bool, bounds: Bounds) -> Vouched:
     document, current = documents
-    vouched = Vouched(
+    return Vouched(
         recorded=document is not None,
         present=current is not None,
-        readable=row is None or _may_read(documents, bounds.groups),
+        readable=readable,
         fitting=document is None or holds(bounds.where or {}, document.metadata),
         intact=row is None or (same and checksum_of(row) == row.checksum),
     )
-    return reason_of(hit, row, vouched, Asked(bounds.at, bounds.held.generation.number, bounds.embedder))
 
 
-def _may_read(documents: tuple[DocumentRow | None, DocumentRow | None], groups: Sequence[str] | None) -> bool:
+def _may_read(documents: _ThenAndNow, groups: Sequence[str] | None) -> bool:
     """By the readers of then and of now: who was let out since finds nothing in the past either. Of nobody's document: who may all."""
     told = [each for each in documents if each is not None]
     return all(may_read(each.readers, groups) for each in told) if told else groups is None

@@ -18,7 +18,7 @@ def told_found(served: ServedIndex, search: Search, found: Found, search_id: str
     """A search's answer."""
     generation = found.generation
     # What may not be found is not told of either.
-    dropped = [each for each in found.dropped if not each.marked and each.reason != "forbidden"]
+    dropped = [each for each in found.dropped if not each.marked and each.key not in found.hidden]
     return {
         "search": search_id,
         "index": served.index.name,
