@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perdure.core.documents import Chunk, Content, RawDocument, Scalar
 
+Row_co = TypeVar("Row_co", bound="Standing", covariant=True)
 Use = Literal["document", "query"]
 """Some embedders put another prefix before a question than before what is found."""
 BlockForm = Literal["heading", "paragraph", "list", "code", "table", "quote", "image"]
@@ -171,3 +172,31 @@ class Standing(Protocol):
     def chunker(self) -> str: ...
     @property
     def checksum(self) -> int: ...
+
+
+class StandingBatch(Protocol[Row_co]):
+    """Some chunks as they stand, by columns that are all in the order of `keys`."""
+
+    @property
+    def keys(self) -> Sequence[int]: ...
+    @property
+    def documents(self) -> Sequence[str]: ...
+    @property
+    def positions(self) -> Sequence[int]: ...
+    @property
+    def digests(self) -> Sequence[str]: ...
+    @property
+    def embedders(self) -> Sequence[str]: ...
+    @property
+    def chunkers(self) -> Sequence[str]: ...
+    @property
+    def vectors(self) -> Sequence[bytes]: ...
+    @property
+    def intact(self) -> bool:
+        """Whether each matches its checksum; where one does not, columns hold whatever stands there, and `row` what can be told of it."""
+        ...
+
+    @property
+    def row(self) -> Callable[[int], Row_co]:
+        """The row at a place of the columns."""
+        ...

@@ -14,6 +14,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
+from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -27,6 +28,7 @@ from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import as_query
 from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query
 from perdure.stores.vectors.sqlite_record import RECORD_SCHEMA, SqliteRecord
+from perdure.stores.vectors.standing import ChunkBatch, batch_of
 
 try:
     import lancedb
@@ -150,6 +152,12 @@ class LanceIndex:
         if after >= 0:
             condition = f"(born > {after} AND born <= {at}) OR (died > {after} AND died <= {at})"
         yield from self._by_key(table, condition)
+
+    def standing(self, as_of: int = 0) -> Iterator[ChunkBatch]:
+        """Chunks of a generation by columns, held against their checksums."""
+        rows = self.chunks(as_of)
+        while batch := list(islice(rows, _AT_ONCE)):
+            yield batch_of(batch)
 
     def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
         """By key, alive or dead, in order; None where it is not there. Cost: some ms, and 10 µs a row."""

@@ -16,6 +16,7 @@ import json
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from operator import itemgetter
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -27,7 +28,16 @@ from perdure.core.errors import BadIndex
 from perdure.stores.sqlite_files import SqliteFormat
 from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import Nearest, as_query, batches
-from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query, checksum_of
+from perdure.stores.vectors.protocols import (
+    Change,
+    ChunkRow,
+    Damage,
+    DocumentRow,
+    Generation,
+    Query,
+    checksum_of,
+    sealed,
+)
 from perdure.stores.vectors.sqlite_damage import (
     WORDS_TABLE,
     check_words,
@@ -39,6 +49,7 @@ from perdure.stores.vectors.sqlite_damage import (
 )
 from perdure.stores.vectors.sqlite_record import ALIVE, ANEW, RECORD_SCHEMA, SqliteRecord, batches_of
 from perdure.stores.vectors.sqlite_words import ranked_by_words
+from perdure.stores.vectors.standing import ChunkBatch
 
 _SCHEMA = (
     *RECORD_SCHEMA,
@@ -64,6 +75,14 @@ _OF = f"""
 SELECT {_COLUMNS} FROM chunks WHERE died = 0 AND document IN (SELECT value FROM json_each(?)) ORDER BY key
 """  # noqa: S608
 _ALL = f"SELECT {_COLUMNS} FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key"  # noqa: S608
+_STANDING = f"""
+SELECT key, document, position, "start", "end", parent_start, form, digest, embedder, chunker, text, context, data, vector,
+    checksum, parent_end, born, died
+FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key
+"""  # noqa: S608
+"""After the key all that is sealed, in the order of `checksum_of`, so that of most rows a slice is what is summed."""
+_IN_ORDER = itemgetter(0, 1, 2, 3, 4, 10, 11, 7, 6, 13, 8, 9, 14, 5, 12, 16, 17, 15)
+"""From a row of `_STANDING` to one of `_COLUMNS`."""
 _CHANGED = f"""
 SELECT {_COLUMNS} FROM chunks WHERE key IN (
     SELECT key FROM chunks WHERE born > :after AND born <= :at
@@ -168,6 +187,12 @@ class SqliteIndex:
             query, facts = (_ALL, {"at": at}) if after < 0 else (_CHANGED, {"at": at, "after": after})
             for rows in batches_of(connection, query, facts):
                 yield from _as_chunks(rows)
+
+    def standing(self, as_of: int = 0) -> Iterator[ChunkBatch]:
+        """Chunks of a generation by columns, held against their checksums."""
+        with self._record.snapshot(as_of) as (connection, at):
+            for rows in batches_of(connection, _STANDING, {"at": at}):
+                yield _standing(rows)
 
     def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
         """By key, alive or dead, in order; None where it is not there."""
@@ -292,6 +317,26 @@ def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
         return ChunkRow(*row[:-1])
     told: tuple[Any, ...] = (*row[:13], (row[13], row[-1]), *row[14:-1])
     return ChunkRow(*told)
+
+
+def _standing(rows: Sequence[tuple[Any, ...]]) -> ChunkBatch:
+    """Rows of `_STANDING` by columns. What is no number, or no bytes, is damaged though its sum may fit."""
+    keys, documents, positions, _, _, parents, _, *facts = zip(*rows, strict=True)
+    digests, embedders, chunkers, _, _, _, vectors, checksums, *_ = facts
+    plain = parents.count(None) == len(rows)
+    whole = [row[1:14] for row in rows] if plain else map(_sealed_members, rows)
+    typed = {*map(type, positions)} == {int} and {*map(type, vectors)} == {bytes}
+    intact = typed and tuple(map(sealed, whole)) == checksums
+
+    def row(place: int) -> ChunkRow:
+        told = _IN_ORDER(rows[place])
+        return _as_chunk(told) if intact else _as_chunks([told])[0]
+
+    return ChunkBatch(keys, documents, positions, digests, embedders, chunkers, vectors, intact, row)
+
+
+def _sealed_members(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return row[1:14] if row[5] is None else (*row[1:5], (row[5], row[15]), *row[6:14])
 
 
 def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -122,6 +122,22 @@ class IndexStoreConformance(IndexSearchConformance):
         assert [row.text for row in store.chunks_of(["b'", "a", "unknown"])] == ["two", "four"]
         assert store.chunks_of([]) == []
 
+    def test_chunks_by_columns_are_the_chunks_of_that_generation(self, store: IndexStore) -> None:
+        """All of them in the same order, intact, each with its row."""
+        assert list(store.standing()) == []
+        put(store, *(a_chunk("a", f"text {i}", i, parent=(0, i) if i == 150 else None) for i in range(250)))
+        put(store, a_chunk("b", "picture", data=b"\x00\xff"), dead_chunks=[next(store.chunks()).key])
+        for at in (0, 1, 2):
+            batches = list(store.standing(at))
+            rows = [batch.row(place) for batch in batches for place in range(len(batch.keys))]
+            assert rows == list(store.chunks(at))
+            assert all(batch.intact for batch in batches)
+            for column in ("key", "document", "position", "digest", "embedder", "chunker", "vector"):
+                told = [value for batch in batches for value in getattr(batch, f"{column}s")]
+                assert told == [getattr(row, column) for row in rows]
+        with pytest.raises(NotFound):
+            next(iter(store.standing(9)))
+
     def test_a_whole_index_has_no_damage_and_is_mended_to_the_same(self, store: IndexStore) -> None:
         """To mend makes no generation and finds what was found before."""
         assert store.damage(deep=True) == []

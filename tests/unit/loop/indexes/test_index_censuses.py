@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from perdure.core.errors import StoreError, UpstreamError
+from perdure.engines.retrieval.census_chunks import TURNS
 from perdure.engines.retrieval.planning import make_plan
-from perdure.loop.work.indexes.counting import take_census
+from perdure.loop.work.indexes.counting import Look, take_census
 from perdure.loop.work.indexes.resyncing import run_plan
 from perdure.stores.vectors.protocols import Change, checksum_of
 
@@ -118,13 +119,27 @@ def test_a_row_of_which_anything_was_changed_is_corrupt_and_is_made_anew(built, 
     assert healed(built, place, census).n_embedded == 0
 
 
-def test_a_text_that_was_changed_together_with_its_checksum_is_corrupt_by_its_digest(built, place):
+def test_a_text_that_was_changed_together_with_its_checksum_is_surely_found_by_a_deep_census(built, place):
     [row] = some(built, 1)
     with built.damage() as connection:
         resealed(built, connection, row, text="something else")
-    census = take_census(built.opened, 2_000_000)
+    census = take_census(built.opened, 2_000_000, deep=True)
     assert found(census) == {"corrupt": {row.document}}
     healed(built, place, census)
+
+
+def test_censuses_on_schedule_find_a_text_that_was_changed_together_with_its_checksum_within_all_turns(built, place):
+    [row] = some(built, 1)
+    with built.damage() as connection:
+        resealed(built, connection, row, text="something else")
+    every_us = round(1e6 * built.opened.index.census.total_seconds())
+    told = [
+        census
+        for turn in range(TURNS)
+        if (census := take_census(built.opened, 2_000_000 + turn * every_us, look=Look(n_sample=0))).skews
+    ]
+    assert [found(census) for census in told] == [{"corrupt": {row.document}}]
+    healed(built, place, told[0])
 
 
 def test_a_vector_that_is_not_of_length_1_is_corrupt_though_its_checksum_fits(built, place):
