@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from indexing import HEALTHY, IndexWorld, golden_recall, hours
+from indexing import HEALTHY, IndexWorld, golden_recall, hours, minutes
 
 from perdure.testing.indexes import question_of
 
@@ -96,6 +96,19 @@ def test_an_embedder_that_changed_back_brings_the_version_back_that_is_still_war
     assert [each.kind for each in world.incidents()] == ["embedder_changed"] * 2
     assert "index_past_version" in world.story()
     assert finds_all(world)
+
+
+def test_what_a_census_finds_counts_in_the_round_that_takes_it(world):
+    with world.documents.taken_away():
+        world.live(0.5)
+        assert [each.kind for each in world.incidents()] == ["source_down"]
+
+
+def test_an_outage_that_is_over_by_the_next_round_is_no_incident_though_a_person_saw_it(world):
+    with world.documents.taken_away():
+        assert not world.perdure.census_index("handbook", at=world.now + minutes(29)).whole
+    world.live(2)
+    assert world.incidents() == []
 
 
 def test_a_source_that_is_not_there_is_an_incident_and_deletes_nothing(world):

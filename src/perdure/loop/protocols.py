@@ -162,6 +162,17 @@ class Teller(Protocol):
         ...
 
 
+class Looker(Protocol):
+    """Looks, before a round measures objectives, at what signals read: so what it finds counts in the same round."""
+
+    def run(self, place: Workplace, now: datetime) -> None:
+        """Look where it is due, and keep what was found; cheap where nothing is.
+
+        :raises LostLease: another worker took over.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """A kind of asset: the recipes by which it is observed, diagnosed, repaired and verified."""
@@ -171,3 +182,4 @@ class Kind:
     causes: Sequence[Cause] = field(default_factory=tuple)
     remedies: Sequence[Remedy] = field(default_factory=tuple)
     gates: Sequence[Gate] = field(default_factory=tuple)
+    lookers: Sequence[Looker] = field(default_factory=tuple)

@@ -1,6 +1,6 @@
 """One round of the loop: what is due is driven one step nearer to its declared health.
 
-    intake → observe → (diagnose → decide) → (repair → verify → release) → recovered?
+    intake → look → observe → (diagnose → decide) → (repair → verify → release) → recovered?
 
 `tick(now)` is the whole control plane: it is called by `perdure up` on the machine's clock and by a
 replay with the replay's. A round runs under one lease, so of two control planes one works and the
@@ -124,6 +124,7 @@ class Loop:
             review(place, self._sources, now)
         self._materialiser.take_late(views)
         n_materialised = self._materialiser.run(views, now, failures=failures, lease=lease)
+        self._look(place, now, failures)
         observed = self._observer.run(self._watched, now, lease, failures=failures)
         opened = [*drained.opened, *report_blobs(place, now, lease, self._pointed)]
         known = self._open_incidents()
@@ -220,6 +221,11 @@ class Loop:
         """Forget jobs that ended long ago; what they did stays in the audit."""
         if fire(self._place.stores.ledger, "prune jobs", _PRUNED_EVERY, now, actor=self._place.actor, lease=lease):
             self.durable.prune(now - KEPT_JOBS, lease)
+
+    def _look(self, place: Workplace, now: datetime, failures: Failures) -> None:
+        for looker in (each for kind in self._kinds.values() for each in kind.lookers):
+            with failures.kept():
+                looker.run(place, now)
 
     def _drive(self, place: Workplace, now: datetime, lease: Lease) -> dict[str, Job]:
         """Every due job by id. One that ended before it could clear up, here or in a killed process, leaves no trial."""

@@ -181,7 +181,7 @@ def kinds(project: Project | None = None, indexes: IndexesAtWork | None = None) 
         "team": team_kind(budget_window),
         "prompt": prompt_kind() if project is None else prompt_kind(RunsOf(project)),
         "judge": judge_kind(),
-        "index": index_kind(indexes),
+        "index": index_kind(indexes, [] if project is None else list(project.indexes.values())),
     }
 
 
@@ -290,7 +290,7 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
 
 def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     from perdure.surface.compose_gateway import make_evaluations, make_outdated, make_telemetry
-    from perdure.surface.compose_indexes import make_censuses, make_resting, make_sentinels
+    from perdure.surface.compose_indexes import make_resting
 
     settings = place.settings
     root = stores_root(folder, settings)
@@ -300,8 +300,6 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
         make_telemetry(settings, project),
         make_evaluations(settings, project),
         make_alerts(settings),
-        make_censuses(folder, root, place, project),
-        make_sentinels(folder, root, place, project),
         make_resting(folder, root, place, project),
     )
     return [each for each in tellers if each is not None]

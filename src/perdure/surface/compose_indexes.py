@@ -38,10 +38,8 @@ if TYPE_CHECKING:
     from perdure.assets.index import Index
     from perdure.assets.project import Project
     from perdure.loop.protocols import Workplace
-    from perdure.loop.work.indexes.censuses import Censuses
     from perdure.loop.work.indexes.opening import OpenIndex
     from perdure.loop.work.indexes.resting import Resting
-    from perdure.loop.work.indexes.sentinels import Sentinels
     from perdure.stores.documents.protocols import Documents
     from perdure.stores.ledger.protocols import Ledger
     from perdure.stores.vectors.protocols import IndexStore
@@ -232,8 +230,8 @@ def _remove(path: Path) -> None:
         each.unlink(missing_ok=True)
 
 
-def make_censuses(folder: Path, root: Path, place: Workplace, project: Project) -> Censuses | None:
-    """Who holds indexes against their sources when it is due; None where none is declared.
+def make_resting(folder: Path, root: Path, place: Workplace, project: Project) -> Resting | None:
+    """Who looks after what rests on texts of indexes; None where no index is declared.
 
     Args:
         folder: of the project.
@@ -241,26 +239,6 @@ def make_censuses(folder: Path, root: Path, place: Workplace, project: Project) 
         place: where it works.
         project: what is declared.
     """
-    if not project.indexes:
-        return None
-    from perdure.loop.work.indexes.censuses import Censuses
-
-    opens = ProjectIndexes(folder, root, project, place.stores.ledger)
-    return Censuses(list(project.indexes.values()), opens)
-
-
-def make_sentinels(folder: Path, root: Path, place: Workplace, project: Project) -> Sentinels | None:
-    """Who holds the embedders of indexes against what they were; None where no index is declared. Args: as `make_censuses`."""
-    if not project.indexes:
-        return None
-    from perdure.loop.work.indexes.sentinels import Sentinels
-
-    opens = ProjectIndexes(folder, root, project, place.stores.ledger)
-    return Sentinels(list(project.indexes.values()), opens)
-
-
-def make_resting(folder: Path, root: Path, place: Workplace, project: Project) -> Resting | None:
-    """Who looks after what rests on texts of indexes; None where no index is declared. Args: as `make_censuses`."""
     if not project.indexes:
         return None
     from perdure.loop.work.indexes.resting import Resting

@@ -75,6 +75,20 @@ def test_a_week_after_a_deep_census_the_next_one_is_deep(built, place):
     assert not newest_census(place, "handbook", "handbook@1").deep
 
 
+def test_after_a_census_whose_source_did_not_answer_the_next_is_due_at_once(built, place):
+    """One that a person took in a short outage says nothing of a source that is back."""
+    away = built.folder.with_name("elsewhere")
+    built.folder.rename(away)
+    keep_census(place, take_census(built.opened, 2_000_000))
+    assert not newest_census(place, "handbook", "handbook@1").whole
+    away.rename(built.folder)
+    due = Censuses([built.opened.index], Opens(built))
+    due.run(place, START + timedelta(minutes=1))
+    assert newest_census(place, "handbook", "handbook@1").whole
+    due.run(place, START + timedelta(minutes=2))
+    assert newest_census(place, "handbook", "handbook@1").at_us == 62_000_000
+
+
 def test_of_a_version_that_was_never_filled_no_census_is_taken(world, place):
     Censuses([world.opened.index], Opens(world)).run(place, START)
     assert newest_census(place, "handbook", "handbook@1") is None

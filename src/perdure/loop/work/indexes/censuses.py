@@ -1,4 +1,4 @@
-"""Censuses on schedule: the last of a round takes those that are due, deep ones weekly, and keeps them for the signals.
+"""Censuses on schedule: a round takes those that are due before it measures, deep ones weekly, and keeps them for the signals.
 
 What is older than an index's history is forgotten with them.
 """
@@ -13,7 +13,7 @@ from perdure.core.clock import to_us
 from perdure.core.units import days
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.indexes.counting import take_census
-from perdure.loop.work.indexes.kept import census_instants, keep_census
+from perdure.loop.work.indexes.kept import census_instants, keep_census, newest_is_whole
 from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
 
 DEEP_EVERY = days(7)
@@ -41,7 +41,9 @@ class Censuses:
         for index in self._indexes:
             for version in self._opens.versions(index.name):
                 at_us, deep_us = census_instants(place, index.name, version)
-                if at_us is not None and 0 <= now_us - at_us < index.census.total_seconds() * 1e6:
+                is_young = at_us is not None and 0 <= now_us - at_us < index.census.total_seconds() * 1e6
+                # Whether a source answers again is worth a look at once: nothing else is known until it does.
+                if is_young and newest_is_whole(place, index.name, version):
                     continue
                 deep = deep_us is not None and now_us - deep_us >= DEEP_EVERY.total_seconds() * 1e6
                 with self._opens.open(index.name, version) as opened:

@@ -65,6 +65,7 @@ def keep_census(place: Workplace, census: Census) -> Census:
     deep_us = census.at_us if census.deep or deep_us is None else deep_us
     with place.transaction(from_us(census.at_us), "census") as session:
         told = {"blob": digest, "at_us": census.at_us, "deep_us": deep_us, "before": _before(session, census)}
+        told["whole"] = census.whole
         session.cursors.put(_cursor("census", census.index, census.version), told)
         if before is None or _told(before) != _told(census):
             session.audit.append(CENSUS, census.index, {**_told(census), "blob": digest})
@@ -114,6 +115,13 @@ def census_instants(place: Workplace, index: str, version: str) -> tuple[int | N
     with place.stores.ledger.read() as session:
         cursor = session.cursors.get(_cursor("census", index, version)) or {}
     return cursor.get("at_us"), cursor.get("deep_us")
+
+
+def newest_is_whole(place: Workplace, index: str, version: str) -> bool:
+    """Whether the source answered whole to the newest census of a version; True where none was taken."""
+    with place.stores.ledger.read() as session:
+        cursor = session.cursors.get(_cursor("census", index, version)) or {}
+    return bool(cursor.get("whole", True))
 
 
 def keep_resync(session: LedgerSession, report: Resynced) -> None:

@@ -1,6 +1,6 @@
 """Whether an embedder is still what a version was built by: fixed sentences are embedded anew on schedule, and compared.
 
-`Sentinels` is the last of a round, behind the censuses: where most of what a census embedded anew differs, the sentences are looked at in
+`Sentinels` looks behind the censuses, before a round measures: where most of what a census embedded anew differs, the sentences are looked at in
 the same round, so that a hand that wrote and a model that was swapped are told apart. A version's own vectors of the sentences are kept
 when it is first filled; what is found later is held against them. Its questions are measured by them too: what sentences about anything
 find is how near lies what answers nothing (`near`).
