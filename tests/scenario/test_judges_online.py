@@ -226,16 +226,21 @@ def test_a_route_that_keeps_no_texts_says_so(make: Callable[..., Desk]) -> None:
     assert 'write bodies="redacted" on support' in reading.facts["text"]
 
 
-def test_a_person_reads_why_there_is_no_figure(make: Callable[..., Desk], capsys: pytest.CaptureFixture[str]) -> None:
-    """`perdure status` tells the reason behind an objective that is unsure."""
+@pytest.mark.parametrize("width", ["", "80"])
+def test_a_person_reads_why_there_is_no_figure(
+    make: Callable[..., Desk], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, width: str
+) -> None:
+    """`perdure status` tells the reason behind an objective that is unsure, as wide as its screen is."""
+    monkeypatch.setenv("COLUMNS", width)
     desk = make(FakeJudge(truth, "worthless"))
     desk.serve(10, T0)
     desk.perdure.tick(at=T0 + hours(1))
     status(desk.perdure.status(at=T0 + hours(1)), as_json=False)
 
-    [line] = [each for each in capsys.readouterr().out.splitlines() if "online_score" in each]
-    assert "unsure" in line
-    assert "figures are not used" in line
+    told = capsys.readouterr().out
+    assert all(len(line) <= 80 for line in told.splitlines() if width)
+    assert "unsure   online_score" in told
+    assert "figures are not used" in " ".join(told.split())
 
 
 def test_without_a_call_nothing_is_measured(make: Callable[..., Desk]) -> None:
