@@ -52,6 +52,8 @@ class IndexRow:
     """The newest of the version that answers."""
     damage: str = ""
     """Why its store cannot be read; empty: it can."""
+    built: bool = False
+    """Whether it has a store; one without a generation is empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class IndexShown:
     """Document → code of what keeps it from being indexed."""
     file: str
     """Where its record lies."""
+    built: bool = False
+    """Whether it lies there; without a generation it is empty."""
 
 
 class Indexing(Opened):
@@ -99,6 +103,7 @@ class Indexing(Opened):
                     seen_at=from_us(newest.seen_us) if newest.number else None,
                     census=newest_census(self.place, name, version),
                     damage=damage,
+                    built=self._indexes.path(name, version).exists(),
                 )
             )
         return rows
@@ -131,6 +136,7 @@ class Indexing(Opened):
             resync=newest_resync(self.place, name, found),
             troubles={**{row.id: row.trouble for row in rows if row.trouble}, **unlisted},
             file=str(self._indexes.path(name, found)),
+            built=self._indexes.path(name, found).exists(),
         )
 
     def build_index(

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from perdure import Folder
 from perdure.core.clock import monotonic_s
 from perdure.core.errors import BadIndex, NotFound, Refused, StoreError
+from perdure.stores.documents.folder import FolderDocuments
 from perdure.surface.sdk import open_project
 from perdure.surface.serving import Listener, _following
 
@@ -176,6 +178,32 @@ def test_a_rebuild_whose_source_is_gone_leaves_what_was_there(folder):
     with pytest.raises(StoreError, match="does not answer"):
         project.build_index("handbook", anew=True)
     assert project.show_index("handbook", "declared").generation.n_documents == 12
+
+
+def test_a_folder_that_is_not_there_is_told_with_what_to_do(cli, folder):
+    cli("perdure apply", folder)
+    cli("perdure index build handbook", folder)
+    shutil.rmtree(folder / "docs")
+    for command in ("build handbook", "sync handbook", "build handbook --anew"):
+        told = cli(f"perdure index {command}", folder, expect=6)
+        words = " ".join(f"{told.out} {told.err}".split())
+        assert "cannot be listed: No such file or directory" in words
+        assert "See that it is where the index declares it" in words
+    with pytest.raises(StoreError) as missing:
+        list(FolderDocuments(Folder("docs"), folder).list())
+    assert "Mount it, make it, or declare" in missing.value.hint
+
+
+def test_an_index_that_was_built_of_nothing_is_empty_and_one_that_was_not_is_not_built(cli, folder):
+    for each in (folder / "docs").iterdir():
+        each.unlink()
+    cli("perdure apply", folder)
+    assert "not built" in cli("perdure index list", folder).out
+    cli("perdure index build handbook", folder)
+    listed, shown = cli("perdure index list", folder).out, cli("perdure index show handbook", folder).out
+    assert "empty" in listed
+    assert "not built" not in listed
+    assert "Nothing is in it: when it was built, its source had no documents" in shown
 
 
 def test_files_are_pushed_found_and_deleted(cli, folder):

@@ -105,9 +105,13 @@ def _entries(place: _Place, shown: str) -> list[os.DirEntry[str]]:
         if place.prefix and isinstance(error, PermissionError):
             raise
         where = f"{shown}/{place.prefix}".rstrip("/")
+        is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
+        mend = (
+            "Mount it, make it, or declare the folder that is meant." if is_gone else "Exclude it, or let it be read."
+        )
         raise StoreError(
             f"The folder {_printable(where)} cannot be listed: {error.strerror}.",
-            hint="Until it can be, none of its documents is taken for deleted. Exclude it, or let it be read.",
+            hint=f"Until it can be, none of its documents is taken for deleted. {mend}",
             path=_printable(where),
         ) from error
 

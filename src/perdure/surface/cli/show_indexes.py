@@ -70,7 +70,7 @@ def listed(rows: Sequence[IndexRow], *, as_json: bool) -> None:
     cells = [
         {
             "name": escape(row.name),
-            "skew": "[red]damaged[/]" if row.damage else _verdict(row.census, row.generation),
+            "skew": "[red]damaged[/]" if row.damage else _verdict(row.census, row.generation, row.built),
             "documents": f"{row.n_documents:,}" if row.generation else "",
             "chunks": f"{row.n_chunks:,}" if row.generation else "",
             "seen": "" if row.seen_at is None else instant(row.seen_at),
@@ -89,7 +89,9 @@ def shown(found: IndexShown, *, as_json: bool) -> None:
     if as_json:
         return print_json(msgspec.to_builtins(found))
     newest = found.generation
-    put(f"[bold]{escape(found.version)}[/]  {_verdict(found.census, newest.number)}")
+    put(f"[bold]{escape(found.version)}[/]  {_verdict(found.census, newest.number, found.built)}")
+    if found.built and not newest.number:
+        return put("  Nothing is in it: when it was built, its source had no documents, or did not answer.")
     if not newest.number:
         return put(f"  Nothing was built of it: perdure index build {escape(found.name)}")
     put(
@@ -107,7 +109,7 @@ def census(found: Census, *, as_json: bool) -> None:
     """What a census found."""
     if as_json:
         return print_json(msgspec.to_builtins(found))
-    put(f"[bold]{escape(found.version)}[/]  {_verdict(found, found.generation or 1)}")
+    put(f"[bold]{escape(found.version)}[/]  {_verdict(found, found.generation or 1, True)}")
     put(
         f"  {counted(found.n_source, 'document')} at the source, {found.n_documents:,} in the record, {counted(found.n_chunks, 'chunk')} "
         f"read, {found.n_embedded:,} embedded anew; {found.cpu_s * 1000:,.0f} ms CPU"
@@ -225,10 +227,10 @@ def found(hits: Sequence[FoundChunk], *, as_json: bool) -> None:
     return put(Fitted(of_rows(_FOUND, cells)))
 
 
-def _verdict(census: Census | None, generation: int) -> str:
+def _verdict(census: Census | None, generation: int, built: bool) -> str:
     """What the newest census says of a version; of which generation, where a newer one stands there."""
     if not generation:
-        return "[dim]not built[/]"
+        return "[yellow]empty[/]" if built else "[dim]not built[/]"
     if census is None:
         return "[dim]never counted[/]"
     before = "" if census.generation >= generation else f" [dim]at generation {census.generation}[/]"

@@ -22,7 +22,7 @@ from perdure.engines.retrieval.skew import Census, ResyncPlan
 from perdure.loop.protocols import Workplace
 from perdure.loop.work.indexes.kept import Resynced
 from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
-from perdure.loop.work.indexes.resyncing import Told, resync
+from perdure.loop.work.indexes.resyncing import NO_ANSWER, Told, resync
 from perdure.loop.work.indexes.sentinels import has_moved, look_at_sentinels
 
 LEASE = "index:"
@@ -53,7 +53,7 @@ def follow_once(
     """
     census, plan, report = resync(place, opened, at_us, allow_deletion=allow_deletion, told=told)
     if not census.whole:
-        raise StoreError(f"The source of {opened.index.name!r} does not answer: {census.why_not}", hint="Try again.")
+        raise StoreError(f"The source of {opened.index.name!r} does not answer: {census.why_not}", hint=NO_ANSWER)
     tell_shrunk(place, opened.index.name, census, plan)
     if not report.before and report.generation:
         look_at_sentinels(place, opened, at_us)

@@ -32,6 +32,10 @@ SLICE = 512
 """Documents of one generation at most."""
 _SLICE_CHUNKS = 8_000
 _TRIES = 3
+NO_ANSWER = (
+    "Nothing is deleted for that. See that it is where the index declares it, and may be read; then run this again."
+)
+"""What to do about a source that does not answer."""
 _READING = frozenset({"add", "update", "rechunk", "touch"})
 
 
@@ -121,7 +125,7 @@ def rebuild(
     with opens.renew(name, version) as opened:
         census, _, report = resync(place, opened, at_us, told=told)
         if not census.whole:
-            raise StoreError(f"The source of {name!r} does not answer: {census.why_not}", hint="Try again.")
+            raise StoreError(f"The source of {name!r} does not answer: {census.why_not}", hint=NO_ANSWER)
     return report
 
 
@@ -129,7 +133,7 @@ def _run(place: Workplace, running: _Running, step: str) -> Resynced:
     began, before = monotonic_s(), running.opened.store.generation().number
     plan, seen = running.plan, running.seen
     if not seen.whole and any(each.verb in _READING for each in plan.steps):
-        raise StoreError(f"The source of {plan.index!r} does not answer: {seen.why_not}", hint="Try again.")
+        raise StoreError(f"The source of {plan.index!r} does not answer: {seen.why_not}", hint=NO_ANSWER)
     for steps in _slices(plan.steps):
         _slice(running, steps)
     n_left = _left(running)
