@@ -115,7 +115,7 @@ def compare_source(
 
 def differs(record: Mapping[str, Recorded], seen: Seen) -> bool:
     """Whether source and record name different documents, so that a second look is due before anything is said of it."""
-    return any(id_ not in record for id_ in seen.refs) or any(lacks(seen, id_) for id_ in record)
+    return not seen.refs.keys() <= record.keys() or any(lacks(seen, id_) for id_ in record.keys() - seen.refs.keys())
 
 
 def _missing(record: Mapping[str, Recorded], seen: Seen, again: Seen | None, found: SourceFindings) -> None:

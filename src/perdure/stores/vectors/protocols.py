@@ -11,7 +11,7 @@ is `NotFound`: nobody is given half of what he asks for.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
@@ -113,6 +113,11 @@ def checksum_of(row: ChunkRow) -> int:
 def sealed(members: tuple[object, ...]) -> int:
     """CRC-32 over members of a row, each with its type and length (MessagePack)."""
     return zlib.crc32(_encode(members))
+
+
+def sealed_each(rows: Iterable[tuple[object, ...]]) -> Iterator[int]:
+    """`sealed` of each of many."""
+    return map(zlib.crc32, map(_encode, rows))
 
 
 class Damage(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ from perdure.stores.vectors.protocols import (
     Generation,
     Query,
     checksum_of,
-    sealed,
+    sealed_each,
 )
 from perdure.stores.vectors.sqlite_damage import (
     WORDS_TABLE,
@@ -77,12 +77,13 @@ SELECT {_COLUMNS} FROM chunks WHERE died = 0 AND document IN (SELECT value FROM 
 _ALL = f"SELECT {_COLUMNS} FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key"  # noqa: S608
 _STANDING = f"""
 SELECT key, document, position, "start", "end", parent_start, form, digest, embedder, chunker, text, context, data, vector,
-    checksum, parent_end, born, died
+    checksum, parent_end
 FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key
 """  # noqa: S608
 """After the key all that is sealed, in the order of `checksum_of`, so that of most rows a slice is what is summed."""
-_IN_ORDER = itemgetter(0, 1, 2, 3, 4, 10, 11, 7, 6, 13, 8, 9, 14, 5, 12, 16, 17, 15)
-"""From a row of `_STANDING` to one of `_COLUMNS`."""
+_SEALED = itemgetter(slice(1, 14))
+_IN_ORDER = itemgetter(0, 1, 2, 3, 4, 10, 11, 7, 6, 13, 8, 9, 14, 5, 12)
+"""From a row of `_STANDING` to the first of `_COLUMNS`."""
 _CHANGED = f"""
 SELECT {_COLUMNS} FROM chunks WHERE key IN (
     SELECT key FROM chunks WHERE born > :after AND born <= :at
@@ -324,19 +325,19 @@ def _standing(rows: Sequence[tuple[Any, ...]]) -> ChunkBatch:
     keys, documents, positions, _, _, parents, _, *facts = zip(*rows, strict=True)
     digests, embedders, chunkers, _, _, _, vectors, checksums, *_ = facts
     plain = parents.count(None) == len(rows)
-    whole = [row[1:14] for row in rows] if plain else map(_sealed_members, rows)
+    whole = map(_SEALED, rows) if plain else map(_sealed_members, rows)
     typed = {*map(type, positions)} == {int} and {*map(type, vectors)} == {bytes}
-    intact = typed and tuple(map(sealed, whole)) == checksums
+    intact = typed and tuple(sealed_each(whole)) == checksums
 
     def row(place: int) -> ChunkRow:
-        told = _IN_ORDER(rows[place])
+        told = (*_IN_ORDER(rows[place]), 0, 0, rows[place][15])
         return _as_chunk(told) if intact else _as_chunks([told])[0]
 
     return ChunkBatch(keys, documents, positions, digests, embedders, chunkers, vectors, intact, row)
 
 
 def _sealed_members(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return row[1:14] if row[5] is None else (*row[1:5], (row[5], row[15]), *row[6:14])
+    return _SEALED(row) if row[5] is None else (*row[1:5], (row[5], row[15]), *row[6:14])
 
 
 def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -29,7 +29,7 @@ class ChunkBatch:
     intact: bool
     """Whether each matches its checksum."""
     row: Callable[[int], ChunkRow]
-    """The row at a place of the columns."""
+    """The row at a place of the columns; in which generations it lives is not told."""
 
 
 def batch_of(rows: Sequence[ChunkRow]) -> ChunkBatch:

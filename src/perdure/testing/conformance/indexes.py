@@ -11,6 +11,7 @@ Each call opens the same index, which is empty at first. Needs pytest only.
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import msgspec
 import pytest
@@ -123,14 +124,15 @@ class IndexStoreConformance(IndexSearchConformance):
         assert store.chunks_of([]) == []
 
     def test_chunks_by_columns_are_the_chunks_of_that_generation(self, store: IndexStore) -> None:
-        """All of them in the same order, intact, each with its row."""
+        """All of them in the same order, intact, each with its row but for its lives."""
+        undated = partial(msgspec.structs.replace, born=0, died=0)
         assert list(store.standing()) == []
         put(store, *(a_chunk("a", f"text {i}", i, parent=(0, i) if i == 150 else None) for i in range(250)))
         put(store, a_chunk("b", "picture", data=b"\x00\xff"), dead_chunks=[next(store.chunks()).key])
         for at in (0, 1, 2):
             batches = list(store.standing(at))
             rows = [batch.row(place) for batch in batches for place in range(len(batch.keys))]
-            assert rows == list(store.chunks(at))
+            assert [undated(row) for row in rows] == [undated(row) for row in store.chunks(at)]
             assert all(batch.intact for batch in batches)
             for column in ("key", "document", "position", "digest", "embedder", "chunker", "vector"):
                 told = [value for batch in batches for value in getattr(batch, f"{column}s")]
