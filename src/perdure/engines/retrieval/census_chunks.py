@@ -33,7 +33,7 @@ SAME = 0.985
 between batch sizes (all-MiniLM-L6-v2, dynamic int8); another model is below 0.9."""
 
 TURNS = 24
-"""Of so many censuses in a row each looks at the digests of other chunks: together they look at all."""
+"""Each census but a deep one looks at the digests of one of so many parts of the chunks."""
 
 Row = TypeVar("Row", bound=Standing)
 
@@ -45,7 +45,7 @@ class ChunkCensus(Generic[Row]):
         record: documents by id.
         expected: what chunks should be.
         sample: so many sound chunks are kept, to be embedded anew, and the seed of their choice.
-        turn: of the `TURNS`, whose chunks' digests are looked at; None: all are.
+        turn: which of the `TURNS` parts has its digests looked at; None: all have.
     """
 
     def __init__(

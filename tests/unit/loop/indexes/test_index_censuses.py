@@ -128,17 +128,14 @@ def test_a_text_that_was_changed_together_with_its_checksum_is_surely_found_by_a
     healed(built, place, census)
 
 
-def test_censuses_on_schedule_find_a_text_that_was_changed_together_with_its_checksum_within_all_turns(built, place):
+def test_other_censuses_find_a_text_that_was_changed_together_with_its_checksum_each_by_some_chance(built, place):
     [row] = some(built, 1)
     with built.damage() as connection:
         resealed(built, connection, row, text="something else")
-    every_us = round(1e6 * built.opened.index.census.total_seconds())
-    told = [
-        census
-        for turn in range(TURNS)
-        if (census := take_census(built.opened, 2_000_000 + turn * every_us, look=Look(n_sample=0))).skews
-    ]
-    assert [found(census) for census in told] == [{"corrupt": {row.document}}]
+    at_first = range(2_000_000, 2_000_000 + 6 * TURNS)
+    told = [each for at_us in at_first if (each := take_census(built.opened, at_us, look=Look(n_sample=0))).skews]
+    assert 1 <= len(told) <= 18
+    assert all(found(census) == {"corrupt": {row.document}} for census in told)
     healed(built, place, told[0])
 
 

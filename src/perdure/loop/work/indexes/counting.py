@@ -10,6 +10,7 @@ import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 from perdure.core.clock import cpu_s
 from perdure.core.documents import DocumentRef
@@ -138,11 +139,12 @@ class _Looked:
         self.notes: list[str] = []
 
     def at_chunks(self, at_us: int, *, deep: bool, n_sample: int) -> None:
+        seed = f"{self._opened.version}:{at_us}"
         census: ChunkCensus[ChunkRow] = ChunkCensus(
             self._record,
             _expected(self._opened),
-            sample=(0 if deep else n_sample, f"{self._opened.version}:{at_us}"),
-            turn=None if deep or self._only is not None else _turn(self._opened, at_us),
+            sample=(0 if deep else n_sample, seed),
+            turn=None if deep or self._only is not None else crc32(seed.encode()) % TURNS,
         )
         try:
             for batch in self._batches():
@@ -256,8 +258,3 @@ def _moved(
 def _expected(opened: OpenIndex) -> Expected:
     embedder = opened.embedder
     return Expected(embedder.fingerprint, opened.chunker.fingerprint, embedder.dimensions, checksum_of)
-
-
-def _turn(opened: OpenIndex, at_us: int) -> int:
-    """Censuses on schedule take all turns one after the other."""
-    return at_us // round(1e6 * opened.index.census.total_seconds()) % TURNS
