@@ -57,13 +57,15 @@ class ProjectIndexes:
         root: of its stores.
         project: what it declares.
         ledger: what its versions are.
+        processes: that embed texts; 1: this one.
     """
 
-    def __init__(self, folder: Path, root: Path, project: Project, ledger: Ledger) -> None:
+    def __init__(self, folder: Path, root: Path, project: Project, ledger: Ledger, processes: int = 1) -> None:
         self._folder = folder
         self._root = root
         self._project = project
         self._ledger = ledger
+        self._processes = processes
 
     @contextmanager
     def open(self, name: str, version: str) -> Iterator[OpenIndex]:
@@ -111,10 +113,13 @@ class ProjectIndexes:
         from perdure.loop.work.indexes.measured import MeasuredCache
         from perdure.loop.work.indexes.opening import OpenIndex
         from perdure.stores.vectors.opening import open_index
+        from perdure.surface.embedding_workers import embedding_workers
 
         chunker = compile_chunker(index.chunker)
-        embedder = open_embedder(index.embedder, self._embed(index), cache=self._root / "embedders")
+        built = self._root / "embedders"
+        embedder = open_embedder(index.embedder, self._embed(index), cache=built)
         with ExitStack() as stack:
+            workers = stack.enter_context(embedding_workers(index.embedder, self._processes, built))
             path.parent.mkdir(parents=True, exist_ok=True)
             with _mendable(index.name):
                 store = open_index(path, self._store(index.store))
@@ -123,7 +128,7 @@ class ProjectIndexes:
             stack.callback(cache.close)
             documents = self.open_documents(index)
             stack.callback(documents.close)
-            yield OpenIndex(index, version, documents, chunker, embedder, store, cache)
+            yield OpenIndex(index, version, documents, chunker, embedder, store, cache, workers)
 
     def versions(self, name: str) -> Sequence[str]:
         """Versions that are kept filled: those of pointers, and the champion's predecessor where it is still there."""

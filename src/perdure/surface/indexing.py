@@ -147,6 +147,7 @@ class Indexing(Opened):
         anew: bool = False,
         at: When = None,
         progress: Callable[[Progress], None] | None = None,
+        processes: int = 1,
     ) -> Resynced:
         """Fill a version, by default the declared one, with what its source has now; one that was begun goes on.
 
@@ -156,19 +157,22 @@ class Indexing(Opened):
             anew: beside what is there, which it replaces when it is whole: for a store that is damaged.
             at: domain time.
             progress: hears how far it is.
+            processes: that embed texts beside one another; 1: this one alone.
 
         Raises:
             NotFound: no such index or version.
             StoreError: its source does not answer.
             LeaseHeld: another process fills it.
+            NotReady: a process that embeds ended; vectors that were made are kept.
+            BadIndex: other processes are to embed by a function that they cannot find.
         """
-        found = self._index_version(name, version)
+        found, opens = self._index_version(name, version), self._indexes_with(processes)
         if not anew:
-            return self._synced(name, [found], at, progress, allow_deletion=False)[0]
+            return self._synced(opens, name, [found], at, progress, allow_deletion=False)[0]
         from perdure.loop.work.indexes.resyncing import rebuild
 
         with self._index_place(name) as place:
-            return rebuild(place, self._indexes, name, found, to_us(instant_of(at)), progress)
+            return rebuild(place, opens, name, found, to_us(instant_of(at)), progress)
 
     def sync_index(
         self,
@@ -177,6 +181,7 @@ class Indexing(Opened):
         allow_deletion: bool = False,
         at: When = None,
         progress: Callable[[Progress], None] | None = None,
+        processes: int = 1,
     ) -> list[Resynced]:
         """Make every version that is kept filled what its source says now, by tokens; a census looks at chunks too.
 
@@ -185,13 +190,15 @@ class Indexing(Opened):
             allow_deletion: yes, what is gone at the source is gone for good, however much it is.
             at: domain time.
             progress: hears how far it is.
+            processes: that embed texts beside one another; 1: this one alone.
 
         Raises: as `build_index`.
         """
         from perdure.loop.work.indexes.following import followed
 
         versions = followed(self.place, name, self._index_versions(name))
-        return self._synced(name, versions, at, progress, allow_deletion=allow_deletion)
+        opens = self._indexes_with(processes)
+        return self._synced(opens, name, versions, at, progress, allow_deletion=allow_deletion)
 
     def census_index(self, name: str, version: str = "", *, deep: bool = False, at: When = None) -> Census:
         """Hold source, record and index against each other, and keep what was found; nothing is repaired.
@@ -231,6 +238,7 @@ class Indexing(Opened):
         deep: bool = False,
         at: When = None,
         progress: Callable[[Progress], None] | None = None,
+        processes: int = 1,
     ) -> Resynced:
         """Take a census, do the least that mends what it finds, and look again.
 
@@ -239,8 +247,8 @@ class Indexing(Opened):
         from perdure.loop.work.indexes.resyncing import run_plan
 
         plan, found = self.plan_index(name, version, deep=deep, at=at), self._index_version(name, version)
-        now = to_us(instant_of(at))
-        with self._index_place(name) as place, self._indexes.open(name, found) as opened:
+        now, opens = to_us(instant_of(at)), self._indexes_with(processes)
+        with self._index_place(name) as place, opens.open(name, found) as opened:
             return run_plan(place, opened, plan, now, "by hand", progress)
 
     def index_history(self, name: str, version: str = "") -> list[Generation]:
@@ -291,6 +299,7 @@ class Indexing(Opened):
 
     def _synced(
         self,
+        opens: ProjectIndexes,
         name: str,
         versions: Sequence[str],
         at: When,
@@ -303,7 +312,7 @@ class Indexing(Opened):
         now, reports = to_us(instant_of(at)), []
         with self._index_place(name) as place:
             for version in versions:
-                with self._indexes.open(name, version) as opened:
+                with opens.open(name, version) as opened:
                     reports.append(follow_once(place, opened, now, allow_deletion=allow_deletion, told=progress))
         return reports
 
@@ -320,10 +329,14 @@ class Indexing(Opened):
 
     @cached_property
     def _indexes(self) -> ProjectIndexes:
+        return self._indexes_with(1)
+
+    def _indexes_with(self, processes: int) -> ProjectIndexes:
         from perdure.surface.compose import stores_root
         from perdure.surface.compose_indexes import ProjectIndexes
 
-        return ProjectIndexes(self.folder, stores_root(self.folder, self.settings), self.project, self._ledger)
+        root = stores_root(self.folder, self.settings)
+        return ProjectIndexes(self.folder, root, self.project, self._ledger, processes)
 
     def _index_champion(self, name: str) -> str:
         with self._ledger.read() as session:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,7 @@ from perdure.surface.cli.printing import console
 from perdure.surface.cli.usage import Command, Group
 
 if TYPE_CHECKING:
+    from perdure.engines.retrieval.embedders.batching import EmbeddingProgress
     from perdure.loop.work.indexes.resyncing import Progress
 
 group = typer.Typer(
@@ -35,6 +37,12 @@ _Version = Annotated[
     ),
 ]
 _Deep = Annotated[bool, typer.Option("--deep", help="Read every document and embed every chunk anew.")]
+_Processes = Annotated[
+    int,
+    typer.Option(
+        "--processes", metavar="N", min=1, max=256, help="Embed texts in so many processes. Default: in this one."
+    ),
+]
 
 
 @group.command("list", cls=Command)
@@ -50,7 +58,7 @@ def show(name: _Name, version: _Version = "", project: Folder = HERE, json: Json
 
 
 @group.command(cls=Command)
-def build(
+def build(  # noqa: PLR0913 - a command takes what may be said with it
     name: _Name,
     version: Annotated[str, typer.Option("--version", metavar="V", help="Its id or how it begins, or `champion`.")] = (
         "declared"
@@ -58,22 +66,24 @@ def build(
     anew: Annotated[
         bool, typer.Option("--anew", help="Beside what is there, which it replaces when it is whole.")
     ] = False,
+    processes: _Processes = 1,
     at: At = None,
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Fill a version with what its source has now; one that was begun goes on where it was."""
     with _progress("building", quiet=json) as told:
-        found = opened(project).build_index(name, version, anew=anew, at=at, progress=told)
+        found = opened(project).build_index(name, version, anew=anew, at=at, progress=told, processes=processes)
     show_indexes.filled(found, as_json=json)
 
 
 @group.command(cls=Command)
-def sync(
+def sync(  # noqa: PLR0913 - a command takes what may be said with it
     name: _Name,
     allow_deletion: Annotated[
         bool, typer.Option("--allow-deletion", help="What is gone at the source is gone for good, however much it is.")
     ] = False,
+    processes: _Processes = 1,
     at: At = None,
     project: Folder = HERE,
     actor: Actor = None,
@@ -81,7 +91,8 @@ def sync(
 ) -> None:
     """Make every version that is kept filled what its source says now."""
     with _progress("syncing", quiet=json) as told:
-        found = opened(project, actor).sync_index(name, allow_deletion=allow_deletion, at=at, progress=told)
+        here = opened(project, actor)
+        found = here.sync_index(name, allow_deletion=allow_deletion, at=at, progress=told, processes=processes)
     show_indexes.resynced(found, as_json=json)
 
 
@@ -138,9 +149,10 @@ def plan(
 
 
 @group.command(cls=Command)
-def repair(
+def repair(  # noqa: PLR0913 - a command takes what may be said with it
     name: _Name,
     deep: _Deep = False,
+    processes: _Processes = 1,
     at: At = None,
     project: Folder = HERE,
     actor: Actor = None,
@@ -148,7 +160,7 @@ def repair(
 ) -> None:
     """Take a census, do the least that mends what it finds, and look again."""
     with _progress("mending", quiet=json) as told:
-        found = opened(project, actor).repair_index(name, deep=deep, at=at, progress=told)
+        found = opened(project, actor).repair_index(name, deep=deep, at=at, progress=told, processes=processes)
     show_indexes.filled(found, as_json=json)
 
 
@@ -204,13 +216,26 @@ golden.add_to(group)
 
 @contextmanager
 def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] | None]:
-    """A bar on a terminal: documents done of all, texts embedded."""
+    """A bar on a terminal: documents done of all, texts embedded of all, how many a second, how long it still takes."""
     if quiet or not console.is_terminal:
         yield None
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[embedded]} embedded"))
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[texts]}"))
     with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
-        task = bar.add_task(what, total=None, embedded=0)
-        yield lambda at: bar.update(task, completed=at.n_done, total=at.n_steps, embedded=at.n_embedded)
+        task = bar.add_task(what, total=None, texts="")
+        yield lambda at: bar.update(task, completed=at.n_done, total=at.n_steps, texts=embedding_line(at.texts))
+
+
+def embedding_line(texts: EmbeddingProgress) -> str:
+    """How far the texts are, how many come a second, and how long the rest takes; empty: there are none.
+
+    >>> from perdure.engines.retrieval.embedders.batching import EmbeddingProgress
+    >>> embedding_line(EmbeddingProgress(6_400, 90_000, 8.0))
+    '6,400 of 90,000 texts, 800 a second, 0:01:44 left'
+    """
+    if not texts.n_all:
+        return ""
+    left = "" if texts.left_s is None else f", {timedelta(seconds=round(texts.left_s))} left"
+    return f"{texts.n_done:,} of {texts.n_all:,} texts, {texts.per_s:,.0f} a second{left}"

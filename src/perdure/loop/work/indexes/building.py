@@ -1,13 +1,13 @@
 """Documents to rows of an index: read, cut, and given vectors, of which as many as can be are those of before.
 
 A vector is known by the digest of what was embedded: of a sound row of the same document, else of the cache, which outlives a kill
-and holds those of every version of the same embedder. What is left is embedded in batches, each kept before the next is begun.
+and holds those of every version of the same embedder. What is left is embedded in batches, each kept as it comes.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from perdure.core.documents import Chunk, RawDocument
 from perdure.core.errors import UpstreamBad
 from perdure.engines.retrieval.census_chunks import content_digest, content_of, vector_faults
+from perdure.engines.retrieval.embedders.batching import OnProgress, Refusal, embedded
 from perdure.engines.retrieval.protocols import Unparsable
 from perdure.loop.work.indexes.opening import OpenIndex
 from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, checksum_of
@@ -154,7 +155,7 @@ def draft_embedded(
         )
 
 
-def embed(opened: OpenIndex, draft: Draft, told: Callable[[int], None]) -> int:
+def embed(opened: OpenIndex, draft: Draft, told: OnProgress) -> int:
     """Fill in the vectors of a draft; how many texts were embedded.
 
     A document that the embedder cannot read stays as it is, and is marked `not_embedded`; the rest goes on.
@@ -162,7 +163,7 @@ def embed(opened: OpenIndex, draft: Draft, told: Callable[[int], None]) -> int:
     Args:
         opened: the version.
         draft: whose chunks have none yet.
-        told: called after each batch with how many texts it had.
+        told: called after each batch, when it is in the cache.
 
     Raises:
         UpstreamError, NotReady: as the embedder; vectors that were made before are in the cache.
@@ -174,31 +175,37 @@ def embed(opened: OpenIndex, draft: Draft, told: Callable[[int], None]) -> int:
     found = opened.cache.find(opened.embedder.fingerprint, asked)
     vectors.update({digest: vector for digest, vector in found.items() if len(vector) == size})
     rest = [row for digest, row in wanted.items() if digest not in vectors]
-    for begin in range(0, len(rest), _EMBED_AT_ONCE):
-        part = rest[begin : begin + _EMBED_AT_ONCE]
-        made, refused = _made(opened, part)
+    parts = [rest[begin : begin + _EMBED_AT_ONCE] for begin in range(0, len(rest), _EMBED_AT_ONCE)]
+    contents = [content_of(row) for row in rest]
+    outcomes = embedded(opened.embedder, contents, batch=_EMBED_AT_ONCE, on_progress=told, workers=opened.workers)
+    for part, outcome in zip(parts, outcomes, strict=True):
+        if outcome is None:
+            continue
+        if isinstance(outcome, Refusal):
+            made, refused = _made_alone(opened, part)
+        else:
+            made, refused = _by_digest(opened, part, outcome), {}
         opened.cache.put(opened.embedder.fingerprint, made)
         vectors.update(made)
         _take_back(draft, refused)
-        told(len(part))
     draft.chunks = [msgspec.structs.replace(row, vector=vectors[row.digest]) for row in draft.chunks]
     return len(rest)
 
 
-def _made(opened: OpenIndex, rows: Sequence[ChunkRow]) -> tuple[dict[str, bytes], dict[str, str]]:
-    """Vectors by digest, and digest → code of what the embedder cannot read: then each is embedded by itself."""
-    try:
-        found = zip(rows, vectors_now(opened, rows), strict=True)
-        return {row.digest: vector.tobytes() for row, vector in found}, {}
-    except Unparsable as error:
-        if len(rows) == 1:
-            return {}, {rows[0].digest: error.code}
+def _by_digest(opened: OpenIndex, rows: Sequence[ChunkRow], found: NDArray[np.float32]) -> dict[str, bytes]:
+    sound = _checked(opened, len(rows), found)
+    return {row.digest: vector.tobytes() for row, vector in zip(rows, sound, strict=True)}
+
+
+def _made_alone(opened: OpenIndex, rows: Sequence[ChunkRow]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Vectors by digest, and digest → code of what the embedder cannot read, of rows that are embedded one by one."""
     made: dict[str, bytes] = {}
     refused: dict[str, str] = {}
     for row in rows:
-        one, no = _made(opened, [row])
-        made |= one
-        refused |= no
+        try:
+            made |= _by_digest(opened, [row], opened.embedder.embed([content_of(row)]))
+        except Unparsable as error:
+            refused[row.digest] = error.code
     return made, refused
 
 
@@ -224,8 +231,12 @@ def vectors_now(opened: OpenIndex, rows: Sequence[ChunkRow]) -> NDArray[np.float
     Raises:
         UpstreamError, NotReady: as the embedder; or what it gives are no vectors of the declared kind.
     """
-    found = np.ascontiguousarray(opened.embedder.embed([content_of(row) for row in rows]), "<f4")
-    shape = (len(rows), opened.embedder.dimensions)
+    return _checked(opened, len(rows), opened.embedder.embed([content_of(row) for row in rows]))
+
+
+def _checked(opened: OpenIndex, n_rows: int, given: NDArray[np.float32]) -> NDArray[np.float32]:
+    found = np.ascontiguousarray(given, "<f4")
+    shape = (n_rows, opened.embedder.dimensions)
     if found.shape != shape:
         raise UpstreamBad(
             f"The embedder of {opened.index.name!r} gave vectors of shape {found.shape}, not {shape}.",

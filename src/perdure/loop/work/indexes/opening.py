@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from perdure.assets.index import Index
+from perdure.engines.retrieval.embedders.batching import Workers
 from perdure.engines.retrieval.protocols import Chunker, Embedder
 from perdure.stores.documents.protocols import Documents
 from perdure.stores.vectors.embedded import EmbeddingCache
@@ -25,6 +26,8 @@ class OpenIndex:
     embedder: Embedder
     store: IndexStore
     cache: EmbeddingCache
+    workers: Workers | None = None
+    """Where many texts are embedded; None: in this process, one batch after the other."""
 
 
 class OpensIndexes(Protocol):

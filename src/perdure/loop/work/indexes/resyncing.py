@@ -19,6 +19,7 @@ from perdure.core.clock import from_us, monotonic_s
 from perdure.core.documents import RawDocument, Trouble
 from perdure.core.errors import Conflict, StoreError
 from perdure.engines.retrieval.census import UNSETTLED, Seen, lacks
+from perdure.engines.retrieval.embedders.batching import EmbeddingProgress, OnProgress
 from perdure.engines.retrieval.planning import make_plan
 from perdure.engines.retrieval.skew import Census, PlanStep, ResyncPlan
 from perdure.loop.protocols import Workplace
@@ -46,7 +47,13 @@ class Progress:
     n_done: int
     """Steps."""
     n_steps: int
-    n_embedded: int
+    texts: EmbeddingProgress
+    """Those that are embedded; how many they are in all is told by documents that were read. Seconds are those of the whole run."""
+
+    @property
+    def n_embedded(self) -> int:
+        """Texts until now."""
+        return self.texts.n_done
 
 
 Told = Callable[[Progress], None]
@@ -71,11 +78,31 @@ class _Running:
     n_steps: int = 0
     changed: set[str] = field(default_factory=set)
     looked_at: set[str] = field(default_factory=set)
+    began_s: float = field(default_factory=monotonic_s)
 
-    def tell(self, n_embedded: int = 0) -> None:
-        """Say how far it is."""
-        self.n_embedded += n_embedded
-        self.told(Progress(self.n_steps, len(self.plan.steps), self.n_embedded))
+    def tell(self, n_wanted: int | None = None, n_read: int | None = None) -> None:
+        """Say how far it is.
+
+        Args:
+            n_wanted: texts to embed of the steps that were read; None: as many as were embedded.
+            n_read: those steps; None: those that are done.
+        """
+        n_steps = len(self.plan.steps)
+        wanted = self.n_embedded if n_wanted is None else n_wanted
+        read = self.n_steps if n_read is None else n_read
+        n_texts = -(-wanted * n_steps // max(1, read))
+        texts = EmbeddingProgress(self.n_embedded, n_texts, monotonic_s() - self.began_s)
+        self.told(Progress(self.n_steps, n_steps, texts))
+
+    def telling(self, n_taken: int) -> OnProgress:
+        """Hears how far the texts of the next steps are."""
+        before, n_read = self.n_embedded, self.n_steps + n_taken
+
+        def told(at: EmbeddingProgress) -> None:
+            self.n_embedded = before + at.n_done
+            self.tell(before + at.n_all, n_read)
+
+        return told
 
 
 def run_plan(
@@ -167,7 +194,7 @@ def _slice(running: _Running, steps: Sequence[PlanStep]) -> None:
     while rest:
         after = running.opened.store.generation().number
         draft, n_taken, troubles = _draft(running, rest)
-        embed(running.opened, draft, running.tell)
+        embed(running.opened, draft, running.telling(n_taken))
         change = draft.change(running.at_us, running.at_us, _reason(rest[:n_taken]), after)
         try:
             if change is not None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 import numpy as np
 import pytest
 
 from perdure.assets.embedders import CustomEmbedder, WordLlama
-from perdure.engines.retrieval.embedders.batching import EmbeddingProgress, Workers, embed_all, embedded
+from perdure.core.errors import BadIndex, NotReady, UpstreamBad
+from perdure.engines.retrieval.embedders.batching import EmbeddingProgress, Refusal, Workers, embed_all, embedded
 from perdure.engines.retrieval.embedders.opening import open_embedder
 from perdure.engines.retrieval.protocols import Unparsable
 
@@ -32,8 +37,7 @@ def test_what_came_is_given_before_the_rest_is_done() -> None:
 
     parts = embedded(open_embedder(CustomEmbedder(picky, 1)), ["a", "b", "bad"], batch=2)
     assert next(parts).shape == (2, 1)
-    with pytest.raises(Unparsable):
-        next(parts)
+    assert next(parts).code == "not_embedded"
 
 
 def test_no_contents_are_no_rows() -> None:
@@ -64,14 +68,104 @@ def test_workers_give_the_same_bits_in_the_same_order(executor) -> None:
     assert rows.tobytes() == here.embed(TEXTS).tobytes()
 
 
-def test_what_a_worker_raises_comes_through_and_the_rest_is_called_off() -> None:
-    with ThreadPoolExecutor(1) as pool:
-        parts = embedded(
-            open_embedder(WordLlama(64)), ["a", b"\x89PNG", "c"], batch=1, workers=Workers(pool, WordLlama(64))
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_cannot_be_embedded_is_told_in_its_place_and_the_rest_goes_on(n) -> None:
+    here, contents = open_embedder(WordLlama(64)), ["a", b"\x89PNG", "c"]
+    with ThreadPoolExecutor(n) as pool:
+        workers = Workers(pool, WordLlama(64))
+        first, refused, last = embedded(here, contents, batch=1, workers=workers)
+        with pytest.raises(Unparsable, match="text"):
+            embed_all(here, contents, batch=1, workers=workers)
+    assert (first.shape, last.shape) == ((1, 64), (1, 64))
+    assert isinstance(refused, Refusal)
+
+
+def test_what_was_under_way_beside_a_batch_that_fails_is_given_before_its_error() -> None:
+    begun = threading.Event()
+
+    def picky(contents):
+        if "d" in contents:
+            begun.set()
+        if "bad" in contents:
+            begun.wait(10.0)
+            raise UpstreamBad("It does not answer.")
+        return [[1.0] for _ in contents]
+
+    contents, given, told = ["a", "bad", "c", "d"], [], []
+    with ThreadPoolExecutor(4) as pool:
+        rows = embedded(
+            open_embedder(CustomEmbedder(picky, 1)),
+            contents,
+            batch=1,
+            on_progress=told.append,
+            workers=Workers(pool, None),
         )
-        assert next(parts).shape == (1, 64)
-        with pytest.raises(Unparsable):
-            next(parts)
+        with pytest.raises(UpstreamBad):
+            given.extend(rows)
+    assert [each is None for each in given] == [False, True, False, False]
+    assert told[-1].n_done == 3
+
+
+MODULE = """
+import os
+from multiprocessing import parent_process
+
+def lengths(contents):
+    if "die" in contents and parent_process() is not None:
+        os.kill(os.getpid(), 9)
+    return [[float(len(each)), 1.0] for each in contents]
+"""
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    """A function in a module that other processes can import, and its file."""
+    path = tmp_path / "embeds_lengths.py"
+    path.write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module("embeds_lengths"), path
+    del sys.modules["embeds_lengths"]
+
+
+@contextmanager
+def _processes(declared, n=1):
+    with ProcessPoolExecutor(n, mp_context=get_context("spawn")) as pool:
+        yield Workers(pool, declared)
+
+
+def test_a_function_of_the_project_embeds_in_other_processes_and_one_that_is_killed_is_told(module) -> None:
+    declared = CustomEmbedder(module[0].lengths, 2)
+    here = open_embedder(declared)
+    with _processes(declared) as workers:
+        assert embed_all(here, TEXTS, batch=50, workers=workers).tobytes() == here.embed(TEXTS).tobytes()
+        given = []
+        with pytest.raises(NotReady, match="ended before its time"):
+            given.extend(embedded(here, ["a", "b", "c", "die", "e"], batch=1, workers=workers))
+        assert len(given) == 5
+        assert given[3] is None
+        with pytest.raises(NotReady, match="ended before its time"):
+            embed_all(here, TEXTS, batch=50, workers=workers)
+
+
+def test_a_module_that_changed_meanwhile_embeds_nothing(module) -> None:
+    declared = CustomEmbedder(module[0].lengths, 2)
+    here = open_embedder(declared)
+    module[1].write_text(MODULE.replace("1.0]", "2.0]"))
+    with _processes(declared) as workers, pytest.raises(NotReady, match="code changed"):
+        embed_all(here, TEXTS, batch=50, workers=workers)
+
+
+def test_a_module_that_is_gone_is_told(module) -> None:
+    declared = CustomEmbedder(module[0].lengths, 2)
+    here = open_embedder(declared)
+    module[1].unlink()
+    with _processes(declared) as workers, pytest.raises(NotReady, match="cannot open"):
+        embed_all(here, TEXTS, batch=50, workers=workers)
+
+
+def test_a_function_without_a_name_is_refused_for_other_processes() -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(BadIndex, match="found by a name"):
+        Workers(pool, CustomEmbedder(lambda contents: [[1.0] for _ in contents], 1))
 
 
 def test_a_batch_waits_for_who_takes_it() -> None:
