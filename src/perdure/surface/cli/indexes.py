@@ -222,8 +222,8 @@ def _progress(what: str, *, quiet: bool) -> Iterator[Callable[[Progress], None] 
         return
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[texts]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bar:
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TextColumn("{task.fields[texts]}"), console=console, transient=True) as bar:
         task = bar.add_task(what, total=None, texts="")
         yield lambda at: bar.update(task, completed=at.n_done, total=at.n_steps, texts=embedding_line(at.texts))
 
