@@ -45,7 +45,10 @@ class Model:
 
 @pytest.fixture
 def model():
-    return Model()
+    """In a shell's background job Ctrl-C is ignored, and so it would be here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield Model()
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture
