@@ -133,10 +133,10 @@ def test_a_store_that_was_built_anew_in_its_place_is_searched(gateway, store, pa
     for log in path.parent.glob("*.db-*"):
         log.unlink()
     path.with_name("anew.db").replace(path)
-    gateway.wait_for(lambda: documents(search(gateway, "refunds")) == ["anew.md"], 5.0)
+    gateway.wait_for(lambda: documents(search(gateway, "refunds")) == ["anew.md"], 60.0)
     again = SqliteIndex(path)
     write(again, {"more.md": "Refunds are followed there."})
-    gateway.wait_for(lambda: "more.md" in documents(search(gateway, "refunds")), 5.0)
+    gateway.wait_for(lambda: "more.md" in documents(search(gateway, "refunds")), 60.0)
     again.close()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ import typer
 from perdure.surface.cli import golden, show_indexes
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, opened
 from perdure.surface.cli.printing import console
+from perdure.surface.cli.taking import taking
 from perdure.surface.cli.usage import Command, Group
 
 if TYPE_CHECKING:
@@ -96,45 +98,48 @@ def sync(  # noqa: PLR0913 - a command takes what may be said with it
     show_indexes.resynced(found, as_json=json)
 
 
-@group.command(cls=Command)
-def census(  # noqa: PLR0913 - a command takes what may be said with it
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What a census of an index, or of one of others, may be told."""
+
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="The index; or chroma:FOLDER#COLLECTION, qdrant:FOLDER#COLLECTION.")
-    ],
-    version: _Version = "",
-    deep: _Deep = False,
+    ]
+    version: _Version = ""
+    deep: _Deep = False
     source: Annotated[
         Path | None, typer.Option("--source", metavar="FOLDER", help="What an index of others was made from.")
-    ] = None,
+    ] = None
     include: Annotated[
         list[str] | None,
         typer.Option("--include", metavar="PATTERN", help="Files of the source that should be in it. Default: all."),
-    ] = None,
+    ] = None
     member: Annotated[
         str,
         typer.Option("--map", metavar="MEMBER", help="Member of its metadata that names documents. Default: found."),
-    ] = "",
+    ] = ""
     text: Annotated[
         str,
         typer.Option("--text", metavar="MEMBER", help="Member of a Qdrant point that holds its text. Default: found."),
-    ] = "",
+    ] = ""
     n_sample: Annotated[
         int, typer.Option("--sample", metavar="N", min=0, help="Rows of it that are searched by their own vectors.")
-    ] = 64,
-    at: At = None,
-    project: Folder = HERE,
-    json: Json = False,
-) -> None:
+    ] = 64
+
+
+@group.command(cls=Command)
+@taking(_Counted)
+def census(of: _Counted, at: At = None, project: Folder = HERE, json: Json = False) -> None:
     """Hold source, record and what really stands in an index against each other; nothing is mended."""
     from perdure.stores.vectors.foreign import is_foreign
     from perdure.surface.cli import foreign
     from perdure.surface.foreign import ForeignAsked
 
     with _progress("counting", quiet=json):
-        if is_foreign(name):
-            asked = ForeignAsked(tuple(include or ("**/*",)), member, text, n_sample)
-            return foreign.census(name, source, asked, as_json=json)
-        found = opened(project).census_index(name, version, deep=deep, at=at)
+        if is_foreign(of.name):
+            asked = ForeignAsked(tuple(of.include or ("**/*",)), of.member, of.text, of.n_sample)
+            return foreign.census(of.name, of.source, asked, as_json=json)
+        found = opened(project).census_index(of.name, of.version, deep=of.deep, at=at)
     return show_indexes.census(found, as_json=json)
 
 
