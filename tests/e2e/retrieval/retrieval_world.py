@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 import numpy as np
@@ -15,6 +17,7 @@ from gateway_world import Answer, Gateway, World, version_of
 
 from perdure import Index, Pushed
 from perdure.assets.version import Pointer
+from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import PerdureError
 from perdure.serve.retrieval.wiring import IndexesDeclared
 from perdure.serve.server import ScoringParts
@@ -160,3 +163,24 @@ def documents(answer: Answer) -> list[str]:
     """Documents of what was found, in order."""
     assert answer.status == 200, answer.json
     return [hit["document"] for hit in answer.json["hits"]]
+
+
+def post(url: str, path: str, body: Any, secret: str) -> tuple[int, Any]:
+    """One request of a key: status and what was told."""
+    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+    headers = {"content-type": "application/json", "authorization": f"Bearer {secret}"}
+    connection.request("POST", path, json.dumps(body), headers)
+    response = connection.getresponse()
+    found = response.status, json.loads(response.read())
+    connection.close()
+    return found
+
+
+def wait_for(check: Callable[[], Any], seconds: float = 15.0) -> None:
+    """Until it says something."""
+    until_s = monotonic_s() + seconds
+    while monotonic_s() < until_s:
+        if check():
+            return
+        sleep_s(0.02)
+    raise AssertionError("it never came")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import http.client
-import json
-from urllib.parse import urlsplit
-
 import pytest
 from gateway_upstream import Said, recorded
+from retrieval_world import post, wait_for
 
-from perdure.core.clock import monotonic_s, sleep_s
+from perdure.core.clock import monotonic_s
 from perdure.core.errors import NotFound, UpstreamError
 from perdure.surface.sdk import open_project
 
@@ -43,28 +40,9 @@ def folder(tmp_path, upstreams):
     return tmp_path
 
 
-def post(url, path, body, secret):
-    connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
-    headers = {"content-type": "application/json", "authorization": f"Bearer {secret}"}
-    connection.request("POST", path, json.dumps(body), headers)
-    response = connection.getresponse()
-    found = response.status, json.loads(response.read())
-    connection.close()
-    return found
-
-
 def found(url, secret, query="paid"):
     status, told = post(url, "/v1/indexes/handbook/search", {"query": query}, secret)
     return sorted(hit["text"] for hit in told["hits"]) if status == 200 else []
-
-
-def wait_for(check, seconds=15.0):
-    until_s = monotonic_s() + seconds
-    while monotonic_s() < until_s:
-        if check():
-            return
-        sleep_s(0.02)
-    raise AssertionError("it never came")
 
 
 def test_a_project_is_searched_and_follows_its_files(folder, upstreams):

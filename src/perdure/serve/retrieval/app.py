@@ -148,7 +148,7 @@ class RetrievalApp:
         answered = await self._parts.searching.search(name, asked, caller, served_us)
         told = told_found(answered.served, answered.search, answered.found, answered.id)
         if asked.others:
-            told["wordings"] = [asked.query, *asked.others]
+            told["wordings"] = [each for each in (asked.query, *asked.others) if each]
         return json_reply(200, told)
 
     async def _reworded(self, body: Any, headers: dict[bytes, bytes], name: str) -> Any:

@@ -13,6 +13,7 @@ from perdure.core.documents import Between, Scalar, Where
 from perdure.core.errors import BadRequest, DeclarationError, TooLarge, nearest
 from perdure.engines.retrieval.searching.asking import Fusion, Mode
 from perdure.serve.retrieval.finding import Search
+from perdure.serve.retrieval.pictured import picture_of
 
 MOST_K = 500
 MOST_CHARACTERS = 10_000
@@ -29,6 +30,8 @@ class SearchBody(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """The body of a search."""
 
     query: str = ""
+    picture: str = ""
+    """By what it is searched, as a data URL: see `pictured`; `query` then finds by words alone."""
     k: int = 10
     mode: Mode = "hybrid"
     where: dict[str, Any] = {}
@@ -79,9 +82,13 @@ def read(body: bytes, form: type[Body]) -> Body:
     if isinstance(found, AnswerBody):
         if found.query:
             raise BadRequest("A question to be answered has no `query`.", hint="Say what is asked as `question`.")
+        if found.picture:
+            raise BadRequest("A model answers from words.", hint="Ask without `picture`, or search by it.")
         found.query = found.question
-    if not found.query.strip():
-        raise BadRequest("Nothing is asked.", hint="Say what is searched as `query`.")
+    if not (found.query.strip() or found.picture):
+        raise BadRequest("Nothing is asked.", hint="Say what is searched as `query`, or as `picture`.")
+    if found.picture:
+        _check_pictured(found)
     for text in (found.query, *found.others):
         if len(text) > MOST_CHARACTERS:
             raise TooLarge(
@@ -108,7 +115,7 @@ def decoded(body: bytes, form: type[Form]) -> Form:
 
 
 def search_of(body: SearchBody, index: Index, allowed: list[str] | tuple[str, ...] | None) -> Search:
-    """The search that a body asks for, of an index, for whoever has these groups.
+    """The search that a body asks for, of an index, for whoever has these groups. Cost: 2 ms a megabyte of a picture.
 
     Args:
         body: as `read` gives it.
@@ -118,6 +125,7 @@ def search_of(body: SearchBody, index: Index, allowed: list[str] | tuple[str, ..
     Raises:
         BadRequest: the instant is none, or lies where sections are not known.
         BadIndex: the filter is of what is no field, or of another kind.
+        TooLarge, UnsupportedMedia: the picture is none that may be sent.
     """
     groups = allowed if body.groups is None else body.groups
     if body.groups is not None and allowed is not None:
@@ -139,6 +147,7 @@ def search_of(body: SearchBody, index: Index, allowed: list[str] | tuple[str, ..
         tuple(body.others),
         body.expand,
         body.rerank,
+        picture_of(body.picture) if body.picture else None,
     )
 
 
@@ -190,6 +199,16 @@ def _check_bounds(body: SearchBody) -> None:
         raise BadRequest(f"diversity is {body.diversity!r}.", hint="Use 0 (the best) to 1 (the least alike).")
     if len(body.others) > MOST_OTHERS:
         raise BadRequest(f"{len(body.others)} other wordings.", hint=f"Send {MOST_OTHERS} at most.")
+
+
+def _check_pictured(body: SearchBody) -> None:
+    """See that a picture is what is searched by, and that words beside it mean something."""
+    if body.mode == "lexical":
+        raise BadRequest("A picture has no words.", hint="Search by mode dense or hybrid.")
+    if body.query.strip() and body.mode == "dense":
+        raise BadRequest("By vectors alone words beside a picture find nothing.", hint="Search by mode hybrid.")
+    if not body.query.strip() and (body.rewrite or body.rerank):
+        raise BadRequest("Only words are reworded and reranked.", hint="Say `query` beside the picture.")
 
 
 def _instant(text: str | None) -> int:

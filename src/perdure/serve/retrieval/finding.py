@@ -51,6 +51,8 @@ class Search:
     """Give the section around each chunk, too."""
     rerank: bool = False
     """Order what was found anew by the index's reranker; see `reordering`."""
+    picture: bytes | None = None
+    """What is like it is found by its vector, and by the words of `query` beside; None: the question is words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ def find(served: ServedIndex, search: Search) -> Found:
         UpstreamError: the embedder does not answer.
         StoreError: the store cannot be read.
         BadIndex: the filter asks for what is no declared field.
+        BadRequest: the embedder cannot read what is asked.
     """
     ask = _ask(served, search)
     found = _found(served, search, ask, served.held)
@@ -167,7 +170,7 @@ def _ask(served: ServedIndex, search: Search) -> Ask:
     texts = [search.query, *search.others]
     vectors: list[NDArray[np.float32] | None] = [None] * len(texts)
     if search.mode != "lexical":
-        vectors = [served.embedded(text) for text in texts]
+        vectors = [served.embedded(each) for each in (search.picture or search.query, *search.others)]
     others = [Wording(text, vector) for text, vector in zip(texts[1:], vectors[1:], strict=True)]
     return Ask(
         search.query,

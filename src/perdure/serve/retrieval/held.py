@@ -9,6 +9,7 @@ index may have been written anew. Who finds that much of what he found is gone f
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import threading
 import weakref
@@ -22,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.assets.index import Index
+from perdure.core.documents import Content
 from perdure.core.errors import BadIndex, BadRequest, NotFound, PerdureError
 from perdure.engines.retrieval.protocols import Embedder, Unparsable
 from perdure.engines.retrieval.searching.dumping import dump, load
@@ -120,7 +122,7 @@ class ServedIndex:
         self.comparing = Comparing(tuple(parts.index.fields), partial(_tell, parts))
         """Rounds that hold memory against the store."""
         self._following = threading.Lock()
-        self._queries: OrderedDict[str, NDArray[np.float32]] = OrderedDict()
+        self._queries: OrderedDict[Content, NDArray[np.float32]] = OrderedDict()
         self._kept = threading.Lock()
         self._tuning = Tuning()
         self._held = self._loaded(OpenStore(self._open, self._path))
@@ -135,33 +137,38 @@ class ServedIndex:
         """Of its embedder; empty where there is none here."""
         return "" if isinstance(self._embedder, PerdureError) else self._embedder.fingerprint
 
-    def embedded(self, query: str) -> NDArray[np.float32]:
-        """The vector of a question; those asked last are kept. Cost: what the embedder takes, else 1 µs.
+    def embedded(self, query: Content) -> NDArray[np.float32]:
+        """The vector of a question, in words or by a picture; those asked last are kept. Cost: what the embedder takes, else 1 µs.
 
         Raises:
             MissingExtra, NotReady: there is no embedder here.
             UpstreamError: it does not answer.
-            BadRequest: it cannot read words, as one of pictures.
+            BadRequest: it cannot read words, as one of pictures, or this picture.
         """
         if isinstance(self._embedder, PerdureError):
             raise self._embedder
+        key = query if isinstance(query, str) else hashlib.blake2b(query, digest_size=32).digest()
         with self._kept:
-            found = self._queries.get(query)
+            found = self._queries.get(key)
             if found is not None:
-                self._queries.move_to_end(query)
+                self._queries.move_to_end(key)
                 return found
         try:
             made: NDArray[np.float32] = self._embedder.embed([query], "query")[0]
         except Unparsable as error:
-            raise BadRequest(
-                f"Index {self.index.name!r} cannot be asked by words: {error.message}",
-                hint="Search it by mode lexical, or declare an embedder that reads words, too.",
-            ) from error
+            raise self._unasked(query, error) from error
         with self._kept:
-            self._queries[query] = made
+            self._queries[key] = made
             while len(self._queries) > _KEPT_QUERIES:
                 self._queries.popitem(last=False)
         return made
+
+    def _unasked(self, query: Content, error: Unparsable) -> BadRequest:
+        """That the embedder cannot read what is asked."""
+        what, hint = "this picture", "Send a picture that is whole, to an index whose embedder reads pictures."
+        if isinstance(query, str):
+            what, hint = "words", "Search it by mode lexical, or declare an embedder that reads words, too."
+        return BadRequest(f"Index {self.index.name!r} cannot be asked by {what}: {error.message}", hint=hint)
 
     def follow(self, *, anew: bool = True, patience_s: float = _PATIENCE_S) -> bool:
         """Put the newest generation in force; whether it is, after no longer than the patience where somebody else is at it.

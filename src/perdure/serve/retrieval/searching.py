@@ -105,9 +105,9 @@ class Searching:
         name, caller, served_us, purpose = of
         served: ServedIndex = serving.servables[arm.version]
         groups = caller.groups
-        search = search_of(body, served.index, None if groups is None else list(groups))
         began_s = monotonic_s()
-        found = await asyncio.get_running_loop().run_in_executor(self.threads, partial(find_best, served, search))
+        work = partial(_searched, served, body, None if groups is None else list(groups))
+        search, found = await asyncio.get_running_loop().run_in_executor(self.threads, work)
         took_s = monotonic_s() - began_s
         team = "" if caller.team is None else caller.team.name
         asking = Asking(self.recorder.new_id(), name, arm.version, arm.name, caller.key, team, served_us, purpose)
@@ -121,6 +121,12 @@ class Searching:
         task = asyncio.get_running_loop().create_task(_contained(work))
         self._shadows.add(task)
         task.add_done_callback(self._shadows.discard)
+
+
+def _searched(served: ServedIndex, body: SearchBody, groups: list[str] | None) -> tuple[Search, Found]:
+    """On a thread: a picture takes its time to be decoded."""
+    search = search_of(body, served.index, groups)
+    return search, find_best(served, search)
 
 
 async def _contained(work: Callable[[], Awaitable[Answered]]) -> None:

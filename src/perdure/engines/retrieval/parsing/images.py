@@ -25,16 +25,25 @@ class ImageParser:
 
     def parse(self, document: RawDocument) -> Parsed:
         """See `Parser.parse`. A PNG that would unpack to more than 100 million pixels is told as a bomb."""
-        data = document.data
-        if not data:
-            raise Unparsable("empty", "It has no bytes.")
-        if len(data) > MOST_BYTES:
-            raise Unparsable("too_large", f"It has {len(data):,} bytes; {MOST_BYTES:,} are read at most.")
-        if not any(data.startswith(mark) for mark in _MARKS):
-            raise Unparsable("unparsable", "It is no PNG, JPEG, GIF or WebP.")
+        metadata = look_at(document.data)
         said = [value for name in _TOLD_BY if isinstance(value := document.metadata.get(name), str) and value.strip()]
         text = clean("\n".join(said))
-        return Parsed(text, (Block("image", 0, len(text)),), label(said[0]) if said else "", metadata=_size(data))
+        return Parsed(text, (Block("image", 0, len(text)),), label(said[0]) if said else "", metadata=metadata)
+
+
+def look_at(data: bytes) -> dict[str, Scalar]:
+    """What the first bytes of a picture tell: `width` and `height`, of a PNG.
+
+    Raises:
+        Unparsable: it is none, has no bytes or too many, or would unpack to more than 100 million pixels.
+    """
+    if not data:
+        raise Unparsable("empty", "It has no bytes.")
+    if len(data) > MOST_BYTES:
+        raise Unparsable("too_large", f"It has {len(data):,} bytes; {MOST_BYTES:,} are read at most.")
+    if not any(data.startswith(mark) for mark in _MARKS):
+        raise Unparsable("unparsable", "It is no PNG, JPEG, GIF or WebP.")
+    return _size(data)
 
 
 def _size(data: bytes) -> dict[str, Scalar]:
