@@ -228,6 +228,8 @@ def make_app(parts: ScoringParts) -> Application:
         watcher.start()
         if gateway is not None:
             gateway.start()
+        if retrieval is not None:
+            retrieval.start()
         # What lives until the end need not be walked by every full collection.
         gc.freeze()
 
@@ -268,6 +270,7 @@ def _retrieval(
         None if gateway is None else gateway.outdated,
         settings.poll_ms / 1000,
         settings.max_body_bytes,
+        settings.replay,
     )
     return make_retrieval(parts.indexes, around)
 

@@ -106,7 +106,10 @@ def indexes_declared(folder: Path, root: Path, settings: Settings, project: Proj
     """What of a project is searched; None where it declares no index."""
     if not project.indexes:
         return None
+    from perdure.serve.retrieval.lending import LimitsCounted
     from perdure.serve.retrieval.wiring import IndexesDeclared
+    from perdure.surface.compose import worker_name
+    from perdure.surface.compose_gateway import open_counters
 
     return IndexesDeclared(
         project.indexes,
@@ -114,4 +117,5 @@ def indexes_declared(folder: Path, root: Path, settings: Settings, project: Proj
         ServedIndexes(folder, root, project, settings.project.name),
         partial(open_pushed, root),
         settings.serve.searches,
+        LimitsCounted(partial(open_counters, root, settings), settings.limits, worker_name()),
     )

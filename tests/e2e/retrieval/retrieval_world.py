@@ -19,9 +19,11 @@ from perdure import Index, Pushed
 from perdure.assets.version import Pointer
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import PerdureError
+from perdure.serve.retrieval.lending import LimitsCounted
 from perdure.serve.retrieval.wiring import IndexesDeclared
 from perdure.serve.server import ScoringParts
 from perdure.stores.capture.events import Searched
+from perdure.stores.counters.sqlite import SqliteCounters
 from perdure.stores.documents.pushed import PushedDocuments
 from perdure.stores.vectors.opening import open_index
 from perdure.stores.vectors.protocols import Change, ChunkRow, DocumentRow, Generation, IndexStore
@@ -125,6 +127,7 @@ class RetrievalWorld(World):
             Opens(self),
             lambda name: PushedDocuments(self.root / "indexes" / name / "pushed.db"),
             self.keeps,
+            LimitsCounted(lambda: SqliteCounters(self.root / "counters.db"), self.limits, "test"),
         )
         return replace(super().parts(), indexes=declared)
 

@@ -20,8 +20,12 @@ def limited(world, store):
         yield running
 
 
-def asked(gateway, secret, n):
-    headers = {"authorization": f"Bearer {secret}"}
+AT = {"perdure-now": "2013-03-01T06:00:00Z"}
+"""Of a replay: no minute ends in the middle of a test."""
+
+
+def asked(gateway, secret, n, **headers):
+    headers |= {"authorization": f"Bearer {secret}"}
     return [search(gateway, "refunds", mode="lexical", headers=headers) for _ in range(n)]
 
 
@@ -60,3 +64,43 @@ def test_a_search_that_fails_frees_its_place(world, store):
     with world.serving() as running:
         told = [search(running, "refunds", where={"nothing": 1}).status for _ in range(3)]
         assert [*told, search(running, "refunds").status] == [400, 400, 400, 200]
+
+
+def test_without_a_route_the_same_limits_hold(world, store):
+    """By key and team; as many under way as the team says; and what was used is shared with whoever counts there next."""
+    world.teams = {
+        "team": Team("team", limits=Limits(concurrency=1)),
+        "poor": Team("poor", limits=Limits(requests=3), key_limits=Limits(requests=2)),
+    }
+    one, other = world.key("poor"), world.key("poor")
+    with world.serving(replay=True) as running:
+        known(running, one)
+        found = asked(running, one, 3, **AT)
+        assert [each.status for each in found] == [200, 200, 429]
+        assert (found[2].json["error"]["code"], int(found[2].headers["retry-after"]) >= 1) == ("limit_reached", True)
+        assert [search(running, "refunds", where={"nothing": 1}, headers=AT).status for _ in range(3)] == [400] * 3
+        assert search(running, "refunds", headers=AT).status == 200
+    with world.serving(replay=True) as again:
+        known(again, other)
+        assert [each.status for each in asked(again, other, 2, **AT)] == [200, 429]
+
+
+def test_two_servers_without_a_route_share_a_limit(world, store):
+    """However their searches fall, they never let through more than the team may make."""
+    world.teams = {"team": Team("team"), "poor": Team("poor", limits=Limits(requests=5))}
+    secret = world.key("poor")
+    with world.serving(replay=True) as first, world.serving(replay=True) as second:
+        known(first, secret)
+        known(second, secret)
+        statuses = [asked(each, secret, 1, **AT)[0].status for _ in range(6) for each in (first, second)]
+    assert statuses.count(200) == 5
+    assert set(statuses) == {200, 429}
+
+
+def test_in_a_replay_a_limit_follows_the_time_of_its_requests(world, store):
+    """Minutes of the replay, not of the machine."""
+    world.teams = {"team": Team("team", limits=Limits(requests=2))}
+    with world.serving(replay=True) as running:
+        at = [f"2013-03-01T06:{minute:02}:00Z" for minute in (0, 0, 0, 2, 2)]
+        found = [search(running, "refunds", mode="lexical", headers={"perdure-now": each}).status for each in at]
+    assert found == [200, 200, 429, 200, 200]

@@ -1,13 +1,13 @@
 """Searches count in the limits of a team and of its keys: requests, and searches under way beside calls. They take no tokens and no money.
 
-The counters are the gateway's, so a project that declares teams and indexes and no route has none, and nothing is limited there. A
-search that an answer is made from is not counted: the call of the model is.
+The counters are those of the gateway; a project that declares teams and indexes and no route has its own, see `lending`. A search that
+an answer is made from is not counted: the call of the model is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,9 +21,11 @@ class Limiting:
 
     Args:
         allowance: of this process; None: nothing is limited.
+        noted: told the domain time of each search.
     """
 
     allowance: Allowance | None
+    noted: Callable[[int], None] | None = None
 
     @asynccontextmanager
     async def counted(self, caller: Caller, index: str, now_us: int) -> AsyncIterator[None]:
@@ -36,6 +38,8 @@ class Limiting:
         if self.allowance is None or caller.team is None or caller.record is None:
             yield
             return
+        if self.noted is not None:
+            self.noted(now_us)
         buckets = self.allowance.plan(caller.team, caller.record, PREFIX + index)
         held = await self._reserved(self.allowance, buckets, now_us)
         try:

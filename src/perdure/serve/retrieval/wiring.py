@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from perdure.serve.retrieval.comparing import Telling
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.retrieval.held import ServedIndex
 from perdure.serve.retrieval.inprocess import Asgi
+from perdure.serve.retrieval.lending import Lending, LimitsCounted
 from perdure.serve.retrieval.limiting import Limiting
 from perdure.serve.retrieval.loading import IndexLoader, OpensServed
 from perdure.serve.retrieval.pushing import Inbox, Pushing
@@ -40,6 +42,7 @@ class IndexesDeclared:
         opens: opens what a served version needs.
         open_inbox: of pushed documents, by an index's name.
         keeps: the setting `[serve] searches`.
+        counted: where limits are counted if no gateway does it; None: then nothing is limited.
     """
 
     indexes: Mapping[str, Index]
@@ -47,6 +50,7 @@ class IndexesDeclared:
     opens: OpensServed
     open_inbox: Callable[[str], Inbox]
     keeps: str = "redacted"
+    counted: LimitsCounted | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,7 +63,7 @@ class Around:
         next_id: makes ids.
         now_us: domain time of a request.
         gateway: of this process; None where no route is declared.
-        allowance: limits of teams; None where no route is declared.
+        allowance: limits of teams, as the gateway counts them; None where no route is declared.
         outdated: told the name of an index of which another generation is in force.
         poll_s: how often a store is asked for its generation.
         max_body_bytes: of a search.
@@ -74,6 +78,8 @@ class Around:
     outdated: Callable[[str], None] | None
     poll_s: float
     max_body_bytes: int
+    replay: bool = False
+    """Time goes by the requests."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +94,12 @@ class Retrieval:
     searching: Searching
     _pushing: Pushing
     _threads: ThreadPoolExecutor
+    _lending: Lending | None = None
+
+    def start(self) -> None:
+        """Before the first request: begin to share what is used of limits, where no gateway does."""
+        if self._lending is not None:
+            self._lending.start()
 
     def families(self) -> Iterable[Metric]:
         """What it counts, for Prometheus."""
@@ -99,6 +111,8 @@ class Retrieval:
         await self.searching.stop()
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._pushing.close()
+        if self._lending is not None:
+            await asyncio.to_thread(self._lending.stop)
 
     def _served(self) -> Iterator[ServedIndex]:
         serving = self.live.serving
@@ -108,10 +122,16 @@ class Retrieval:
 
 
 def make_retrieval(declared: IndexesDeclared, around: Around) -> Retrieval:
-    """The indexes of a process."""
+    """The indexes of a process.
+
+    Raises:
+        StoreError: the counters of limits cannot be opened.
+    """
     threads, counters = ThreadPoolExecutor(_THREADS, "perdure-search"), SearchCounters()
     recorder = Recorder(around.writer, around.next_id, declared.keeps)
-    searching = Searching(around.live, recorder, counters, threads, Limiting(around.allowance))
+    lending = _lending(declared, around)
+    limiting = Limiting(around.allowance) if lending is None else Limiting(lending.allowance, lending.note)
+    searching = Searching(around.live, recorder, counters, threads, limiting)
     pushing = Pushing(declared.open_inbox)
     parts = RetrievalParts(
         declared.indexes,
@@ -125,4 +145,11 @@ def make_retrieval(declared: IndexesDeclared, around: Around) -> Retrieval:
     )
     telling = Telling(around.writer, partial(around.now_us, {}))
     loader = IndexLoader(declared.indexes, declared.opens, around.poll_s, around.outdated, telling.tell)
-    return Retrieval(declared, RetrievalApp(parts), loader, counters, around.live, searching, pushing, threads)
+    return Retrieval(declared, RetrievalApp(parts), loader, counters, around.live, searching, pushing, threads, lending)
+
+
+def _lending(declared: IndexesDeclared, around: Around) -> Lending | None:
+    """What counts limits; None where the gateway does, or nobody is told apart."""
+    if around.allowance is not None or not declared.teams or declared.counted is None:
+        return None
+    return Lending(declared.counted, replay=around.replay)
