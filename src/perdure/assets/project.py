@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from perdure.assets.agent import Agent
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.graph import Graph
 from perdure.assets.guard import Guard, Learned
 from perdure.assets.index import Index
 from perdure.assets.judge import Judge
@@ -20,7 +22,7 @@ from perdure.assets.team import Team
 from perdure.assets.upstream import Upstream
 from perdure.core.errors import BadProject, NotFound, not_found
 
-Released = type[Model] | Route | Guard | Prompt | Judge | Index
+Released = type[Model] | Route | Guard | Prompt | Judge | Index | Agent | Graph
 """What has versions and pointers."""
 Declared = Released | Team | Source | Suite
 """What stands for itself in a project; the rest is reached through it."""
@@ -31,7 +33,7 @@ class Project:
     """The assets of one project. Made by `surface.project` from a package, or by hand in a notebook.
 
     Raises:
-        BadProject: two of models, routes, guards, prompts, judges and indexes share a name, by which pointers go; or two upstreams do.
+        BadProject: two of models, routes, guards, prompts, judges, indexes, agents and graphs share a name, by which pointers go; or two upstreams do.
     """
 
     name: str
@@ -46,6 +48,8 @@ class Project:
     judges: Mapping[str, Judge] = field(default_factory=dict)
     suites: Mapping[str, Suite] = field(default_factory=dict)
     indexes: Mapping[str, Index] = field(default_factory=dict)
+    agents: Mapping[str, Agent] = field(default_factory=dict)
+    graphs: Mapping[str, Graph] = field(default_factory=dict)
     upstreams: Mapping[str, Upstream] = field(init=False)
     """Those that the routes call."""
 
@@ -92,6 +96,8 @@ class Project:
             judges={each.name: each for each in declared if isinstance(each, Judge)},
             suites={each.name: each for each in declared if isinstance(each, Suite)},
             indexes={each.name: each for each in declared if isinstance(each, Index)},
+            agents={each.name: each for each in declared if isinstance(each, Agent)},
+            graphs={each.name: each for each in declared if isinstance(each, Graph)},
         )
 
     def model(self, name: str) -> type[Model]:
@@ -161,6 +167,26 @@ class Project:
             raise not_found("index", name, self.indexes)
         return self.indexes[name]
 
+    def agent(self, name: str) -> Agent:
+        """The agent of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.agents:
+            raise not_found("agent", name, self.agents)
+        return self.agents[name]
+
+    def graph(self, name: str) -> Graph:
+        """The graph of that name.
+
+        Raises:
+            NotFound: there is none; the message names the nearest.
+        """
+        if name not in self.graphs:
+            raise not_found("graph", name, self.graphs)
+        return self.graphs[name]
+
     def suite(self, name: str) -> Suite:
         """The suite of that name.
 
@@ -187,8 +213,17 @@ class Project:
 
     @property
     def pointed(self) -> dict[str, Released]:
-        """Everything that has versions and pointers, by name: indexes, judges, guards, prompts, routes, models."""
-        return {**self.indexes, **self.judges, **self.guards, **self.prompts, **self.routes, **self.models}
+        """Everything that has versions and pointers, by name: graphs, agents, indexes, judges, guards, prompts, routes, models."""
+        return {
+            **self.graphs,
+            **self.agents,
+            **self.indexes,
+            **self.judges,
+            **self.guards,
+            **self.prompts,
+            **self.routes,
+            **self.models,
+        }
 
     def released(self, name: str) -> Released:
         """The asset of that name that has versions and pointers.
@@ -198,12 +233,12 @@ class Project:
         """
         known = self.pointed
         if name not in known:
-            what = "model, route, guard, prompt, judge or index" if any(self._kinds.values()) else "model"
+            what = "model, route, guard, prompt, judge, index, agent or graph" if any(self._kinds.values()) else "model"
             raise not_found(what, name, known)
         return known[name]
 
     def kind_of(self, name: str) -> str:
-        """`model`, `route`, `guard`, `prompt`, `judge` or `index`: of an asset with versions and pointers.
+        """`model`, `route`, `guard`, `prompt`, `judge`, `index`, `agent` or `graph`: of an asset with versions and pointers.
 
         Raises:
             NotFound: there is none of that name; the message names the nearest.
@@ -220,6 +255,8 @@ class Project:
             "prompt": self.prompts,
             "judge": self.judges,
             "index": self.indexes,
+            "agent": self.agents,
+            "graph": self.graphs,
         }
 
 

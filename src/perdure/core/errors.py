@@ -4,6 +4,7 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 ├── DeclarationError   422, 2    a declaration or an input is wrong
 │   ├── BadContract, BadView, BadModel, BadSource, BadObjective, BadSettings, BadProject, BadWorkflow
 │   ├── BadRoute, BadGuard, BadTeam, BadPrompt, BadSuite, BadJudge, BadIndex
+│   ├── BadAgent, BadGraph
 │   ├── BadRow                   rows that break their contract, with all their errors
 │   ├── TooFewRows               fewer rows than a statistic needs
 │   ├── TooLarge       413       a request over the limit
@@ -181,6 +182,18 @@ class BadIndex(DeclarationError):
     """An index cannot mean anything: its documents, chunks, vectors, metadata or golden questions."""
 
     code = "declaration.index"
+
+
+class BadAgent(DeclarationError):
+    """An agent, a tool or a limit is declared in a way that means nothing, or names what is not there."""
+
+    code = "declaration.agent"
+
+
+class BadGraph(DeclarationError):
+    """A graph cannot run: a circle, a type that does not fit, a node or a variable that is not there."""
+
+    code = "declaration.graph"
 
 
 class BadRow(DeclarationError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from perdure.core.runs import ReplayAsked, Replayed
 from perdure.core.usage import Usage
 
 if TYPE_CHECKING:
@@ -71,6 +72,23 @@ class Answerer(Protocol):
 
     async def close(self) -> None:
         """Let connections go."""
+        ...
+
+
+class Replays(Protocol):
+    """Does runs of agents and graphs again with something changed: for comparisons, and to find the node that is to blame."""
+
+    async def replay(self, asked: ReplayAsked) -> Replayed:
+        """The run as it would have gone; never raises for the run's own failure. Cancelling it cancels what it asks.
+
+        Raises:
+            NotFound: a swap names what is not there.
+            NotReady: a version cannot be loaded.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let connections and memory go."""
         ...
 
 

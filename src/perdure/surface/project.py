@@ -20,8 +20,10 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
 
+from perdure.assets.agent import Agent
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.graph import Graph
 from perdure.assets.guard import Guard
 from perdure.assets.index import Index
 from perdure.assets.judge import Judge
@@ -80,7 +82,7 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
 
     Raises:
         BadProject: no such package, a module that fails to import, two assets of one kind and name, or
-            a model, a route, a guard, a prompt, a judge or an index under the name of another of them.
+            a model, a route, a guard, a prompt, a judge, an index, an agent or a graph under the name of another of them.
         DeclarationError: a declaration is wrong; the leaf that its class raised, led by file and line.
     """
     folder = folder.resolve()
@@ -102,6 +104,8 @@ def load_project(folder: Path, settings: Settings) -> LoadedProject:
         judges=collected.assets["judge"],
         suites=collected.assets["suite"],
         indexes=collected.assets["index"],
+        agents=collected.assets["agent"],
+        graphs=collected.assets["graph"],
         folder=folder,
         places=collected.places,
     )
@@ -178,7 +182,9 @@ def _import_tree(name: str) -> Iterator[ModuleType]:
             yield from _import_tree(f"{name}.{info.name}")
 
 
-_MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt | Judge | Suite | Index]] = {
+_MADE: Mapping[
+    str, type[Source | FeatureView | Route | Guard | Team | Prompt | Judge | Suite | Index | Agent | Graph]
+] = {
     "source": Source,
     "feature view": FeatureView,
     "route": Route,
@@ -188,9 +194,11 @@ _MADE: Mapping[str, type[Source | FeatureView | Route | Guard | Team | Prompt | 
     "judge": Judge,
     "suite": Suite,
     "index": Index,
+    "agent": Agent,
+    "graph": Graph,
 }
 """Kinds whose assets are objects; models and contracts are classes."""
-_POINTED = ("model", "route", "guard", "prompt", "judge", "index")
+_POINTED = ("model", "route", "guard", "prompt", "judge", "index", "agent", "graph")
 _KINDS = ("contract", "model", *_MADE)
 
 

@@ -1,0 +1,1 @@
+"""What can be computed about graphs: types between nodes, order, drawings."""
