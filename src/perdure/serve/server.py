@@ -34,6 +34,7 @@ from perdure.serve.metrics import Counters
 from perdure.serve.model_loading import ModelLoader
 from perdure.serve.online_reader import OnlineReader
 from perdure.serve.retrieval.app import PATHS as INDEX_PATHS
+from perdure.serve.retrieval.billing import Billing
 from perdure.serve.retrieval.wiring import Around, IndexesDeclared, Retrieval, make_retrieval
 from perdure.serve.scoring.app import AppParts, ScoringApp, domain_us
 from perdure.serve.scoring.labels import LabelHandler
@@ -271,8 +272,15 @@ def _retrieval(
         settings.poll_ms / 1000,
         settings.max_body_bytes,
         settings.replay,
+        None if gateway is None else _billing(gateway, taps),
     )
     return make_retrieval(parts.indexes, around)
+
+
+def _billing(gateway: Gateway, taps: Taps) -> Billing:
+    """Questions to indexes that an upstream embeds are calls of the gateway."""
+    declared = gateway.declared
+    return Billing(gateway.allowance, declared.routes, declared.upstreams, taps.next_id, gateway.calls.finish)
 
 
 def _scoring(

@@ -165,22 +165,9 @@ class RouteLoader:
     def _semantic(self, cache: RouteCache | None) -> SemanticCache | None:
         if cache is None or cache.rules.semantic is None or self.embed is None:
             return None
-        return SemanticCache(cache.store, self.embed, cache.rules, self._embedder(cache.rules.embedder))
-
-    def _embedder(self, name: str) -> Embedder:
-        """Whom a route asks for vectors: a route's first target, or a model at an upstream."""
-        if name in self.routes:
-            target = self.routes[name].targets[0]
-            upstream, model, prices = target.upstream, target.model, target.prices
-        else:
-            at, _, model = name.partition("/")
-            if at not in self.upstreams:
-                raise not_found("embedder", name, [*self.routes, *(f"{each}/MODEL" for each in self.upstreams)])
-            upstream, prices = self.upstreams[at].declared, None
-        price = _price(prices, upstream, model, machine_us())
-        if price is None and _is_own(upstream):
-            price = _price(UnitPrices(input=0, output=0), upstream, model, machine_us())
-        return Embedder(f"{upstream.name}/{model}", price)
+        upstreams = {name: each.declared for name, each in self.upstreams.items()}
+        embedder = embedder_of(cache.rules.embedder, self.routes, upstreams)
+        return SemanticCache(cache.store, self.embed, cache.rules, embedder)
 
     def _target(self, told: Mapping[str, Any], params: Mapping[str, Any]) -> LiveTarget:
         upstream = self.upstreams.get(told["upstream"])
@@ -199,6 +186,26 @@ class RouteLoader:
             price=_price(prices, upstream.declared, told["model"], machine_us()),
             added=added_by({**params, **told["params"]}, upstream.dialect),
         )
+
+
+def embedder_of(name: str, routes: Mapping[str, Route], upstreams: Mapping[str, Upstream]) -> Embedder:
+    """Who is asked for vectors, and for how much: a route's first target, or a model at an upstream.
+
+    Raises:
+        NotFound: there is no such route or upstream.
+    """
+    if name in routes:
+        target = routes[name].targets[0]
+        upstream, model, prices = target.upstream, target.model, target.prices
+    else:
+        at, _, model = name.partition("/")
+        if at not in upstreams:
+            raise not_found("embedder", name, [*routes, *(f"{each}/MODEL" for each in upstreams)])
+        upstream, prices = upstreams[at], None
+    price = _price(prices, upstream, model, machine_us())
+    if price is None and _is_own(upstream):
+        price = _price(UnitPrices(input=0, output=0), upstream, model, machine_us())
+    return Embedder(f"{upstream.name}/{model}", price)
 
 
 def live_upstream(declared: Upstream, client: Client, secret: str) -> LiveUpstream:

@@ -18,6 +18,7 @@ from perdure.core.errors import NotFound
 from perdure.engines.retrieval.searching.asking import MOST_HITS, Ask, Fusion, Mode, Wording
 from perdure.engines.retrieval.searching.diversity import diverse
 from perdure.engines.retrieval.verifying import NEVER_GIVEN
+from perdure.serve.retrieval.billing import Payer
 from perdure.serve.retrieval.guarding import Bounds, Checked, check, is_behind, is_doubtful
 from perdure.serve.retrieval.held import Held, ServedIndex
 from perdure.stores.capture.events import Dropped
@@ -53,6 +54,8 @@ class Search:
     """Order what was found anew by the index's reranker; see `reordering`."""
     picture: bytes | None = None
     """What is like it is found by its vector, and by the words of `query` beside; None: the question is words."""
+    payer: Payer | None = None
+    """Of what an upstream embeds; None: nobody is billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def find(served: ServedIndex, search: Search) -> Found:
     Raises:
         NotFound: the index had no generation by the instant that is asked as of.
         MissingExtra, NotReady: the question cannot be embedded here.
+        LimitReached, BudgetSpent, Refused: whoever asks cannot pay for its embedding.
         UpstreamError: the embedder does not answer.
         StoreError: the store cannot be read.
         BadIndex: the filter asks for what is no declared field.
@@ -170,7 +174,8 @@ def _ask(served: ServedIndex, search: Search) -> Ask:
     texts = [search.query, *search.others]
     vectors: list[NDArray[np.float32] | None] = [None] * len(texts)
     if search.mode != "lexical":
-        vectors = [served.embedded(each) for each in (search.picture or search.query, *search.others)]
+        asked = (search.picture or search.query, *search.others)
+        vectors = [served.embedded(each, search.payer) for each in asked]
     others = [Wording(text, vector) for text, vector in zip(texts[1:], vectors[1:], strict=True)]
     return Ask(
         search.query,

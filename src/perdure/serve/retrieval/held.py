@@ -25,10 +25,12 @@ from numpy.typing import NDArray
 from perdure.assets.index import Index
 from perdure.core.documents import Content
 from perdure.core.errors import BadIndex, BadRequest, NotFound, PerdureError
+from perdure.engines.retrieval.embedders.asked import AskedVectors
 from perdure.engines.retrieval.protocols import Embedder, Unparsable
 from perdure.engines.retrieval.searching.dumping import dump, load
 from perdure.engines.retrieval.searching.reranking import FunctionScores
 from perdure.engines.retrieval.searching.searcher import Searcher, Tuning
+from perdure.serve.retrieval.billing import Payer
 from perdure.serve.retrieval.comparing import Comparing, Round
 from perdure.serve.retrieval.measuring import measured
 from perdure.stores.vectors.protocols import ChunkRow, Generation, IndexStore
@@ -137,12 +139,13 @@ class ServedIndex:
         """Of its embedder; empty where there is none here."""
         return "" if isinstance(self._embedder, PerdureError) else self._embedder.fingerprint
 
-    def embedded(self, query: Content) -> NDArray[np.float32]:
+    def embedded(self, query: Content, payer: Payer | None = None) -> NDArray[np.float32]:
         """The vector of a question, in words or by a picture; those asked last are kept. Cost: what the embedder takes, else 1 µs.
 
         Raises:
             MissingExtra, NotReady: there is no embedder here.
             UpstreamError: it does not answer.
+            LimitReached, BudgetSpent, Refused: an upstream is to be asked, and the payer cannot pay it.
             BadRequest: it cannot read words, as one of pictures, or this picture.
         """
         if isinstance(self._embedder, PerdureError):
@@ -154,7 +157,7 @@ class ServedIndex:
                 self._queries.move_to_end(key)
                 return found
         try:
-            made: NDArray[np.float32] = self._embedder.embed([query], "query")[0]
+            made = _made(self._embedder, query, payer)
         except Unparsable as error:
             raise self._unasked(query, error) from error
         with self._kept:
@@ -318,6 +321,13 @@ class ServedIndex:
         if before.searcher is None or not 0 < after < at:
             return self._load(before.opened, newest)
         return Held(before.opened, newest, moved_on(before.store, before.searcher, after, at))
+
+
+def _made(embedder: Embedder, query: Content, payer: Payer | None) -> NDArray[np.float32]:
+    if payer is not None and isinstance(query, str) and isinstance(embedder, AskedVectors):
+        return payer.embedded(embedder, query)
+    made: NDArray[np.float32] = embedder.embed([query], "query")[0]
+    return made
 
 
 def _tell(parts: HeldParts, round_: Round) -> None:

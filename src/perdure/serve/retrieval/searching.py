@@ -7,7 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import msgspec
@@ -17,6 +17,7 @@ from perdure.core.errors import NotReady
 from perdure.serve.boundary import contained_async
 from perdure.serve.live import Live
 from perdure.serve.retrieval.asked import SearchBody, search_of
+from perdure.serve.retrieval.billing import Billing, Payer
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.retrieval.finding import Found, Search
@@ -49,6 +50,7 @@ class Searching:
         counters: of searches.
         threads: where searches are computed.
         limiting: counts them in the limits of teams.
+        billing: of questions that an upstream embeds; None: nobody is billed.
     """
 
     live: Live
@@ -56,6 +58,7 @@ class Searching:
     counters: SearchCounters
     threads: Executor
     limiting: Limiting = field(default_factory=lambda: Limiting(None))
+    billing: Billing | None = None
     _shadows: set[asyncio.Task[None]] = field(default_factory=set)
 
     def route(self, name: str, caller: Caller) -> tuple[ServingTable, Route]:
@@ -105,16 +108,19 @@ class Searching:
         name, caller, served_us, purpose = of
         served: ServedIndex = serving.servables[arm.version]
         groups = caller.groups
+        search_id, payer = self.recorder.new_id(), None
+        if self.billing is not None:
+            payer = self.billing.payer(caller, name, search_id, served_us, shadow=arm.name == "shadow")
         began_s = monotonic_s()
-        work = partial(_searched, served, body, None if groups is None else list(groups))
+        work = partial(_searched, served, body, None if groups is None else list(groups), payer)
         search, found = await asyncio.get_running_loop().run_in_executor(self.threads, work)
         took_s = monotonic_s() - began_s
         team = "" if caller.team is None else caller.team.name
-        asking = Asking(self.recorder.new_id(), name, arm.version, arm.name, caller.key, team, served_us, purpose)
+        asking = Asking(search_id, name, arm.version, arm.name, caller.key, team, served_us, purpose)
         self.recorder.record(asking, search, found, took_s)
         if arm.name != "shadow":
             self.counters.count_found(name, took_s, found.dropped)
-        return Answered(served, search, found, asking.id)
+        return Answered(served, search, found, search_id)
 
     def _beside(self, work: Callable[[], Awaitable[Answered]]) -> None:
         """Run a shadow's search; whatever becomes of it, nobody waits."""
@@ -123,9 +129,11 @@ class Searching:
         task.add_done_callback(self._shadows.discard)
 
 
-def _searched(served: ServedIndex, body: SearchBody, groups: list[str] | None) -> tuple[Search, Found]:
+def _searched(
+    served: ServedIndex, body: SearchBody, groups: list[str] | None, payer: Payer | None
+) -> tuple[Search, Found]:
     """On a thread: a picture takes its time to be decoded."""
-    search = search_of(body, served.index, groups)
+    search = replace(search_of(body, served.index, groups), payer=payer)
     return search, find_best(served, search)
 
 

@@ -16,6 +16,7 @@ from perdure.serve.gateway.allowance import Allowance
 from perdure.serve.live import Live
 from perdure.serve.retrieval.answering import Answering
 from perdure.serve.retrieval.app import RetrievalApp, RetrievalParts
+from perdure.serve.retrieval.billing import Billing
 from perdure.serve.retrieval.comparing import Telling
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.retrieval.held import ServedIndex
@@ -80,6 +81,8 @@ class Around:
     max_body_bytes: int
     replay: bool = False
     """Time goes by the requests."""
+    billing: Billing | None = None
+    """Of questions that an upstream embeds; None where no route is declared, for then no upstream is."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,7 +134,7 @@ def make_retrieval(declared: IndexesDeclared, around: Around) -> Retrieval:
     recorder = Recorder(around.writer, around.next_id, declared.keeps)
     lending = _lending(declared, around)
     limiting = Limiting(around.allowance) if lending is None else Limiting(lending.allowance, lending.note)
-    searching = Searching(around.live, recorder, counters, threads, limiting)
+    searching = Searching(around.live, recorder, counters, threads, limiting, around.billing)
     pushing = Pushing(declared.open_inbox)
     parts = RetrievalParts(
         declared.indexes,

@@ -29,6 +29,8 @@ class AskedVectors:
     def __init__(self, declared: Endpoint, port: Embed) -> None:
         self._declared = declared
         self._port = port
+        self.route = declared.route
+        """Who is asked: a route, or `upstream/model`."""
         self.dimensions = declared.dimensions
         self.fingerprint = fingerprint(
             "endpoint",
@@ -44,13 +46,26 @@ class AskedVectors:
         Raises:
             UpstreamBad: other dimensions than declared, another number of rows, or what is no number.
         """
-        name = self._declared.route
-        texts = texts_of(contents, f"The route {name!r}")
+        return self.counted(contents, use)[0]
+
+    def sent(self, text: str, use: Use) -> str:
+        """What is sent of a text: its prefix and itself; nothing of a blank one."""
         prefix = self._declared.query_prefix if use == "query" else self._declared.document_prefix
-        told = [place for place, text in enumerate(texts) if text.strip()]
+        return prefix + text if text.strip() else ""
+
+    def counted(self, contents: Sequence[Content], use: Use) -> tuple[NDArray[np.float32], int | None]:
+        """The same, with the tokens that its upstream counted; None: it did not tell.
+
+        Raises: as `embed`.
+        """
+        name = self.route
+        texts = [self.sent(text, use) for text in texts_of(contents, f"The route {name!r}")]
+        told = [place for place, text in enumerate(texts) if text]
         rows = np.zeros((len(texts), self.dimensions), np.float32)
+        n_tokens: int | None = 0
         if told:
-            vectors = np.asarray(self._port.embed(name, [prefix + texts[at] for at in told]).vectors, np.float32)
+            answer = self._port.embed(name, [texts[at] for at in told])
+            vectors, n_tokens = np.asarray(answer.vectors, np.float32), answer.n_tokens
             if vectors.shape != (len(told), self.dimensions) or not np.isfinite(vectors).all():
                 raise UpstreamBad(
                     f"{name!r} gave vectors of shape {vectors.shape}, finite: {bool(np.isfinite(vectors).all())}; "
@@ -58,4 +73,4 @@ class AskedVectors:
                     hint=f"Say how many dimensions it gives: Endpoint({name!r}, dimensions=…).",
                 )
             rows[told] = unit_rows(vectors)
-        return rows
+        return rows, n_tokens
