@@ -2,8 +2,8 @@
 
 2,000 cases are asked of a model that answers at once and scored by an exact match: ours with questions rendered from a prompt,
 answers and rows kept in SQLite, as `perdure eval run` does; each peer by its own API with nothing kept, in an environment of its own,
-run section only (imports, reading of cases and reports are not counted). Runs take turns; medians are told. Then 10,000 cases that
-are known are reported again.
+run section only (imports, reading of cases and reports are not counted). Runs take turns, each right after one that is not counted;
+medians are told. Then 10,000 cases that are known are reported again.
 
 Run: `python benchmarks/evals.py [--runs N] [--peers NAME…] [--json FILE]`. Needs network for the peers.
 """
@@ -183,8 +183,8 @@ def measured(folder: Path, peers: Sequence[str], runs: int) -> tuple[list[float]
     pythons = {name: environment(folder / name, PEERS[name][0]) for name in peers}
     own: list[float] = []
     theirs: dict[str, list[float]] = {name: [] for name in peers}
-    ours.run("warm")
     for turn in range(runs):
+        ours.run(f"warm{turn}")  # as each peer runs once before it is measured
         own.append(ours.run(f"run{turn}") / N * 1e6)
         for name, python in pythons.items():
             theirs[name].append(peer_s(python, PEERS[name][1]) / N * 1e6)

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 from jinja2 import Template, TemplateError, meta, nodes
 from jinja2.exceptions import UndefinedError
-from jinja2.runtime import Context, new_context
+from jinja2.runtime import Context
 
 from perdure.core.canonical import plain
 from perdure.core.errors import BadPrompt, nearest
@@ -61,7 +61,7 @@ class CompiledPrompt:
         """
         values = self.variables.checked(variables)
         values[LEFT] = [MOST_ROUNDS]
-        context = new_context(ENVIRONMENT, None, {}, values, shared=True)
+        context = Context(ENVIRONMENT, values, None, {})
         size, rendered = 0, []
         for place, message in enumerate(self._messages, 1):
             text = message.text if message.root is None else self._text(message, place, context)
@@ -183,7 +183,16 @@ def render(definition: Mapping[str, Any], variables: Mapping[str, Any], name: st
     ...         "variables": {"type": "object", "properties": {"name": {"type": "string"}}}}, {"name": "{{ 7 * 7 }}"})
     [{'role': 'user', 'content': 'Hello {{ 7 * 7 }}'}]
     """
-    return _kept(_encode(dict(definition)), name).render(variables)
+    return compiled_prompt(name, definition).render(variables)
+
+
+def compiled_prompt(name: str, definition: Mapping[str, Any]) -> CompiledPrompt:
+    """As `compile_prompt`, for who asks for the same ones again: the newest 256 stay compiled, at 1 µs each time.
+
+    Raises:
+        BadPrompt: see `compile_prompt`.
+    """
+    return _kept(_encode(dict(definition)), name)
 
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode

@@ -50,6 +50,10 @@ class Results(Protocol):
         """Keep answers; of one key the first stands."""
         ...
 
+    def replace_answers(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Keep answers in the place of those of their keys, whose scores go with them; of one key the last stands."""
+        ...
+
     def find_scores(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Those that are known."""
         ...

@@ -34,6 +34,7 @@ _FORMAT = SqliteFormat("results", 1, _SCHEMA, private=True)
 _AT_ONCE = 500
 """Keys of one query: SQLite takes 999 variables in its oldest versions."""
 _PUT = "INSERT OR IGNORE INTO {} (key, body) VALUES (?, ?)"
+_REPLACE = "INSERT INTO answers (key, body) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET body = excluded.body"
 _LIST = "SELECT rows FROM batches WHERE project = ? AND run = ? ORDER BY id"
 _FORGET_SCORES = "DELETE FROM scores WHERE key > ? || ':' AND key < ? || ';'"
 """The character after `:` is `;`: all that begins with an answer's key and a colon."""
@@ -75,6 +76,15 @@ class SqliteResults:
         """
         with self._writing() as connection:
             connection.executemany(_PUT.format("answers"), rows)
+
+    def replace_answers(self, rows: Sequence[tuple[str, bytes]]) -> None:
+        """Keep answers in the place of those of their keys, all or none; of one key the last stands.
+
+        Raises: as `put_answers`.
+        """
+        with self._writing() as connection:
+            self._forget_scores(connection, [key for key, _ in rows])
+            connection.executemany(_REPLACE, rows)
 
     def find_scores(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Those that are known, of any number of keys."""
@@ -122,13 +132,19 @@ class SqliteResults:
         """Drop answers by key with the scores of them; how many answers."""
         with self._writing() as connection:
             gone = connection.executemany("DELETE FROM answers WHERE key = ?", [(key,) for key in answers]).rowcount
-            connection.executemany(_FORGET_SCORES, [(key, key) for key in answers])
+            self._forget_scores(connection, answers)
         return max(0, gone)
 
     def close(self) -> None:
         """Close the file; what was put stays."""
         with self._lock:
             self._connection.close()
+
+    @staticmethod
+    def _forget_scores(connection: sqlite3.Connection, answers: Sequence[str]) -> None:
+        """Most projects keep none: without a judge that is asked there is nothing to look for, answer by answer."""
+        if connection.execute("SELECT EXISTS (SELECT 1 FROM scores)").fetchone()[0]:
+            connection.executemany(_FORGET_SCORES, [(key, key) for key in answers])
 
     def _find(self, table: str, keys: Sequence[str]) -> dict[str, bytes]:
         found: dict[str, bytes] = {}

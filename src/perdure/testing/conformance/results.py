@@ -73,6 +73,15 @@ class ResultsConformance:
         assert results.find_answers(["a"]) == {"a": b"first"}
         assert results.find_scores(["a:1"]) == {"a:1": b"first"}
 
+    def test_answers_that_are_replaced_take_the_scores_of_the_former_along(self, results: Results) -> None:
+        """Of their keys alone; of one key the last stands, whether there was one before or not."""
+        results.put_answers([("a", b"first"), ("ab", b"other")])
+        results.put_scores([("a:1", b"1"), ("ab:1", b"2")])
+        results.replace_answers([("a", b"second"), ("c", b"new"), ("a", b"third")])
+        assert results.find_answers(["a", "ab", "c"]) == {"a": b"third", "ab": b"other", "c": b"new"}
+        assert results.find_scores(["a:1", "ab:1"]) == {"ab:1": b"2"}
+        results.replace_answers([])
+
     def test_thousands_of_keys_are_found_at_once(self, results: Results) -> None:
         """As a whole suite asks."""
         put = [(f"{i:064x}", str(i).encode()) for i in range(3000)]

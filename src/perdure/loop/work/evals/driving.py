@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from perdure.core.clock import monotonic_s
@@ -86,8 +87,7 @@ class DriveParts:
     progress: Callable[[Progress], None] | None = None
 
 
-@dataclass(slots=True, eq=False)
-class _Group:
+class _Group(msgspec.Struct, eq=False):
     """All samples of one case by one subject."""
 
     case: FrozenCase
@@ -285,9 +285,8 @@ class Driving:
     def _write(self) -> None:
         """Answers first: what is paid for is kept, whatever becomes of its row."""
         if self._answers:
-            if not self.parts.use_known:  # what is asked anew takes the place of what was known
-                self.parts.results.forget([key for key, _ in self._answers])
-            self.parts.results.put_answers(self._answers)
+            results = self.parts.results  # what is asked anew takes the place of what was known
+            (results.put_answers if self.parts.use_known else results.replace_answers)(self._answers)
             self._answers = []
         if self._rows:
             self.parts.results.put_run(self.parts.run, self._rows)

@@ -6,8 +6,9 @@ Called by `running` at a run's begin, and when one is resumed or reported; its v
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from perdure.assets.prompt import Prompt
 from perdure.assets.suite import Case, Suite
@@ -17,8 +18,7 @@ from perdure.core.ids import Digest
 from perdure.stores.blobs.protocols import Blobs
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FrozenCase:
+class FrozenCase(msgspec.Struct, frozen=True, eq=False):
     """A case with what it goes by."""
 
     digest: str

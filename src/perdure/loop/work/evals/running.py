@@ -171,10 +171,10 @@ async def _drive(
         progress=options.progress,
     )
     driving, known = Driving(parts, set(done)), any(row.cached for row in done.values())
-    cases = {each.digest for each in begun.cases}
     try:
         await driving.run()
         known = known or driving.n_cached > 0
+        cases = {each.digest for each in begun.cases} if known else set()
         while known and not paced.stopped:
             done = _done(results.list_run(run), scorers.labels)
             old = outdated(results, [row for row in done.values() if row.case in cases])

@@ -80,8 +80,7 @@ class Given:
     answered: Answered
 
 
-@dataclass(slots=True, eq=False)
-class Scored:
+class Scored(msgspec.Struct, eq=False):
     """What is said of one answer."""
 
     told: list[Told]

@@ -17,7 +17,7 @@ from perdure.assets.suite import Suite
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.errors import BadSuite
 from perdure.core.ports import Asked
-from perdure.engines.prompts import compile_prompt, for_model, response_format
+from perdure.engines.prompts import compiled_prompt, for_model, response_format
 from perdure.loop.work.evals.frozen import FrozenCase
 from perdure.stores.ledger.protocols import Ledger
 
@@ -85,7 +85,7 @@ def subject_of(version: Version, suite: Suite, answering: Answering) -> Subject:
             f"{version.id} is of a {version.kind}, which suites cannot ask.", hint="Name a prompt or a route."
         )
     told = for_model(version.definition, answering.model)
-    compiled = compile_prompt(version.asset, told)
+    compiled = compiled_prompt(version.asset, told)
     form = response_format(version.asset, told["output"])
     params = {**told["params"], **({"response_format": form} if form else {})}
     return _made((version.id, route_of(version, suite), suite.name), answering, compiled.render, params)
