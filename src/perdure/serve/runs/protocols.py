@@ -126,7 +126,13 @@ class World(Protocol):
         ...
 
     async def child(self, kind: str, asset: str, input_: Json, parent: RunRecord, call: str) -> RunRecord:
-        """A run below a run: begun once under the parent's call, driven to its end or until it waits."""
+        """A run below a run: begun once under the parent's call, driven to its end; `Runtime.child` does it, and counts what it took.
+
+        Raises:
+            Parked: it waits for a person: so does the run above it, which goes on once it is over.
+            LimitHit: a run so deep is not allowed (`limit.depth`), or another limit of a run above it is reached.
+            LostLease: another worker drives the run above it now.
+        """
         ...
 
 
@@ -177,7 +183,7 @@ class ToolGave:
     error: str = ""
     """`tool.unknown`, `tool.bad_arguments`, `tool.failed`, `tool.timed_out`, `tool.too_large`, `tool.wrong_type`, `tool.refused`, …"""
     again: bool = False
-    """A failure for now: doing it again may help."""
+    """A failure for now: doing it again may help. Of an effect `once` it leaves open whether it happened, unless `facts["undone"]`."""
     versions: Mapping[str, str] = field(default_factory=dict)
     cost_pusd: int = 0
     facts: Mapping[str, str | int | float | bool] = field(default_factory=dict)
@@ -189,7 +195,13 @@ class Toolbox(Protocol):
     offered: Sequence[Offered]
 
     async def call(self, asked: ToolAsked, context: ToolContext) -> ToolGave:
-        """Do it, once; never raises for what the tool does. Cancelling it lets go of what it waits for."""
+        """Do it, once; never raises for what the tool does. Cancelling it lets go of what it waits for.
+
+        Time, tries, approval and the declared cost are `Doing`'s: `ToolGave.cost_pusd` is what came on top of `ToolTerms.cost_usd`.
+
+        Raises:
+            Parked, LimitHit, LostLease: of a run below this one; they pass.
+        """
         ...
 
     async def happened(self, asked: ToolAsked, context: ToolContext) -> ToolGave | None:
@@ -226,6 +238,8 @@ class Driven:
     limits: Guarding
     streams: bool
     """Somebody listens: pieces of text are told as they come."""
+    replayer: Replayer | None = None
+    """Of a replay: asked before a model or a node is; `doing` asks it for tools."""
 
 
 class Guarding(Protocol):
@@ -275,7 +289,14 @@ class Replayer(Protocol):
     """What answers in a replay instead of the world: the record, up to the first difference. Made by `serve.runs.replaying`."""
 
     def chat(self, request: bytes) -> StepRecord | None:
-        """The recorded answer to the very same request; None: ask anew."""
+        """The recorded answer to the very same request, as canonical JSON; None: ask anew. Each is given once, in its order.
+
+        A chat's entry is found by `facts["request"]`, the `bytes_hash` of that JSON before anything was masked.
+        """
+        ...
+
+    def node(self, node: str, input_: bytes) -> StepRecord | None:
+        """What `node:NAME` of a graph gave to the same input (canonical JSON), or what stands in for it; None: compute it anew."""
         ...
 
     def tool(self, asked: ToolAsked) -> StepRecord | None:
