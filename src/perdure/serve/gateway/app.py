@@ -26,7 +26,7 @@ from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.endpoints import ENDPOINTS, Endpoint
 from perdure.serve.gateway.errors import error_reply
 from perdure.serve.gateway.feedback import accept
-from perdure.serve.gateway.keys import authenticate
+from perdure.serve.gateway.keys import authenticate, still_good
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.prompting import PREFIX, Caller, Prompting
 from perdure.serve.gateway.stopping import is_stop, stopped
@@ -99,6 +99,7 @@ class GatewayApp:
     async def _call(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         parts, counters = self._parts, self._parts.counters
         call = Ongoing("c" + parts.next_id()[1:], endpoint, machine_us())
+        call.told = scope.get("perdure.told")
         counters.n_under_way += 1
         try:
             await contained_async(
@@ -134,7 +135,7 @@ class GatewayApp:
         parts, endpoint = self._parts, call.endpoint
         if scope["method"] != "POST":
             raise WrongMethod(f"{endpoint.path} does not answer {scope['method']}.", hint="Use POST.", allowed=["POST"])
-        key = authenticate(parts.live.keys, secret_of(headers, scope["query_string"]), machine_now())
+        key = _key(parts.live, scope, headers)
         call.key, call.team = key.id, key.team
         team = team_of(key, parts.teams)
         self._shed(team)
@@ -226,7 +227,7 @@ class GatewayApp:
         async def take() -> Reply:
             if scope["method"] != "POST":
                 raise WrongMethod(f"{FEEDBACK} does not answer {scope['method']}.", hint="Use POST.", allowed=["POST"])
-            key = authenticate(parts.live.keys, secret_of(headers, scope["query_string"]), machine_now())
+            key = _key(parts.live, scope, headers)
             check_media(headers)
             body = await self._body(headers, receive)
             n = accept(body, key.id, parts.now_us(headers), parts.writer)
@@ -254,6 +255,21 @@ class GatewayApp:
         served = [name for name in parts.routes if name in serving.table.routes and team.may_call(name)]
         served += parts.prompting.listed(team, serving)
         return [{"id": name, "object": "model", "created": 0, "owned_by": "perdure"} for name in served]
+
+
+def _key(live: Live, scope: Scope, headers: Mapping[bytes, bytes]) -> Key:
+    """Whose key a request comes with: its secret, or within this process the record itself.
+
+    A run goes on days after it was asked for, when nobody holds its caller's secret any more. What asks in this process says so
+    by `scope["perdure.key"]`, which no HTTP server sets: no header, path or query gets there. The key has to be good still.
+
+    Raises:
+        Unauthorized: it is not known, was revoked, or is over.
+    """
+    acting = scope.get("perdure.key")
+    if acting is None:
+        return authenticate(live.keys, secret_of(headers, scope["query_string"]), machine_now())
+    return still_good(live.keys, acting, machine_now())
 
 
 def _outcome(error: PerdureError) -> str:

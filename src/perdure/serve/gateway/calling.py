@@ -264,7 +264,12 @@ class Calls:
         if call.reservation is not None:
             self.settling.settle(call, usage, cost)
         self.counters.count(call, usage, cost)
-        if call.key and not self.writer.append(self._record(call, usage, cost)):
+        if not call.key:
+            return
+        record = self._record(call, usage, cost)
+        if call.told is not None:
+            call.told(record)
+        if not self.writer.append(record):
             self.counters.n_lost += 1
 
     def _record(self, call: Ongoing, usage: Usage, cost: int | None) -> Call:

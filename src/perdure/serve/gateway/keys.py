@@ -58,6 +58,20 @@ def authenticate(keys: Mapping[str, Key], secret: bytes, now: datetime) -> Key:
     raise _unauthorized(key, secret)
 
 
+def still_good(keys: Mapping[str, Key], key: Key, now: datetime) -> Key:
+    """A key that something in this process acts for, as it stands now; see `authenticate`.
+
+    Raises:
+        Unauthorized: it is not known any more, was revoked, or is over.
+    """
+    found = keys.get(key.digest)
+    if found is not None and found.id == key.id and is_good(found, now):
+        return found
+    raise Unauthorized(
+        f"The key {key.id!r} that this acts for is not good any more.", hint="Ask again by a key that is.", key=key.id
+    )
+
+
 def _unauthorized(key: Key | None, secret: bytes) -> Unauthorized:
     """Why, as far as the caller may know: who holds the secret may know what became of it."""
     if not secret:

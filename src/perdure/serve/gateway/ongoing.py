@@ -6,6 +6,7 @@ byte of an answer goes out, so that what a client holds is in the log, kill -9 i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -31,7 +32,7 @@ class Ongoing:
     __slots__ = (
         "affinity", "answer", "arm", "attempts", "began_s", "bodies", "cache", "endpoint", "finish", "first_us",
         "generation", "guards", "id", "key", "outcome", "prompt", "recorded", "request", "reservation", "route", "saved_pusd", "served_us",
-        "started", "status", "stream", "tags", "team", "version",
+        "started", "status", "stream", "tags", "team", "told", "version",
     )  # fmt: skip
 
     def __init__(self, call_id: str, endpoint: Endpoint, served_us: int) -> None:
@@ -59,6 +60,8 @@ class Ongoing:
         """What limits and budgets keep aside for it."""
         self.started = False
         """Whether the head of the answer has gone to the client."""
+        self.told: Callable[[Call], object] | None = None
+        """Within this process: gets the record, which says what HTTP does not, such as the cost."""
         self.recorded = False
         """Whether it is over: settled, counted and on record."""
 

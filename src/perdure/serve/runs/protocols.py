@@ -170,6 +170,10 @@ class ToolContext:
     key: str
     """Idempotency key."""
     world: World
+    steps: Sequence[StepRecord] = ()
+    """The run's journal so far: what was read decides whether what is sent may go out. Always given by `Doing`."""
+    approved: bool = False
+    """A person has seen these very arguments and said yes."""
 
 
 @dataclass(frozen=True, slots=True)
