@@ -1,7 +1,7 @@
 """Releases that must be proven first: begun by `apply` as a repair by hand, told as far as it came.
 
 A version of a prompt that is declared is registered, and waits until its suites were asked and every gate passed; one of an index until
-it was filled beside what answers, counted and asked. The pointer moves in the release's own transactions. The job is driven at once where no control plane runs; else the one that runs goes on with it.
+it was filled beside what answers, if anything does, counted and asked. The pointer moves in the release's own transactions. The job is driven at once where no control plane runs; else the one that runs goes on with it.
 """
 
 from __future__ import annotations
@@ -46,11 +46,13 @@ class Gated:
 def needs_proof(project: Project, move: Pointer, champion: str | None) -> Gated | None:
     """The move as one that suites must prove; None where it may happen at once.
 
-    A first version is proven where a score is declared that it must hold; else there is nothing to compare it with.
+    A first version is proven where a score is declared that it must hold, and one of an index where golden questions are there; else
+    there is nothing to hold it against.
     """
     if move.asset in project.indexes:
-        # What is not filled answers nothing: the first version is filled by whoever follows the source.
-        return None if champion is None else Gated(move, champion, (), "index")
+        # Without questions the first is filled by whoever follows the source: what is not filled answers nothing wrong.
+        owed = champion is not None or project.indexes[move.asset].golden is not None
+        return Gated(move, champion or "", (), "index") if owed else None
     suites = project.suites_of(move.asset) if move.asset in project.prompts else []
     if not suites or (champion is None and not _owed(project, move.asset)):
         return None
@@ -64,7 +66,8 @@ def _owed(project: Project, prompt: str) -> bool:
 def hint_of(project: Project, asset: str, champion: str | None) -> str:
     """What is told of a prompt that was released without proof, and of an index that nothing is in yet."""
     if asset in project.indexes and champion is None:
-        return f"perdure up fills it, or perdure index build {asset}"
+        filled = f"perdure up fills it, or perdure index build {asset}"
+        return f"{filled}; without golden questions its census alone judges it"
     if asset not in project.prompts:
         return ""
     if not project.suites_of(asset):
@@ -79,7 +82,7 @@ def write_unproven(session: LedgerSession, asset: Watched, gated: Gated, reason:
     """
     from perdure.loop.incidents import open_incident
     from perdure.loop.situation import Symptom
-    from perdure.loop.work.prompts.pending import clear_pending
+    from perdure.loop.work.pending import clear_pending
     from perdure.loop.work.prompts.proving import REASON
     from perdure.loop.work.prompts.tested import unproven
     from perdure.loop.work.readings import exactly, reading_of
@@ -151,7 +154,7 @@ def watched(project: Project, name: str) -> Watched:
 
 def _told(opened: Opened, gated: Gated, job: Job) -> Change:
     """How far a job came in its first drive."""
-    verdicts = _verdicts(opened, job)
+    verdicts = _verdicts(opened, gated, job)
     outcome = str(job.output.get("outcome", ""))
     if job.status == "parked":
         return gated.change("proving", f"{(verdicts or _does(gated)).rstrip('.')}; next: {job.waits_for}")
@@ -162,15 +165,16 @@ def _told(opened: Opened, gated: Gated, job: Job) -> Change:
     return gated.change("waiting", job.error or f"its repair is {job.status}")
 
 
-def _verdicts(opened: Opened, job: Job) -> str:
-    """What the gates said of the candidate, those that refused it alone where some did."""
+def _verdicts(opened: Opened, gated: Gated, job: Job) -> str:
+    """What the gates said of the candidate, those that refused it alone where some did; of a first index what it finds, too."""
     with opened._ledger.read() as session:  # noqa: SLF001 - a part of the same verb
         steps = {step.name: step.result for step in session.jobs.list_steps(job.id)}
     judged = steps.get("verify")
     trials: Sequence[Mapping[str, Any]] = judged if isinstance(judged, list) else ()  # else a step that failed
     said = [verdict for trial in trials for verdict in trial["verdicts"]]
     refused = [verdict for verdict in said if not verdict["passed"]]
-    return " ".join(f"{each['gate']}: {each['text']}" for each in (refused or said[:1]))
+    first = said[:2] if gated.kind == "index" and not gated.before else said[:1]
+    return " ".join(f"{each['gate']}: {each['text']}" for each in (refused or first))
 
 
 def _does(gated: Gated) -> str:

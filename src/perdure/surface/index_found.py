@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from perdure.core.documents import Content, Hit
 from perdure.core.errors import BadRequest
-from perdure.engines.retrieval.parsing.images import look_at
 from perdure.engines.retrieval.protocols import Unparsable
 from perdure.engines.retrieval.verifying import NEVER_GIVEN, Asked, Reason, Vouched, reason_of
 from perdure.loop.work.indexes.opening import OpenIndex
@@ -84,8 +83,6 @@ def _reasons(store: IndexStore, hits: Sequence[Hit], rows: Sequence[ChunkRow | N
 def _vector_of(opened: OpenIndex, asked: Content) -> bytes:
     """Of a question, in the bytes of a store; none of what its embedder knows nothing of."""
     try:
-        if isinstance(asked, bytes):
-            look_at(asked)
         [vector] = opened.embedder.embed([asked], "query")
     except Unparsable as error:
         what = "words" if isinstance(asked, str) else "a picture"

@@ -227,13 +227,19 @@ def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
         shown = Fitted(of_rows(headings, [_change(change) for change in moved]))
         put(shown)
         for change in moved:
-            if change.what == "blocked" and change.why:
-                put(hanging(f"[red]{escape(change.asset)}[/]", Text(change.why), indent=2))
+            if _is_apart(change):
+                name = f"[{_COLOURS.get(change.what, 'green')}]{escape(change.asset)}[/]"
+                put(hanging(name, Text(change.why), indent=2))
     n_same = len(found) - len(moved)
     same = f"{counted(n_same, 'declaration')} unchanged" if n_same else ""
     dry = "dry run: nothing was written" if dry_run else ""
     put(*(f"[dim]{line}[/]" for line in (same, dry, _blocked(found)) if line))
     return None
+
+
+def _is_apart(change: Change) -> bool:
+    """Whether its reason stands below the table: a column that does not fit is left out whole."""
+    return bool(change.why) and (change.what == "blocked" or len(change.why) > _LONG)
 
 
 def _blocked(found: Sequence[Change]) -> str:
@@ -248,7 +254,7 @@ def _blocked(found: Sequence[Change]) -> str:
 def _change(change: Change) -> dict[str, str]:
     before = f"{change.before} [dim]→[/] " if change.before else ""
     asked = "  a person must say yes: perdure approvals" if change.what == "asked" else ""
-    why = f"  [dim]{escape(change.why)}[/]" if change.why and change.what != "blocked" else ""
+    why = f"  [dim]{escape(change.why)}[/]" if change.why and not _is_apart(change) else ""
     told = change.before or change.what not in ("declared", "changed", "unchanged")
     return {
         "what": f"[{_COLOURS.get(change.what, 'green')}]{change.what}[/]",
@@ -257,6 +263,7 @@ def _change(change: Change) -> dict[str, str]:
     }
 
 
+_LONG = 60
 _COLOURS = {"blocked": "red", **dict.fromkeys(("asked", "proving", "waiting", "unproven"), "yellow")}
 
 

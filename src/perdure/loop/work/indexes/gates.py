@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from perdure.assets.health import Comparison, Verdict
+from perdure.assets.objective import Objective
 from perdure.assets.repair import Stage, Trial
-from perdure.core.errors import Corrupt
-from perdure.core.stats.ranking import compared
+from perdure.core.errors import Corrupt, TooFewRows
+from perdure.core.stats.ranking import compared, measured
 from perdure.core.stats.verdicts import Plan
 from perdure.core.units import days
 from perdure.engines.retrieval.embedders.sentinels import SENTINELS
@@ -35,6 +36,8 @@ MARGIN = 0.02
 """Differences within it count as none, in nDCG and in shares of questions."""
 _MOST_LOST = 0.01
 """Of the documents: so many may be in trouble that were not before."""
+_GOLDEN = ("golden_recall", "golden_ndcg")
+"""Signals of golden questions."""
 _LATELY = days(7)
 _MOST_ASKED = 200
 _MOST_TIMES = 2.0
@@ -92,7 +95,7 @@ class IndexWhole:
 
 
 class IndexGolden:
-    """Golden questions asked of both, question by question. The gain is that of nDCG."""
+    """Golden questions asked of both, question by question. The gain is that of nDCG. Of a first version the objectives declared of them."""
 
     name = "index_golden"
     stages: Sequence[Stage] = ("verify", "watch")
@@ -111,10 +114,10 @@ class IndexGolden:
             return Verdict(
                 self.name, _UNSURE, True, "No golden questions are declared: nothing says what should be found."
             )
-        if trial.incumbent is None:
-            return Verdict(self.name, _UNSURE, True, "Nothing answers that it could be compared with.")
         with self._opens.open(asset.name, trial.candidate) as opened, suppress(Corrupt):
             golden = placed(opened, golden)
+        if trial.incumbent is None:
+            return self._of_first(asset, trial, golden)
         first, second = (
             _asked(self._opens, asset, each, golden.queries) for each in (trial.candidate, trial.incumbent)
         )
@@ -138,6 +141,26 @@ class IndexGolden:
             "troubles": list(golden.troubles[:5]),
         }
         return Verdict(self.name, comparison, passed, text, evidence, found.difference.value)
+
+    def _of_first(self, asset: Watched, trial: Trial, golden: Golden) -> Verdict:
+        """Nothing answers yet: what it finds is held against what is declared, and without a bound only told."""
+        owed = [each for each in asset.healthy if each.spec.signal in _GOLDEN and each.bound is not None]
+        depth = max([K, *(int(each.spec.params["k"]) for each in owed)])
+        answers = _asked(self._opens, asset, trial.candidate, golden.queries, depth)
+        told, passed = [], answers is not None
+        for objective in owed:
+            k, low_to_high = int(objective.spec.params["k"]), ""
+            values = _scored(golden, answers, objective.spec.signal, k)
+            holds = _holds(float(values.mean()), objective)
+            with suppress(TooFewRows):
+                found = measured(values, golden.clusters, confidence=objective.confidence)
+                low_to_high = f" ({found.low:.3f} to {found.high:.3f})"
+            told.append(f"{values.mean():.3f}{low_to_high} {'holds' if holds else 'misses'} {objective.text()}")
+            passed = passed and holds
+        recall, ndcg = (float(_scored(golden, answers, name, K).mean()) for name in _GOLDEN)
+        text = "; ".join(told) or f"recall@{K} {recall:.3f}, nDCG@{K} {ndcg:.3f}, and no objective is declared of them"
+        evidence = {"n": len(golden.questions), "recall": recall, "ndcg": ndcg, "troubles": list(golden.troubles[:5])}
+        return Verdict(self.name, _UNSURE, passed, f"Nothing answers yet. Golden questions: {text}.", evidence)
 
 
 class IndexShadow:
@@ -174,18 +197,24 @@ class IndexShadow:
         return Verdict(self.name, found.comparison, cheap and found.comparison is not _WORSE, text, evidence)
 
 
-def _asked(opens: IndexesAtWork, asset: Watched, version: str, queries: Sequence[str]) -> Answers | None:
+def _asked(opens: IndexesAtWork, asset: Watched, version: str, queries: Sequence[str], k: int = K) -> Answers | None:
     """What a version finds; None of one that cannot be read any more."""
     with opens.open(asset.name, version) as opened:
         try:
-            return ask(opened, queries, K)
+            return ask(opened, queries, k)
         except Corrupt:
             return None
 
 
-def _scored(golden: Golden, answers: Answers | None, measure: str) -> NDArray[np.float64]:
+def _scored(golden: Golden, answers: Answers | None, measure: str, k: int = K) -> NDArray[np.float64]:
     """Of each question; what cannot be read finds nothing."""
-    return np.zeros(len(golden.questions)) if answers is None else scores(golden, answers, measure, K)
+    return np.zeros(len(golden.questions)) if answers is None else scores(golden, answers, measure, k)
+
+
+def _holds(value: float, objective: Objective) -> bool:
+    """Whether the value itself is on the healthy side; that its interval is too would ask too much of a first version."""
+    bound = float(objective.bound or 0.0)
+    return value >= bound if objective.operator == ">=" else value <= bound
 
 
 def _missed(place: Workplace, asset: Watched, version: str, answers: Answers) -> NDArray[np.float64]:
