@@ -57,11 +57,19 @@ class Runs(Protocol):
     """Runs, by project. Safe for threads; several processes may share one."""
 
     def begin(self, run: RunRecord, worker: str, until_us: int) -> tuple[RunRecord, Claim | None]:
-        """A new run with the claim of who began it; under an idempotency key that its asset and caller's key know already, that run and None."""
+        """A new run with the claim of who began it; under an idempotency key that its asset and caller's key know already, that run and None.
+
+        Raises:
+            Conflict: another run has this id.
+            StoreFull: there is no room; nothing is written.
+        """
         ...
 
     def write(self, progress: Sequence[Progress]) -> Sequence[bool]:
         """Append to journals, one transaction for all; False for a run whose claim is another's now: nothing of it is written.
+
+        Entries are numbered on from the last that is written: False too where they are not, for then it was not read to its end. A
+        question that has an answer stays as it is. A claim that ran out still writes until somebody else has the run.
 
         Raises:
             StoreFull: there is no room; nothing is written.
@@ -69,12 +77,26 @@ class Runs(Protocol):
         """
         ...
 
-    def claim(self, worker: str, now_us: int, until_us: int, assets: Sequence[str], most: int) -> Sequence[Claim]:
-        """Runs of these assets that nobody drives: their claim ran out, or what they waited for was answered or has expired; oldest first."""
+    def claim(
+        self, worker: str, now_us: int, until_us: int, assets: Sequence[str], most: int, run: str = ""
+    ) -> Sequence[Claim]:
+        """Runs of these assets that nobody drives, oldest first: their claim ran out, or they wait for nothing any more.
+
+        What a run waits for: an answer to each of its questions, and the end of each run below it. One whose time is over when its run is
+        claimed is answered with no, by `perdure`: no later answer counts. A run that is claimed is `running`.
+
+        Args:
+            worker: another name for each process.
+            now_us: machine time.
+            until_us: so long the claims hold.
+            assets: names.
+            most: so many at most.
+            run: this one alone, of any asset, whoever drives it and whatever it waits for: to cancel it. None where it is over.
+        """
         ...
 
     def renew(self, claims: Sequence[Claim], until_us: int) -> Sequence[bool]:
-        """Hold claims for longer; False where another worker has it now."""
+        """Hold claims for longer, or with 0 give them back at once; False where another worker has it now, or it waits or is over."""
         ...
 
     def get(self, run: str) -> Told:
@@ -90,7 +112,7 @@ class Runs(Protocol):
         ...
 
     def answer(self, wait: str, answer: WaitAnswer) -> Wait:
-        """Answer a question; the first answer counts, and comes back.
+        """Answer a question; the first answer counts, and comes back; one that is too late by its own instant counts as no.
 
         Raises:
             NotFound: there is no such question.
@@ -98,5 +120,5 @@ class Runs(Protocol):
         ...
 
     def prune(self, before_us: int, most: int) -> int:
-        """Remove runs that ended before an instant of the machine's, with their journals; how many."""
+        """Remove runs that ended before an instant of the machine's, with their journals; how many. Those below one that goes on stay."""
         ...
