@@ -43,7 +43,7 @@ _OLD = """SELECT seq FROM runs WHERE project = ? AND ended_us < ? AND NOT EXISTS
 class SqliteRuns:
     """Runs of one project; safe to use from several threads and processes.
 
-    Cost: 25 µs of CPU a step where 20 runs are written together, and for effects the disk's wait of one write.
+    Cost: 37 µs of CPU a step of 3 kB where 20 runs are written together, effects or not; alone 36 µs, and 100 µs for an effect.
 
     Args:
         path: the file; it and its folders are made where missing, for its owner alone.
