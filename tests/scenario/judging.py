@@ -26,7 +26,7 @@ from perdure.engines.judges.anchors import Judgeable
 from perdure.loop.round import RoundReport
 from perdure.loop.work.judges.asking import judge_cases
 from perdure.loop.work.judges.queue import draw
-from perdure.loop.work.judges.remedies import register
+from perdure.loop.work.making import make_version
 from perdure.loop.work.versions import get_version
 from perdure.stores.ledger.protocols import ReviewLabel
 from perdure.surface.sdk import Perdure
@@ -95,7 +95,7 @@ class JudgeWorld:
         self.place = replace(self.perdure.place, open_answerer=lambda: self.fakes)
         # Everything else is as a project has it: kinds, checks and rounds are those that are wired.
         self.perdure.__dict__["place"] = self.place
-        first = register(self.place, "sums", self.judge.definition(), {}, T0)
+        first = make_version(self.place, "sums", "judge", self.judge.definition(), {}, T0)
         with self.place.transaction(T0, "first") as session:
             session.pointers.set([Pointer("sums", CHAMPION, first.id)])
         self.first = first.id

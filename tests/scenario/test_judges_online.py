@@ -27,7 +27,7 @@ from perdure.loop.work.evals.pacing import OUT_OF_MONEY, Paced, Purse
 from perdure.loop.work.evals.scoring import Given, JudgedBy, JudgeScorer, ScorerSet, find_judgements
 from perdure.loop.work.judges.production import read_cases
 from perdure.loop.work.judges.queue import draw
-from perdure.loop.work.judges.remedies import register
+from perdure.loop.work.making import make_version
 from perdure.loop.work.prompts.online_rounds import newest_round, spent_today
 from perdure.loop.work.versions import find_champion, get_version
 from perdure.stores.ledger.protocols import ReviewLabel
@@ -207,7 +207,7 @@ def test_another_version_of_the_judge_is_asked_anew_once_it_is_calibrated(make: 
     desk.serve(20, T0)
     [before] = desk.tick(T0 + hours(1))
     other = replace(desk.project.judges["sums"], rubric="The answer is the sum that was asked for.").definition()
-    version = register(desk.place, "sums", other, {}, T0 + hours(2))
+    version = make_version(desk.place, "sums", "judge", other, {}, T0 + hours(2))
     with desk.place.transaction(T0 + hours(2), "another rubric") as session:
         session.pointers.set([Pointer("sums", CHAMPION, version.id)])
     [reading] = desk.tick(T0 + hours(3))

@@ -224,7 +224,7 @@ class Applying(Opened):
                 for move in held]  # fmt: skip
 
     def _write_gated(self, session: LedgerSession, gated: Gated, when: _When) -> None:
-        from perdure.loop.work.prompts.pending import clear_pending, put_pending
+        from perdure.loop.work.pending import clear_pending, put_pending
 
         if when.unproven and gated.kind == "index":
             session.pointers.set([gated.move], facts={"stage": "unproven", "reason": when.unproven})

@@ -10,11 +10,10 @@ while it was asked.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from perdure.assets.team import Team
 from perdure.assets.version import CHAMPION, Version
@@ -22,6 +21,7 @@ from perdure.core.clock import machine_now, machine_us, monotonic_s
 from perdure.core.errors import NotReady, not_found
 from perdure.core.ids import PredictionIds, new_id
 from perdure.core.ports import Answered, Asked
+from perdure.serve.exchange import post
 from perdure.serve.gateway.app import EVALS, GatewayApp, GatewayParts
 from perdure.serve.gateway.keys import digest_of, new_secret
 from perdure.serve.gateway.prompting import Prompting
@@ -125,13 +125,13 @@ class AnswersHere:
         """
         app = self._apps.get(asked.route) or self._app(asked.route)
         body = request_of(replace(asked, route=asked.route.partition("@")[0]))
-        noted, said, began_s = _Noted(), _Said(body), monotonic_s()
+        noted, began_s = _Noted(), monotonic_s()
         token = _NOW.set(noted)
         try:
-            await app(self._scope(asked), said.receive, said.send)
+            said = await post(app, PATH, [*self._headers, *tags_of(asked)], body)
         finally:
             _NOW.reset(token)
-        found = answered_of(said.status, said.headers, b"".join(said.body), int((monotonic_s() - began_s) * 1e6))
+        found = answered_of(said.status, said.headers, said.body, int((monotonic_s() - began_s) * 1e6))
         return _with_record(found, noted.call)
 
     async def close(self) -> None:
@@ -200,35 +200,6 @@ class AnswersHere:
             (b"cache-control", b"no-cache, no-store"),
             (b"content-type", b"application/json"),
         ]
-
-    def _scope(self, asked: Asked) -> dict[str, Any]:
-        headers = [*self._headers, *tags_of(asked)]
-        return {
-            "type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": headers,
-        }  # fmt: skip
-
-
-@dataclass(slots=True, eq=False)
-class _Said:
-    """One request and its answer, as ASGI passes them."""
-
-    request: bytes
-    status: int = 0
-    headers: Sequence[tuple[bytes, bytes]] = ()
-    body: list[bytes] = field(default_factory=list)
-    _told: bool = False
-
-    async def receive(self) -> dict[str, Any]:
-        if self._told:
-            await asyncio.get_running_loop().create_future()  # whoever asks here does not hang up
-        self._told = True
-        return {"type": "http.request", "body": self.request, "more_body": False}
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], message.get("headers", ())
-        else:
-            self.body.append(message.get("body", b""))
 
 
 def versions_of(project: Project, ledger: Ledger, actor: str) -> Versions:

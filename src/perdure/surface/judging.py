@@ -148,7 +148,7 @@ class Judging(Opened):
         What is declared, and the ledger does not know yet, is registered where an instant is given.
         """
         from perdure.assets.version import Version
-        from perdure.loop.work.judges.remedies import register
+        from perdure.loop.work.making import make_version
 
         definition = plain(self.project.judge(name).definition())
         declared = version_id(name, content_hash(definition))
@@ -165,7 +165,7 @@ class Judging(Opened):
         if wanted in known:
             return known[wanted]
         if now is not None:
-            return register(self.place, name, definition, {}, now)
+            return make_version(self.place, name, "judge", definition, {}, now)
         return Version(declared, name, "judge", definition, {}, {}, {}, instant_of(None), self.actor)
 
 

@@ -1,33 +1,11 @@
-"""The world of the gateway's tests, and its modules made importable."""
+"""The world of the gateway's tests."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from gateway_upstream import Upstreams
 from gateway_world import World
 
 from perdure import Route
-
-
-@pytest.fixture(scope="session")
-def every_upstream():
-    """One server for all tests of this folder."""
-    server = Upstreams()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def upstreams(every_upstream):
-    """The upstreams, with nothing told and nothing seen."""
-    every_upstream.reset()
-    return every_upstream
 
 
 @pytest.fixture

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parents[1] / "gateway"))
 
-from gateway_upstream import Upstreams
 from retrieval_world import RetrievalWorld, write
 
 TEXTS = {
@@ -19,21 +17,6 @@ TEXTS = {
     "opening.md": "The shop opens at nine and closes at eighteen.",
     "secret.md": "Salaries are paid on the last day of the month.",
 }
-
-
-@pytest.fixture(scope="session")
-def every_upstream():
-    """One server for all tests of this folder."""
-    server = Upstreams()
-    yield server
-    server.close()
-
-
-@pytest.fixture
-def upstreams(every_upstream):
-    """The upstreams, with nothing told and nothing seen."""
-    every_upstream.reset()
-    return every_upstream
 
 
 @pytest.fixture

@@ -16,12 +16,13 @@ from typing import Any
 import msgspec
 
 from perdure.core.errors import NotReady
+from perdure.serve.exchange import Asgi
 from perdure.serve.retrieval.asked import MOST_CHARACTERS, MOST_OTHERS, AnswerBody, SearchBody
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.retrieval.citing import check_answer
 from perdure.serve.retrieval.fencing import SUSPECT, Source, is_suspect, messages_of
 from perdure.serve.retrieval.finding import Given
-from perdure.serve.retrieval.inprocess import Asgi, Said, ask
+from perdure.serve.retrieval.inprocess import Said, ask
 from perdure.serve.retrieval.searching import Searching
 from perdure.serve.retrieval.told import Json, instant, told_claims, told_shown
 

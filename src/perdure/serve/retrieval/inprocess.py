@@ -6,13 +6,13 @@ wrong comes back as the gateway said it.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
+from perdure.serve.exchange import Asgi, post
 from perdure.serve.scoring.http import Reply
 
 PATH = "/v1/chat/completions"
@@ -20,8 +20,6 @@ _PASSED = (b"authorization", b"x-api-key", b"cache-control", b"traceparent", b"p
 """Headers of the caller that go on."""
 _JSON = (b"content-type", b"application/json")
 _LONGEST = 300
-
-Asgi = Callable[[Any, Callable[[], Awaitable[Any]], Callable[[Any], Awaitable[None]]], Awaitable[None]]
 
 
 class Declined(Exception):
@@ -61,17 +59,15 @@ async def ask(gateway: Asgi, headers: Mapping[bytes, bytes], body: Mapping[str, 
     """
     passed = [(name, headers[name]) for name in _PASSED if name in headers]
     own = [*passed, _JSON, (b"perdure-tags", msgspec.json.encode(tags))]
-    scope = {"type": "http", "method": "POST", "path": PATH, "query_string": b"", "headers": own}
-    talk = _Talk(msgspec.json.encode(body))
-    await gateway(scope, talk.receive, talk.send)
-    told = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in talk.headers}
+    said = await post(gateway, PATH, own, msgspec.json.encode(body))
+    told = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in said.headers}
     call_id = told.get("perdure-call-id", "")
     try:
-        found: Any = msgspec.json.decode(b"".join(talk.body))
+        found: Any = msgspec.json.decode(said.body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         found = None
-    if talk.status != 200:
-        raise Declined(_told(talk.status, found, told), call_id)
+    if said.status != 200:
+        raise Declined(_told(said.status, found, told), call_id)
     choice = _first(found)
     if choice is None:
         raise Declined(_told(502, None, told), call_id)
@@ -84,29 +80,6 @@ async def ask(gateway: Asgi, headers: Mapping[bytes, bytes], body: Mapping[str, 
         told.get("perdure-cache", ""),
         usage if isinstance(usage, dict) else {},
     )
-
-
-@dataclass(slots=True, eq=False)
-class _Talk:
-    """One request and its answer, as ASGI passes them."""
-
-    request: bytes
-    status: int = 0
-    headers: Sequence[tuple[bytes, bytes]] = ()
-    body: list[bytes] = field(default_factory=list)
-    _told: bool = False
-
-    async def receive(self) -> dict[str, Any]:
-        if self._told:
-            await asyncio.get_running_loop().create_future()  # who hangs up cancels the task that asks
-        self._told = True
-        return {"type": "http.request", "body": self.request, "more_body": False}
-
-    async def send(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            self.status, self.headers = message["status"], message.get("headers", ())
-        else:
-            self.body.append(message.get("body", b""))
 
 
 def _first(found: Any) -> dict[str, Any] | None:

@@ -12,6 +12,7 @@ from prometheus_client.core import Metric
 
 from perdure.assets.index import Index
 from perdure.assets.team import Team
+from perdure.serve.exchange import Asgi
 from perdure.serve.gateway.allowance import Allowance
 from perdure.serve.live import Live
 from perdure.serve.retrieval.answering import Answering
@@ -20,7 +21,6 @@ from perdure.serve.retrieval.billing import Billing
 from perdure.serve.retrieval.comparing import Telling
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.retrieval.held import ServedIndex
-from perdure.serve.retrieval.inprocess import Asgi
 from perdure.serve.retrieval.lending import Lending, LimitsCounted
 from perdure.serve.retrieval.limiting import Limiting
 from perdure.serve.retrieval.loading import IndexLoader, OpensServed

@@ -28,9 +28,10 @@ from perdure.loop.work.judges.gates import JudgeBetter, JudgeUsable
 from perdure.loop.work.judges.labels import put_case, read_labelled
 from perdure.loop.work.judges.measuring import measure
 from perdure.loop.work.judges.queue import ask_again, review_of
-from perdure.loop.work.judges.remedies import AskPeople, Reprompt, register
+from perdure.loop.work.judges.remedies import AskPeople, Reprompt
 from perdure.loop.work.judges.signals import JudgeAgreement, JudgeObeyed, JudgeShift, LabelAge, fresh_labels
 from perdure.loop.work.judges.state import find
+from perdure.loop.work.making import make_version
 from perdure.stores.ledger.protocols import ReviewLabel
 from perdure.testing.evals import FakeAnswerer, FakeJudge
 
@@ -55,13 +56,13 @@ class Bench:
         self.asset = Watched("yes", "judge", self.judge.healthy, self.judge.policy, self.judge)
         self.fakes = FakeAnswerer({"judges": fake})
         self.place = replace(place, open_answerer=lambda: self.fakes)
-        self.version = register(self.place, "yes", self.judge.definition(), {}, AT)
+        self.version = make_version(self.place, "yes", "judge", self.judge.definition(), {}, AT)
         with self.place.transaction(AT, "first") as session:
             session.pointers.set([Pointer("yes", CHAMPION, self.version.id)])
 
     def other(self, rubric: str) -> Version:
         """Another version."""
-        return register(self.place, "yes", {**self.judge.definition(), "rubric": rubric}, {}, AT)
+        return make_version(self.place, "yes", "judge", {**self.judge.definition(), "rubric": rubric}, {}, AT)
 
 
 @pytest.fixture

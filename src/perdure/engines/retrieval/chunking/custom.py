@@ -4,30 +4,14 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from perdure.assets.chunkers import CustomChunker
 from perdure.assets.core_schema import code_digest
 from perdure.core.documents import Chunk, RawDocument
 from perdure.core.errors import BadIndex, Temporary
+from perdure.engines.retrieval.called import Called
 from perdure.engines.retrieval.protocols import Unparsable
-
-
-class _Told:
-    """Whatever the function raises is a trouble of its document; what may succeed later (a service that is away) passes."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Unparsable | Temporary):
-            raise Unparsable("unparsable", f"{self._name} raised {type(error).__name__}") from error
 
 
 class FunctionChunker:
@@ -40,18 +24,18 @@ class FunctionChunker:
                 hint="Give `def f(document)` that returns a title and a list of Chunk.",
             )
         self._function = declared.function
-        self._name = getattr(declared.function, "__name__", type(declared.function).__name__)
+        self._called = Called(declared.function, "unparsable", Temporary)
         self.fingerprint = f"custom-{code_digest(declared.function)}"
 
     def chunk(self, document: RawDocument) -> tuple[str, list[Chunk]]:
         """See `Chunker.chunk`."""
-        with _Told(self._name):
+        with self._called:
             said: Any = self._function(document)
             title, chunks = said
             chunks = list(chunks)
         if not isinstance(title, str) or not all(isinstance(each, Chunk) for each in chunks):
-            raise Unparsable("unparsable", f"{self._name} gave no title with a list of Chunk")
+            raise Unparsable("unparsable", f"{self._called.name} gave no title with a list of Chunk")
         if not chunks:
-            raise Unparsable("empty", f"{self._name} found nothing in it")
+            raise Unparsable("empty", f"{self._called.name} found nothing in it")
         numbered = enumerate(chunks)
         return title, [replace(each, document=document.ref.id, position=number) for number, each in numbered]

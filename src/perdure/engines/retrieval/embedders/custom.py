@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,25 +12,10 @@ from perdure.assets.core_schema import code_digest
 from perdure.assets.embedders import CustomEmbedder
 from perdure.core.documents import Content
 from perdure.core.errors import BadIndex, PerdureError
+from perdure.engines.retrieval.called import Called
 from perdure.engines.retrieval.embedders.fingerprints import fingerprint
 from perdure.engines.retrieval.embedders.rows import unit_rows
 from perdure.engines.retrieval.protocols import Unparsable, Use
-
-
-class _Told:
-    """Whatever the function raises is told as trouble of what was embedded; perdure's own errors pass."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Exception) and not isinstance(error, Unparsable | PerdureError):
-            raise Unparsable("not_embedded", f"{self._name} raised {type(error).__name__}") from error
 
 
 class FunctionVectors:
@@ -52,7 +35,7 @@ class FunctionVectors:
                 hint="Give `def f(contents)` that returns a vector each, and batch=1 or more.",
             )
         self._declared = declared
-        self._name = getattr(declared.function, "__name__", type(declared.function).__name__)
+        self._called = Called(declared.function, "not_embedded", PerdureError)
         self.dimensions = declared.dimensions
         self.fingerprint = fingerprint(
             "custom",
@@ -73,13 +56,13 @@ class FunctionVectors:
         return unit_rows(np.concatenate([np.zeros((0, self.dimensions), np.float32), *parts]))
 
     def _part(self, contents: Sequence[Content]) -> NDArray[np.float32]:
-        with _Told(self._name):
+        with self._called:
             rows = np.asarray(self._declared.function(contents), np.float32)
         if rows.shape != (len(contents), self.dimensions):
             raise BadIndex(
-                f"{self._name} gave vectors of shape {rows.shape}; ({len(contents)}, {self.dimensions}) was declared.",
+                f"{self._called.name} gave vectors of shape {rows.shape}; ({len(contents)}, {self.dimensions}) was declared.",
                 hint="Return a row a content, of as many numbers as `dimensions` says.",
             )
         if not np.isfinite(rows).all():
-            raise Unparsable("not_embedded", f"{self._name} gave something that is no finite number")
+            raise Unparsable("not_embedded", f"{self._called.name} gave something that is no finite number")
         return rows

@@ -6,16 +6,13 @@ that is done has nothing left to do. While it is tried, pointers name it, and wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Any
 
-from perdure.assets.version import Version
-from perdure.core.canonical import content_hash, plain
 from perdure.core.clock import to_us
 from perdure.core.errors import NotReady
-from perdure.core.ids import new_id, version_id
+from perdure.core.ids import new_id
 from perdure.durable.lease import hold
 from perdure.engines.retrieval.skew import Census
 from perdure.loop.protocols import Watched, Workplace
@@ -27,19 +24,6 @@ from perdure.loop.work.indexes.resyncing import resync
 from perdure.loop.work.indexes.sentinels import look_at_sentinels
 
 _WAIT_S = 60.0
-
-
-def register(
-    place: Workplace, asset: Watched, definition: Mapping[str, Any], lineage: Mapping[str, Any], now: datetime
-) -> str:
-    """The id of the version that has this definition; registered where there is none yet."""
-    told = plain(definition)
-    made = version_id(asset.name, content_hash(told))
-    with place.transaction(now, "another version of an index") as session:
-        if made not in {each.id for each in session.registry.list_versions(asset.name)}:
-            version = Version(made, asset.name, "index", told, {}, plain(lineage), {}, now, place.actor)
-            session.registry.put_version(version)
-    return made
 
 
 def build(place: Workplace, opens: OpensIndexes, asset: Watched, version: str, now: datetime) -> Census:

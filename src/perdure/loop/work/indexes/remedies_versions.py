@@ -17,10 +17,11 @@ from perdure.engines.retrieval.skew import Census
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.indexes.causes import CHUNKER_CHANGED, EMBEDDER_CHANGED, OUTSIDE_WRITE, STORE_DAMAGED
 from perdure.loop.work.indexes.measured import MEASURED
-from perdure.loop.work.indexes.migrating import build, register
+from perdure.loop.work.indexes.migrating import build
 from perdure.loop.work.indexes.sentinels import MOVED, find_sentinels
 from perdure.loop.work.indexes.watched import IndexesAtWork, census_of, index_of
-from perdure.loop.work.prompts.pending import find_pending, mark_tried
+from perdure.loop.work.making import make_version
+from perdure.loop.work.pending import mark_tried, release_of
 from perdure.loop.work.versions import find_champion, get_version
 
 PAST_VERSION = "index_past_version"
@@ -45,11 +46,7 @@ class IndexDeclared:
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action while a declared version waits."""
-        version = find_pending(place, asset.name)
-        if version is None:
-            return []
-        _, census = census_of(place, asset, now)
-        return [Action(self.name, f"build {version} as declared", "known", {"version": version}, _cost_s(census))]
+        return release_of(place, asset.name, self.name, "build", lambda: _cost_s(census_of(place, asset, now)[1]))
 
     def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:
         """The version, filled.
@@ -95,7 +92,8 @@ class IndexMigrate:
         before = get_version(place.stores.ledger, str(action.params["of"]))
         measured = {**before.definition.get(MEASURED, {}), "embedder": action.params["behaviour"]}
         lineage = {"remedy": self.name, "parent": before.id, "remedy_params": action.params}
-        version = register(place, asset, {**before.definition, MEASURED: measured}, lineage, now)
+        definition = {**before.definition, MEASURED: measured}
+        version = make_version(place, asset.name, "index", definition, lineage, now).id
         build(place, self._opens, asset, version, now)
         return [version]
 
@@ -127,7 +125,8 @@ class IndexRebuild:
         before = get_version(place.stores.ledger, str(action.params["of"]))
         measured = {**before.definition.get(MEASURED, {}), "built": content_hash([asset.name, step])[:12]}
         lineage = {"remedy": self.name, "parent": before.id, "remedy_params": action.params}
-        version = register(place, asset, {**before.definition, MEASURED: measured}, lineage, now)
+        definition = {**before.definition, MEASURED: measured}
+        version = make_version(place, asset.name, "index", definition, lineage, now).id
         build(place, self._opens, asset, version, now)
         return [version]
 

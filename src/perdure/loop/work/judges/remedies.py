@@ -14,8 +14,7 @@ from typing import Any
 from perdure.assets.health import Cause
 from perdure.assets.repair import SCHEDULE, Action
 from perdure.assets.version import Version
-from perdure.core.canonical import content_hash, plain
-from perdure.core.ids import version_id
+from perdure.core.canonical import content_hash
 from perdure.core.ports import Asked
 from perdure.engines.judges.rubrics import disagreements, rewriting, rewritten, variants
 from perdure.loop.protocols import Remedy, Watched, Workplace
@@ -25,6 +24,7 @@ from perdure.loop.work.judges.labels import judge_of, read_file, read_labelled
 from perdure.loop.work.judges.measuring import REPROMPT, measure, unshown
 from perdure.loop.work.judges.queue import ask_again
 from perdure.loop.work.judges.state import Measured
+from perdure.loop.work.making import make_version
 from perdure.loop.work.versions import find_champion
 
 N_ASKED = 20
@@ -194,7 +194,7 @@ def _candidates(
     found = []
     for name, definition in _known_apart(made):
         lineage = {"remedy": action.remedy, "remedy_params": {**action.params, "change": name}}
-        version = register(place, asset.name, definition, lineage, now)
+        version = make_version(place, asset.name, "judge", definition, lineage, now)
         measured = measure(place, judge_of(asset), version, now, step=step)
         if measured.calibration.verdict != "refused":
             found.append(version.id)
@@ -203,18 +203,3 @@ def _candidates(
 
 def _known_apart(made: Mapping[str, Mapping[str, Any]]) -> Iterable[tuple[str, Mapping[str, Any]]]:
     return {content_hash(definition): (name, definition) for name, definition in made.items()}.values()
-
-
-def register(
-    place: Workplace, judge: str, definition: Mapping[str, Any], lineage: Mapping[str, Any], now: datetime
-) -> Version:
-    """The version of a definition; the one that is there already, where there is one."""
-    told = plain(definition)
-    with place.transaction(now, "another way to ask a judge") as session:
-        same = next((each for each in session.registry.list_versions(judge) if each.definition == told), None)
-        if same is not None:
-            return same
-        made = version_id(judge, content_hash(told))
-        return session.registry.put_version(
-            Version(made, judge, "judge", told, {}, plain(lineage), {}, now, place.actor)
-        )

@@ -30,6 +30,8 @@ from perdure.engines.prompts import compile_prompt
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.candidates import run_id_of
 from perdure.loop.work.evals.frozen import cases_in
+from perdure.loop.work.making import make_version
+from perdure.loop.work.pending import find_pending
 from perdure.loop.work.prompts.asked import RunSuite, ask_suites, forget_answers
 from perdure.loop.work.prompts.causes import (
     CONTEXT_CHANGED,
@@ -39,9 +41,7 @@ from perdure.loop.work.prompts.causes import (
     TRAFFIC_MOVED,
     swapped_at,
 )
-from perdure.loop.work.prompts.making import make_version
 from perdure.loop.work.prompts.newest import IMPROVED
-from perdure.loop.work.prompts.pending import find_pending
 from perdure.loop.work.prompts.tested import primaries, suites_of
 from perdure.loop.work.versions import find_champion, get_version
 from perdure.stores.ledger.protocols import Run
@@ -126,8 +126,8 @@ class PromptImprove:
         texts = [text for suite in suites_of(asset) for case in suite.frozen().cases for text in _own_words(case)]
         found = [rewritten(champion, answer, texts) for answer in answers]
         lineage = {"remedy": self.name, "parent": champion.id}
-        made = [make_version(place, asset, each, lineage, now) for each in found if each is not None]
-        return list(dict.fromkeys(made))
+        made = [make_version(place, asset.name, "prompt", each, lineage, now) for each in found if each is not None]
+        return list(dict.fromkeys(each.id for each in made))
 
     def _failures(self, place: Workplace, suite: Suite, champion: Version, run: str, now: datetime) -> list[Failure]:
         """Asked anew: what is known costs nothing."""

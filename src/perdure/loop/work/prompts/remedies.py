@@ -14,6 +14,7 @@ from perdure.assets.repair import ANY, SCHEDULE, Action
 from perdure.core.clock import iso, parse_at
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.candidates import best_of_known
+from perdure.loop.work.pending import find_pending, mark_tried, release_of
 from perdure.loop.work.prompts.asked import Contest, RunSuite, ask_contest, ask_suites, forget_answers
 from perdure.loop.work.prompts.causes import (
     CONTEXT_CHANGED,
@@ -24,7 +25,6 @@ from perdure.loop.work.prompts.causes import (
 )
 from perdure.loop.work.prompts.fitting import past_versions
 from perdure.loop.work.prompts.improving import PromptImprove
-from perdure.loop.work.prompts.pending import find_pending, mark_tried
 from perdure.loop.work.prompts.proving import unproven_since
 from perdure.loop.work.prompts.tested import UNPROVEN, suites_of
 from perdure.loop.work.prompts.variants import PromptVariant
@@ -57,10 +57,7 @@ class PromptDeclared:
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action while a declared version waits."""
-        version = find_pending(place, asset.name)
-        if version is None:
-            return []
-        return [Action(self.name, f"release {version} as declared", "known", {"version": version}, _COST_S)]
+        return release_of(place, asset.name, self.name, "release", lambda: _COST_S)
 
     def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:
         """The version, once its suites were asked.

@@ -14,11 +14,11 @@ from perdure.assets.repair import Action
 from perdure.assets.version import Version
 from perdure.core.clock import iso, parse_at
 from perdure.loop.protocols import Watched, Workplace
+from perdure.loop.work.making import make_version
+from perdure.loop.work.pending import find_pending
 from perdure.loop.work.prompts.asked import RunSuite, ask_suites, forget_answers
 from perdure.loop.work.prompts.causes import MODEL_SWAPPED, swapped_at
 from perdure.loop.work.prompts.fitting import past_versions
-from perdure.loop.work.prompts.making import make_version
-from perdure.loop.work.prompts.pending import find_pending
 from perdure.loop.work.prompts.tested import suites_of
 from perdure.loop.work.routes.definitions import target_ids
 from perdure.loop.work.versions import find_champion, get_version
@@ -64,7 +64,8 @@ class PromptVariant:
         told = {"messages": _words(before), "params": before.definition["params"]}
         variants = {**champion.definition.get("variants", {}), action.params["model"]: told}
         lineage = {"remedy": self.name, "parent": champion.id}
-        made = make_version(place, asset, {**champion.definition, "variants": variants}, lineage, now)
+        definition = {**champion.definition, "variants": variants}
+        made = make_version(place, asset.name, "prompt", definition, lineage, now).id
         ask_suites(place, asset, [made], step, now, self._run_suite)
         return [made]
 

@@ -16,10 +16,9 @@ import polars as pl
 from perdure.assets.health import Cause
 from perdure.assets.repair import SCHEDULE, Action
 from perdure.assets.version import Version
-from perdure.core.canonical import content_hash, plain
-from perdure.core.ids import version_id
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.candidates import best_of_known, other_versions
+from perdure.loop.work.making import make_version
 from perdure.loop.work.routes.definitions import (
     LIMITS,
     left_out,
@@ -58,21 +57,6 @@ Change = Callable[[Mapping[str, Any]], dict[str, Any] | None]
 def route_remedies() -> tuple[Remedy, ...]:
     """The remedies of the kind "route"."""
     return (RouteDemote(), RouteFallback(), RoutePastVersion(), RouteCap())
-
-
-def make_version(
-    place: Workplace, asset: Watched, definition: Mapping[str, Any], lineage: Mapping[str, Any], now: datetime
-) -> str:
-    """The id of the version that has this definition; registered where there is none yet."""
-    told = plain(definition)
-    with place.transaction(now, "another route") as session:
-        known = session.registry.list_versions(asset.name)
-        same = next((each for each in known if each.definition == told), None)
-        if same is not None:
-            return same.id
-        made = version_id(asset.name, content_hash(told))
-        version = Version(made, asset.name, "route", told, {}, plain(lineage), {}, now, place.actor)
-        return session.registry.put_version(version).id
 
 
 def _sick_target(causes: Sequence[Cause], answers: Sequence[str]) -> tuple[str, str]:
@@ -124,7 +108,7 @@ def _changed(place: Workplace, asset: Watched, action: Action, change: Change, n
     """
     changed = change(get_version(place.stores.ledger, action.params["of"]).definition)
     lineage = {"remedy": action.remedy, "remedy_params": dict(action.params)}
-    return [] if changed is None else [make_version(place, asset, changed, lineage, now)]
+    return [] if changed is None else [make_version(place, asset.name, "route", changed, lineage, now).id]
 
 
 class RouteFallback:

@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from searched_rows import Chunk, Document
 
-from perdure.core.documents import Hit, Scalar
+from perdure.core.documents import Hit
 from perdure.core.errors import BadIndex
 from perdure.engines.retrieval.searching.asking import Ask, Wording
 from perdure.engines.retrieval.searching.searcher import Searcher, Tuning
 
 DIMENSIONS = 64
-
-
-@dataclass
-class Chunk:
-    key: int
-    text: str
-    vector: bytes = b""
-    document: str = "d"
-    context: str = ""
-
-
-@dataclass
-class Document:
-    id: str = "d"
-    metadata: Mapping[str, Scalar] = field(default_factory=dict)
-    readers: Sequence[str] | None = None
 
 
 def directions(n: int, seed: int = 0) -> np.ndarray:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from searched_rows import Chunk, Document
 
-from perdure.core.documents import Hit, Scalar
+from perdure.core.documents import Hit
 from perdure.core.errors import TooFewRows, UpstreamBad
 from perdure.engines.retrieval.searching.asking import Ask
 from perdure.engines.retrieval.searching.calibrating import calibrated
@@ -20,22 +21,6 @@ from perdure.engines.retrieval.searching.reranking import reranked, wordings
 from perdure.engines.retrieval.searching.searcher import Searcher, Tuning
 
 DIMENSIONS = 70
-
-
-@dataclass
-class Chunk:
-    key: int
-    text: str
-    vector: bytes = b""
-    document: str = "d"
-    context: str = ""
-
-
-@dataclass
-class Document:
-    id: str = "d"
-    metadata: dict[str, Scalar] = field(default_factory=dict)
-    readers: Sequence[str] | None = None
 
 
 def chunks(n: int, first: int = 1) -> list[Chunk]:
