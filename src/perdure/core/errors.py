@@ -81,6 +81,10 @@ class PerdureError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".strip() if self.hint else self.message
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes between processes: as it is, not by its constructor, which takes more than what Python keeps of it."""
+        return _again, (type(self), self.message, self.__dict__)
+
     def as_dict(self) -> dict[str, Any]:
         """The error as it goes over HTTP and into `--json`: code, message, hint, facts."""
         return {"code": self.code, "message": self.message, "hint": self.hint, "facts": self.facts}
@@ -407,6 +411,13 @@ class MissingExtra(PerdureError, Permanent, ImportError):
             hint=f"Run: pip install 'perdure[{extra}]'",
             extra=extra,
         )
+
+
+def _again(kind: type[PerdureError], message: str, state: Mapping[str, Any]) -> PerdureError:
+    made = kind.__new__(kind)
+    PerdureError.__init__(made, message)
+    made.__dict__.update(state)
+    return made
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 
 from perdure.core import errors
@@ -37,6 +40,39 @@ def test_every_error_belongs_to_one_family_with_a_status_and_an_exit_code(kind: 
     assert sum(issubclass(kind, family) for family in FAMILIES) == 1
     assert 400 <= kind.status < 600
     assert 2 <= kind.exit_code <= 8
+
+
+def made(kind: type[PerdureError]) -> PerdureError:
+    """One with all that it can have."""
+    if kind is MissingExtra:
+        return MissingExtra("onnx", needed_for="Serving")
+    if kind is BadRow:
+        return BadRow("It broke.", errors=[{"row": 1}], hint="Mend it.", table="t")
+    more = {"delay_s": 7.5} if issubclass(kind, NotReady) else {}
+    return kind("It broke.", hint="Mend it.", name="x", args=[1], **more)
+
+
+@pytest.mark.parametrize("kind", [PerdureError, *tree()], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("through", [lambda error: pickle.loads(pickle.dumps(error)), copy.deepcopy])
+def test_every_error_goes_between_processes_as_it_is(kind: type[PerdureError], through) -> None:
+    """A pool hands on what a worker raised, whatever its constructor takes."""
+    error = made(kind)
+    error.add_note("in a worker")
+    again = through(error)
+
+    assert type(again) is kind
+    assert (str(again), again.args, again.as_dict()) == (str(error), error.args, error.as_dict())
+    assert again.__dict__ == error.__dict__
+    assert getattr(again, "msg", None) == getattr(error, "msg", None), "what the builtin beside it has"
+
+
+def test_an_error_that_was_changed_goes_as_it_is_now() -> None:
+    error = NotFound("There is none.")
+    error.message, error.facts["more"] = "There is none left.", 1
+
+    again = pickle.loads(pickle.dumps(error))
+
+    assert (again.message, again.facts) == ("There is none left.", {"more": 1})
 
 
 def test_no_two_errors_share_a_code() -> None:
