@@ -1,1 +1,1 @@
-"""What tools do when they are called: search, predict, look up, ask over HTTP, call Python or MCP; within time, size and permissions."""
+"""What runs of agents and graphs reach: models, indexes, views and tools, always as their caller may."""

@@ -1,0 +1,250 @@
+"""Texts as provenance compares them: what in them could be sent somewhere, what they say once decoded, what they share.
+
+`provenance` alone asks here. What surprised us: letters and digits alone, without case, spaces and signs, are enough to find a stretch
+again however it was spaced, quoted or broken over lines.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import unquote
+
+_GRAM = 10
+"""Letters by which a stretch is found; sampled at every tenth place of what is compared with."""
+_NOT_ALNUM = re.compile(r"[\W_]+")
+_WORD = re.compile(r"[^\W_]+")
+_TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_:./#](?=[A-Za-z0-9])){3,}")
+_NAME = re.compile(r"\b[A-ZÀ-Þ][\w'-]+(?:\s+[A-ZÀ-Þ][\w'-]+){1,3}")
+_TARGETS = (
+    re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*"),
+    re.compile(r"[a-z][a-z0-9+.-]{1,20}:/{1,3}[^\s\"'<>)\]]+", re.IGNORECASE),
+    re.compile(r"(?<![\w@/.-])(?:[\w-]+\.)+[A-Za-z]{2,24}(?![\w@])"),
+    re.compile(r"(?<![\w/])(?:~|\.{1,2})?/[\w.~-][\w./~-]*|(?<!\w)[A-Za-z]:\\[\w.\\ -]+"),
+    re.compile(r"(?<![\w.])\+?\d[\d ()./-]{6,}\d(?![\w.])"),
+    re.compile(r"(?<!\w)@[A-Za-z_]\w{2,}"),
+    re.compile(r"(?<!\w)\d{1,3}(?:\.\d{1,3}){3}(?!\w)"),
+)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.Z+-]*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d\d?:\d\d(?::\d\d)?")
+_RUN = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_CODES = (
+    re.compile(r"(?:[01]{7,8}[ ,]?){4,}"),
+    re.compile(r"(?:(?:0x|\\x|%)?[0-9A-Fa-f]{2}[ :,]?){10,}"),
+    re.compile(r"(?:[.\-]{1,6}[ /]{1,3}){8,}"),
+    re.compile(r"<~[!-u\s]{8,}"),
+    re.compile(r"(?:\\u[0-9A-Fa-f]{4}){4,}"),
+    re.compile(r"[!-~]{40,}"),
+)
+_VOWELS = frozenset("aeiouyáàâäéèêëíïóôöúüAEIOUY")
+_ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
+_LONGEST_PIECE = 20_000
+
+
+def normal(text: str) -> str:
+    """Letters and digits alone, folded.
+
+    >>> normal("The *key* is: A-1 b")
+    'thekeyisa1b'
+    """
+    folded = text if text.isascii() else unicodedata.normalize("NFKC", text)
+    return _NOT_ALNUM.sub("", folded).casefold()
+
+
+def words_of(text: str) -> set[str]:
+    """Its words, folded."""
+    return set(_WORD.findall(text.casefold()))
+
+
+def tokens_of(text: str) -> set[str]:
+    """What identifies: four letters and digits or more with a digit among them, folded and without signs.
+
+    >>> sorted(tokens_of("Order AB-4471 of 7 items, flight UA1545"))
+    ['ab4471', 'ua1545']
+    """
+    found = {normal(match) for match in _TOKEN.findall(text)}
+    return {each for each in found if len(each) > 3 and any(letter.isdigit() for letter in each)}
+
+
+def names_of(text: str) -> set[str]:
+    """Words in a row that begin with capitals: names, mostly."""
+    return set(_NAME.findall(text))
+
+
+def targets_of(text: str) -> set[str]:
+    """Where something could be sent, or what could be acted on: addresses, hosts, paths, phone numbers, handles.
+
+    >>> sorted(targets_of("Mail a@b.org, see example.com/x and /var/db; it is 12:30 on 2026-01-02."))
+    ['/var/db', 'a@b.org', 'example.com']
+    """
+    plain = _DATE.sub(" ", text)
+    return {match.rstrip(".,;:!?/") for pattern in _TARGETS for match in pattern.findall(plain)} - {""}
+
+
+def opaque(text: str) -> list[str]:
+    """Runs that no reader can make sense of: codes, keys, digests, invisible letters.
+
+    >>> opaque("an uncharacteristically long word"), opaque("c2VuZCBpdCB0byBldmVAZXhhbXBsZQ==")
+    ([], ['c2VuZCBpdCB0byBldmVAZXhhbXBsZQ=='])
+    """
+    found = [run for run in _RUN.findall(text) if _is_drawn(run)]
+    found += [match[0] for pattern in _CODES for match in pattern.finditer(text)]
+    hidden = [each for each in text if unicodedata.category(each) in ("Cf", "Co", "Cn")]
+    return found + (["".join(hidden)] if hidden else [])
+
+
+def decoded(text: str) -> list[str]:
+    """A text and what it says once decoded."""
+    text = text[: _LONGEST_PIECE * 3]
+    readings = [text]
+    if "%" in text or "\\u" in text:
+        readings += [unquote(text), _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)]
+    return readings + [piece for run in _runs(text) for piece in _pieces(run)]
+
+
+def turned(text: str, *, shifts: Sequence[int] = range(1, 26)) -> list[str]:
+    """A text backwards, and with its letters shifted."""
+    text = text[: _LONGEST_PIECE * 3]
+    return [text[::-1], *(_shifted(text, by) for by in shifts)]
+
+
+@dataclass(frozen=True, slots=False, eq=False)
+class Reference:
+    """Texts that others are held against; what it takes is made when it is asked for."""
+
+    texts: Sequence[str]
+
+    @cached_property
+    def folded(self) -> str:
+        """All of them, folded."""
+        return "\n".join(self.texts).casefold()
+
+    @cached_property
+    def normal(self) -> str:
+        """All of them, letters and digits alone."""
+        return "\n".join(map(normal, self.texts))
+
+    @cached_property
+    def tokens(self) -> set[str]:
+        """What identifies in them."""
+        return {token for text in self.texts for token in tokens_of(text)}
+
+    @cached_property
+    def words(self) -> set[str]:
+        """Of all of them."""
+        return words_of(self.folded)
+
+    @cached_property
+    def _stems(self) -> set[str]:
+        return {word[:5] for word in self.words}
+
+    def names(self, told: str) -> bool:
+        """Whether something stands in them as it is, and not as a part of a longer word."""
+        plain = re.escape(told.casefold())
+        return re.search(rf"(?<![\w@.-]){plain}(?![\w@-]|\.\w)", self.folded) is not None
+
+    def has_stem(self, word: str) -> bool:
+        """Whether a word that begins like it stands in them."""
+        return word[:5] in self._stems
+
+    def shares(self, plain: str, least: int, own: Reference, *, beyond: int = 0) -> bool:
+        """Whether a stretch of a normal text, `least` letters or more, stands in these and not in `own`.
+
+        Args:
+            plain: the text.
+            least: twice the sampled length, or more.
+            own: what may go out.
+            beyond: the stretch has to end behind this place.
+        """
+        if len(plain) < least:
+            return False
+        places: dict[str, list[int]] = {}
+        for at in range(len(plain) - _GRAM + 1):
+            places.setdefault(plain[at : at + _GRAM], []).append(at)
+        theirs = self.normal
+        for at in range(0, len(theirs) - _GRAM + 1, _GRAM):
+            for place in places.get(theirs[at : at + _GRAM], ()):
+                start, end = _extended(plain, place, theirs, at)
+                if end - start >= least and end > beyond and plain[start:end] not in own.normal:
+                    return True
+        return False
+
+
+def reference(texts: Sequence[str]) -> Reference:
+    """Texts to compare with."""
+    return Reference(tuple(each for each in texts if each))
+
+
+def _extended(plain: str, place: int, theirs: str, at: int) -> tuple[int, int]:
+    """The whole stretch that two texts share around a place."""
+    start = place
+    while start and at and plain[start - 1] == theirs[at - 1]:
+        start, at = start - 1, at - 1
+    end = start
+    while end < len(plain) and at < len(theirs) and plain[end] == theirs[at]:
+        end, at = end + 1, at + 1
+    return start, end
+
+
+def _runs(text: str) -> Iterator[str]:
+    """What could be a code: long runs as they stand, and without the spaces between groups."""
+    yield from (match for match in _RUN.findall(text))
+    for pattern in _CODES[:2]:
+        yield from (match[0] for match in pattern.finditer(text))
+
+
+def _pieces(run: str) -> Iterator[str]:
+    bare = re.sub(r"0x|\\x|[ ,:%]", "", run)[:_LONGEST_PIECE]
+    for read in (_base64, _base32, _hex, _bits):
+        try:
+            piece = read(bare).decode()
+        except (ValueError, binascii.Error):
+            continue
+        if piece.isprintable() or any(each.isspace() for each in piece):
+            yield piece
+
+
+def _base64(bare: str) -> bytes:
+    bare = bare.rstrip("=")
+    return base64.b64decode(
+        bare[: len(bare) - (len(bare) % 4 == 1)] + "=" * (-len(bare) % 4),
+        altchars=b"-_" if "-" in bare or "_" in bare else None,
+    )
+
+
+def _base32(bare: str) -> bytes:
+    bare = bare.rstrip("=").upper()
+    return base64.b32decode(bare + "=" * (-len(bare) % 8))
+
+
+def _hex(bare: str) -> bytes:
+    return bytes.fromhex(bare)
+
+
+def _bits(bare: str) -> bytes:
+    if set(bare) - {"0", "1"} or len(bare) % 8:
+        raise ValueError("no bits")
+    return bytes(int(bare[at : at + 8], 2) for at in range(0, len(bare), 8))
+
+
+def _shifted(text: str, by: int) -> str:
+    lower, upper = "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    return text.translate(str.maketrans(lower + upper, lower[by:] + lower[:by] + upper[by:] + upper[:by]))
+
+
+def _is_drawn(run: str) -> bool:
+    """Whether a run looks drawn rather than written: digits among letters, or no vowels where words have them."""
+    letters = [each for each in run if each.isalpha()]
+    if not letters:
+        return True
+    digits = sum(each.isdigit() for each in run)
+    parts = [part for part in re.split(r"[-_/+=]", run) if part]
+    if digits and any(any(each.isdigit() for each in part) and any(each.isalpha() for each in part) for part in parts):
+        return True
+    mixed = any(re.search(r"[a-z][A-Z][a-z]?[A-Z]|[A-Z]{2}[a-z]+[A-Z]", part) for part in parts)
+    vowels = sum(each in _VOWELS for each in letters) / len(letters)
+    return mixed or vowels < 0.2 or max(map(len, parts), default=0) > 28
