@@ -42,9 +42,10 @@ _COUNTED = {
     "calls": "n_calls",
     "feedback": "n_feedback",
     "searches": "n_searches",
+    "runs": "n_runs",
 }
 """First part of a table's name → the report's count of its rows."""
-_TABLES = (*_COUNTED, "attempts", "guarded", "compared")
+_TABLES = (*_COUNTED, "attempts", "guarded", "compared", "run_steps")
 """First parts of the names of the tables it appends to."""
 _BATCH_BYTES = 32_000_000
 
@@ -60,6 +61,7 @@ class DrainReport:
     n_calls: int = 0
     n_feedback: int = 0
     n_searches: int = 0
+    n_runs: int = 0
     batches: int = 0
     n_lost: int = 0
     """Events that writers could not write, as they told it themselves."""
@@ -77,6 +79,7 @@ class DrainReport:
             self.n_calls + other.n_calls,
             self.n_feedback + other.n_feedback,
             self.n_searches + other.n_searches,
+            self.n_runs + other.n_runs,
             self.batches + other.batches,
             self.n_lost + other.n_lost,
             self.corrupt + other.corrupt,

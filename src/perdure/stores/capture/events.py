@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import msgspec
 
+from perdure.core.runs import RunRecord, StepRecord, Wait
 from perdure.core.usage import Usage
 
 
@@ -271,4 +272,17 @@ class Compared(msgspec.Struct, array_like=True, tag="m", kw_only=True):
     """Whether nothing of it was there any more after all was read anew."""
 
 
-Event = Predictions | Labels | Rejected | Lost | Call | Feedback | Searched | Compared
+class RunTold(msgspec.Struct, array_like=True, tag="u", kw_only=True):
+    """A run of an agent or a graph that is over, whole, with texts as its asset keeps them; never one that was a replay.
+
+    It is told before the store of runs says that it is over: a process that dies in between lets it be told twice, and the last stands.
+    """
+
+    run: RunRecord
+    steps: list[StepRecord]
+    waits: list[Wait]
+    """Every question, with its answer."""
+    recorded_us: int
+
+
+Event = Predictions | Labels | Rejected | Lost | Call | Feedback | Searched | Compared | RunTold

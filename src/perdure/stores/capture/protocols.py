@@ -37,7 +37,7 @@ class CaptureWriter(Protocol):
         """Write one frame. False (and counted) when there is no room: an answer never fails for its record.
 
         What was lost is told to the log by a `Lost` event, before the first event that can be written again. A `Call`
-        is written into the reserve of free space too: it was made, and will be billed.
+        is written into the reserve of free space too: it was made, and will be billed. So is a `RunTold`: what it did is done.
         """
         ...
 

@@ -9,7 +9,7 @@ knows that the segment is closed, also when its writer died. A segment appears u
 only once it is locked, so that nobody takes a newborn one for an abandoned one.
 
 What is billed is not let go for lack of room: the gateway asks `has_room` before it makes a call, and
-the records of calls that were under way then go into the reserve of free space that others keep off.
+the records of calls and runs that were under way then go into the reserve of free space that others keep off.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import msgspec
 
 from perdure.core.clock import machine_us
 from perdure.core.settings import CaptureSettings
-from perdure.stores.capture.events import Call, Event, Feedback, Labels, Lost
+from perdure.stores.capture.events import Call, Event, Feedback, Labels, Lost, RunTold
 from perdure.stores.capture.frames import frame
 
 SUFFIX = ".seg"
@@ -62,7 +62,7 @@ class SegmentWriter:
             if self._untold is not None:
                 # One write for both: neither is there without the other.
                 data = frame(self._encode(self._untold)) + data
-            written = self._try(data, checked=not isinstance(event, Call))
+            written = self._try(data, checked=not isinstance(event, Call | RunTold))
             if written:
                 self._untold = None
             else:

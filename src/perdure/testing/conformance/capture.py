@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from perdure.core.errors import Conflict, NotFound
+from perdure.core.runs import RunRecord, StepRecord, Wait, WaitAnswer
 from perdure.core.usage import Usage
 from perdure.stores.capture.events import (
     Attempt,
@@ -30,6 +31,7 @@ from perdure.stores.capture.events import (
     PredictionRow,
     Predictions,
     Rejected,
+    RunTold,
     Searched,
 )
 from perdure.stores.capture.protocols import CaptureLog, CaptureWriter, SegmentRange
@@ -100,6 +102,37 @@ def comparison(*differing: Differing, **members: Any) -> Compared:
     return Compared(**{**told, **members})
 
 
+def run_told(number: int, *, n_tools: int = 1, **members: Any) -> RunTold:
+    """A run of the agent `support` that is over, number `number`: a chat, `n_tools` tools, and a person who said yes."""
+    id_ = f"run_{number:06d}"
+    told: dict[str, Any] = {
+        "id": id_, "kind": "agent", "asset": "support", "version": "support@1", "arm": "champion", "status": "done",
+        "input": b'{"task":"Hello"}', "output": b'"Hello!"', "key": "k1", "team": "help", "root": id_,
+        "served_us": 1_000_000 + number, "began_us": 2_000_000 + number, "ended_us": 5_000_000 + number,
+        "n_steps": 1 + n_tools, "n_tokens": 15, "cost_pusd": 1_250_000, "tags": {"ticket": "T-1"},
+    }  # fmt: skip
+    run = RunRecord(**{**told, **{name: value for name, value in members.items() if name != "recorded_us"}})
+    shared: dict[str, Any] = {"run": id_, "state": "done", "began_us": run.began_us, "took_us": 900_000}
+    chat = StepRecord(
+        **shared, n=0, kind="chat", node="prompt:support_agent", call="0", version="support_agent@1",
+        versions={"route:support": "support@2"}, usage=Usage(n_input=10, n_output=5), cost_pusd=1_250_000,
+        facts={"call_id": f"c_{number}", "cached": False},
+    )  # fmt: skip
+    tools = [
+        StepRecord(
+            **shared, n=1 + place, kind="tool", node="tool:send_reply", call=f"0.{place}", key=f"{id_}:{place}",
+            input=b'{"to":"ann"}', output=b'{"sent":true}', facts={"tries": 1},
+        )
+        for place in range(n_tools)
+    ]  # fmt: skip
+    answer = WaitAnswer(actor="ann", approves=True, reason="It is right.", at_us=4_000_000)
+    wait = Wait(
+        id=f"w_{number}", run=id_, asset="support", call="0.0", tool="send_reply", question="approve", text="Send it?",
+        arguments=b'{"to":"ann"}', role="desk", asked_us=3_000_000, answer=answer,
+    )  # fmt: skip
+    return RunTold(run=run, steps=[chat, *tools], waits=[wait], recorded_us=members.get("recorded_us", run.ended_us))
+
+
 class CaptureConformance(ABC):
     """Order, acknowledgement and closing of segments."""
 
@@ -132,6 +165,7 @@ class CaptureConformance(ABC):
             Feedback("c_5", 10, 11, "k1", "helpful", 1.0, "thanks"),
             search(6),
             comparison(Differing(8, "b.md", "ghost")),
+            run_told(7, n_tools=2),
         ]
         writer = self.open_writer(tmp_path)
         assert all(writer.append(event) for event in events)

@@ -18,7 +18,7 @@ from perdure.stores.capture.frames import HEADER_BYTES, frame
 from perdure.stores.capture.log import SegmentLog
 from perdure.stores.capture.protocols import SegmentRange
 from perdure.stores.capture.segments import SegmentWriter
-from perdure.testing.conformance.capture import call, prediction
+from perdure.testing.conformance.capture import call, prediction, run_told
 
 
 def _writer(root, **settings):
@@ -161,15 +161,16 @@ def test_a_loss_that_cannot_be_told_at_the_end_does_not_raise(tmp_path):
     assert writer.n_lost == 1
 
 
-def test_there_is_no_room_below_the_reserve_and_calls_under_way_are_recorded_in_it(tmp_path):
+def test_there_is_no_room_below_the_reserve_and_calls_and_runs_under_way_are_recorded_in_it(tmp_path):
     writer = _writer(tmp_path, min_free_bytes=2**62)
     assert not writer.has_room()
     assert writer.append(call(1))
     assert not writer.append(prediction(2))
     assert not writer.has_room()
     assert writer.append(call(3))
+    assert writer.append(run_told(4))
     found = _events(SegmentLog(tmp_path))
-    assert [found[0], found[2]] == [call(1), call(3)]
+    assert [found[0], *found[2:]] == [call(1), call(3), run_told(4)]
     assert (found[1].n, writer.n_lost) == (1, 1)
     writer.close()
 
