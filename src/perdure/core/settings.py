@@ -313,6 +313,20 @@ class EvalSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSettings:
+    """Runs of agents and graphs."""
+
+    keep_days: float = 30.0
+    """Days after which a run that is over leaves the store of runs, and a caller's key for it is forgotten; in the lake it stays."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.keep_days < float("inf"):
+            raise BadSettings(
+                f"agents.keep_days is {self.keep_days!r}, but it must be above 0.", key="agents.keep_days"
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, a section a part of the system."""
 
@@ -326,6 +340,7 @@ class Settings:
     gateway: GatewaySettings = field(default_factory=GatewaySettings)
     limits: LimitSettings = field(default_factory=LimitSettings)
     evals: EvalSettings = field(default_factory=EvalSettings)
+    agents: AgentSettings = field(default_factory=AgentSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role → the people that have it. None declared: the project's actor has every role."""
 

@@ -49,6 +49,7 @@ def test_a_whole_number_is_good_where_seconds_are_asked() -> None:
         ("[limits]\nexpired = 'keep'", "limits.expired is 'keep', but it must be charge or release"),
         ("[limits]\nhold_ttl_s = 1", "limits.hold_ttl_s is 1.0, but it must be 5 to 86400"),
         ("[limits]\nurl = 'http://x'", "limits.url is no address of Redis. Write redis://HOST"),
+        ("[agents]\nkeep_days = 0", "agents.keep_days is 0.0, but it must be above 0"),
         ("[roles]\nreviewer = 'ann'", "must be a list of names. Write: reviewer = "),
         ("[roles]\nreviewer = ['']", "must be a list of names."),
         ("[roles]\nOn-Call = ['ann']", "the role 'On-Call', which is no legal name"),
