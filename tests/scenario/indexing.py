@@ -36,6 +36,8 @@ class IndexWorld:
     n_documents: int = 60
     healthy: Sequence[Any] = HEALTHY
     declared: dict[str, Any] = field(default_factory=dict)
+    beside: Sequence[Any] = ()
+    """Assets that the project declares beside the index, such as the route of its embedder."""
 
     def __post_init__(self) -> None:
         self.documents = DocumentsWorld(self.folder, self.n_documents)
@@ -53,7 +55,7 @@ class IndexWorld:
         self.declared |= declared
         settings = Settings(project=ProjectSettings(name="indexed", actor="ana"))
         index = self.documents.index(**{"healthy": list(self.healthy), "policy": POLICY, **self.declared})
-        self.perdure = Perdure(self.folder, settings, project=Project.of("indexed", index))
+        self.perdure = Perdure(self.folder, settings, project=Project.of("indexed", index, *self.beside))
         return self.perdure
 
     def live(self, n_hours: float, every: timedelta = minutes(30)) -> None:
