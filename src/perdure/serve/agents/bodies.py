@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -77,9 +76,9 @@ def _function(name: str, description: str, schema: Mapping[str, Any]) -> Json:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": dict(schema)}}
 
 
-def request_digest(body: Json) -> str:
-    """SHA-256 of a request in 64 hex digits, whatever the order of its members."""
-    return sha256(msgspec.json.encode(body, order="sorted")).hexdigest()
+def request_bytes(body: Json) -> bytes:
+    """A request as JSON that is the same whatever the order of its members; its `bytes_hash` is the request's digest."""
+    return msgspec.json.encode(body, order="sorted")
 
 
 def wire_id(call: str) -> str:

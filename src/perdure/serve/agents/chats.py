@@ -15,10 +15,11 @@ from typing import Any
 
 import msgspec
 
+from perdure.core.canonical import bytes_hash
 from perdure.core.clock import machine_us
 from perdure.core.errors import LostLease, PerdureError, StoreError, Temporary
 from perdure.core.runs import StepRecord
-from perdure.serve.agents.bodies import Turn, kept_message, request_digest, text_of, turn_of
+from perdure.serve.agents.bodies import Turn, kept_message, request_bytes, text_of, turn_of
 from perdure.serve.runs.protocols import ChatSaid, Driven, Json, LimitHit, RunEvent
 
 log = logging.getLogger("perdure.serve")
@@ -67,7 +68,7 @@ class Chats:
         n = int(step.call)
         if step.state == "done":
             self._places[n] = step
-            self._answers[msgspec.json.decode(step.input)["digest"]] = step
+            self._answers[str(step.facts["request"])] = step
         else:
             self._failures[n] = self._failures.get(n, 0) + 1
 
@@ -81,8 +82,9 @@ class Chats:
         """
         n, self._n = self._n, self._n + 1
         body = {**self._head.body, "messages": [*self._head.first, *messages]}
-        digest = request_digest(body)
-        step = self._known(n, digest) or await self._anew(n, digest, body)
+        request = request_bytes(body)
+        digest = bytes_hash(request)
+        step = self._known(n, digest) or await self._recorded(n, request) or await self._anew(n, digest, body)
         self._n_told = len(body["messages"])
         return turn_of(msgspec.json.decode(step.output), n, str(step.facts.get("finish", "")))
 
@@ -92,6 +94,18 @@ class Chats:
             found = self._places[n]
             log.warning("Run %s: request %d is another than the one that was answered.", self._driven.run.id, n)
         return found
+
+    async def _recorded(self, n: int, request: bytes) -> StepRecord | None:
+        """In a replay the answer to the very same request, now of this run."""
+        replayer = self._driven.replayer
+        found = None if replayer is None else replayer.chat(request)
+        if found is None:
+            return None
+        self._driven.limits.check()
+        facts = {**found.facts, "request": bytes_hash(request), "recorded": True}
+        step = msgspec.structs.replace(found, call=str(n), began_us=machine_us(), facts=facts)
+        await self._driven.journal.write(step)
+        return step
 
     async def _anew(self, n: int, digest: str, body: Json) -> StepRecord:
         while True:
@@ -141,7 +155,7 @@ class Chats:
         step = StepRecord(
             run="", n=0, kind="chat", state="failed", node=self._head.node, call=str(n), error=error.code,
             text=str(error), began_us=began_us, took_us=took_us, versions=self._head.versions,
-            input=msgspec.json.encode({"digest": digest}),
+            input=msgspec.json.encode({"digest": digest}), facts={"request": digest},
         )  # fmt: skip
         await self._driven.journal.write(step)
         self._failures[n] = self._failures.get(n, 0) + 1
@@ -157,7 +171,7 @@ class Chats:
             version=versions.get(self._head.node, ""), versions=versions,
             input=msgspec.json.encode(self._told(n, digest, body)), output=msgspec.json.encode(message),
             began_us=began_us, took_us=said.took_us, usage=said.usage, cost_pusd=said.cost_pusd,
-            facts={"call_id": said.call_id, "finish": said.finish, "model": said.model, **facts},
+            facts={"request": digest, "call_id": said.call_id, "finish": said.finish, "model": said.model, **facts},
         )  # fmt: skip
 
     def _told(self, n: int, digest: str, body: Json) -> Json:

@@ -6,7 +6,6 @@ asked to its end, and only then does the drive end, by what came first in the an
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import msgspec
@@ -123,20 +122,8 @@ class Drive:
     async def _done(self, called: Called) -> ToolGave:
         if self.is_mistaken(called):
             return await self._told_mistake(called)
-        offered = self._offered[called.name]
         assert called.arguments is not None
-        asked = ToolAsked(called.name, called.arguments, called.call)
-        if offered.terms.effect != "none":
-            return await self.driven.doing.do(asked)
-        # What only reads may be let go when the run's time is over; an effect is waited for, so that it is known.
-        scope = asyncio.timeout(max(0.0, self.driven.limits.left_s()))
-        try:
-            async with scope:
-                return await self.driven.doing.do(asked)
-        except TimeoutError:
-            if scope.expired():
-                raise LimitHit("limit.wall", f"The time of the run was over in a call of {called.name!r}.") from None
-            raise
+        return await self.driven.doing.do(ToolAsked(called.name, called.arguments, called.call))
 
     async def _told_mistake(self, called: Called) -> ToolGave:
         code, text = self._mistake(called)

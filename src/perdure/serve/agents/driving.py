@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.errors import LostLease, NotReady, PerdureError, StoreError
+from perdure.engines.agents.marking import fence_of, standing
 from perdure.engines.prompts import response_format
 from perdure.serve.agents.bodies import asked_for, tools_told
 from perdure.serve.agents.chats import Chats, Head
@@ -70,12 +71,13 @@ class AgentDriver:
             **({"response_format": form} if form else {}),
         }
         node = f"prompt:{live.prompt}"
+        first = [*_rules(driven), *asked.messages]
         if not live.route:
             body = {"model": node, "variables": asked.variables, **further}
-            return Head(node, body, asked.messages, {})
+            return Head(node, body, first, {})
         version, members, rendered = self._rendered(live, asked.variables, driven)
         body = {**members, "model": live.route, **further}
-        return Head(node, body, [*rendered, *asked.messages], {node: version})
+        return Head(node, body, [*rendered, *first], {node: version})
 
     def _rendered(
         self, live: LiveAgent, variables: Json, driven: Driven
@@ -95,6 +97,14 @@ class AgentDriver:
             )
         prompt = serving.servables[pointed.choose(driven.run.root or driven.run.id).version]
         return prompt.version, prompt.members["openai"], prompt.compiled.render(variables)
+
+
+def _rules(driven: Driven) -> list[Json]:
+    """How results of tools are marked as data; a replay has the fence of the run that it does again."""
+    if not driven.toolbox.offered:
+        return []
+    fence = fence_of(driven.run.replay_of or driven.run.id)
+    return [{"role": "system", "content": standing(fence)}]
 
 
 def _schema_text(schema: Mapping[str, Any]) -> str:

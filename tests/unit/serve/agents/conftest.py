@@ -200,6 +200,7 @@ class Stage:
     guard: Guard = field(default_factory=Guard)
     streams: bool = False
     serving: Any = None
+    replayer: Any = None
     journal: MemoryJournal = field(default_factory=MemoryJournal)
 
     def __post_init__(self) -> None:
@@ -216,7 +217,7 @@ class Stage:
             input=json.dumps(self.given).encode(), root="r1",
         )  # fmt: skip
         return Driven(
-            run, self.servable, self.journal, self.doing, Table(offered), Caller("", None), self.world, self.guard, self.streams
+            run, self.servable, self.journal, self.doing, Table(offered), Caller("", None), self.world, self.guard, self.streams, self.replayer,
         )  # type: ignore[arg-type]  # fmt: skip
 
     async def drive(self) -> Ended:
@@ -234,7 +235,7 @@ class Stage:
     def again(self) -> Stage:
         """After the process died: the journal is all that is left, the tools are what they were."""
         return Stage(
-            self.world, self.servable, self.table, self.given, Guard(), self.streams, self.serving,
+            self.world, self.servable, self.table, self.given, Guard(), self.streams, self.serving, self.replayer,
             MemoryJournal(self.journal.steps),
         )  # fmt: skip
 

@@ -28,8 +28,8 @@ def test_arguments_that_are_no_object_are_told_to_the_model(kit: Any, raw: str) 
     assert stage.kinds()[1] == ("tool", "failed", "0.0", "tool.bad_arguments")
     assert json.loads(stage.journal.steps[1].input) == raw[:200]
     messages = stage.world.bodies[1]["messages"]
-    assert messages[1]["tool_calls"][0]["function"]["arguments"] == "{}"
-    assert "no JSON object" in messages[2]["content"]
+    assert messages[2]["tool_calls"][0]["function"]["arguments"] == "{}"
+    assert "no JSON object" in messages[3]["content"]
 
 
 def test_no_arguments_at_all_are_none(kit: Any) -> None:
@@ -67,7 +67,7 @@ def test_an_empty_answer_is_asked_again_and_then_ends_the_run(kit: Any) -> None:
     """Three times in all; each is in the journal, none goes back to the provider."""
     stage = kit.stage(kit.world(kit.text(""), kit.text("Done.")))
     assert stage.run().status == "done"
-    assert [each["role"] for each in stage.world.bodies[1]["messages"]] == ["user", "user"]
+    assert [each["role"] for each in stage.world.bodies[1]["messages"]] == ["system", "user", "user"]
     stage = kit.stage(kit.world(kit.text("  ")))
     ended = stage.run()
     assert (ended.status, ended.why, len(stage.journal.steps)) == ("failed", "model.empty", 3)

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from perdure.core.canonical import bytes_hash
 from perdure.core.errors import Blocked, LostLease, StoreFull, UpstreamTimedOut
+from perdure.core.runs import StepRecord
+from perdure.engines.agents.marking import fence_of
 from perdure.serve.runs.protocols import Ended, LimitHit, Parked, ToolGave
 
 
@@ -24,10 +27,12 @@ def test_a_run_asks_the_prompt_calls_tools_and_gives_the_last_text(kit: Any) -> 
     assert (ended.status, given(ended)) == ("done", {"text": "Done."})
     first, second = stage.world.bodies
     assert (first["model"], first["variables"]) == ("prompt:helper", {"tone": "formal"})
-    assert first["messages"] == [{"role": "user", "content": "Do it."}]
+    assert [each["role"] for each in first["messages"]] == ["system", "user"]
+    assert fence_of("r1") in first["messages"][0]["content"]
+    assert first["messages"][1] == {"role": "user", "content": "Do it."}
     assert [each["function"]["name"] for each in first["tools"]] == ["look", "send"]
-    assert [each["id"] for each in second["messages"][1]["tool_calls"]] == ["call_0_0", "call_0_1"]
-    assert second["messages"][2:] == [
+    assert [each["id"] for each in second["messages"][2]["tool_calls"]] == ["call_0_0", "call_0_1"]
+    assert second["messages"][3:] == [
         {"role": "tool", "tool_call_id": "call_0_0", "content": '"found a"'},
         {"role": "tool", "tool_call_id": "call_0_1", "content": '"sent b"'},
     ]
@@ -168,20 +173,6 @@ def test_a_run_whose_time_is_over_while_a_model_is_asked_is_limited(kit: Any) ->
     assert (ended.status, ended.why, ended.output) == ("limited", "limit.wall", b"")
 
 
-def test_a_tool_that_only_reads_is_let_go_when_the_time_is_over(kit: Any) -> None:
-    """An effect is waited for, so that it is known."""
-
-    async def slowly(what: str) -> str:
-        await asyncio.sleep(0.05)
-        return what
-
-    stage = kit.stage(kit.world(kit.calls(("look", {"what": "a"}), ("send", {"what": "b"}))))
-    stage.table |= {"look": slowly, "send": slowly}
-    stage.guard.seconds = 0.02
-    ended = stage.run()
-    assert (ended.why, [each.call for each in stage.journal.steps if each.kind == "tool"]) == ("limit.wall", ["0.1"])
-
-
 def test_a_guards_no_ends_a_run_in_the_gateways_words(kit: Any) -> None:
     """With its code; the failed question stands in the journal."""
     stage = kit.stage(kit.world(Blocked("The guard 'pii' found a card number.")))
@@ -208,6 +199,29 @@ def test_text_is_told_while_it_comes_where_somebody_listens(kit: Any) -> None:
     assert [(each.name, each.data["text"]) for each in stage.journal.told] == [
         ("text", "All "), ("text", "is "), ("text", "well. ")
     ]  # fmt: skip
+
+
+class Record:
+    """What a run was answered, by request."""
+
+    def __init__(self, steps: list[StepRecord]) -> None:
+        self.answers = {each.facts["request"]: each for each in steps if each.kind == "chat"}
+
+    def chat(self, request: bytes) -> StepRecord | None:
+        return self.answers.get(bytes_hash(request))
+
+
+def test_a_replay_is_answered_by_the_record_up_to_the_first_difference(kit: Any) -> None:
+    """The second tool gives something else, so only what follows is asked anew."""
+    script = (kit.calls(("look", {"what": "a"})), kit.calls(("look", {"what": "b"})), kit.text("Done."))
+    first = kit.stage(kit.world(*script))
+    first.run()
+    second = kit.stage(kit.world(kit.text("Otherwise.")), replayer=Record(first.journal.steps))
+    second.table["look"] = lambda what: f"found {what}" if what == "a" else "nothing"
+    assert given(second.run()) == {"text": "Otherwise."}
+    chats = [each for each in second.journal.steps if each.kind == "chat"]
+    assert [each.facts.get("recorded", False) for each in chats] == [True, True, False]
+    assert chats[0].version == "helper@1"
 
 
 class Parcel(BaseModel):
@@ -272,5 +286,5 @@ def test_earlier_turns_and_variables_without_input_go_out(kit: Any) -> None:
     stage = kit.stage(kit.world(kit.text("So.")), given=told)
     stage.run()
     body = stage.world.bodies[0]
-    assert [each["content"] for each in body["messages"]] == ["Hello", "And now?"]
+    assert [each["content"] for each in body["messages"][1:]] == ["Hello", "And now?"]
     assert body["variables"] == {"question": "why"}
