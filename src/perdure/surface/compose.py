@@ -290,7 +290,7 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
 
 def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     from perdure.surface.compose_gateway import make_evaluations, make_outdated, make_telemetry
-    from perdure.surface.compose_indexes import make_resting
+    from perdure.surface.compose_indexes import make_forgetting, make_resting
 
     settings = place.settings
     root = stores_root(folder, settings)
@@ -301,6 +301,7 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
         make_evaluations(settings, project),
         make_alerts(settings),
         make_resting(folder, root, place, project),
+        make_forgetting(root, project),
     )
     return [each for each in tellers if each is not None]
 

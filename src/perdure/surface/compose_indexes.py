@@ -38,12 +38,14 @@ if TYPE_CHECKING:
     from perdure.assets.index import Index
     from perdure.assets.project import Project
     from perdure.loop.protocols import Workplace
+    from perdure.loop.work.indexes.forgetting import Forgetting
     from perdure.loop.work.indexes.opening import OpenIndex
     from perdure.loop.work.indexes.resting import Resting
     from perdure.stores.documents.protocols import Documents
     from perdure.stores.ledger.protocols import Ledger
     from perdure.stores.vectors.protocols import IndexStore
 
+_VECTORS = "embeddings.db"
 _SOURCES: Mapping[str, Any] = {each.__name__: each for each in (Folder, GitFiles, SqlRows, TableRows, Pushed)}
 _CHUNKERS: Mapping[str, Any] = {each.__name__: each for each in (ByStructure, Whole)}
 _EMBEDDERS: Mapping[str, Any] = {each.__name__: each for each in (WordLlama, MiniLm, Endpoint)}
@@ -124,7 +126,7 @@ class ProjectIndexes:
             with _mendable(index.name):
                 store = open_index(path, self._store(index.store))
             stack.callback(store.close)
-            cache = MeasuredCache(self._root / "embeddings.db", self._measured(index.name, version))
+            cache = MeasuredCache(self._root / _VECTORS, self._measured(index.name, version))
             stack.callback(cache.close)
             documents = self.open_documents(index)
             stack.callback(documents.close)
@@ -250,6 +252,20 @@ def make_resting(folder: Path, root: Path, place: Workplace, project: Project) -
 
     opens = ProjectIndexes(folder, root, project, place.stores.ledger)
     return Resting(list(project.indexes.values()), list(project.suites.values()), opens)
+
+
+def make_forgetting(root: Path, project: Project) -> Forgetting | None:
+    """Who forgets vectors that were not used for long; None where no index is declared.
+
+    Args:
+        root: of the project's stores.
+        project: what is declared.
+    """
+    if not project.indexes:
+        return None
+    from perdure.loop.work.indexes.forgetting import Forgetting
+
+    return Forgetting(root / _VECTORS)
 
 
 def open_indexes(folder: Path, place: Workplace, project: Project) -> ProjectIndexes:

@@ -6,17 +6,16 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pytest
 
-from perdure.core.clock import machine_us, monotonic_s
+from perdure.core.clock import machine_us
 from perdure.core.errors import StoreError, UpstreamError
 from perdure.engines.retrieval.planning import make_plan
 from perdure.loop.work.indexes import building, resyncing
 from perdure.loop.work.indexes.counting import take_census
-from perdure.loop.work.indexes.following import SOURCE_SHRANK, Follower, follow_once
+from perdure.loop.work.indexes.following import SOURCE_SHRANK, follow_once
 from perdure.loop.work.indexes.kept import newest_resync, texts_generation
 from perdure.loop.work.indexes.resyncing import resync, run_plan
 from perdure.stores.vectors.manifest import manifest_digest
@@ -278,43 +277,6 @@ def test_two_writers_do_not_undo_one_another(built, place, monkeypatch):
     follow_once(place, built.opened, 2_000_000)
     assert take_census(built.opened, 3_000_000).skews == []
     assert built.opened.store.generation().n_chunks == 120 - 4
-
-
-# ------------------------------------------------------------------------------------------------- following
-
-
-class Opens:
-    """Gives one version that is open already."""
-
-    def __init__(self, world):
-        self.world = world
-
-    def open(self, name, version):
-        from contextlib import nullcontext
-
-        return nullcontext(self.world.opened)
-
-    def versions(self, name):
-        return ["handbook@1"]
-
-
-def test_a_change_is_there_within_a_second_of_being_seen(built, place):
-    over, done = threading.Event(), []
-    follower = Follower(place, Opens(built), built.opened.index, "me")
-    thread = threading.Thread(target=follower.run, args=(over.is_set, done.append, done.append))
-    thread.start()
-    try:
-        until = monotonic_s() + 20.0
-        built.write("a0/00.md", "changed once")
-        while monotonic_s() < until and not any("changed once" in row.text for row in built.rows()):
-            over.wait(0.02)
-    finally:
-        over.set()
-        thread.join()
-    [report] = [each for each in done if each.n_chunks_made]
-    assert report.done == {"update": 1}
-    assert report.repair_s < 1.0
-    assert take_census(built.opened, machine_us()).skews == []
 
 
 def test_an_index_equals_one_that_was_built_from_nothing(built, place, tmp_path):

@@ -24,6 +24,7 @@ from perdure.loop.work.indexes.kept import Resynced
 from perdure.loop.work.indexes.opening import OpenIndex, OpensIndexes
 from perdure.loop.work.indexes.resyncing import NO_ANSWER, Told, resync
 from perdure.loop.work.indexes.sentinels import has_moved, look_at_sentinels
+from perdure.loop.work.indexes.watched import SOURCE_DOWN
 
 LEASE = "index:"
 """What the names of the leases begin with under which an index is written; a change at a time, so that a person can come between."""
@@ -32,6 +33,8 @@ SOURCE_SHRANK = "source_shrank"
 _WAIT_S = 0.5
 _LIST_EVERY_S = 60.0
 _AGAIN_S = 5.0
+_TOLD_EVERY_S = 60.0
+"""What fails in the same way again is told so often."""
 _SHOWN = 20
 
 
@@ -53,7 +56,9 @@ def follow_once(
     """
     census, plan, report = resync(place, opened, at_us, allow_deletion=allow_deletion, told=told)
     if not census.whole:
-        raise StoreError(f"The source of {opened.index.name!r} does not answer: {census.why_not}", hint=NO_ANSWER)
+        raise StoreError(
+            f"The source of {opened.index.name!r} does not answer ({SOURCE_DOWN}): {census.why_not}", hint=NO_ANSWER
+        )
     tell_shrunk(place, opened.index.name, census, plan)
     if not report.before and report.generation:
         look_at_sentinels(place, opened, at_us)
@@ -116,6 +121,8 @@ class Follower:
         self._opens = opens
         self._index = index
         self._owner = owner
+        self._told = ("", 0.0)
+        """What failed the last time, until all went well again, and when that was told."""
 
     def run(
         self,
@@ -127,7 +134,7 @@ class Follower:
 
         Args:
             stop: asked twice a second.
-            failed: hears of what failed.
+            failed: hears of what failed, such as of a source that is down: at once, and while it stays so once a minute.
             done: hears of each change that was made.
         """
         while not stop():
@@ -136,8 +143,14 @@ class Follower:
             except (LeaseHeld, LostLease) as elsewhere:
                 _wait(elsewhere.delay_s, stop)
             except PerdureError as error:
-                failed(error)
+                self._tell(error, failed)
                 _wait(_AGAIN_S, stop)
+
+    def _tell(self, error: PerdureError, failed: Callable[[PerdureError], None]) -> None:
+        said, (before, told_s) = str(error), self._told
+        if said != before or monotonic_s() - told_s >= _TOLD_EVERY_S:
+            self._told = said, monotonic_s()
+            failed(error)
 
     def _follow(self, stop: Callable[[], bool], done: Callable[[Resynced], None]) -> None:
         """Until the versions that are to be followed are others."""
@@ -167,6 +180,7 @@ class Follower:
                 report = follow_once(place, each, machine_us(), told=lambda _: held.check())
                 if report.done:
                     done(report)
+        self._told = "", 0.0
 
 
 def _wait(seconds: float, stop: Callable[[], bool]) -> None:
