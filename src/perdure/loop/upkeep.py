@@ -18,7 +18,21 @@ COMMITS = 200
 """So many commits make a table due; reading it takes 0.4 s by then, and 6 ms after upkeep, which costs 0.1 s."""
 _AT_MOST = 2
 """Tables a round: a round stays short, and the next one goes on."""
-_GROWING = ("sources", "captures", "labels", "quarantine", "calls", "attempts", "guarded", "feedback")
+_GROWING = (
+    *(
+        "sources",
+        "captures",
+        "labels",
+        "quarantine",
+        "calls",
+        "attempts",
+        "guarded",
+        "feedback",
+        "searches",
+        "compared",
+    ),
+    *("runs", "run_steps"),
+)
 """First parts of the names of tables that grow by small appends; a dataset is written once."""
 _CURSOR = "upkeep/"
 

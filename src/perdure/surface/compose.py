@@ -291,6 +291,7 @@ def make_loop(folder: Path, place: Workplace, project: Project) -> Loop:
 def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
     from perdure.surface.compose_gateway import make_evaluations, make_outdated, make_telemetry
     from perdure.surface.compose_indexes import make_forgetting, make_resting
+    from perdure.surface.compose_runs_kept import make_run_pruning, make_run_telemetry
 
     settings = place.settings
     root = stores_root(folder, settings)
@@ -298,10 +299,12 @@ def _tellers(folder: Path, place: Workplace, project: Project) -> list[Teller]:
         *_judging(project),
         make_outdated(root, settings, project),
         make_telemetry(settings, project),
+        make_run_telemetry(settings) if project.agents or project.graphs else None,
         make_evaluations(settings, project),
         make_alerts(settings),
         make_resting(folder, root, place, project),
         make_forgetting(root, project),
+        make_run_pruning(root, settings) if project.agents or project.graphs else None,
     )
     return [each for each in tellers if each is not None]
 

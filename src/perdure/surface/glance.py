@@ -65,10 +65,10 @@ def _spans(settings: TelemetrySettings, session: LedgerSession) -> str:
     """What is wrong with the sending of spans and evaluations; empty when nothing is, or none are to be sent."""
     if not settings.otlp_url:
         return ""
-    from perdure.loop.telemetry import find_sent
+    from perdure.loop.telemetry import RUN_SPANS, find_sent
     from perdure.loop.telemetry_evals import find_told
 
-    found = (("span", find_sent(session)), ("evaluation", find_told(session)))
+    found = (("span", find_sent(session)), ("span", find_sent(session, RUN_SPANS)), ("evaluation", find_told(session)))
     return "; ".join(_unsent(what, sent) for what, sent in found if sent is not None and sent.problem)
 
 

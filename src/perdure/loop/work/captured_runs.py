@@ -156,6 +156,19 @@ def read_told(lake: Lake, run_id: str) -> Told:
     return told_of(runs, steps)[0]
 
 
+def read_unbodied(lake: Lake, batch: int, ids: Sequence[str]) -> list[Told]:
+    """Runs of one batch of the drain, in the order of their ids, without what they were given and gave."""
+    span, wanted = Span("batch", batch, batch + 1), pl.col("run_id").is_in(list(ids))
+    bare = [pl.lit(None, pl.String).alias(name) for name in _BODIES]
+
+    def read(table: str, schema: Schema) -> pl.DataFrame:
+        columns = [name for name in schema if name not in _BODIES]
+        return _read(lake, table, schema, columns, span, ()).filter(wanted).with_columns(*bare)
+
+    runs = read(RUNS, RUNS_SCHEMA).sort("run_id", *_LAST).unique("run_id", keep="last", maintain_order=True)
+    return told_of(runs, read(RUN_STEPS, RUN_STEPS_SCHEMA))
+
+
 def told_of(runs: pl.DataFrame, steps: pl.DataFrame) -> list[Told]:
     """Rows as records, in the order of `runs`.
 

@@ -10,20 +10,18 @@ begin on, guards of the output up to its end.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any, Literal
 
 import msgspec
 import polars as pl
 
 from perdure.core.clock import to_us
+from perdure.core.traces import hashed_id, parse_traceparent
 from perdure.core.usage import PICO
 
 Value = str | bool | int | float | Sequence[str]
-_PARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 _OPERATIONS = {"chat": "chat", "messages": "chat", "responses": "chat", "embeddings": "embeddings"}
 _USAGE = {
     "gen_ai.usage.input_tokens": ("n_input",),
@@ -102,19 +100,19 @@ def _call(
     peers: Mapping[str, Peer],
 ) -> Iterator[SpanRecord]:
     tags = msgspec.json.decode(row["tags"] or "{}", type=dict[str, str])
-    trace_id, parent_id, sampled = _parent(tags.get("traceparent", ""))
+    trace_id, parent_id, sampled = parse_traceparent(tags.get("traceparent", ""))
     if not sampled:
         return
     own = SpanRecord(
-        trace_id=trace_id or _hash(row["call_id"], 16),
-        span_id=_hash(row["call_id"], 8),
+        trace_id=trace_id or hashed_id(row["call_id"], 16),
+        span_id=hashed_id(row["call_id"], 8),
         parent_id=parent_id,
         remote=bool(parent_id),
         name=f"{_operation(row)} {row['route']}".strip(),
         kind="server",
         start_us=to_us(row["served_at"]),
         end_us=to_us(row["served_at"]) + row["latency_us"],
-        attributes=_told(_of_call(row, tries, peers)),
+        attributes=known(_of_call(row, tries, peers)),
         error=row["outcome"] if row["outcome"] in _BROKEN else "",
     )
     yield own
@@ -122,18 +120,6 @@ def _call(
         yield _attempt(own, row, each, peers)
     for each in verdicts:
         yield _verdict(own, each)
-
-
-def _parent(header: str) -> tuple[int, int, bool]:
-    """Trace and span of W3C's `traceparent`, and whether it is sampled; zeros and True where it tells nothing.
-
-    >>> _parent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00")[2], _parent("nonsense")
-    (False, (0, 0, True))
-    """
-    match = _PARENT.fullmatch(header)
-    if match is None or header.startswith("ff") or not int(match[1], 16) or not int(match[2], 16):
-        return 0, 0, True
-    return int(match[1], 16), int(match[2], 16), bool(int(match[3], 16) & 1)
 
 
 def _operation(row: Mapping[str, Any]) -> str:
@@ -155,7 +141,7 @@ def _of_call(
         "gen_ai.response.model": model,
         "gen_ai.response.finish_reasons": [row["finish"]] if row["finish"] else None,
         "gen_ai.response.time_to_first_chunk": row["first_us"] / 1e6 if row["stream"] and row["first_us"] else None,
-        **(_usage(row) if tries else {}),
+        **(usage_of(row) if tries else {}),
         "server.address": peer.address if peer else None,
         "server.port": peer.port if peer else None,
         "http.response.status_code": row["status"],
@@ -169,8 +155,8 @@ def _of_call(
         "perdure.prompt": row["prompt"],
         "perdure.outcome": row["outcome"],
         "perdure.cache": row["cache"],
-        "perdure.cost_usd": _usd(row["cost_pusd"]),
-        "perdure.saved_usd": _usd(row["saved_pusd"]) or None,
+        "perdure.cost_usd": usd_of(row["cost_pusd"]),
+        "perdure.saved_usd": usd_of(row["saved_pusd"]) or None,
         "perdure.tokens_estimated": True if row["estimated"] else None,
     }
 
@@ -187,25 +173,25 @@ def _attempt(
         "gen_ai.request.model": model,
         "gen_ai.request.stream": row["stream"],
         "gen_ai.response.model": None if tried["error"] else model,
-        **(_usage(tried) if tried["n_input"] is not None else {}),
+        **(usage_of(tried) if tried["n_input"] is not None else {}),
         "server.address": peer.address,
         "server.port": peer.port,
         "http.response.status_code": tried["status"] or None,
         "error.type": tried["error"],
         "perdure.target": tried["target"],
         "perdure.attempt": tried["place"],
-        "perdure.cost_usd": _usd(tried["cost_pusd"]),
+        "perdure.cost_usd": usd_of(tried["cost_pusd"]),
     }
     return SpanRecord(
         trace_id=own.trace_id,
-        span_id=_hash(f"{row['call_id']}/attempt/{tried['place']}", 8),
+        span_id=hashed_id(f"{row['call_id']}/attempt/{tried['place']}", 8),
         parent_id=own.span_id,
         remote=False,
         name=f"{operation} {model}",
         kind="client",
         start_us=start_us,
         end_us=start_us + tried["took_us"],
-        attributes=_told(told),
+        attributes=known(told),
         error=tried["error"],
     )
 
@@ -220,14 +206,14 @@ def _verdict(own: SpanRecord, said: Mapping[str, Any]) -> SpanRecord:
     }
     return SpanRecord(
         trace_id=own.trace_id,
-        span_id=_hash(f"{said['call_id']}/guard/{said['place']}", 8),
+        span_id=hashed_id(f"{said['call_id']}/guard/{said['place']}", 8),
         parent_id=own.span_id,
         remote=False,
         name=f"guard {said['guard']}",
         kind="internal",
         start_us=start_us,
         end_us=start_us + said["took_us"],
-        attributes=_told(told),
+        attributes=known(told),
         error="the guard failed" if said["action"] == "failed" else "",
     )
 
@@ -236,17 +222,19 @@ def _peer(peers: Mapping[str, Peer], upstream: str) -> Peer:
     return peers.get(upstream) or Peer(upstream)
 
 
-def _usage(row: Mapping[str, Any]) -> dict[str, Value | None]:
+def usage_of(row: Mapping[str, Any]) -> dict[str, Value | None]:
+    """Tokens as the conventions name them, of a row with the columns of a `Usage`; input and output always."""
     totals = {name: sum(row[part] or 0 for part in parts) for name, parts in _USAGE.items()}
     return {name: n for name, n in totals.items() if n or name in _ALWAYS}
 
 
-def _told(attributes: Mapping[str, Value | None]) -> dict[str, Value]:
-    """Without what is not known: an empty text tells nothing, and port 0 is none."""
+def known(attributes: Mapping[str, Value | None]) -> dict[str, Value]:
+    """Attributes without those that are not known: an empty text tells nothing, and port 0 is none."""
     return {name: value for name, value in attributes.items() if value is not None and value not in ("", [])}
 
 
-def _usd(picos: int | None) -> float | None:
+def usd_of(picos: int | None) -> float | None:
+    """US dollars; None where the price is not known."""
     return None if picos is None else picos / PICO
 
 
@@ -256,9 +244,4 @@ def span_ids(call_id: str) -> tuple[int, int]:
     >>> span_ids("c_1") == span_ids("c_1"), span_ids("c_1") == span_ids("c_2")
     (True, False)
     """
-    return _hash(call_id, 16), _hash(call_id, 8)
-
-
-def _hash(text: str, n_bytes: int) -> int:
-    """An id of OpenTelemetry, never zero."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=n_bytes).digest()) or 1
+    return hashed_id(call_id, 16), hashed_id(call_id, 8)
