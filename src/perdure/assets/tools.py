@@ -233,6 +233,7 @@ class McpTools:
         env: names of environment variables that the program gets.
         terms: of each of its tools: by default `once`, for nothing says what they do.
         terms_of: other terms of single tools.
+        pinned: what it offers, as `perdure apply` found it; nothing is offered to a model that is not in it.
     """
 
     name: str
@@ -242,11 +243,12 @@ class McpTools:
     env: Sequence[str] = ()
     terms: ToolTerms = field(default_factory=lambda: ToolTerms(effect="once"))
     terms_of: Mapping[str, ToolTerms] = field(default_factory=dict)
+    pinned: Sequence[Mapping[str, Any]] = ()
 
     kind = "mcp"
 
     def __post_init__(self) -> None:
-        for each in ("command", "only", "env"):
+        for each in ("command", "only", "env", "pinned"):
             object.__setattr__(self, each, tuple(getattr(self, each)))
         _check_name(self.name)
         if bool(self.command) == bool(self.url):

@@ -83,7 +83,7 @@ class Reaching:
         return stream(gateway, asking)
 
     async def search(self, index: str, query: str, k: int, mode: str, caller: Caller, run: RunRecord) -> Json:
-        """As `/v1/indexes/NAME/search` answers: nothing that the caller's groups may not find.
+        """As `/v1/indexes/NAME/search` answers: nothing that the caller's groups may not find. `age_s`: since its source was last seen.
 
         Raises:
             NotFound: there is no such index that he may ask.
@@ -98,8 +98,11 @@ class Reaching:
         if mode not in _MODES:
             raise BadRequest(f"An index is not searched by {mode!r}.", hint="Use hybrid, dense or words.")
         asked = SearchBody(query=query, k=k, mode=_MODES[mode], as_of=self.as_of.get(name), user=run.user)
-        answered = await searching.search(name, asked, caller, self._now_us(run))
-        return told_found(answered.served, answered.search, answered.found, answered.id)
+        now_us = self._now_us(run)
+        answered = await searching.search(name, asked, caller, now_us)
+        found = told_found(answered.served, answered.search, answered.found, answered.id)
+        seen_us = answered.found.generation.seen_us
+        return {**found, "age_s": max(0, now_us - seen_us) // 1_000_000 if seen_us else None}
 
     async def predict(self, model: str, rows: Sequence[Json], explain: bool, run: RunRecord) -> Json:
         """As `/v1/models/NAME/predict` answers; recorded like any prediction.

@@ -1,0 +1,76 @@
+"""What a run knows before a call, from its record and its journal: what its user asked, what it read, what it sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from perdure.core.runs import RunRecord, StepRecord
+from perdure.engines.agents.provenance import Known, Read, texts_of
+from perdure.engines.guards.secrets import PATTERNS, may_hold
+from perdure.serve.runs.protocols import ToolContext
+from perdure.serve.tools.offering import Held
+
+_READS = ("tool", "child", "node")
+
+
+def known_of(context: ToolContext, held: Mapping[str, Held], private: Sequence[str]) -> Known:
+    """What the run of a call knows.
+
+    Args:
+        context: of the call.
+        held: the tools of its version, by name.
+        private: texts of its prompt.
+    """
+    steps = [each for each in context.steps if each.kind in _READS]
+    sent = [text for each in steps if _is_outward(each, held) for text in texts_of(list(_decoded(each.input).values()))]
+    return Known(own_of(context.run), [_read(each, held) for each in steps], private, sent, _is_secret)
+
+
+def own_of(run: RunRecord) -> list[str]:
+    """What the user of a run said himself: the task, his own earlier turns, the input's members.
+
+    Of a run that another run began nothing: a model wrote what it is asked. What is expected of it was not said either.
+
+    >>> run = RunRecord(id="r", kind="agent", asset="a", version="a@1", arm="champion", status="running", input=b'{"task": "Hello"}')
+    >>> own_of(run)
+    ['Hello']
+    """
+    if run.parent:
+        return []
+    told = _decoded(run.input)
+    turns = [each for each in told.get("messages") or () if isinstance(each, Mapping) and each.get("role") == "user"]
+    said = [told.get("task"), [each.get("content") for each in turns], told.get("input")]
+    return [*texts_of(said), run.user]
+
+
+def _read(step: StepRecord, held: Mapping[str, Held]) -> Read:
+    tool = held.get(step.node.removeprefix("tool:")) if step.kind == "tool" else None
+    trusted = tool is not None and tool.offered.terms.trusted
+    score = step.facts.get("injection", 0.0)
+    # A text of a failure tells what the other side said; a result is told by its value, which has no fence around it.
+    text = "\n".join(texts_of(_value(step.output))) if step.output else step.text
+    return Read(text, trusted, float(score) if isinstance(score, int | float) else 0.0)
+
+
+def _is_outward(step: StepRecord, held: Mapping[str, Held]) -> bool:
+    tool = held.get(step.node.removeprefix("tool:")) if step.kind == "tool" else None
+    return tool is not None and tool.is_outward and step.state == "done"
+
+
+def _value(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return raw.decode("utf-8", "replace")
+
+
+def _decoded(raw: bytes) -> dict[str, Any]:
+    found = _value(raw)
+    return found if isinstance(found, dict) else {}
+
+
+def _is_secret(text: str) -> bool:
+    return may_hold(text) and any(True for pattern in PATTERNS for _ in pattern.find(text))
