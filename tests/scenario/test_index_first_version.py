@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from perdure import Perdure, Project
+from perdure import Perdure, Project, Whole
 from perdure.assets.index_objectives import golden_ndcg, golden_recall
+from perdure.assets.policy import Policy, Ramp
 from perdure.assets.version import CHAMPION
 from perdure.core.clock import machine_now
 from perdure.core.settings import ProjectSettings, Settings
@@ -115,3 +116,24 @@ def test_apply_tells_beforehand_that_it_is_proven_first(declared):
     perdure = declared(healthy=HELD)
     assert applied(perdure, dry_run=True).what == "proving"
     assert champions(perdure) == []
+
+
+def test_where_a_person_must_say_yes_nothing_answers_before(declared):
+    """It is filled and asked, and waits; with the yes the loop points to it."""
+    perdure = declared(healthy=HELD, policy=Policy.act(approve_by="reviewer"))
+    told = applied(perdure)
+    assert (told.what, champions(perdure)) == ("proving", [])
+    assert "holds golden_recall" in told.why
+    [question] = perdure.approvals()
+    perdure.approve(question.id, reason="it finds what it should")
+    perdure.tick(at=machine_now())
+    assert champions(perdure) == [told.after]
+
+
+def test_another_declaration_after_it_is_held_against_it(declared):
+    """The first version is what a second one is compared with, question by question."""
+    first = applied(declared(healthy=HELD)).after
+    second = declared(healthy=HELD, chunker=Whole(), policy=Policy.act(ramp=Ramp(hours(0), hours(0)), watch=hours(0)))
+    told = applied(second)
+    assert told.after != first
+    assert "Nothing answers yet" not in told.why
