@@ -18,9 +18,12 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from perdure.stores.vectors.packing import pack
 from perdure.stores.vectors.protocols import checksum_of
 from perdure.stores.vectors.sqlite import SqliteIndex
+from perdure.stores.vectors.sqlite_rows import making_id
 from perdure.surface.sdk import Perdure
+from perdure.testing.careless import careless
 from retrieval_parts import peers, project, shared
 from retrieval_parts.peers import Peer
 from retrieval_parts.report import Report
@@ -37,6 +40,8 @@ KINDS: Mapping[str, frozenset[str]] = {
 }
 """What is done → what a census may call it."""
 _SAME = 1e-4
+_CHANGED = "UPDATE chunks SET packed = changed(packed, ?, ?) WHERE key = ?"
+_SEALED = "UPDATE chunks SET packed = ?, making = ?, checksum = ? WHERE key = ?"
 SILENT = "embedder changed silently"
 Row = tuple[str, str, bool]
 """Document, text, and whether the vector is the text's: tools keep numbers in their own widths."""
@@ -103,20 +108,20 @@ def _in_ours(file: Path, cases: Sequence[Case]) -> set[int]:
     """
     with closing(SqliteIndex(file, read_only=True)) as store:
         rows = {(row.document, row.position): row for row in store.chunks()}
-    with closing(sqlite3.connect(file)) as connection, connection:
+    with closing(careless(sqlite3.connect(file))) as connection, connection:
         for case in cases:
             row = rows.get((case.document, case.position))
             if case.kind == "row deleted" and row is not None:
                 connection.execute("DELETE FROM chunks WHERE key = ?", (row.key,))
             elif case.kind == "vector corrupt" and row is not None:
-                connection.execute("UPDATE chunks SET vector = ? WHERE key = ?", (_corrupt(row.vector), row.key))
+                connection.execute(_CHANGED, ("vector", _corrupt(row.vector), row.key))
             elif case.kind == "text changed" and row is not None:
-                connection.execute("UPDATE chunks SET text = ? WHERE key = ?", (f"No {row.text}", row.key))
+                connection.execute(_CHANGED, ("text", f"No {row.text}", row.key))
             elif case.kind == "other embedder" and row is not None:
                 other = shared.vectors([row.text], "second")[0].tobytes()
                 told = msgspec.structs.replace(row, vector=other, embedder="second")
-                facts = (other, "second", checksum_of(told), row.key)
-                connection.execute("UPDATE chunks SET vector = ?, embedder = ?, checksum = ? WHERE key = ?", facts)
+                making = making_id(connection, (told.form, told.embedder, told.chunker))
+                connection.execute(_SEALED, (pack(told), making, checksum_of(told), row.key))
             elif case.kind in ("row twice", "row of no document"):
                 _inserted(connection, case, row or rows[min(rows)])
     places = [(case.document, case.position) for case in cases if case.kind == "row deleted"]
@@ -220,7 +225,8 @@ def _silent(folder: Path, ours: Perdure, but: set[str], report: Report) -> None:
     with closing(sqlite3.connect(file)) as connection, connection:
         for row in rows:
             told = msgspec.structs.replace(row, vector=shared.vectors([row.text], "second")[0].tobytes())
-            connection.execute("UPDATE chunks SET vector = ?, checksum = ? WHERE key = ?", (told.vector, checksum_of(told), row.key))  # fmt: skip
+            making = making_id(connection, (told.form, told.embedder, told.chunker))
+            connection.execute(_SEALED, (pack(told), making, checksum_of(told), row.key))
     census = ours.census_index(project.NAME, deep=True)
     found = {skew.document for skew in census.skews if skew.kind == "wrong_embedder"}
     alarms = {skew.document for skew in census.skews} - set(documents)

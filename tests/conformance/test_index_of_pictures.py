@@ -18,6 +18,7 @@ import pytest
 from perdure import CustomEmbedder, Folder, Index, Perdure, Project, Whole
 from perdure.core.clock import parse_at
 from perdure.core.errors import BadRequest
+from perdure.testing.careless import careless
 
 SIZE, LEVELS = 8, 3
 COLOURS = {"red": (220, 20, 30), "green": (20, 200, 40), "blue": (10, 30, 210), "white": (250, 250, 250)}
@@ -147,9 +148,13 @@ def test_a_picture_that_nobody_can_read_is_its_own_trouble_and_what_was_there_st
 def test_bytes_of_a_picture_that_somebody_changed_in_the_index_are_corrupt_and_are_made_anew(tmp_path, monkeypatch):
     monkeypatch.setattr("perdure.stores.documents.folder._RACY_US", 0)
     album = Album(tmp_path, "")
-    with sqlite3.connect(album.perdure.show_index("album").file) as connection:
-        connection.execute("UPDATE chunks SET data = ? WHERE document = 'red-7.png'", (png("blue"),))
-        connection.execute("UPDATE chunks SET vector = zeroblob(length(vector)) WHERE document = 'blue-9.png'")
+    with careless(sqlite3.connect(album.perdure.show_index("album").file)) as connection:
+        connection.execute(
+            "UPDATE chunks SET packed = changed(packed, 'data', ?) WHERE document = 'red-7.png'", (png("blue"),)
+        )
+        connection.execute(
+            "UPDATE chunks SET packed = changed(packed, 'vector', x'00000000') WHERE document = 'blue-9.png'"
+        )
     connection.close()
     assert album.skews() == {("corrupt", "red-7.png"), ("corrupt", "blue-9.png")}
     assert album.perdure.repair_index("album", at=LATER).verified

@@ -25,7 +25,7 @@ def test_a_source_that_nobody_followed_and_rows_that_a_hand_damaged_are_mended_b
     world.documents.remove(5)
     with world.documents.careless_hand(world.file()) as hand:
         hand.execute("DELETE FROM chunks WHERE document IN ('010.md', '011.md')")
-        hand.execute("UPDATE chunks SET vector = zeroblob(length(vector)) WHERE document = '020.md'")
+        hand.execute("UPDATE chunks SET packed = changed(packed, 'vector', x'00000000') WHERE document = '020.md'")
     world.live(6)
     [incident] = world.incidents()
     assert incident.closed_at is not None
@@ -149,7 +149,7 @@ def test_a_store_that_is_mostly_wrong_is_built_anew_beside_what_answers(world):
     """Where most rows are damaged a version of the same definition is built, without embedding anything again, and released."""
     n_embedded = world.documents.model.n_embedded
     with world.documents.careless_hand(world.file()) as hand:
-        hand.execute("UPDATE chunks SET text = 'nothing' WHERE key % 8 > 0")
+        hand.execute("UPDATE chunks SET packed = changed(packed, 'text', 'nothing') WHERE key % 8 > 0")
     world.live(8)
     [incident] = world.incidents()
     assert incident.kind == "store_damaged"

@@ -29,6 +29,7 @@ from perdure.assets.documents import Folder
 from perdure.assets.embedders import CustomEmbedder
 from perdure.assets.index import Index
 from perdure.core.documents import Content
+from perdure.testing.careless import careless
 
 DIMENSIONS = 48
 _SUBJECTS = ("refunds", "parcels", "invoices", "accounts", "warranties", "vouchers", "returns", "deliveries")
@@ -135,7 +136,7 @@ class DocumentsWorld:
     @contextmanager
     def careless_hand(self, file: Path) -> Iterator[sqlite3.Connection]:
         """A connection that writes to an index's file behind its back."""
-        connection = sqlite3.connect(file, isolation_level=None)
+        connection = careless(sqlite3.connect(file, isolation_level=None))
         try:
             yield connection
         finally:

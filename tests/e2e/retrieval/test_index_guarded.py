@@ -18,13 +18,14 @@ from perdure.assets.version import Pointer
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.stores.vectors.protocols import Change
 from perdure.stores.vectors.sqlite import SqliteIndex
+from perdure.testing.careless import careless
 
 WRITER = Path(__file__).parent / "generations_written.py"
 
 
 def by_hand(world, version_path, statement, *values):
     """What somebody does to the file who knows nothing of generations."""
-    connection = sqlite3.connect(version_path)
+    connection = careless(sqlite3.connect(version_path))
     connection.execute(statement, values)
     connection.commit()
     connection.close()
@@ -74,12 +75,14 @@ def test_a_ghost_whose_document_is_not_in_the_record_is_dropped(gateway, store, 
 
 
 @pytest.mark.parametrize(
-    ("column", "value"),
+    ("member", "value"),
     [("text", "Refunds are never paid."), ("context", "Lies"), ("vector", b"\0" * 256), ("text", 7)],
 )
-def test_a_damaged_row_is_dropped(gateway, store, path, world, column, value):
+def test_a_damaged_row_is_dropped(gateway, store, path, world, member, value):
     """Text, context and vector: nothing that does not match its checksum is given."""
-    by_hand(world, path, f"UPDATE chunks SET {column} = ? WHERE document = 'refunds.md'", value)
+    by_hand(
+        world, path, f"UPDATE chunks SET packed = changed(packed, '{member}', ?) WHERE document = 'refunds.md'", value
+    )
     told = search(gateway, "refunds paid")
     assert "refunds.md" not in documents(told)
     assert {"document": "refunds.md", "reason": "corrupt"} in told.json["dropped"]
@@ -89,16 +92,12 @@ def test_a_damaged_row_is_dropped(gateway, store, path, world, column, value):
 
 def test_a_forged_row_is_not_given_under_the_rank_of_another(gateway, store, path, world):
     """Text, digest and checksum fit each other, but memory ranked another vector."""
+    from perdure.stores.vectors.packing import pack
     from perdure.stores.vectors.protocols import checksum_of
 
     forged = chunk_of("refunds.md", "Zeppelins are free.")
-    columns = (forged.text, forged.digest, forged.vector, forged.end, checksum_of(forged))
-    by_hand(
-        world,
-        path,
-        "UPDATE chunks SET text = ?, digest = ?, vector = ?, \"end\" = ?, checksum = ? WHERE document = 'refunds.md'",
-        *columns,
-    )
+    statement = "UPDATE chunks SET packed = ?, checksum = ? WHERE document = 'refunds.md'"
+    by_hand(world, path, statement, pack(forged), checksum_of(forged))
     assert "refunds.md" not in documents(search(gateway, "refunds paid within days"))
 
 
@@ -107,7 +106,9 @@ def test_what_is_not_verified_is_marked_where_the_index_says_so(world):
     version, store = world.index(unverified="mark")
     write(store, {"refunds.md": "Refunds are paid within 30 days."})
     with world.serving() as gateway:
-        by_hand(world, world.path(version), "UPDATE chunks SET text = 'Refunds are never paid.'")
+        by_hand(
+            world, world.path(version), "UPDATE chunks SET packed = changed(packed, 'text', 'Refunds are never paid.')"
+        )
         [hit] = search(gateway, "refunds paid").json["hits"]
         assert (hit["checked"], hit["skew"], hit["text"]) == (False, "corrupt", "Refunds are never paid.")
         assert search(gateway, "refunds paid").json["dropped"] == []

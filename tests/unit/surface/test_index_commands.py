@@ -147,7 +147,7 @@ def test_a_damaged_file_is_told_and_a_rebuild_takes_its_place_without_an_embeddi
     project.build_index("handbook")
     path = Path(project.show_index("handbook", "declared").file)
     data = bytearray(path.read_bytes())
-    data[8192 : len(data)] = bytes(len(data) - 8192)
+    data[32768 : len(data)] = bytes(len(data) - 32768)
     path.write_bytes(bytes(data))
     census = project.census_index("handbook", "declared")
     assert ("corrupt", "store") in [(each.kind, each.part) for each in census.skews]

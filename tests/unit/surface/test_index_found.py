@@ -12,6 +12,7 @@ from perdure.core.settings import ProjectSettings, Settings
 from perdure.core.units import hours
 from perdure.surface.cli.show_indexes import found
 from perdure.surface.sdk import Perdure
+from perdure.testing.careless import careless
 from perdure.testing.indexes import DocumentsWorld
 
 
@@ -30,7 +31,7 @@ def opened(tmp_path):
 
 def by_hand(project, statement, *values):
     """What somebody does to the file who knows nothing of generations."""
-    connection = sqlite3.connect(project.show_index("handbook").file)
+    connection = careless(sqlite3.connect(project.show_index("handbook").file))
     connection.execute(statement, values)
     connection.commit()
     connection.close()
@@ -39,8 +40,8 @@ def by_hand(project, statement, *values):
 @pytest.mark.parametrize(
     ("statement", "skew"),
     [
-        ("UPDATE chunks SET context = 'Lies' WHERE document = ?", "corrupt"),
-        ("UPDATE chunks SET embedder = 'other', checksum = 0 WHERE document = ?", "corrupt"),
+        ("UPDATE chunks SET packed = changed(packed, 'context', 'Lies') WHERE document = ?", "corrupt"),
+        ("UPDATE chunks SET making = 7, checksum = 0 WHERE document = ?", "corrupt"),
         ("DELETE FROM chunks WHERE document = ?", None),
     ],
 )

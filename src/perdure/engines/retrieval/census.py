@@ -31,6 +31,8 @@ class Expected:
     dimensions: int
     checksum: Callable[[Any], int]
     """Of a row, as its store computes it."""
+    digest_at: Callable[[int], str]
+    """Of the row with a key; asked only of two at one place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +66,13 @@ class SourceFindings:
     unsettled: list[str] = field(default_factory=list)
 
 
-def seen_of(listed: Iterable[DocumentRef | Trouble]) -> Seen:
-    """A listing as it is compared; a second document of an id is a trouble, and the first counts."""
-    refs: dict[str, DocumentRef] = {}
-    troubles: dict[str, str] = {}
+def note(listed: Iterable[DocumentRef | Trouble], refs: dict[str, DocumentRef], troubles: dict[str, str]) -> None:
+    """Add what a source lists to what was seen, until it ends or raises; of a second document of an id the first counts."""
     for each in listed:
         if isinstance(each, Trouble):
             troubles.setdefault(each.id, each.code)
         else:
             refs.setdefault(each.id, each)
-    return Seen(refs, troubles)
 
 
 def read_of(found: RawDocument | Trouble) -> Read:
@@ -119,6 +118,8 @@ def differs(record: Mapping[str, Recorded], seen: Seen) -> bool:
 
 
 def _missing(record: Mapping[str, Recorded], seen: Seen, again: Seen | None, found: SourceFindings) -> None:
+    if seen.refs.keys() <= record.keys():
+        return
     for id_, ref in seen.refs.items():
         if id_ in record:
             continue
@@ -133,7 +134,7 @@ def _gone(record: Mapping[str, Recorded], seen: Seen, again: Seen | None, found:
     if not seen.whole or (again is not None and not again.whole):
         return
     for id_ in record:
-        if not lacks(seen, id_):
+        if id_ in seen.refs or not lacks(seen, id_):
             continue
         if again is not None and not lacks(again, id_):
             found.unsettled.append(id_)

@@ -12,10 +12,7 @@ from __future__ import annotations
 import hashlib
 import math
 import random
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import repeat
-from operator import itemgetter, lt
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -34,6 +31,9 @@ between batch sizes (all-MiniLM-L6-v2, dynamic int8); another model is below 0.9
 
 TURNS = 24
 """Each census but a deep one looks at the digests of one of so many parts of the chunks."""
+
+_MOST_PLACES = 10_000_000
+"""Of a document: more chunks than any has, and fewer than memory has room for."""
 
 Row = TypeVar("Row", bound=Standing)
 
@@ -59,8 +59,7 @@ class ChunkCensus(Generic[Row]):
         self._record = record
         self._expected = expected
         self._turn = turn
-        self._sizes = {id_: row.n_chunks for id_, row in record.items()}
-        self._present: dict[tuple[str, int], str] = {}
+        self._places = _Places(record)
         self._recut: set[str] = set()
         self._sample = _Sample[Row](*sample)
         self.n_chunks = 0
@@ -81,11 +80,11 @@ class ChunkCensus(Generic[Row]):
 
     def finish(self) -> list[Skew]:
         """Every finding, with the chunks that documents of the record lack, and those documents that were cut otherwise."""
-        present = Counter(map(itemgetter(0), self._present))
+        present = self._places.counts()
         for id_, row in self._record.items():
             if row.damaged:
                 continue
-            n_there = present[id_]
+            n_there = present.get(id_, row.n_chunks)
             if n_there < row.n_chunks:
                 why = f"{row.n_chunks - n_there} of its {row.n_chunks} chunks are not in the index."
                 self.skews.append(Skew("missing", id_, why=why, part="chunk"))
@@ -95,22 +94,15 @@ class ChunkCensus(Generic[Row]):
 
     def _is_sound(self, batch: StandingBatch[Row]) -> bool:
         """Whether nothing at all is wrong, and then what is there is noted."""
-        expected, documents, positions = self._expected, batch.documents, batch.positions
-        if not (
+        expected = self._expected
+        return (
             batch.intact
-            and set(batch.embedders) == {expected.embedder}
-            and set(batch.chunkers) == {expected.chunker}
-            and min(positions) >= 0
-            and all(map(lt, positions, map(self._sizes.get, documents, repeat(0))))
-            and not any(vector_faults(batch.vectors, expected.dimensions))
+            and batch.embedders == {expected.embedder}
+            and batch.chunkers == {expected.chunker}
+            and are_vectors(batch.vectors, len(batch.keys), expected.dimensions)
             and all(self._is_embedded(batch.row(place)) for place in self._looked_at(batch.keys))
-        ):
-            return False
-        there = dict(zip(zip(documents, positions, strict=True), batch.digests, strict=True))
-        if len(there) < len(documents) or not self._present.keys().isdisjoint(there):
-            return False
-        self._present |= there
-        return True
+            and self._places.take_all(batch.documents, batch.positions, batch.keys)
+        )
 
     def _looked_at(self, keys: Sequence[int]) -> Sequence[int]:
         """Places of the chunks whose digests are looked at."""
@@ -131,11 +123,8 @@ class ChunkCensus(Generic[Row]):
         document = self._record.get(row.document)
         if document is None:
             return _of(row, "orphan", "Its document is not in the record.")
-        place = row.document, row.position
-        before = self._present.get(place)
         within = row.position >= 0 and (row.position < document.n_chunks or document.damaged)
-        if within:
-            self._present.setdefault(place, row.digest)
+        before = self._places.take(row) if within else None
         if self._expected.checksum(row) != row.checksum:
             return _of(row, "corrupt", "It does not match its checksum.")
         if not self._is_embedded(row):
@@ -152,11 +141,69 @@ class ChunkCensus(Generic[Row]):
             self._recut.add(row.document)
         return None
 
-    def _twice(self, row: Row, before: str) -> Skew:
-        if before == row.digest:
+    def _twice(self, row: Row, before: int) -> Skew:
+        if self._expected.digest_at(before) == row.digest:
             return _of(row, "duplicate", "It is in the index twice.")
         why = f"Two different chunks stand at its place {row.position}."
         return Skew("duplicate", row.document, why=why, part="document")
+
+
+class _Places:
+    """At which places of their documents chunks stand, each with the key of the first that stands there.
+
+    Places are numbered: those of a document one after the other, and documents as in the record.
+    """
+
+    def __init__(self, record: Mapping[str, Recorded]) -> None:
+        self._number = dict(zip(record, range(len(record)), strict=True))
+        sizes = np.fromiter((row.n_chunks for row in record.values()), np.int64, len(record))
+        self._sizes = np.clip(sizes, 0, _MOST_PLACES)
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._taken = np.zeros(int(self._sizes.sum()), np.int32)
+        """By place: which of `_keys`, counted from 1; 0: none stands there."""
+        self._keys: list[int] = []
+        self._beyond: dict[tuple[str, int], int] = {}
+        """Of documents of which the record is damaged: nobody knows how many places they have."""
+
+    def take_all(self, documents: Sequence[str], positions: NDArray[np.int64], keys: Sequence[int]) -> bool:
+        """Note chunks where each has a place of its own that it should have; else note none. Cost: 0.2 µs each."""
+        try:
+            numbers = np.fromiter(map(self._number.__getitem__, documents), np.int64, len(documents))
+        except KeyError:
+            return False
+        if (positions < 0).any() or (positions >= self._sizes[numbers]).any():
+            return False
+        places = self._starts[numbers] + positions
+        if self._taken[places].any():
+            return False
+        turns = np.arange(len(self._keys) + 1, len(self._keys) + 1 + len(keys), dtype=np.int32)
+        self._taken[places] = turns
+        if (self._taken[places] != turns).any():
+            self._taken[places] = 0
+            return False
+        self._keys += keys
+        return True
+
+    def take(self, row: Standing) -> int | None:
+        """Note a chunk of a document of the record; the key of the one that stands there already."""
+        number = self._number[row.document]
+        if row.position >= self._sizes[number]:
+            before = self._beyond.setdefault((row.document, row.position), row.key)
+            return before if before != row.key else None
+        place = int(self._starts[number]) + row.position
+        if turn := int(self._taken[place]):
+            return self._keys[turn - 1]
+        self._keys.append(row.key)
+        self._taken[place] = len(self._keys)
+        return None
+
+    def counts(self) -> dict[str, int]:
+        """How many places of each document are taken; empty where all are."""
+        if self._taken.all():
+            return {}
+        taken = np.concatenate([[0], np.cumsum(self._taken > 0)])
+        counted = taken[self._starts + self._sizes] - taken[self._starts]
+        return dict(zip(self._number, counted.tolist(), strict=True))
 
 
 class _Sample(Generic[Row]):
@@ -192,19 +239,28 @@ class _Sample(Generic[Row]):
         return max(self._random.random(), 2.0**-53)
 
 
+def are_vectors(vectors: NDArray[np.float32], n: int, dimensions: int) -> bool:
+    """Whether so many are vectors, all of them. Cost: 0.15 µs each."""
+    if vectors.shape != (n, dimensions):
+        return False
+    return not any(_vector_fault(vectors[place].tobytes(), 4 * dimensions) for place in _odd(vectors))
+
+
 def vector_faults(blobs: Sequence[bytes], dimensions: int) -> list[str]:
     """Why each is no vector, empty where it is one: its length in bytes, its numbers, its norm. Cost: 0.3 µs each."""
-    size = 4 * dimensions
-    if {*map(len, blobs)} == {size}:
-        vectors = vectors_of(blobs, dimensions)
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = np.einsum("ij,ij->i", vectors, vectors)
-        faults = [""] * len(blobs)
-        # Of length 1 they are by single precision already; of the others, zeros too, it is looked at closely.
-        for i in np.flatnonzero(~(np.abs(squares - 1.0) <= _NORM_TOLERANCE)).tolist():
-            faults[i] = _vector_fault(blobs[i], size)
-        return faults
-    return [_vector_fault(blob, size) for blob in blobs]
+    size, faults = 4 * dimensions, [""] * len(blobs)
+    even = {*map(len, blobs)} == {size}
+    for place in _odd(vectors_of(blobs, dimensions)) if even else range(len(blobs)):
+        faults[place] = _vector_fault(blobs[place], size)
+    return faults
+
+
+def _odd(vectors: NDArray[np.float32]) -> list[int]:
+    """Which are to be looked at closely: by single precision they are not of length 1, as those that are zeros."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = np.einsum("ij,ij->i", vectors, vectors)
+    found: list[int] = np.flatnonzero(~(np.abs(squares - 1.0) <= _NORM_TOLERANCE)).tolist()
+    return found
 
 
 def _vector_fault(blob: bytes, size: int) -> str:

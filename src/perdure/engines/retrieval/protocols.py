@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
@@ -182,18 +183,28 @@ class StandingBatch(Protocol[Row_co]):
     @property
     def documents(self) -> Sequence[str]: ...
     @property
-    def positions(self) -> Sequence[int]: ...
+    def positions(self) -> NDArray[np.int64]:
+        """Shape (n,); of chunks that are intact."""
+        ...
+
     @property
-    def digests(self) -> Sequence[str]: ...
+    def vectors(self) -> NDArray[np.float32]:
+        """Shape (n, dimensions); (0, 0) where their lengths differ, or they are not intact."""
+        ...
+
     @property
-    def embedders(self) -> Sequence[str]: ...
+    def embedders(self) -> AbstractSet[str]:
+        """All that made vectors of these."""
+        ...
+
     @property
-    def chunkers(self) -> Sequence[str]: ...
-    @property
-    def vectors(self) -> Sequence[bytes]: ...
+    def chunkers(self) -> AbstractSet[str]:
+        """All that cut these."""
+        ...
+
     @property
     def intact(self) -> bool:
-        """Whether each matches its checksum; where one does not, columns hold whatever stands there, and `row` what can be told of it."""
+        """Whether each matches its checksum; where one does not, `row` tells of each what can be told, and the arrays nothing."""
         ...
 
     @property

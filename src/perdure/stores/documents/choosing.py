@@ -20,7 +20,7 @@ class Chooser:
 
     def __init__(self, include: Sequence[str], exclude: Sequence[str]) -> None:
         self._include = _compiled(tuple(include))
-        self._exclude = _compiled(tuple(exclude))
+        self._exclude = _compiled(tuple(exclude)) if exclude else None
         self._closed = _compiled(tuple(each[:-3] for each in exclude if each.endswith("/**")))
 
     def chosen(self, path: str) -> bool:
@@ -34,7 +34,9 @@ class Chooser:
 
     def fits(self, path: str) -> bool:
         """As `chosen`, of a path that is known not to be hidden."""
-        return self._include.fullmatch(path) is not None and self._exclude.fullmatch(path) is None
+        if self._include.fullmatch(path) is None:
+            return False
+        return self._exclude is None or self._exclude.fullmatch(path) is None
 
     def closed(self, folder: str) -> bool:
         """Whether nothing below a folder can be a document, because all of it is excluded."""

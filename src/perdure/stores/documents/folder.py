@@ -131,6 +131,8 @@ def _token(about: os.stat_result) -> str:
 
 def _ref(id_: str, about: os.stat_result, now_us: int) -> DocumentRef:
     """A time of change that lies ahead was set by somebody: it says nothing of when the file was written."""
-    written_us, changed_us, token = about.st_mtime_ns // 1000, about.st_ctime_ns // 1000, _token(about)
+    written_ns, changed_ns = about.st_mtime_ns, about.st_ctime_ns
+    token = f"{about.st_size}:{written_ns}:{changed_ns}:{about.st_ino}"
+    written_us, changed_us = written_ns // 1000, changed_ns // 1000
     last_us = written_us if changed_us < written_us <= now_us else changed_us
     return DocumentRef(id_, token if last_us < now_us - _RACY_US else f"{token}:{now_us}", last_us)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+import msgspec
+
 from perdure.assets.documents import Iterated
 from perdure.core.clock import monotonic_s
 from perdure.core.documents import DocumentRef, RawDocument, Trouble
@@ -72,7 +74,7 @@ class IteratedDocuments:
     def _given(self) -> Iterator[RawDocument]:
         try:
             for raw in self._declared.documents():
-                yield raw if raw.ref.token else replace(raw, ref=replace(raw.ref, token=raw.digest))
+                yield raw if raw.ref.token else replace(raw, ref=msgspec.structs.replace(raw.ref, token=raw.digest))
         except Exception as error:  # the user's own code: whatever it raises, its source does not answer
             raise StoreError(
                 f"{self._name} failed after a part of its documents, or before: {type(error).__name__}: {error}",

@@ -40,6 +40,11 @@ def by_id(found: Iterable[tuple[str, Found | Trouble]]) -> Iterator[tuple[str, s
 
     A path of which the name is no text has a printable id that nothing can be read by.
     """
+    found = list(found)
+    if all(path.isascii() for path, _ in found) and len({path for path, _ in found}) == len(found):
+        for path, about in sorted(found, key=itemgetter(0)):
+            yield path, path, about
+        return
     previous = None
     named = [_named(each) for each in found]
     if not all(path.isascii() for _, path, _ in named):

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,22 @@ class _Links:
     """Real paths of links that are not followed: each is told by the first path that leads to it."""
 
 
+@dataclass(frozen=True, slots=True)
+class _There:
+    """What is in a folder, but for what is hidden or not chosen."""
+
+    files: list[tuple[str, os.stat_result | Trouble]] = field(default_factory=list)
+    """Their relative paths."""
+    links: list[str] = field(default_factory=list)
+    """Their relative paths."""
+    folders: list[str] = field(default_factory=list)
+    """Their names."""
+
+
+class _NotListed(Exception):
+    """A folder below that may not be listed."""
+
+
 def walk(folder: str, chooser: Chooser, shown: str) -> Iterator[tuple[str, os.stat_result | Trouble]]:
     """Relative path and state of each file that is chosen, in no promised order; devices, sockets and pipes are none.
 
@@ -63,25 +80,15 @@ def walk(folder: str, chooser: Chooser, shown: str) -> Iterator[tuple[str, os.st
     while pending:
         place = pending.pop()
         try:
-            entries = _entries(place, shown)
-        except PermissionError:
+            there = _looked_through(place, shown, chooser)
+        except _NotListed:
             path = place.prefix[:-1]
             yield path, Trouble(id_of(path), "unreadable", f"The folder {_printable(path)} may not be listed.")
             continue
-        for entry in entries:
-            name = entry.name
-            if name.startswith("."):
-                continue
-            path = place.prefix + name
-            if entry.is_symlink():
-                yield from _linked((folder, chooser, links), place, path, pending)
-            elif entry.is_dir(follow_symlinks=False):
-                if not chooser.closed(path):
-                    pending.append(_Place(f"{place.real}/{name}", path + "/", place.above))
-            elif chooser.fits(path) and entry.is_file(follow_symlinks=False):
-                about = _state(entry.path, path)
-                if about is not None:
-                    yield path, about
+        yield from there.files
+        for path in there.links:
+            yield from _linked((folder, chooser, links), place, path, pending)
+        pending += (_Place(f"{place.real}/{name}", f"{place.prefix}{name}/", place.above) for name in there.folders)
 
 
 def inside(folder: str, real: str) -> bool:
@@ -89,21 +96,45 @@ def inside(folder: str, real: str) -> bool:
     return real == folder or real.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def _entries(place: _Place, shown: str) -> list[os.DirEntry[str]]:
-    """What is in a folder.
+def _looked_through(place: _Place, shown: str, chooser: Chooser) -> _There:
+    """What is in a folder. It is held open meanwhile: a look at a name in it costs less than one along its whole path.
 
     Raises:
-        PermissionError: it lies below, and may not be listed.
+        _NotListed: it lies below, and may not be listed.
         StoreError: it cannot be.
     """
+    prefix, fits, there = place.prefix, chooser.fits, _There()
+    found = there.files.append
+    with ExitStack() as stack:
+        for entry in _entries(stack, place, shown):
+            name = entry.name
+            if name.startswith("."):
+                continue
+            path = prefix + name
+            if entry.is_file(follow_symlinks=False):
+                if fits(path):
+                    try:
+                        found((path, entry.stat(follow_symlinks=False)))
+                    except OSError as error:
+                        there.files.extend((path, each) for each in _not_looked_at(error, path))
+            elif entry.is_symlink():
+                there.links.append(path)
+            elif entry.is_dir(follow_symlinks=False) and not chooser.closed(path):
+                there.folders.append(name)
+    return there
+
+
+def _entries(stack: ExitStack, place: _Place, shown: str) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(place.real) as entries:
+        opened = os.open(place.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, opened)
+        with os.scandir(opened) as entries:
             return list(entries)
     except OSError as error:
         if place.prefix and isinstance(error, FileNotFoundError | NotADirectoryError):
             return []
         if place.prefix and isinstance(error, PermissionError):
-            raise
+            raise _NotListed from error
         where = f"{shown}/{place.prefix}".rstrip("/")
         is_gone = isinstance(error, FileNotFoundError | NotADirectoryError)
         mend = (
@@ -163,15 +194,20 @@ def _loop(path: str, why: str) -> Trouble:
 
 
 def _state(file: str, path: str) -> os.stat_result | Trouble | None:
-    """What is known of a file; None: it is not there any more."""
+    """What is known of a file that a link leads to; None: it is not there any more."""
     try:
         return os.stat(file)  # noqa: PTH116 - a Path costs as much as the look
-    except (FileNotFoundError, NotADirectoryError):
-        return None
     except OSError as error:
         if Path(file).is_symlink():
             return None
-        return Trouble(path, "unreadable", f"It cannot be looked at: {error.strerror}.")
+        return next(iter(_not_looked_at(error, path)), None)
+
+
+def _not_looked_at(error: OSError, path: str) -> Sequence[Trouble]:
+    """The trouble of a file that could not be looked at; none where it is not there any more."""
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return ()
+    return (Trouble(path, "unreadable", f"It cannot be looked at: {error.strerror}."),)
 
 
 def _printable(path: str) -> str:

@@ -26,7 +26,7 @@ from perdure.stores.vectors.lance_folder import lance_errors, table_name
 from perdure.stores.vectors.lance_rows import WITHOUT_VECTOR, as_chunk, as_table, folded_text, sized, vector_field
 from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import as_query
-from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query
+from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query, RecordedRow
 from perdure.stores.vectors.sqlite_record import RECORD_SCHEMA, SqliteRecord
 from perdure.stores.vectors.standing import ChunkBatch, batch_of
 
@@ -47,7 +47,7 @@ _ANEW = (
     "They were written by another version of perdure: remove the version's files and build it, or install that version."
 )
 """No other database takes the place of one in LanceDB."""
-FORMAT = SqliteFormat("documents of an index in LanceDB", 1002, _SCHEMA, private=True, otherwise=_ANEW)
+FORMAT = SqliteFormat("documents of an index in LanceDB", 1003, _SCHEMA, private=True, otherwise=_ANEW)
 """Another number than that of an index in SQLite alone: neither opens the other's file."""
 _AS_THEY_ARE = FTS(
     base_tokenizer="whitespace",
@@ -138,6 +138,10 @@ class LanceIndex:
     def documents(self, as_of: int = 0) -> Iterator[DocumentRow]:
         """The record of documents, by id."""
         return self._record.documents(as_of)
+
+    def recorded(self, as_of: int = 0) -> dict[str, RecordedRow]:
+        """The record of documents, as a census compares them."""
+        return self._record.recorded(as_of)
 
     def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
         """What the record says of those documents, in order."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 import msgspec
 
 from perdure.core.documents import Hit, Scalar, Where
+from perdure.stores.vectors.packing import begun, pack, summed
 
 if TYPE_CHECKING:
     from perdure.stores.vectors.standing import ChunkBatch
@@ -64,6 +65,21 @@ class DocumentRow(msgspec.Struct, frozen=True, gc=False):
     """It is not what was written: its id is all that is told of it, and nobody may read it."""
 
 
+class RecordedRow(msgspec.Struct, frozen=True, gc=False):
+    """Of a `DocumentRow` what a census compares."""
+
+    id: str
+    token: str
+    digest: str
+    n_chunks: int
+    chunker: str
+    trouble: str
+    checksum: int
+    """Of the whole of it: equal ones are equal rows."""
+    damaged: bool = False
+    """It is not what was written: its id is all that is told of it."""
+
+
 class ChunkRow(msgspec.Struct, frozen=True, gc=False):
     """A chunk as it is kept."""
 
@@ -94,9 +110,9 @@ class ChunkRow(msgspec.Struct, frozen=True, gc=False):
 
 
 def checksum_of(row: ChunkRow) -> int:
-    """CRC-32 over all that a chunk says: document, place, digest, form, text, context, data, vector, embedder, chunker.
+    """CRC-32 over all that a chunk says: its making, its document, and what is its own (`packing`).
 
-    It finds what disks, crashes and careless hands do, not what somebody forges. Cost: 0.8 µs for 3 kB.
+    It finds what disks, crashes and careless hands do, not what somebody forges. Cost: 2 µs for 3 kB.
 
     >>> row = ChunkRow(1, "a.md", 0, 0, 2, "hi", "", "d1", "text", b"", "e1", "c1")
     >>> checksum_of(row) == checksum_of(msgspec.structs.replace(row, key=2, born=7, died=9, checksum=5))
@@ -104,10 +120,7 @@ def checksum_of(row: ChunkRow) -> int:
     >>> checksum_of(row) == checksum_of(msgspec.structs.replace(row, text="ho"))
     False
     """
-    place = (row.document, row.position, row.start, row.end, row.parent)
-    return sealed(
-        (*place, row.form, row.digest, row.embedder, row.chunker, row.text, row.context, row.data, row.vector)
-    )
+    return next(summed([row.document], [pack(row)], [begun((row.form, row.embedder, row.chunker))]))
 
 
 def sealed(members: tuple[object, ...]) -> int:
@@ -194,6 +207,14 @@ class IndexStore(Protocol):
 
     def documents(self, as_of: int = 0) -> Iterator[DocumentRow]:
         """The record of documents, by id; one generation whole, whatever is written meanwhile.
+
+        Raises:
+            NotFound: that generation is not there.
+        """
+        ...
+
+    def recorded(self, as_of: int = 0) -> dict[str, RecordedRow]:
+        """The record of `documents(as_of)`, for who compares all of it: by id, in its order. Cost: 2 µs a document.
 
         Raises:
             NotFound: that generation is not there.

@@ -6,38 +6,25 @@ one whole until the new one is there. Compose opens it for the workers of the lo
 Words lie in FTS5 as `core.texts.tokens.words` splits them, so that scripts without spaces are found too, and beside a copy of their
 own: what is deleted is what was written, even where a chunk's text was damaged meanwhile.
 
-What surprised us: rows of 2.5 kB leave a third of SQLite's usual pages of 4 kB empty, so its pages are of 8 kB here; and a column is
-read by walking over all before it, so `born` and `died` stand first and vectors last.
+What surprised us: rows of 2.5 kB leave a third of SQLite's usual pages of 4 kB empty, and each page is a read of its own, so its pages
+are of 32 kB here.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from collections.abc import Set as AbstractSet
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import NoneType
-from typing import Any
 
 import msgspec
 
 from perdure.core.documents import Hit
-from perdure.core.errors import BadIndex
 from perdure.stores.sqlite_files import SqliteFormat
 from perdure.stores.vectors.matching import fused, words_of
 from perdure.stores.vectors.nearest import Nearest, as_query, batches
-from perdure.stores.vectors.protocols import (
-    Change,
-    ChunkRow,
-    Damage,
-    DocumentRow,
-    Generation,
-    Query,
-    checksum_of,
-    sealed_each,
-)
+from perdure.stores.vectors.packing import vector_of
+from perdure.stores.vectors.protocols import Change, ChunkRow, Damage, DocumentRow, Generation, Query, RecordedRow
 from perdure.stores.vectors.sqlite_damage import (
     WORDS_TABLE,
     check_words,
@@ -48,69 +35,42 @@ from perdure.stores.vectors.sqlite_damage import (
     words_text,
 )
 from perdure.stores.vectors.sqlite_record import ALIVE, ANEW, RECORD_SCHEMA, SqliteRecord, batches_of
+from perdure.stores.vectors.sqlite_rows import (
+    CHUNKS,
+    CHUNKS_SCHEMA,
+    COLUMNS,
+    STANDING,
+    as_chunk,
+    as_standing,
+    insert_chunks,
+    makings_of,
+)
 from perdure.stores.vectors.sqlite_words import ranked_by_words
 from perdure.stores.vectors.standing import ChunkBatch
 
 _SCHEMA = (
     *RECORD_SCHEMA,
-    """CREATE TABLE IF NOT EXISTS chunks (
-        key INTEGER PRIMARY KEY AUTOINCREMENT, born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0, document TEXT NOT NULL,
-        position INTEGER NOT NULL, "start" INTEGER NOT NULL, "end" INTEGER NOT NULL, digest TEXT NOT NULL, form TEXT NOT NULL,
-        embedder TEXT NOT NULL, chunker TEXT NOT NULL, checksum INTEGER NOT NULL, parent_start INTEGER, parent_end INTEGER,
-        text TEXT NOT NULL, context TEXT NOT NULL, vector BLOB NOT NULL, data BLOB NOT NULL
-    )""",
-    "CREATE INDEX IF NOT EXISTS chunks_alive ON chunks (document) WHERE died = 0",
-    "CREATE INDEX IF NOT EXISTS chunks_born ON chunks (born)",
-    "CREATE INDEX IF NOT EXISTS chunks_dead ON chunks (died) WHERE died > 0",
+    *CHUNKS_SCHEMA,
     WORDS_TABLE,
 )
-"""AUTOINCREMENT: a key is never given twice, so that who kept one never reads another chunk by it."""
-FORMAT = SqliteFormat("documents and chunks of an index", 2, _SCHEMA, private=True, page_bytes=8192, otherwise=ANEW)
-_COLUMNS = """
-key, document, position, "start", "end", text, context, digest, form, vector, embedder, chunker, checksum, parent_start,
-data, born, died, parent_end
-"""
-_BY_KEY = f"SELECT {_COLUMNS} FROM chunks WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 - of our own words
+FORMAT = SqliteFormat("documents and chunks of an index", 3, _SCHEMA, private=True, page_bytes=32768, otherwise=ANEW)
+_BY_KEY = f"SELECT {COLUMNS} FROM {CHUNKS} WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 - of our own words
 _OF = f"""
-SELECT {_COLUMNS} FROM chunks WHERE died = 0 AND document IN (SELECT value FROM json_each(?)) ORDER BY key
+SELECT {COLUMNS} FROM {CHUNKS} WHERE died = 0 AND document IN (SELECT value FROM json_each(?)) ORDER BY key
 """  # noqa: S608
-_ALL = f"SELECT {_COLUMNS} FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key"  # noqa: S608
-_STANDING = f"""
-SELECT key, document, position, "start", "end", parent_start, form, digest, embedder, chunker, text, context, data, vector,
-    checksum, parent_end
-FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key
-"""  # noqa: S608
-"""After the key all that is sealed, in the order of `checksum_of`, so that of most rows a slice is what is summed."""
-_SEALED = itemgetter(slice(1, 14))
-_IN_ORDER = itemgetter(0, 1, 2, 3, 4, 10, 11, 7, 6, 13, 8, 9, 14, 5, 12)
-"""From a row of `_STANDING` to the first of `_COLUMNS`."""
+_ALL = f"SELECT {COLUMNS} FROM {CHUNKS} WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key"  # noqa: S608
+_STANDING = f"SELECT {STANDING} FROM chunks WHERE {ALIVE} AND (:last IS NULL OR key > :last) ORDER BY key"  # noqa: S608
 _CHANGED = f"""
-SELECT {_COLUMNS} FROM chunks WHERE key IN (
+SELECT {COLUMNS} FROM {CHUNKS} WHERE key IN (
     SELECT key FROM chunks WHERE born > :after AND born <= :at
     UNION SELECT key FROM chunks WHERE died > :after AND died > 0 AND died <= :at
 ) AND (:last IS NULL OR key > :last) ORDER BY key
 """  # noqa: S608
-_INSERT = """
-INSERT INTO chunks (key, born, document, position, "start", "end", digest, form, embedder, chunker, checksum, parent_start,
-    parent_end, text, context, vector, data) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_VECTORS = f"SELECT key, document, vector FROM chunks WHERE {ALIVE} AND vector <> x''"  # noqa: S608
+_VECTORS = f"SELECT key, document, packed FROM chunks WHERE {ALIVE}"  # noqa: S608
 _WORDS = f"""
 SELECT chunks.key, document, -bm25(words) FROM words JOIN chunks ON chunks.key = words.rowid
 WHERE words MATCH :words AND {ALIVE} ORDER BY bm25(words), chunks.key
 """  # noqa: S608
-_TYPES = (int, str, int, int, int, str, str, str, str, bytes, str, str, int)
-"""Of the columns up to the checksum: SQLite keeps whatever it is given, from whoever opens the file."""
-_KINDS: Sequence[AbstractSet[type]] = [
-    *({kind} for kind in _TYPES),
-    {int, NoneType},
-    {bytes},
-    {int},
-    {int},
-    {int, NoneType},
-]
-"""Of all columns."""
-_FORCE: Mapping[type, Callable[[Any], Any]] = {int: lambda _: -1, str: str, bytes: lambda value: str(value).encode()}
 _AT_ONCE = 2_000
 _POOL = 100
 """Of each ranking at least so many are fused."""
@@ -161,20 +121,20 @@ class SqliteIndex:
             connection.executemany(bury, [(number, id_) for id_ in change.dead_documents])
             key = next_key(connection)
             for begin in range(0, len(change.chunks), _AT_ONCE):
-                rows = [
-                    _as_row(row, key + begin + i, number)
-                    for i, row in enumerate(change.chunks[begin : begin + _AT_ONCE])
-                ]
-                connection.executemany(_INSERT, rows)
-                connection.executemany(
-                    "INSERT INTO words (rowid, folded) VALUES (?, ?)", [(row[0], _words(row)) for row in rows]
-                )
+                rows = change.chunks[begin : begin + _AT_ONCE]
+                insert_chunks(connection, rows, key + begin, number)
+                folded = [(key + begin + i, words_text(row.context, row.text)) for i, row in enumerate(rows)]
+                connection.executemany("INSERT INTO words (rowid, folded) VALUES (?, ?)", folded)
             [n_chunks] = connection.execute("SELECT count(*) FROM chunks WHERE died = 0").fetchone()
             return self._record.finish(connection, change, number, n_chunks)
 
     def documents(self, as_of: int = 0) -> Iterator[DocumentRow]:
         """The record of documents, by id."""
         return self._record.documents(as_of)
+
+    def recorded(self, as_of: int = 0) -> dict[str, RecordedRow]:
+        """The record of documents, as a census compares them."""
+        return self._record.recorded(as_of)
 
     def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
         """What the record says of those documents, in order."""
@@ -187,25 +147,26 @@ class SqliteIndex:
                 self._record.resolve(connection, after)
             query, facts = (_ALL, {"at": at}) if after < 0 else (_CHANGED, {"at": at, "after": after})
             for rows in batches_of(connection, query, facts):
-                yield from _as_chunks(rows)
+                yield from map(as_chunk, rows)
 
     def standing(self, as_of: int = 0) -> Iterator[ChunkBatch]:
         """Chunks of a generation by columns, held against their checksums."""
         with self._record.snapshot(as_of) as (connection, at):
+            makings = makings_of(connection)
             for rows in batches_of(connection, _STANDING, {"at": at}):
-                yield _standing(rows)
+                yield as_standing(rows, makings)
 
     def fetch(self, keys: Sequence[int]) -> list[ChunkRow | None]:
         """By key, alive or dead, in order; None where it is not there."""
         with self._record.reading() as connection:
             rows = connection.execute(_BY_KEY, (str([int(key) for key in keys]),)).fetchall()
-        found = {row.key: row for row in _as_chunks(rows)}
+        found = {row.key: row for row in map(as_chunk, rows)}
         return [found.get(key) for key in keys]
 
     def chunks_of(self, documents: Sequence[str]) -> list[ChunkRow]:
         """Chunks that are alive now, of those documents, by key."""
         with self._record.reading() as connection:
-            return _as_chunks(connection.execute(_OF, (json.dumps(list(documents)),)).fetchall())
+            return [as_chunk(row) for row in connection.execute(_OF, (json.dumps(list(documents)),))]
 
     def damage(self, *, deep: bool = False) -> list[Damage]:
         """Words that are not those of the chunks, and rows of no time; `deep`: word by word, every page of the file, and where it may write FTS5's own check."""
@@ -240,7 +201,8 @@ class SqliteIndex:
             findable = self._record.findable(connection, query, at)
             dense: list[tuple[int, float]] = []
             if vector.any():
-                rows = ((key, found) for key, id_, found in connection.execute(_VECTORS, {"at": at}) if id_ in findable)
+                told = connection.execute(_VECTORS, {"at": at})
+                rows = ((key, vector_of(packed)) for key, id_, packed in told if id_ in findable)
                 nearest = Nearest(vector, n_pool)
                 for keys, vectors in batches(rows, _AT_ONCE):
                     nearest.add(keys, vectors)
@@ -289,58 +251,3 @@ def _by_words(
             if len(found) == k:
                 break
     return found
-
-
-def _as_row(row: ChunkRow, key: int, number: int) -> tuple[object, ...]:
-    if len(row.vector) % 4:
-        raise BadIndex(
-            f"Chunk {row.position} of {row.document!r} has a vector of {len(row.vector)} bytes, which is not float32.",
-            hint="Give little-endian float32.",
-        )
-    begin, end = row.parent or (None, None)
-    place = (row.document, row.position, row.start, row.end, row.digest, row.form, row.embedder, row.chunker)
-    return (key, number, *place, checksum_of(row), begin, end, row.text, row.context, row.vector, row.data)
-
-
-def _words(row: tuple[object, ...]) -> str:
-    return words_text(str(row[14]), str(row[13]))
-
-
-def _as_chunks(rows: Sequence[tuple[Any, ...]]) -> list[ChunkRow]:
-    """Rows as chunks. Types are looked at by columns, which takes half the time."""
-    columns = zip(*rows, strict=True)
-    as_written = all({*map(type, values)} <= kinds for values, kinds in zip(columns, _KINDS, strict=False))
-    return list(map(_as_chunk, rows if as_written else map(_forced, rows)))
-
-
-def _as_chunk(row: tuple[Any, ...]) -> ChunkRow:
-    if row[13] is None:
-        return ChunkRow(*row[:-1])
-    told: tuple[Any, ...] = (*row[:13], (row[13], row[-1]), *row[14:-1])
-    return ChunkRow(*told)
-
-
-def _standing(rows: Sequence[tuple[Any, ...]]) -> ChunkBatch:
-    """Rows of `_STANDING` by columns. What is no number, or no bytes, is damaged though its sum may fit."""
-    keys, documents, positions, _, _, parents, _, *facts = zip(*rows, strict=True)
-    digests, embedders, chunkers, _, _, _, vectors, checksums, *_ = facts
-    plain = parents.count(None) == len(rows)
-    whole = map(_SEALED, rows) if plain else map(_sealed_members, rows)
-    typed = {*map(type, positions)} == {int} and {*map(type, vectors)} == {bytes}
-    intact = typed and tuple(sealed_each(whole)) == checksums
-
-    def row(place: int) -> ChunkRow:
-        told = (*_IN_ORDER(rows[place]), 0, 0, rows[place][15])
-        return _as_chunk(told) if intact else _as_chunks([told])[0]
-
-    return ChunkBatch(keys, documents, positions, digests, embedders, chunkers, vectors, intact, row)
-
-
-def _sealed_members(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    return _SEALED(row) if row[5] is None else (*row[1:5], (row[5], row[15]), *row[6:14])
-
-
-def _forced(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row with damaged columns as a chunk still: its checksum tells that it is none."""
-    told = [value if type(value) is kind else _FORCE[kind](value) for value, kind in zip(row, _TYPES, strict=False)]
-    return (*told, row[13], row[14] if type(row[14]) is bytes else b"", *row[15:])

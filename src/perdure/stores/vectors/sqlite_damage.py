@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from perdure.core.texts.tokens import words
+from perdure.stores.vectors.packing import unpack
 from perdure.stores.vectors.protocols import Damage
 
 WORDS_TABLE = """CREATE VIRTUAL TABLE IF NOT EXISTS words USING fts5(
@@ -24,7 +25,7 @@ SELECT key, document, died FROM chunks WHERE key IN (SELECT key FROM chunks EXCE
 _COUNTED = "SELECT (SELECT count(*) FROM words_docsize) - (SELECT count(*) FROM chunks)"
 _WITHOUT_CHUNK = "SELECT id FROM words_docsize EXCEPT SELECT key FROM chunks ORDER BY id"
 _BESIDE_WORDS = """
-SELECT key, document, context, text, c0 FROM chunks JOIN words_content ON words_content.id = key WHERE died = 0 ORDER BY key
+SELECT key, document, packed, c0 FROM chunks JOIN words_content ON words_content.id = key WHERE died = 0 ORDER BY key
 """
 _NEWEST = "SELECT coalesce(max(number), 0) FROM generations"
 _BEYOND = "SELECT (SELECT count(*) FROM {table} WHERE died > 0 AND died > :newest) + (SELECT count(*) FROM {table} WHERE born > :newest)"
@@ -32,12 +33,17 @@ _SET_RIGHT = (
     "UPDATE OR REPLACE {table} SET died = 0 WHERE died > 0 AND died > :newest",
     "UPDATE {table} SET born = CASE died WHEN 0 THEN :newest ELSE died END WHERE born > :newest",
 )
-_TEXTS = "SELECT key, context, text FROM chunks ORDER BY key"
+_TEXTS = "SELECT key, packed FROM chunks ORDER BY key"
 
 
 def words_text(context: str, text: str) -> str:
     """What a chunk is found by, as FTS5 gets it."""
     return " ".join(words(f"{context}\n{text}"))
+
+
+def _words_of(packed: object) -> str:
+    *_, (*_, text, context, _) = unpack(packed)
+    return words_text(context, text)
 
 
 def lives_damage(connection: sqlite3.Connection, table: str) -> Iterator[Damage]:
@@ -67,8 +73,8 @@ def damage_of(connection: sqlite3.Connection, *, deep: bool) -> Iterator[Damage]
             yield Damage("orphan", "words", key, "", "Words stand there of no chunk.")
     if not deep:
         return
-    for key, document, context, text, kept in connection.execute(_BESIDE_WORDS):
-        if kept != words_text(context, text):
+    for key, document, packed, kept in connection.execute(_BESIDE_WORDS):
+        if kept != _words_of(packed):
             yield Damage("corrupt", "words", key, document, "It is found by other words than its own.")
     for (found,) in connection.execute("PRAGMA quick_check(5)"):
         if found != "ok":
@@ -92,7 +98,7 @@ def mend_words(connection: sqlite3.Connection) -> int:
     n = 0
     reading = connection.execute(_TEXTS)
     while rows := reading.fetchmany(_AT_ONCE):
-        told = [(key, words_text(context, text)) for key, context, text in rows]
+        told = [(key, _words_of(packed)) for key, packed in rows]
         connection.executemany("INSERT INTO words (rowid, folded) VALUES (?, ?)", told)
         n += len(told)
     return n

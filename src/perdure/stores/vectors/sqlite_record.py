@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
+from operator import itemgetter
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,7 +26,16 @@ from perdure.core.errors import BadIndex, Conflict, Corrupt, NotFound, NotReady,
 from perdure.stores.sqlite_errors import translated
 from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 from perdure.stores.vectors.matching import holds, may_read
-from perdure.stores.vectors.protocols import Change, Damage, DocumentRow, Generation, Query, sealed
+from perdure.stores.vectors.protocols import (
+    Change,
+    Damage,
+    DocumentRow,
+    Generation,
+    Query,
+    RecordedRow,
+    sealed,
+    sealed_each,
+)
 from perdure.stores.vectors.sqlite_damage import lives_damage, mend_lives
 
 RECORD_SCHEMA = (
@@ -34,9 +44,8 @@ RECORD_SCHEMA = (
         n_chunks INTEGER NOT NULL, seen_us INTEGER NOT NULL
     )""",
     """CREATE TABLE IF NOT EXISTS documents (
-        revision INTEGER PRIMARY KEY, id TEXT NOT NULL, token TEXT NOT NULL, digest TEXT NOT NULL, media_type TEXT NOT NULL,
-        n_chunks INTEGER NOT NULL, chunker TEXT NOT NULL, changed_us INTEGER, indexed_us INTEGER NOT NULL,
-        first_us INTEGER NOT NULL, title TEXT NOT NULL, metadata BLOB NOT NULL, readers BLOB, trouble TEXT NOT NULL,
+        revision INTEGER PRIMARY KEY, id TEXT NOT NULL, token TEXT NOT NULL, digest TEXT NOT NULL, n_chunks INTEGER NOT NULL,
+        chunker TEXT NOT NULL, trouble TEXT NOT NULL, about BLOB NOT NULL, metadata BLOB NOT NULL, readers BLOB,
         checksum INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE INDEX IF NOT EXISTS documents_by_id ON documents (id, born)",
@@ -47,29 +56,27 @@ ANEW = "They were written by another version of perdure: perdure index build NAM
 """Vectors that are known are not made again then."""
 ALIVE = "born <= :at AND (died = 0 OR died > :at)"
 _READER_BUSY_S = 2.0
-_AT_ONCE = 100
+_AT_ONCE = 150
 """Rows of so many chunks lie in a processor's own memory: 2,000 at once take a fifth longer."""
 _LOG_BYTES = 64_000_000
 """The log of a first generation is as large as the file; SQLite would keep that room for ever."""
 _GENERATION = "SELECT number, at_us, reason, n_documents, n_chunks, seen_us FROM generations"
 _NEWEST = f"{_GENERATION} ORDER BY number DESC LIMIT 1"
 _DOCUMENTS = f"""
-SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble,
-    checksum
-FROM documents WHERE {ALIVE} AND (:last IS NULL OR id > :last) ORDER BY id
+SELECT id, token, digest, n_chunks, chunker, trouble, about, metadata, readers, checksum FROM documents WHERE {ALIVE} AND (:last IS NULL OR id > :last) ORDER BY id
 """  # noqa: S608 - of our own words
 _FOUND = f"""
-SELECT id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers, trouble,
-    checksum
-FROM documents WHERE {ALIVE} AND id IN (SELECT value FROM json_each(:ids))
+SELECT id, token, digest, n_chunks, chunker, trouble, about, metadata, readers, checksum FROM documents WHERE {ALIVE} AND id IN (SELECT value FROM json_each(:ids))
 """  # noqa: S608
 _SINCE = "SELECT id, readers, max(revision) FROM documents WHERE born > :at GROUP BY id"
 """The last that the record says of each document that changed after a generation; columns beside `max` are of its row."""
 _INSERT = """
-INSERT INTO documents (id, token, digest, media_type, n_chunks, chunker, changed_us, indexed_us, first_us, title, metadata, readers,
-    trouble, checksum, born) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO documents (id, token, digest, n_chunks, chunker, trouble, about, metadata, readers, checksum, born)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
+_SEALED = itemgetter(slice(0, 9))
 _encode = msgspec.msgpack.Encoder().encode
+_about = msgspec.msgpack.Decoder(tuple[str, int | None, int, int, str]).decode
 _metadata = msgspec.msgpack.Decoder(dict[str, Scalar]).decode
 _readers = msgspec.msgpack.Decoder(list[str]).decode
 
@@ -181,6 +188,19 @@ class SqliteRecord:
         with self.snapshot(as_of) as (connection, at):
             for rows in batches_of(connection, _DOCUMENTS, {"at": at}):
                 yield from map(_as_document, rows)
+
+    def recorded(self, as_of: int = 0) -> dict[str, RecordedRow]:
+        """Documents of a generation, as a census compares them."""
+        found: dict[str, RecordedRow] = {}
+        with self.snapshot(as_of) as (connection, at):
+            for rows in batches_of(connection, _DOCUMENTS, {"at": at}):
+                ids, tokens, digests, n_chunks, chunkers, troubles, *_, checksums = zip(*rows, strict=True)
+                if tuple(sealed_each(map(_SEALED, rows))) == checksums:
+                    told = map(RecordedRow, ids, tokens, digests, n_chunks, chunkers, troubles, checksums)
+                    found.update(zip(ids, told, strict=True))
+                else:
+                    found.update((row.id, row) for row in map(_as_recorded, rows))
+        return found
 
     def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
         """Those documents of a generation, in order; None where it has none of that id.
@@ -341,15 +361,37 @@ def _as_document(row: tuple[Any, ...]) -> DocumentRow:
     if sealed(row[:-1]) != row[-1]:
         name = _text(row[0]) if isinstance(row[0], bytes) else str(row[0])
         return DocumentRow(name, "", "", "", 0, "", None, 0, 0, readers=(), damaged=True)
-    readers = None if row[11] is None else _readers(row[11])
-    told: tuple[Any, ...] = (*row[:10], _metadata(row[10]), readers, row[12])
-    return DocumentRow(*told)
+    id_, token, digest, n_chunks, chunker, trouble, about, metadata, readers, _ = row
+    media_type, changed_us, indexed_us, first_us, title = _about(about)
+    return DocumentRow(
+        id_,
+        token,
+        digest,
+        media_type,
+        n_chunks,
+        chunker,
+        changed_us,
+        indexed_us,
+        first_us,
+        title,
+        _metadata(metadata),
+        None if readers is None else _readers(readers),
+        trouble,
+    )
+
+
+def _as_recorded(row: tuple[Any, ...]) -> RecordedRow:
+    told = _as_document(row)
+    return RecordedRow(
+        told.id, told.token, told.digest, told.n_chunks, told.chunker, told.trouble, row[-1], told.damaged
+    )
 
 
 def _as_row(row: DocumentRow, number: int) -> tuple[object, ...]:
-    plain = msgspec.structs.astuple(row)[:10]
+    about = _encode((row.media_type, row.changed_us, row.indexed_us, row.first_us, row.title))
     readers = None if row.readers is None else _encode(list(row.readers))
-    told = (*plain, _encode(dict(row.metadata)), readers, row.trouble)
+    plain = (row.id, row.token, row.digest, row.n_chunks, row.chunker, row.trouble)
+    told = (*plain, about, _encode(dict(row.metadata)), readers)
     return (*told, sealed(told), number)
 
 

@@ -134,11 +134,51 @@ class IndexStoreConformance(IndexSearchConformance):
             rows = [batch.row(place) for batch in batches for place in range(len(batch.keys))]
             assert [undated(row) for row in rows] == [undated(row) for row in store.chunks(at)]
             assert all(batch.intact for batch in batches)
-            for column in ("key", "document", "position", "digest", "embedder", "chunker", "vector"):
+            for column in ("key", "document", "position"):
                 told = [value for batch in batches for value in getattr(batch, f"{column}s")]
                 assert told == [getattr(row, column) for row in rows]
+            assert [each.tobytes() for batch in batches for each in batch.vectors] == [row.vector for row in rows]
+            for batch in batches:
+                of_it = [batch.row(place) for place in range(len(batch.keys))]
+                assert (batch.embedders, batch.chunkers) == (
+                    {row.embedder for row in of_it},
+                    {row.chunker for row in of_it},
+                )
         with pytest.raises(NotFound):
             next(iter(store.standing(9)))
+
+    def test_chunks_by_columns_have_no_array_of_vectors_where_their_lengths_differ(self, store: IndexStore) -> None:
+        """Positions are told all the same, and what made each."""
+        other = {"vector": bytes(8), "embedder": "other", "chunker": "another"}
+        put(store, a_chunk("a", "one"), a_chunk("a", "two", 1, vector=b""), a_chunk("a", "three", 2, **other))
+        [batch] = store.standing()
+        assert (batch.vectors.shape, list(batch.positions), batch.intact) == ((0, 0), [0, 1, 2], True)
+        rows = list(store.chunks())
+        assert [batch.row(place).vector for place in range(3)] == [row.vector for row in rows]
+        assert batch.embedders == {row.embedder for row in rows} == {rows[0].embedder, "other"}
+        assert batch.chunkers == {rows[0].chunker, "another"}
+
+    def test_what_a_census_compares_of_the_record_is_what_the_record_says(self, store: IndexStore) -> None:
+        """Of each generation, in the order of ids; equal checksums are equal rows."""
+        assert store.recorded() == {}
+        for _ in range(3):
+            step(store)
+        for at in (0, 1, 2):
+            whole, compared = list(store.documents(at)), store.recorded(at)
+            assert list(compared) == [row.id for row in whole]
+            for row in whole:
+                told = compared[row.id]
+                for member in ("id", "token", "digest", "n_chunks", "chunker", "trouble", "damaged"):
+                    assert getattr(told, member) == getattr(row, member)
+        before = store.recorded()
+        put(store, documents=[a_document("x.md"), a_document("y.md", title="one")])
+        put(store, documents=[a_document("x.md"), a_document("y.md", title="two")])
+        after, between = store.recorded(), store.recorded(store.generation().number - 1)
+        assert (after["x.md"], after["y.md"].token) == (between["x.md"], between["y.md"].token)
+        assert after["y.md"] != between["y.md"]
+        assert {id_: row for id_, row in after.items() if id_ not in ("x.md", "y.md")} == before
+        with pytest.raises(NotFound):
+            store.recorded(99)
 
     def test_a_whole_index_has_no_damage_and_is_mended_to_the_same(self, store: IndexStore) -> None:
         """To mend makes no generation and finds what was found before."""

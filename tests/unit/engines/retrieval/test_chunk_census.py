@@ -16,7 +16,6 @@ from perdure.engines.retrieval.census_chunks import TURNS, ChunkCensus
 from perdure.stores.vectors.protocols import ChunkRow, DocumentRow, checksum_of
 from perdure.stores.vectors.standing import batch_of
 
-EXPECTED = Expected("e", "c", 4, checksum_of)
 ONE = np.array([1, 0, 0, 0], "<f4").tobytes()
 DAMAGES = {
     "text": "other",
@@ -44,8 +43,12 @@ def a_record(n, size, damaged=()):
     }
 
 
+def expected(rows):
+    return Expected("e", "c", 4, checksum_of, {row.key: row.digest for row in rows}.__getitem__)
+
+
 def judged(record, rows, by, turn=None):
-    census = ChunkCensus(record, EXPECTED, sample=(5, "seed"), turn=turn)
+    census = ChunkCensus(record, expected(rows), sample=(5, "seed"), turn=turn)
     sound = [
         rows[begin + place].key for begin in range(0, len(rows), 7) for place in census.add(by(rows[begin : begin + 7]))
     ]
@@ -80,7 +83,7 @@ def test_each_turn_looks_at_the_digests_of_its_own_chunks_and_no_turn_at_all(tur
     rows = [a_row(key, f"{key}.md", 0, text="forged") for key in range(1, 2 * TURNS + 1)]
     forged = [msgspec.structs.replace(row, checksum=checksum_of(row)) for row in rows]
     record = {f"{key}.md": DocumentRow(f"{key}.md", "", "", "", 1, "c", None, 0, 0) for key in range(1, 2 * TURNS + 1)}
-    census = ChunkCensus(record, EXPECTED, turn=turn)
+    census = ChunkCensus(record, expected(forged), turn=turn)
     for row in forged:
         census.add(batch_of([row]))
     assert {skew.kind for skew in census.finish()} == {"corrupt"}

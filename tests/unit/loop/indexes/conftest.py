@@ -22,6 +22,7 @@ from perdure.loop.work.indexes.opening import OpenIndex
 from perdure.stores.documents.folder import FolderDocuments
 from perdure.stores.vectors.embedded import EmbeddingCache
 from perdure.stores.vectors.sqlite import SqliteIndex
+from perdure.testing.careless import careless
 
 N_DIMENSIONS = 16
 OLD_S = 60
@@ -97,7 +98,7 @@ class World:
     @contextmanager
     def damage(self):
         """A connection of a careless hand."""
-        connection = sqlite3.connect(self.path, isolation_level=None)
+        connection = careless(sqlite3.connect(self.path, isolation_level=None))
         try:
             yield connection
         finally:

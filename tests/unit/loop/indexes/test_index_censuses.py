@@ -11,7 +11,9 @@ from perdure.engines.retrieval.census_chunks import TURNS
 from perdure.engines.retrieval.planning import make_plan
 from perdure.loop.work.indexes.counting import Look, take_census
 from perdure.loop.work.indexes.resyncing import run_plan
+from perdure.stores.vectors.packing import pack
 from perdure.stores.vectors.protocols import Change, checksum_of
+from perdure.stores.vectors.sqlite_rows import making_id
 
 
 def found(census):
@@ -41,9 +43,10 @@ def some(world, n, start=0):
 def resealed(world, connection, row, **changes):
     """A row changed by somebody who knows how checksums are made."""
     made = msgspec.structs.replace(row, **changes)
+    making = making_id(connection, (made.form, made.embedder, made.chunker))
     connection.execute(
-        "UPDATE chunks SET text = ?, vector = ?, embedder = ?, chunker = ?, checksum = ? WHERE key = ?",
-        (made.text, made.vector, made.embedder, made.chunker, checksum_of(made), row.key),
+        "UPDATE chunks SET packed = ?, making = ?, checksum = ? WHERE key = ?",
+        (pack(made), making, checksum_of(made), row.key),
     )
 
 
@@ -91,7 +94,7 @@ def test_a_document_with_other_bytes_is_stale_and_only_its_new_text_is_embedded(
 
 
 @pytest.mark.parametrize(
-    ("column", "value"),
+    ("member", "value"),
     [
         ("vector", lambda row: row.vector[:-4] + b"\x00\x00\xc0\x7f"),
         ("vector", lambda row: bytes(len(row.vector))),
@@ -107,12 +110,13 @@ def test_a_document_with_other_bytes_is_stale_and_only_its_new_text_is_embedded(
         ("checksum", lambda row: 1),
     ],
 )
-def test_a_row_of_which_anything_was_changed_is_corrupt_and_is_made_anew(built, place, column, value):
+def test_a_row_of_which_anything_was_changed_is_corrupt_and_is_made_anew(built, place, member, value):
     rows = some(built, 3)
     with built.damage() as connection:
-        connection.executemany(
-            f'UPDATE chunks SET "{column}" = ? WHERE key = ?', [(value(row), row.key) for row in rows]
-        )
+        statement = f"UPDATE chunks SET packed = changed(packed, '{member}', ?) WHERE key = ?"
+        if member == "checksum":
+            statement = "UPDATE chunks SET checksum = ? WHERE key = ?"
+        connection.executemany(statement, [(value(row), row.key) for row in rows])
     census = take_census(built.opened, 2_000_000)
     assert found(census) == {"corrupt": {row.document for row in rows}}
     assert {skew.key for skew in census.skews} == {row.key for row in rows}
@@ -267,7 +271,7 @@ def test_every_kind_at_once_is_found_and_healed(built, place):
     built.write("new.md", "a new document")
     with built.damage() as connection:
         connection.execute("DELETE FROM chunks WHERE key = ?", (rows[2].key,))
-        connection.execute("UPDATE chunks SET vector = x'00' WHERE key = ?", (rows[3].key,))
+        connection.execute("UPDATE chunks SET packed = changed(packed, 'vector', x'00') WHERE key = ?", (rows[3].key,))
         resealed(built, connection, rows[4], embedder="words-0")
         resealed(built, connection, rows[5], chunker="paragraphs-0")
         connection.execute("UPDATE chunks SET document = 'x.md' WHERE key = ?", (rows[6].key,))
@@ -406,7 +410,7 @@ def test_a_store_that_is_damaged_is_told_and_asks_for_a_rebuild(built):
     with built.damage() as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     data = bytearray(built.path.read_bytes())
-    data[3 * 8192 :] = b"\x5a" * (len(data) - 3 * 8192)
+    data[3 * 32768 :] = b"\x5a" * (len(data) - 3 * 32768)
     built.path.write_bytes(bytes(data))
     census = take_census(built.opened, 2_000_000)
     assert ("corrupt", "store") in {(skew.kind, skew.part) for skew in census.skews}

@@ -9,13 +9,23 @@ from perdure.engines.retrieval.planning import make_plan
 from perdure.loop.work.indexes.counting import take_census
 from perdure.loop.work.indexes.resyncing import resync, run_plan
 from perdure.stores.vectors.manifest import manifest_digest
+from perdure.stores.vectors.packing import pack
 from perdure.stores.vectors.protocols import checksum_of
+from perdure.stores.vectors.sqlite_rows import making_id
 
 A, B = "a0/00.md", "a1/05.md"
 
 
 def sql(statement, *facts):
     return lambda world, connection: connection.execute(statement, facts)
+
+
+def put_back(connection, row):
+    """A row in the place of the one of its key, with its checksum."""
+    facts = (row.document, making_id(connection, (row.form, row.embedder, row.chunker)), pack(row), checksum_of(row))
+    connection.execute(
+        "UPDATE chunks SET document = ?, making = ?, packed = ?, checksum = ? WHERE key = ?", (*facts, row.key)
+    )
 
 
 def sealed_anew(document, position, /, **changes):
@@ -27,10 +37,7 @@ def sealed_anew(document, position, /, **changes):
             return
         told = {name: change(row, world) if callable(change) else change for name, change in changes.items()}
         made = msgspec.structs.replace(row, **told)
-        names = ", ".join(f'"{name}" = ?' for name in told)
-        connection.execute(
-            f"UPDATE chunks SET {names}, checksum = ? WHERE key = ?", (*told.values(), checksum_of(made), row.key)
-        )
+        put_back(connection, made)
 
     return by
 
@@ -48,10 +55,7 @@ def vectors_swapped(world, connection):
         return
     one, other = second(rows[0], world), first(rows[0], world)
     for row, vector in zip(rows[:2], (one, other), strict=False):
-        made = msgspec.structs.replace(row, vector=vector)
-        connection.execute(
-            "UPDATE chunks SET vector = ?, checksum = ? WHERE key = ?", (vector, checksum_of(made), row.key)
-        )
+        put_back(connection, msgspec.structs.replace(row, vector=vector))
 
 
 def record_copied(world, connection):
@@ -63,22 +67,22 @@ def record_copied(world, connection):
 
 
 DAMAGES = {
-    "a chunk is moved to another document": (sql("UPDATE chunks SET document = ? WHERE document = ? AND position = 1", B, A), {"corrupt", "missing", "duplicate"}),
+    "a chunk is moved to another document": (sql("UPDATE chunks SET document = ? WHERE document = ? AND told(packed, 'position') = 1", B, A), {"corrupt", "missing", "duplicate"}),
     "a chunk is moved to another document with its checksum": (sealed_anew(A, 1, document=B), {"missing", "duplicate"}),
-    "two places of a document are exchanged": (sql("UPDATE chunks SET position = 1 - position WHERE document = ? AND position < 2", A), {"corrupt"}),
+    "two places of a document are exchanged": (sql("UPDATE chunks SET packed = changed(packed, 'position', 1 - told(packed, 'position')) WHERE document = ? AND told(packed, 'position') < 2", A), {"corrupt"}),
     "a place is below none": (sealed_anew(A, 1, position=-1), {"missing", "orphan"}),
-    "a place is a word": (sql("UPDATE chunks SET position = 'two' WHERE document = ? AND position = 2", A), {"corrupt", "missing"}),
+    "a place is a word": (sql("UPDATE chunks SET packed = changed(packed, 'position', x'74776f2074776f20') WHERE document = ? AND told(packed, 'position') = 2", A), {"corrupt", "missing"}),
     "a context is another, with its checksum": (sealed_anew(A, 1, context="elsewhere"), {"corrupt"}),
     "an embedder is another, with its checksum": (sealed_anew(A, 1, embedder="other"), {"wrong_embedder"}),
     "a chunker is another, with its checksum": (sealed_anew(A, 1, chunker="other"), {"wrong_chunker"}),
-    "the document of a chunk is no text": (sql("UPDATE chunks SET document = CAST(x'ff61' AS TEXT) WHERE document = ? AND position = 1", A), {"missing", "orphan"}),
-    "the document of a chunk is bytes": (sql("UPDATE chunks SET document = x'ff' WHERE document = ? AND position = 1", A), {"missing", "orphan"}),
-    "a parent is a word": (sql("UPDATE chunks SET parent_start = 'x', parent_end = 'y' WHERE document = ?", A), {"corrupt"}),
+    "the document of a chunk is no text": (sql("UPDATE chunks SET document = CAST(x'ff61' AS TEXT) WHERE document = ? AND told(packed, 'position') = 1", A), {"missing", "orphan"}),
+    "the document of a chunk is bytes": (sql("UPDATE chunks SET document = x'ff' WHERE document = ? AND told(packed, 'position') = 1", A), {"missing", "orphan"}),
+    "a parent is a word": (sql("UPDATE chunks SET packed = changed(packed, 'parent', 'x') WHERE document = ?", A), {"corrupt"}),
     "vectors are exchanged, with their checksums": (vectors_swapped, {"wrong_embedder"}),
-    "a chunk is said to be dead": (sql("UPDATE chunks SET died = 1 WHERE document = ? AND position = 1", A), {"missing"}),
-    "a chunk is to die some day": (sql("UPDATE chunks SET died = 999 WHERE document = ? AND position = 1", A), {"corrupt"}),
-    "a chunk is to be born some day": (sql("UPDATE chunks SET born = 999 WHERE document = ? AND position = 1", A), {"missing", "corrupt"}),
-    "a chunk died at a word": (sql("UPDATE chunks SET died = 'x' WHERE document = ? AND position = 1", A), {"corrupt"}),
+    "a chunk is said to be dead": (sql("UPDATE chunks SET died = 1 WHERE document = ? AND told(packed, 'position') = 1", A), {"missing"}),
+    "a chunk is to die some day": (sql("UPDATE chunks SET died = 999 WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt"}),
+    "a chunk is to be born some day": (sql("UPDATE chunks SET born = 999 WHERE document = ? AND told(packed, 'position') = 1", A), {"missing", "corrupt"}),
+    "a chunk died at a word": (sql("UPDATE chunks SET died = 'x' WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt"}),
     "a record's metadata are garbage": (sql("UPDATE documents SET metadata = x'ff' WHERE id = ?", A), {"corrupt"}),
     "a record's metadata are others": (sql("UPDATE documents SET metadata = x'80' WHERE id = ?", A), {"corrupt"}),
     "a record's readers are others": (sql("UPDATE documents SET readers = x'90' WHERE id = ?", A), {"corrupt"}),
@@ -87,7 +91,7 @@ DAMAGES = {
     "a record's count is less": (sql("UPDATE documents SET n_chunks = 1 WHERE id = ?", A), {"corrupt"}),
     "a record's token and digest are others": (sql("UPDATE documents SET token = '', digest = '' WHERE id = ?", A), {"corrupt"}),
     "a record's token is no text": (sql("UPDATE documents SET token = CAST(x'ff61' AS TEXT) WHERE id = ?", A), {"corrupt"}),
-    "a record's title is bytes": (sql("UPDATE documents SET title = x'00' WHERE id = ?", A), {"corrupt"}),
+    "a record's title is none": (sql("UPDATE documents SET about = x'00' WHERE id = ?", A), {"corrupt"}),
     "a record says that it cannot be read": (sql("UPDATE documents SET trouble = 'binary' WHERE id = ?", A), {"corrupt"}),
     "a record has another name": (sql("UPDATE documents SET id = 'z.md' WHERE id = ?", A), {"missing", "orphan", "ghost"}),
     "a record's name is no text": (sql("UPDATE documents SET id = CAST(x'ff61' AS TEXT) WHERE id = ?", A), {"missing", "orphan", "ghost"}),
@@ -96,6 +100,14 @@ DAMAGES = {
     "a record is said to be dead": (sql("UPDATE documents SET died = 1 WHERE id = ?", A), {"missing", "orphan"}),
     "a record is to die some day": (sql("UPDATE documents SET died = 999 WHERE id = ?", A), {"corrupt"}),
     "a record is to be born some day": (sql("UPDATE documents SET born = 999 WHERE id = ?", A), {"missing", "orphan", "corrupt"}),
+    "what a chunk says is text": (sql("UPDATE chunks SET packed = 'text' WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt", "missing"}),
+    "what a chunk says is cut off": (sql("UPDATE chunks SET packed = substr(packed, 1, 30) WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt"}),
+    "what a chunk says is nothing": (sql("UPDATE chunks SET packed = x'' WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt", "missing"}),
+    "a checksum is text": (sql("UPDATE chunks SET checksum = 'sound' WHERE document = ?", A), {"corrupt"}),
+    "a making is another": (sql("UPDATE makings SET embedder = 'another'"), {"corrupt"}),
+    "a making is bytes": (sql("UPDATE makings SET chunker = x'ff', form = CAST(x'ff' AS TEXT)"), {"corrupt"}),
+    "the makings are gone": (sql("DELETE FROM makings"), {"corrupt"}),
+    "a chunk is of no making": (sql("UPDATE chunks SET making = 'none' WHERE document = ?", A), {"corrupt"}),
     "words are exchanged": (sql("UPDATE words_content SET c0 = 'nothing of it' WHERE id = 5"), {"corrupt"}),
     "all words are gone": (sql("DELETE FROM words"), {"missing"}),
     "words of a chunk and of none": (sql("UPDATE words_docsize SET id = 9999 WHERE id = 5"), {"missing", "orphan", "corrupt"}),

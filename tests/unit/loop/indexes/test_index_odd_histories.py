@@ -142,7 +142,7 @@ def test_a_damaged_cache_of_vectors_is_laid_aside_and_nothing_stops(built, place
     path = built.path.parent.parent / "embeddings.db"
     built.opened.cache.close()
     data = bytearray(path.read_bytes())
-    data[0 if damage == "whole" else 8192 :] = b"no database" * 800
+    data[0 if damage == "whole" else 32768 :] = b"no database" * 800
     path.write_bytes(data)
     cache = EmbeddingCache(path)
     built.with_(cache=cache)
@@ -172,7 +172,7 @@ def test_a_plan_of_before_a_damage_is_run_after_it_without_harm(built, place):
     plan = make_plan(take_census(built.opened, 2_000_000), most_deleted=0.2)
     with built.damage() as connection:
         connection.execute("UPDATE documents SET metadata = x'ff'")
-        connection.execute("UPDATE chunks SET vector = x'00' WHERE key % 3 = 0")
+        connection.execute("UPDATE chunks SET packed = changed(packed, 'vector', x'00') WHERE key % 3 = 0")
     run_plan(place, built.opened, plan, 3_000_000)
     run_plan(place, built.opened, make_plan(take_census(built.opened, 4_000_000), most_deleted=0.2), 4_000_000)
     clean(built)

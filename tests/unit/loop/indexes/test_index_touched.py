@@ -11,6 +11,7 @@ from perdure.loop.work.indexes.counting import take_census
 from perdure.loop.work.indexes.following import follow_once
 from perdure.loop.work.indexes.resyncing import run_plan
 from perdure.stores.vectors.protocols import checksum_of
+from perdure.stores.vectors.sqlite_rows import making_id
 
 
 def duplicate(world, key):
@@ -29,7 +30,8 @@ def wrong_embedder(world, key):
     [row] = world.opened.store.fetch([key])
     seal = checksum_of(msgspec.structs.replace(row, embedder="another"))
     with world.damage() as connection:
-        connection.execute("UPDATE chunks SET embedder = 'another', checksum = ? WHERE key = ?", (seal, key))
+        making = making_id(connection, (row.form, "another", row.chunker))
+        connection.execute("UPDATE chunks SET making = ?, checksum = ? WHERE key = ?", (making, seal, key))
 
 
 @pytest.mark.parametrize(("damage", "verb"), [(duplicate, "drop"), (wrong_embedder, "reembed")])

@@ -13,6 +13,7 @@ from perdure.core.errors import MissingExtra
 from perdure.serve.retrieval.held import HeldParts, ServedIndex
 from perdure.stores.vectors.opening import open_index
 from perdure.stores.vectors.protocols import Change, DocumentRow
+from perdure.testing.careless import careless
 from perdure.testing.conformance.index_world import a_chunk, put
 
 NOBODY = MissingExtra("similarity", needed_for="Embedding")
@@ -53,7 +54,7 @@ def a_round(served):
 
 def by_hand(served, statement):
     """What somebody does to the store's file who knows nothing of generations."""
-    connection = sqlite3.connect(served._path)
+    connection = careless(sqlite3.connect(served._path))
     connection.execute(statement, (NAMES[5],))
     connection.commit()
     connection.close()
@@ -133,7 +134,7 @@ def test_a_row_that_somebody_took_from_the_store_is_a_ghost_of_memory(served):
 
 def test_a_row_that_is_damaged_in_the_store_is_the_store_s_trouble(served):
     """A census tells of it."""
-    by_hand(served, "UPDATE chunks SET text = 'lies' WHERE document = ?")
+    by_hand(served, "UPDATE chunks SET packed = changed(packed, 'text', 'lies') WHERE document = ?")
     by_hand(served, "UPDATE documents SET metadata = '{\"year\": 7}' WHERE id = ?")
     assert a_round(served).differing == []
 

@@ -94,14 +94,14 @@ def test_a_folder_below_that_fails_makes_the_whole_listing_fail(docs, monkeypatc
     that went is no failure."""
     for path in ("a.md", "closed/b.md", "z.md"):
         put(docs, path)
-    scandir = os.scandir
+    really = os.open
 
-    def refused(path):
+    def refused(path, *how):
         if str(path).endswith("closed"):
             raise failure
-        return scandir(path)
+        return really(path, *how)
 
-    monkeypatch.setattr("perdure.stores.documents.walking.os.scandir", refused)
+    monkeypatch.setattr("perdure.stores.documents.walking.os.open", refused)
     failure = OSError(5, "Input/output error")
     with pytest.raises(StoreError, match="docs/closed cannot be listed: Input/output error"):
         list(opened(docs).list())

@@ -11,6 +11,7 @@ from perdure.core.errors import BadIndex, Conflict, Corrupt, NotReady, StoreErro
 from perdure.stores.vectors.opening import open_index
 from perdure.stores.vectors.protocols import ChunkRow, Query, checksum_of
 from perdure.stores.vectors.sqlite import SqliteIndex
+from perdure.testing.careless import careless
 from perdure.testing.conformance.index_world import a_chunk, places, put, standing, step
 
 
@@ -20,7 +21,7 @@ def path(tmp_path):
 
 
 def by_hand(path, statement, *facts):
-    connection = sqlite3.connect(path)
+    connection = careless(sqlite3.connect(path))
     with connection:
         connection.execute(statement, facts)
     connection.close()
@@ -131,8 +132,8 @@ def test_a_writer_that_holds_the_file_for_too_long_is_a_conflict(path, monkeypat
 def test_rows_that_were_damaged_come_as_they_stand(path):
     index = SqliteIndex(path)
     put(index, a_chunk("a", "one"), a_chunk("b", "two"), a_chunk("c", "three"))
-    by_hand(path, "UPDATE chunks SET text = 'other' WHERE document = 'a'")
-    by_hand(path, "UPDATE chunks SET vector = x'00ff' WHERE document = 'b'")
+    by_hand(path, "UPDATE chunks SET packed = changed(packed, 'text', 'other') WHERE document = 'a'")
+    by_hand(path, "UPDATE chunks SET packed = changed(packed, 'vector', x'00ff') WHERE document = 'b'")
     by_hand(path, "DELETE FROM chunks WHERE document = 'c'")
     rows = list(index.chunks())
     assert [(row.document, row.checksum == checksum_of(row)) for row in rows] == [("a", False), ("b", False)]

@@ -22,8 +22,8 @@ from perdure.engines.retrieval.census import (
     SourceFindings,
     compare_source,
     differs,
+    note,
     read_of,
-    seen_of,
     settled,
     to_read,
 )
@@ -32,7 +32,7 @@ from perdure.engines.retrieval.protocols import Unparsable
 from perdure.engines.retrieval.skew import Census, Skew
 from perdure.loop.work.indexes.building import vectors_now
 from perdure.loop.work.indexes.opening import OpenIndex
-from perdure.stores.vectors.protocols import ChunkRow, DocumentRow, checksum_of
+from perdure.stores.vectors.protocols import ChunkRow, RecordedRow, checksum_of
 from perdure.stores.vectors.standing import ChunkBatch, batch_of
 
 _EMBED_AT_ONCE = 64
@@ -127,7 +127,7 @@ class _Looked:
     """What was found of the chunks of a generation."""
 
     def __init__(
-        self, opened: OpenIndex, record: Mapping[str, DocumentRow], generation: int, only: Collection[str] | None
+        self, opened: OpenIndex, record: Mapping[str, RecordedRow], generation: int, only: Collection[str] | None
     ) -> None:
         self._opened = opened
         self._record = record
@@ -193,7 +193,7 @@ class _Found:
         self.n_source = len(seen.refs)
 
 
-def _source(opened: OpenIndex, record: Mapping[str, DocumentRow], look: Look, *, deep: bool) -> _Found:
+def _source(opened: OpenIndex, record: Mapping[str, RecordedRow], look: Look, *, deep: bool) -> _Found:
     only = look.only
     seen = list_source(opened, only) if look.seen is None else _of_these(look.seen, only)
     again = list_source(opened, only) if differs(record, seen) else None
@@ -212,15 +212,15 @@ def _of_these(seen: Seen, only: Collection[str] | None) -> Seen:
 
 def list_source(opened: OpenIndex, only: Collection[str] | None = None) -> Seen:
     """What the source lists now; one that does not answer, or only in part, is not `whole`."""
-    listed = []
+    refs: dict[str, DocumentRef] = {}
+    troubles: dict[str, str] = {}
+    listed = opened.documents.list()
     try:
-        for each in opened.documents.list():
-            if only is None or each.id in only:
-                listed.append(each)  # noqa: PERF401 - what came before it failed is kept
+        note(listed if only is None else (each for each in listed if each.id in only), refs, troubles)
     except StoreError as error:
-        found = seen_of(listed)
-        return Seen(found.refs, found.troubles, whole=False, why_not=error.message)
-    return seen_of(listed)
+        # What came before it failed is kept.
+        return Seen(refs, troubles, whole=False, why_not=error.message)
+    return Seen(refs, troubles)
 
 
 def _read(opened: OpenIndex, refs: Sequence[DocumentRef]) -> tuple[dict[str, Read], list[str]]:
@@ -233,14 +233,15 @@ def _read(opened: OpenIndex, refs: Sequence[DocumentRef]) -> tuple[dict[str, Rea
     return read, []
 
 
-def _record(opened: OpenIndex, generation: int, only: Collection[str] | None) -> dict[str, DocumentRow]:
+def _record(opened: OpenIndex, generation: int, only: Collection[str] | None) -> dict[str, RecordedRow]:
     if not generation:
         return {}
-    return {row.id: row for row in opened.store.documents(generation) if only is None or row.id in only}
+    record = opened.store.recorded(generation)
+    return record if only is None else {id_: row for id_, row in record.items() if id_ in only}
 
 
 def _moved(
-    opened: OpenIndex, record: Mapping[str, DocumentRow], generation: int, only: Collection[str] | None
+    opened: OpenIndex, record: Mapping[str, RecordedRow], generation: int, only: Collection[str] | None
 ) -> frozenset[str]:
     """Documents that were indexed anew, or went, while the census was taken."""
     now = opened.store.generation().number
@@ -257,4 +258,9 @@ def _moved(
 
 def _expected(opened: OpenIndex) -> Expected:
     embedder = opened.embedder
-    return Expected(embedder.fingerprint, opened.chunker.fingerprint, embedder.dimensions, checksum_of)
+
+    def digest_at(key: int) -> str:
+        [row] = opened.store.fetch([key])
+        return row.digest if row else ""
+
+    return Expected(embedder.fingerprint, opened.chunker.fingerprint, embedder.dimensions, checksum_of, digest_at)
