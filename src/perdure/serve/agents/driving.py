@@ -6,6 +6,7 @@ again, for everything that a run does is written down before anything is done on
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,8 @@ from perdure.serve.agents.loading import LiveAgent
 from perdure.serve.boundary import contained_async
 from perdure.serve.routing import ServingTable
 from perdure.serve.runs.protocols import Driven, Ended, Json, LimitHit, Parked
+
+log = logging.getLogger("perdure.serve")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,4 +130,5 @@ def _ended(error: Exception, best: str) -> Ended:
         return stopped("limited", error.why, error.text, best)
     if isinstance(error, PerdureError):
         return stopped("failed", error.code, str(error), best)
+    log.error("A run of an agent failed (%s).", type(error).__name__, exc_info=error)
     return stopped("failed", "agent.failed", f"The run failed: {type(error).__name__}.", best)
