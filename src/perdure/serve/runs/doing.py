@@ -97,8 +97,11 @@ def effect_of(offered: Offered | None) -> Effect:
     """Of a run below it is `keyed` at most: it is begun once under the call, whatever its terms say."""
     if offered is None:
         return "none"
-    is_run = offered.uses.startswith(("agent:", "graph:"))
-    return "keyed" if is_run and offered.terms.effect == "once" else offered.terms.effect
+    return "keyed" if _is_run(offered) and offered.terms.effect == "once" else offered.terms.effect
+
+
+def _is_run(offered: Offered | None) -> bool:
+    return offered is not None and offered.uses.startswith(("agent:", "graph:"))
 
 
 class RunDoing:
@@ -298,7 +301,9 @@ class RunDoing:
         raise AssertionError("a tool has one try at least")
 
     async def _tried_once(self, call: _Call) -> ToolGave:
-        seconds = min(call.terms.timeout.total_seconds(), self._limiter.left_s())
+        seconds = self._limiter.left_s()
+        if not _is_run(self._offered.get(call.asked.name)):  # which has limits of its own, and may wait for a person
+            seconds = min(seconds, call.terms.timeout.total_seconds())
         try:
             async with asyncio.timeout(seconds):
                 tried = partial(self._toolbox.call, call.asked, self._context(call))

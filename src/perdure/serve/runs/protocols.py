@@ -49,9 +49,15 @@ class RunEvent:
 class Journal(Protocol):
     """The journal of one run, for whoever drives it."""
 
-    steps: Sequence[StepRecord]
-    """All that is written, of earlier drives too."""
-    waits: Sequence[Wait]
+    @property
+    def steps(self) -> Sequence[StepRecord]:
+        """All that is written, of earlier drives too."""
+        ...
+
+    @property
+    def waits(self) -> Sequence[Wait]:
+        """Every question that was asked."""
+        ...
 
     async def write(self, *steps: StepRecord, waits: Sequence[Wait] = ()) -> None:
         """Append; durable when it returns. `n` and `run` of a step are set here.
@@ -243,7 +249,7 @@ class Driven:
     streams: bool
     """Somebody listens: pieces of text are told as they come."""
     replayer: Replayer | None = None
-    """Of a replay: asked before a model or a node is; `doing` asks it for tools."""
+    """Of a replay: asked before a node of a graph is computed. Models and tools need nothing: `world` and `doing` ask it."""
 
 
 class Guarding(Protocol):
@@ -293,9 +299,10 @@ class Replayer(Protocol):
     """What answers in a replay instead of the world: the record, up to the first difference. Made by `serve.runs.replaying`."""
 
     def chat(self, request: bytes) -> StepRecord | None:
-        """The recorded answer to the very same request, as canonical JSON; None: ask anew. Each is given once, in its order.
+        """The recorded answer to the very same request; None: ask anew. Each is given once, in its order.
 
-        A chat's entry is found by `facts["request"]`, the `bytes_hash` of that JSON before anything was masked.
+        `request` is the body as JSON with sorted members; a chat's entry has its SHA-256 as `digest` in its input. Chats are answered so
+        by the world of a replay (`serve.runs.replaying`): a driver asks as always.
         """
         ...
 

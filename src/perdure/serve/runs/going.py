@@ -1,0 +1,213 @@
+"""One run in the hands of this process: made ready, driven, and brought to its end or to where it waits.
+
+Called by `running`, which owns which runs go on here. How a drive ends is written in this order: the run's own entries, the record of the
+run for the capture log, its end in the store. A process that dies in between leaves a run that is driven once more, does nothing again,
+and is told twice; of these the last counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal
+
+import msgspec
+
+from perdure.assets.agent import RunLimits
+from perdure.core.clock import machine_us
+from perdure.core.errors import LostLease, PerdureError, StoreError, Temporary
+from perdure.core.runs import ENDED, RunRecord, StepRecord
+from perdure.serve.boundary import contained_async
+from perdure.serve.retrieval.callers import Caller
+from perdure.serve.runs.doing import Around, RunDoing
+from perdure.serve.runs.journaling import RunJournal
+from perdure.serve.runs.limiting import Limiter, spent_of
+from perdure.serve.runs.protocols import Driven, Driver, Ended, Parked, RunEvent, Toolbox, World
+from perdure.serve.runs.showing import shown_run
+from perdure.serve.runs.standing import open_calls
+from perdure.serve.runs.telling import Mask, run_told
+from perdure.stores.capture.protocols import CaptureWriter
+
+log = logging.getLogger("perdure.serve")
+
+Stopping = Literal["", "cancel", "stop", "lost"]
+"""Why a drive is ended from outside: somebody called the run off, the process stops, or another worker has it."""
+CANCELLED = "run.cancelled"
+_PAUSE_S = 10.0
+"""A run whose journal cannot be written is let be for so long: what was asked and could not be written down is asked anew."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A run's version, ready to be driven."""
+
+    servable: Any
+    """What the loader of its kind made."""
+    toolbox: Toolbox
+    """For this run alone."""
+    limits: RunLimits
+    keeps: str = "redacted"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts:
+    """What runs of a process are driven with.
+
+    Args:
+        drivers: by kind.
+        prepare: makes a run's version ready; raises NotReady where it cannot be yet, and what else ends the run.
+        caller_of: who acts in a run, from its key.
+        world: what drivers and tools reach.
+        writer: where runs that are over are told; None: nowhere.
+        mask: takes personal data and secrets out of a text.
+        expires_us: how long an approval waits; 0: for ever.
+    """
+
+    drivers: Mapping[str, Driver]
+    prepare: Callable[[RunRecord], Awaitable[Prepared]]
+    caller_of: Callable[[RunRecord], Caller]
+    world: World
+    writer: CaptureWriter | None = None
+    mask: Mask = str
+    expires_us: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Going:
+    """One run that goes on here."""
+
+    run: RunRecord
+    journal: RunJournal
+    above: Going | None = None
+    """Run that began it, where that goes on here too."""
+    limiter: Limiter | None = None
+    keeps: str = "redacted"
+    stopping: Stopping = ""
+    is_ending: bool = False
+    """Its end is being written: it is not called off any more."""
+    held_us: int = 0
+    """It could not go on: until then nobody should try again."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Nothing of it goes on here."""
+    task: asyncio.Task[None] | None = None
+
+    def end(self, why: Stopping) -> None:
+        """Have the drive ended; it is over some time later."""
+        if self.is_ending or self.stopping or self.task is None:
+            return
+        self.stopping = why
+        self.task.cancel()
+
+
+async def go(going: Going, parts: Parts, *, streams: bool) -> None:
+    """Drive a run to its end, or to where it waits or is given up here; never raises, but for a cancellation from elsewhere."""
+    ended = await _drive_contained(going, parts, streams=streams)
+    if going.stopping == "cancel":  # also where the drive made something else of it
+        ended = Ended("cancelled", b"", CANCELLED, "The run was called off.")
+    elif going.stopping:
+        return
+    if ended is not None:
+        going.is_ending = True
+        await contained_async(partial(settle, going, parts, ended), partial(_gave_up, going))
+
+
+async def _drive_contained(going: Going, parts: Parts, *, streams: bool) -> Ended | None:
+    try:
+        return await contained_async(partial(_drive, going, parts, streams=streams), partial(_ended_by, going))
+    except asyncio.CancelledError:
+        if not going.stopping:
+            raise
+        return None
+
+
+async def _drive(going: Going, parts: Parts, *, streams: bool) -> Ended:
+    prepared = await parts.prepare(going.run)
+    journal, run = going.journal, going.run
+    above = None if going.above is None else going.above.limiter
+    limiter = going.limiter = Limiter(prepared.limits, journal, above)
+    going.keeps = prepared.keeps
+    caller = parts.caller_of(run)
+    driven = Driven(
+        run=run,
+        servable=prepared.servable,
+        journal=journal,
+        doing=RunDoing(Around(run, caller, parts.world, parts.expires_us), journal, limiter, prepared.toolbox),
+        toolbox=prepared.toolbox,
+        caller=caller,
+        world=parts.world,
+        limits=limiter,
+        streams=streams,
+    )
+    journal.tell(RunEvent("begin", shown_run(run)))
+    with nullcontext() if above is None else above.below(limiter):
+        return await parts.drivers[run.kind].drive(driven)
+
+
+async def _ended_by(going: Going, error: Exception) -> Ended | None:
+    """How an error ends a drive; None: the run is not over, and goes on elsewhere or later."""
+    if isinstance(error, Parked):
+        return Ended("waiting")
+    is_early = going.limiter is None and isinstance(error, Temporary)  # its version is not there yet
+    if is_early or isinstance(error, LostLease | StoreError):
+        await _gave_up(going, error)
+        return None
+    if isinstance(error, PerdureError):
+        return Ended("failed", b"", error.code, str(error))
+    log.error("Run %s: the drive failed: %s.", going.run.id, type(error).__name__, exc_info=error)
+    return Ended("failed", b"", "run.failed", f"The run failed: {type(error).__name__}.")
+
+
+async def _gave_up(going: Going, error: Exception) -> None:
+    """Nothing more can be written of it here: another drive goes on, of this process or another."""
+    if isinstance(error, LostLease):
+        going.stopping = "lost"
+        return
+    log.warning("Run %s cannot go on now: %s", going.run.id, error)
+    delay_s = max(error.delay_s, _PAUSE_S) if isinstance(error, Temporary) else _PAUSE_S
+    going.held_us = machine_us() + int(delay_s * 1e6)
+
+
+async def settle(going: Going, parts: Parts, ended: Ended) -> None:
+    """Write how a drive ended; what was begun and has no end is told as unknown where the run is over.
+
+    Raises:
+        LostLease: another worker drives this run now.
+        StoreError: it cannot be written.
+    """
+    journal = going.journal
+    is_over = ended.status in ENDED
+    unknown = [_unknown(each) for each in open_calls(journal.steps)] if is_over else []
+    run = going.run = ended_run(going.run, [*journal.steps, *unknown], ended)
+    if unknown:
+        await journal.write(*unknown)
+    if is_over and parts.writer is not None and not run.replay_of:
+        parts.writer.append(run_told(run, journal.steps, journal.waits, going.keeps, parts.mask))
+    await journal.close(run)
+    if is_over:
+        journal.tell(RunEvent("end", shown_run(run)))
+
+
+def ended_run(run: RunRecord, steps: list[StepRecord], ended: Ended) -> RunRecord:
+    """The run's new state, with what it took."""
+    spent = spent_of(steps)
+    return msgspec.structs.replace(
+        run,
+        status=ended.status,
+        output=ended.output,
+        why=ended.why,
+        text=ended.text,
+        ended_us=machine_us() if ended.status in ENDED else 0,
+        n_steps=sum(step.state not in ("begun", "waiting") for step in steps),
+        n_tokens=spent.tokens,
+        cost_pusd=spent.pusd,
+        unpriced=spent.unpriced,
+    )
+
+
+def _unknown(begun: StepRecord) -> StepRecord:
+    text = "The run was over before it was known whether this happened."
+    return msgspec.structs.replace(begun, state="unknown", text=text)
