@@ -19,7 +19,7 @@ _GRAM = 10
 """Letters by which a stretch is found; sampled at every tenth place of what is compared with."""
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W_]+")
-_TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_:./#](?=[A-Za-z0-9])){3,}")
+_TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_:./#](?=[A-Za-z0-9]))+")
 _NAME = re.compile(r"\b[A-ZÀ-Þ][\w'-]+(?:\s+[A-ZÀ-Þ][\w'-]+){1,3}")
 _TARGETS = (
     re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)*"),
@@ -60,14 +60,14 @@ def words_of(text: str) -> set[str]:
     return set(_WORD.findall(text.casefold()))
 
 
-def tokens_of(text: str) -> set[str]:
-    """What identifies: four letters and digits or more with a digit among them, folded and without signs.
+def tokens_of(text: str, least: int = 4) -> set[str]:
+    """What identifies: so many letters and digits or more with a digit among them, folded and without signs.
 
-    >>> sorted(tokens_of("Order AB-4471 of 7 items, flight UA1545"))
+    >>> sorted(tokens_of("Order AB-4471 of 12 items, flight UA1545"))
     ['ab4471', 'ua1545']
     """
     found = {normal(match) for match in _TOKEN.findall(text)}
-    return {each for each in found if len(each) > 3 and any(letter.isdigit() for letter in each)}
+    return {each for each in found if len(each) >= least and any(letter.isdigit() for letter in each)}
 
 
 def names_of(text: str) -> set[str]:
@@ -130,8 +130,8 @@ class Reference:
 
     @cached_property
     def tokens(self) -> set[str]:
-        """What identifies in them."""
-        return {token for text in self.texts for token in tokens_of(text)}
+        """What identifies in them, however short."""
+        return {token for text in self.texts for token in tokens_of(text, 2)}
 
     @cached_property
     def words(self) -> set[str]:

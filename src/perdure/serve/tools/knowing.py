@@ -43,7 +43,7 @@ def own_of(run: RunRecord) -> list[str]:
     told = _decoded(run.input)
     turns = [each for each in told.get("messages") or () if isinstance(each, Mapping) and each.get("role") == "user"]
     said = [told.get("task"), [each.get("content") for each in turns], told.get("input")]
-    return [*texts_of(said), run.user]
+    return texts_of([*said, run.user])
 
 
 def _read(step: StepRecord, held: Mapping[str, Held]) -> Read:

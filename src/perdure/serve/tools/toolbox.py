@@ -102,7 +102,8 @@ class Box:
         if held is None or not held.is_outward or context.run.kind != "agent":
             return None
         known = known_of(context, self.held, self.private())
-        return doubt_of(asked.name, asked.arguments, held.offered.schema, known)
+        changes = held.offered.terms.effect != "none"
+        return doubt_of(asked.name, asked.arguments, held.offered.schema, known, changes=changes)
 
     def _wrong(self, asked: ToolAsked) -> str:
         """What of the arguments does not fit; no value of them is told."""
