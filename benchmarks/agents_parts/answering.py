@@ -41,6 +41,8 @@ async def answer(one: One) -> None:
     """
     for _ in range(_WARM):
         await one()
+    gc.collect()
+    gc.freeze()  # as our server does; good for the peers too
     loop = asyncio.get_running_loop()
     while line := await loop.run_in_executor(None, sys.stdin.readline):
         print(json.dumps(await _asked(one, json.loads(line))), flush=True)
