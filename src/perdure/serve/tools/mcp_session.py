@@ -72,6 +72,8 @@ class Session:
     _known_s: float = 0.0
     _requests: asyncio.Queue[_Request | None] | None = None
     _task: asyncio.Task[None] | None = None
+    _broken: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as soon as a call finds the other side gone: the session of that moment takes no more."""
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def tools(self) -> list[Json]:
@@ -142,11 +144,12 @@ class Session:
 
     async def _open(self) -> asyncio.Queue[_Request | None]:
         async with self._opening:
-            if self._task is not None and not self._task.done() and self._requests is not None:
+            alive = self._task is not None and not self._task.done() and not self._broken.is_set()
+            if alive and self._requests is not None:
                 return self._requests
             requests: asyncio.Queue[_Request | None] = asyncio.Queue()
             opened: asyncio.Future[BaseException | None] = asyncio.get_running_loop().create_future()
-            self._requests, self._known = requests, None
+            self._requests, self._known, self._broken = requests, None, asyncio.Event()
             self._task = asyncio.get_running_loop().create_task(self._live(requests, opened))
             failed = await asyncio.shield(opened)
             if failed is not None:
@@ -159,13 +162,13 @@ class Session:
     ) -> None:
         """The whole life of one session, in one task."""
         under_way: set[asyncio.Task[None]] = set()
+        broken = self._broken
 
         async def lived() -> None:
             client = _client(self.server)
             async with asyncio.timeout(self.opens_s) as opening, client:
                 opening.reschedule(None)
                 opened.set_result(None)
-                broken = asyncio.Event()
                 while not broken.is_set():
                     request = await requests.get()
                     if request is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -12,6 +11,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from perdure.assets.tools import ToolCall, tool
+from perdure.core.clock import sleep_s
 from perdure.core.errors import BadAgent, UpstreamTimedOut
 from perdure.serve.runs.protocols import ToolAsked
 from perdure.serve.tools import calling_functions
@@ -225,7 +225,8 @@ def test_a_thread_that_hangs_is_left_behind_and_they_are_bounded(bench, monkeypa
             except TimeoutError:
                 n_late += 1
         busy = await box.call(ToolAsked("hang", {}, "1"), context)
-        assert busy.again and busy.facts["undone"]
+        assert busy.again
+        assert busy.facts["undone"]
         free.set()
         for _ in range(100):
             await asyncio.sleep(0.01)
@@ -243,7 +244,7 @@ def test_functions_that_block_do_not_hold_up_others(bench):
     @tool
     def nap() -> str:
         """Sleep."""
-        time.sleep(0.1)
+        sleep_s(0.1)
         return "up"
 
     box = bench.box(nap)
