@@ -32,6 +32,8 @@ from perdure.serve.tools.offering import Result, ToolFailure
 MOST_HUNG = 8
 """Threads of one tool that may be at work at a time, those that nobody waits for any more among them."""
 _LONGEST = 300
+_ENDS = (SystemExit, KeyboardInterrupt, GeneratorExit, asyncio.CancelledError)
+"""What would end more than the tool that raises it."""
 _MOST_ERRORS = 5
 _ARGUMENT = re.compile(r"^\s+(\w+)(?:\s*\([^)]*\))?:\s*(.+)$")
 
@@ -123,9 +125,11 @@ class HeldFunction:
         context = contextvars.copy_context()
 
         def run() -> None:
-            found: Any = _Raised(SystemExit("the function ended its thread"))
+            found: Any = None
             try:
                 found = context.run(contained, work, _Raised)
+            except _ENDS as error:
+                found = _Raised(error)
             finally:
                 self._slots.release()
                 contained(
