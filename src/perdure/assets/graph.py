@@ -32,7 +32,16 @@ from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.prompt_variables import model_schema
 from perdure.assets.scorers import Scorer
-from perdure.assets.tools import Tool, source_digest, tool_definition
+from perdure.assets.tools import (
+    AgentTool,
+    FeaturesTool,
+    McpTools,
+    PredictTool,
+    SearchTool,
+    Tool,
+    source_digest,
+    tool_definition,
+)
 from perdure.core.canonical import plain
 from perdure.core.errors import BadGraph, BadPrompt
 from perdure.core.units import seconds
@@ -109,11 +118,11 @@ class PredictNode(NodeTerms):
 
 @dataclass(frozen=True, slots=True)
 class FeaturesNode(NodeTerms):
-    """Looks up a stored feature view; gives its features by name, and `status`."""
+    """Looks up a stored feature view by its key, or by an object of the fields of its key; gives its features by name, and `status`."""
 
     name: str
     view: str
-    key: str
+    key: str | Mapping[str, Any]
 
     kind = "features"
 
@@ -199,6 +208,12 @@ class Graph:
         if not self.nodes:
             raise BadGraph(f"Graph {self.name!r} has no node.", hint="Give it one.")
         names = [INPUT, "each", *(node.name for node in self.nodes)]
+        for node in self.nodes:
+            if isinstance(node, ToolNode) and isinstance(node.tool, McpTools) and len(node.tool.only) != 1:
+                raise BadGraph(
+                    f"Node {node.name!r} of graph {self.name!r} calls a whole server of tools.",
+                    hint="Name the one that it calls: McpTools(…, only=('read_file',)).",
+                )
         wrong = [name for name in names if not _NAME.fullmatch(name) or names.count(name) > 1]
         if wrong:
             raise BadGraph(
@@ -262,4 +277,16 @@ def _used(node: Node) -> tuple[str, ...]:
         return (f"model:{node.model}",)
     if isinstance(node, FeaturesNode):
         return (f"feature_view:{node.view}",)
+    if isinstance(node, ToolNode):
+        return _used_by_tool(node.tool)
     return (f"agent:{node.agent}",) if isinstance(node, AgentNode) else ()
+
+
+def _used_by_tool(declared: Tool) -> tuple[str, ...]:
+    if isinstance(declared, SearchTool):
+        return (f"index:{declared.index}",)
+    if isinstance(declared, PredictTool):
+        return (f"model:{declared.model}",)
+    if isinstance(declared, FeaturesTool):
+        return (f"feature_view:{declared.view}",)
+    return (f"agent:{declared.agent}",) if isinstance(declared, AgentTool) else ()
