@@ -6,8 +6,11 @@ import asyncio
 import json
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from perdure.assets.agent import RunLimits
 from perdure.assets.tools import ToolTerms
+from perdure.core.canonical import bytes_hash, canonical_json
 from perdure.core.clock import machine_us
 from perdure.core.runs import RunRecord, StepRecord
 from perdure.core.usage import Usage
@@ -106,6 +109,8 @@ class Scripted:
 
     def __init__(self, chat_s=0.0):
         self.chat_s = chat_s
+        self.asked = []
+        """Requests that no journal and no record answered."""
 
     async def drive(self, driven):
         """From where the journal stands."""
@@ -113,7 +118,7 @@ class Scripted:
         output = {}
         for number, calls in enumerate(script):
             try:
-                await self._chat(driven, number)
+                await self._chat(driven, number, output)
                 asked = [ToolAsked(name, given, f"{number}.{place}") for place, (name, given) in enumerate(calls)]
                 results = await asyncio.gather(*(driven.doing.do(each) for each in asked), return_exceptions=True)
             except LimitHit as hit:
@@ -126,14 +131,22 @@ class Scripted:
                 output[each.call] = [result.text, result.error]
         return Ended("done", json.dumps(output).encode())
 
-    async def _chat(self, driven, number):
+    async def _chat(self, driven, number, seen):
+        """An answer that depends on what was seen: of the journal, of the record of a replay, or new."""
         call = f"chat.{number}"
         if any(step.call == call for step in driven.journal.steps):
             return
         driven.limits.check()
+        request = canonical_json({"n": number, "seen": seen})
+        recorded = None if driven.replayer is None else driven.replayer.chat(request)
+        if recorded is not None:
+            await driven.journal.write(replace(recorded, call=call))
+            return
+        self.asked.append(number)
         began_us = machine_us()
         await asyncio.sleep(self.chat_s)
-        await driven.journal.write(chat_step(call, began_us=began_us))
+        given = {"version": driven.run.swaps.get("prompt:desk", "desk@1"), "facts": {"request": bytes_hash(request)}}
+        await driven.journal.write(chat_step(call, began_us=began_us, output=request, **given))
 
 
 def chat_step(call, *, tokens=10, pusd=1_000_000, began_us=0, **given):

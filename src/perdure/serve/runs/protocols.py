@@ -249,7 +249,7 @@ class Driven:
     streams: bool
     """Somebody listens: pieces of text are told as they come."""
     replayer: Replayer | None = None
-    """Of a replay: asked before a node of a graph is computed. Models and tools need nothing: `world` and `doing` ask it."""
+    """Of a replay: a driver asks it before a model or a node; tools need nothing, for `doing` asks it for them."""
 
 
 class Guarding(Protocol):
@@ -299,10 +299,9 @@ class Replayer(Protocol):
     """What answers in a replay instead of the world: the record, up to the first difference. Made by `serve.runs.replaying`."""
 
     def chat(self, request: bytes) -> StepRecord | None:
-        """The recorded answer to the very same request; None: ask anew. Each is given once, in its order.
+        """The recorded answer to the very same request, as canonical JSON; None: ask anew. Each is given once, in its order.
 
-        `request` is the body as JSON with sorted members; a chat's entry has its SHA-256 as `digest` in its input. Chats are answered so
-        by the world of a replay (`serve.runs.replaying`): a driver asks as always.
+        A chat's entry is found by `facts["request"]`, the `bytes_hash` of that JSON before anything was masked.
         """
         ...
 
