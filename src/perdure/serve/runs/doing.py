@@ -22,6 +22,7 @@ from perdure.core.errors import LostLease, PerdureError
 from perdure.core.runs import Effect, RunRecord, StepRecord, StepState, Wait
 from perdure.core.usage import picodollars
 from perdure.engines.agents.looping import digest_of, find_loop
+from perdure.engines.prompts.variables import validator_of
 from perdure.serve.boundary import contained_async
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.limiting import Limiter
@@ -44,6 +45,9 @@ REFUSED = "tool.refused"
 TIMED_OUT = "tool.timed_out"
 UNDONE = "undone"
 """Member of `ToolGave.facts`: certainly nothing was done."""
+ANSWERED_BY = "answered_by"
+"""Member of `facts`: who said yes or no, or whether it happened."""
+_TOLD = 5
 _NOT_CALLED = ("tool.unknown", "tool.bad_arguments", REFUSED)
 _PASSES = (Parked, LimitHit, LostLease)
 _PAUSE_S = 0.2
@@ -184,12 +188,25 @@ class RunDoing:
         if teams and (team is None or team.name not in teams):
             text = f"The tool {call.asked.name!r} is not allowed on behalf of this caller. Do not try it again."
             return await self._end(call, ToolGave(b"", text, REFUSED), 0)
+        if call.terms.approve_by is not None or call.effect != "none":
+            wrong = self._wrong(call.asked)
+            if wrong:  # neither a person nor the disk is bothered with it
+                return await self._end(call, ToolGave(b"", wrong, "tool.bad_arguments"), 0)
         if call.terms.approve_by is not None:
             said = await self._approved(call)
             if isinstance(said, ToolGave):
                 return await self._end(call, said, 0)
             call = said
         return await self._effected(call)
+
+    def _wrong(self, asked: ToolAsked) -> str:
+        """What of the arguments does not fit their schema, in words; no value of them is told."""
+        offered = self._offered.get(asked.name)
+        if offered is None:
+            return ""
+        errors = validator_of(f"The schema of the tool {asked.name!r}", offered.schema).iter_errors(asked.arguments)
+        told = [f"{'/'.join(map(str, each.instance_path)) or 'arguments'}: {each.message}" for each in errors]
+        return f"The arguments of {asked.name} do not fit: {'; '.join(told[:_TOLD])}" if told else ""
 
     def _check_calls(self, call: _Call) -> None:
         name, most = call.asked.name, call.terms.calls
@@ -219,7 +236,7 @@ class RunDoing:
             if not 0 < wait.expires_us <= machine_us():
                 raise Parked
             return ToolGave(b"", f"Nobody answered in time whether {call.asked.name} may be called.", REFUSED)
-        who = {"answered_by": answer.actor}
+        who = {ANSWERED_BY: answer.actor}
         if not answer.approves:
             text = f"A person said no to {call.asked.name}" + (f": {answer.reason}" if answer.reason else ".")
             return ToolGave(b"", text, REFUSED, facts=who)
@@ -277,7 +294,7 @@ class RunDoing:
             raise Parked
         value = wait.answer.value or b'{"happened": true}'
         gave = ToolGave(
-            value, value.decode(errors="replace"), facts={"answered_by": wait.answer.actor, "found_out": True}
+            value, value.decode(errors="replace"), facts={ANSWERED_BY: wait.answer.actor, "found_out": True}
         )
         return await self._end(call, gave, 1)
 
@@ -313,7 +330,7 @@ class RunDoing:
 
     def _context(self, call: _Call) -> ToolContext:
         around = self._around
-        key, approved = call.key or key_of(around.run, call.asked.call), "answered_by" in call.facts
+        key, approved = call.key or key_of(around.run, call.asked.call), bool(call.facts.get(ANSWERED_BY))
         return ToolContext(around.run, around.caller, key, around.world, self._journal.steps, approved)
 
     async def _end(self, call: _Call, gave: ToolGave, tries: int) -> ToolGave:

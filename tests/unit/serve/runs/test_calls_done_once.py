@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace as dataclass_replace
 from datetime import timedelta
 
 import pytest
@@ -395,3 +396,28 @@ def test_a_run_below_is_never_asked_about_for_it_is_begun_once_anyway():
         hands.do("ask")
     box.does["ask"] = lambda asked, context: gave("ok")
     assert hands.again().do("ask").text == '"ok"'
+
+
+def test_arguments_that_do_not_fit_are_told_before_a_person_is_asked_or_anything_is_begun():
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}
+    for terms in ({"approve_by": "boss"}, {"effect": "once"}):
+        box = tools(**terms)
+        box.offered = [dataclass_replace(box.offered[0], schema=schema)]
+        hands = Hands(box)
+        found = hands.do("send", {"to": 7})
+        assert found.error == "tool.bad_arguments"
+        assert "to: " in found.text
+        assert (hands.states(), hands.journal.waits, box.counted) == (["failed"], [], [])
+
+
+def test_a_tool_knows_what_its_run_read_and_whether_a_person_said_yes():
+    seen = []
+    box = tools(does=lambda asked, context: (seen.append((len(context.steps), context.approved)), gave("ok"))[1])
+    hands = Hands(box)
+    hands.do("send", {"n": 1}, "0.0")
+    box.offered = [offered("send", approve_by="boss", effect="keyed")]
+    hands = hands.again()
+    with pytest.raises(Parked):
+        hands.do("send", {"n": 2}, "1.0")
+    hands.again(**{"1.0": said()}).do("send", {"n": 2}, "1.0")
+    assert seen == [(0, False), (3, True)]
