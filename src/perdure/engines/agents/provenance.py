@@ -12,6 +12,7 @@ something is judged by its arguments alone, and may carry only what its user ask
 | `secret` | it carries what looks like a key or a password that the request does not hold |
 | `unasked` | neither its arguments nor its name have a word of the request |
 | `size` | it is too long to be looked through |
+| `again` | a call of this run was refused for its data already, or two for anything else |
 
 What a schema enumerates is declared and not doubted; of a call that only reads, what it bounds by a pattern, a format or as a number is not
 either, for little can leave by it. A call that changes something is held to more: each of its short values, a number too, may come from the
@@ -39,7 +40,7 @@ from perdure.engines.agents.provenance_texts import (
 )
 
 Json = dict[str, Any]
-Rule = Literal["suspect", "target", "data", "encoded", "secret", "unasked", "size"]
+Rule = Literal["suspect", "target", "data", "encoded", "secret", "unasked", "size", "again"]
 
 SUSPECT = 0.5
 """Score of the injection rules from which on a text is taken for an attack: one full sign."""
@@ -53,6 +54,9 @@ _BEFORE = 2_000
 """Letters of earlier calls that count with a call's own: what is sent in pieces is sent."""
 _ENUMERATED = ("enum", "const")
 _BOUNDED = (*_ENUMERATED, "pattern", "format")
+_OF_DATA = frozenset({"data", "secret", "encoded"})
+_PATIENCE = 2
+"""Refusals of other rules: a model may mistake an address once."""
 _SHORT, _FEW = 40, 3
 """Characters and words of a value that is no prose but says which, whom or how many."""
 
@@ -77,6 +81,7 @@ class Known:
         read: what tools and runs below it gave.
         private: texts of its prompt.
         sent: arguments of the calls before it that sent or changed something.
+        refused: rules by which calls before it were refused.
         is_secret: whether a text holds a key or a password.
     """
 
@@ -84,6 +89,7 @@ class Known:
     read: Sequence[Read] = ()
     private: Sequence[str] = ()
     sent: Sequence[str] = ()
+    refused: Sequence[str] = ()
     is_secret: Callable[[str], bool] = field(default=lambda _: False)
 
 
@@ -127,6 +133,8 @@ def doubt_of(
         return _leaked(told, known)
     if any(each.score >= SUSPECT for each in known.read if not each.trusted):
         return Doubt("suspect", "This run has read a text that looks like instructions to a model.")
+    if len(known.refused) >= _PATIENCE or _OF_DATA & set(known.refused):
+        return Doubt("again", "A call of this run was refused already: what it was to send could be sent in pieces.")
     own = reference([*known.own, *(each.text for each in known.read if each.trusted), *_declared(schema)])
     others = reference([reading for text in foreign for reading in decoded(text)])
     return (
@@ -198,7 +206,8 @@ def _data(told: Sequence[str], own: Reference, foreign: Reference, sent: Sequenc
             return Doubt("data", "It carries a number or an identifier that a tool gave.")
         if any(foreign.names(name) and not own.names(name) for name in names_of(reading)):
             return Doubt("data", "It carries a name that a tool gave.")
-    words = {word for text in told for word in words_of(text) if len(word) > 4}
+    # One word a call would be one rule a call too late: what went out before counts with it.
+    words = {word for text in (*told, *sent) for word in words_of(text) if len(word) > 4}
     retold = {word for word in words if word in foreign.words and word not in own.words}
     if len(retold) >= _RETOLD and len(retold) >= _SHARE * len(words):
         return Doubt("data", "It retells what a tool gave.")
@@ -224,15 +233,21 @@ def _leaves(value: Any) -> list[str]:
 
 def _stretch(told: Sequence[str], own: Reference, foreign: Reference, sent: Sequence[str]) -> bool:
     """Whether a long stretch of a reference goes out that the request does not hold, be it in pieces over several calls."""
-    before = normal("".join(sent))[-_BEFORE:]
-    for reading in (reading for text in told for reading in (*decoded(text), *turned(text))):
-        plain = normal(reading)
-        if foreign.shares(plain, _LONG, own):
-            return True
-        if before and plain and foreign.shares(before + plain, _LONG, own, beyond=len(before)):
-            return True
-    joined = normal("".join(told))
-    return len(told) > 1 and foreign.shares(joined, _LONG, own)
+    before = normal("".join(_others(sent, own)))[-_BEFORE:]
+    for text in told:
+        for reading in (*decoded(text), *turned(text)):
+            plain = normal(reading)
+            if foreign.shares(plain, _LONG, own):
+                return True
+            if before and plain and foreign.shares(before + plain, _LONG, own, beyond=len(before)):
+                return True
+    rest = _others(told, own)
+    return len(rest) > 1 and foreign.shares(normal("".join(rest)), _LONG, own)
+
+
+def _others(texts: Sequence[str], own: Reference) -> list[str]:
+    """Those that the request does not hold: what stands between two pieces of one thing is left out."""
+    return [text for text in texts if normal(text) not in own.normal]
 
 
 def _unasked(tool: str, arguments: Json, own: Reference) -> Doubt | None:

@@ -26,7 +26,10 @@ def known_of(context: ToolContext, held: Mapping[str, Held], private: Sequence[s
     """
     steps = [each for each in context.steps if each.kind in _READS]
     sent = [text for each in steps if _is_outward(each, held) for text in texts_of(list(_decoded(each.input).values()))]
-    return Known(own_of(context.run), [_read(each, held) for each in steps], private, sent, _is_secret)
+    refused = [str(each.facts["doubt"]) for each in steps if "doubt" in each.facts]
+    # What was refused was never read by anybody: its text is ours.
+    read = [_read(each, held) for each in steps if "doubt" not in each.facts]
+    return Known(own_of(context.run), read, private, sent, refused, _is_secret)
 
 
 def own_of(run: RunRecord) -> list[str]:

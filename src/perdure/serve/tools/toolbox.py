@@ -143,7 +143,9 @@ class Box:
             score = round(looked.score, 4)
         if score:
             facts["injection"] = score
-        return fenced(text, held.offered.name, fence_of(context.run.id), suspect=score >= SUSPECT)
+        return fenced(
+            text, held.offered.name, fence_of(context.run.replay_of or context.run.id), suspect=score >= SUSPECT
+        )
 
     def _masked(self, value: Any) -> Any:
         if self.masker is None:
