@@ -21,6 +21,8 @@ from perdure.serve.graphs.computing import bad_input, compute, given_of
 from perdure.serve.graphs.drives import NODE, Drive, Entry, Gave, NodeFailed, encoded
 from perdure.serve.runs.protocols import Parked
 
+N_ITEMS = "n_items"
+"""Member of the facts of an entry of a whole list."""
 MOST_ITEMS = 1_000
 """Of a list that a node is computed over."""
 
@@ -89,11 +91,16 @@ class Nodes:
             items = self._items(node, values)
             if items is None:
                 return None
-            found = await self._all(node, values, items)
-            return await self._drive.gave(entry, Gave(found, facts={"n_items": len(items)}))
+            data = encoded(items, "is given")
+            entry = Entry(node.name, node.name, node.of, entry.began_us, data, bytes_hash(data))
+            known = await self._recorded(node, entry, items) if self._is_swapped(node) else None
+            if known is None:
+                found = await self._all(node, values, items)
+                return await self._drive.gave(entry, Gave(found, facts={N_ITEMS: len(items)}))
         except NodeFailed as error:
             await self._told(entry, node, error)
             raise
+        return _value_of(known)
 
     def _items(self, node: CompiledNode, values: Values) -> list[Any] | None:
         each = node.each
@@ -163,10 +170,8 @@ class Nodes:
 
     async def _known(self, node: CompiledNode, entry: Entry, given: Any) -> StepRecord | None:
         """What the record of a replay, or the cache, has for this input; written down as this run's."""
-        replayer = self._drive.driven.replayer
-        if replayer is not None:
-            found = replayer.node(f"{NODE}{node.name}", canonical_json(given))
-            return None if found is None else await self._again(entry, found)
+        if self._drive.driven.replayer is not None:
+            return await self._recorded(node, entry, given)
         if self._caching is None or not node.cache_s:
             return None
         kept = self._caching.cache.find(self._key(node, entry), self._caching.generation())
@@ -175,6 +180,35 @@ class Nodes:
         step = self._drive.step(entry, "done", kept.output, Gave(None, kept.versions, {"cached": True}))
         await self._drive.write(step)
         return step
+
+    async def _recorded(self, node: CompiledNode, entry: Entry, given: Any) -> StepRecord | None:
+        """What the record of a replay has for this input."""
+        replayer = self._drive.driven.replayer
+        if replayer is None or not self._asks_record(node):
+            return None
+        found = replayer.node(f"{NODE}{node.name}", canonical_json(given))
+        is_list = node.each is not None and entry.call == node.name
+        if found is None or (found.input and found.state == "done" and (N_ITEMS in found.facts) != is_list):
+            return None
+        return await self._again(entry, found)
+
+    def _is_swapped(self, node: CompiledNode) -> bool:
+        """Whether a replay says of the node itself what it gives; a list is computed item by item else, as it was then."""
+        return f"{NODE}{node.name}" in self._drive.driven.run.swaps
+
+    def _asks_record(self, node: CompiledNode) -> bool:
+        """Whether the node itself is of the record: what prompts and tools gave is asked of it one by one, in their own entries.
+
+        An agent is done anew where a swap names what only it may work with.
+        """
+        swaps = self._drive.driven.run.swaps
+        if self._is_swapped(node):
+            return True
+        if node.kind != "agent":
+            return node.kind not in ("prompt", "tool")
+        compiled, name = self._drive.live.compiled, self._drive.live.name
+        own = {each.of for each in compiled.nodes.values()} | {f"graph:{name}"}
+        return all(swap in own or swap.startswith(NODE) for swap in swaps)
 
     async def _again(self, entry: Entry, found: StepRecord) -> StepRecord:
         facts: Mapping[str, str | int | float | bool] = {**found.facts, "recorded": True}

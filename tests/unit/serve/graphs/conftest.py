@@ -14,16 +14,18 @@ import pytest
 from perdure.assets.tools import ToolTerms
 from perdure.assets.version import Version
 from perdure.core.clock import EPOCH
-from perdure.core.runs import RunRecord, StepRecord
+from perdure.core.runs import ReplayAsked, Replayed, RunRecord, StepRecord
 from perdure.core.usage import Usage
 from perdure.serve.graphs.caching import NodeCache
 from perdure.serve.graphs.driving import GraphDriver
 from perdure.serve.graphs.loading import GraphLoader
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.doing import Around, RunDoing
+from perdure.serve.runs.going import Prepared
 from perdure.serve.runs.journaling import InMemory, RunJournal
 from perdure.serve.runs.limiting import Limiter
 from perdure.serve.runs.protocols import ChatSaid, Driven, Ended, Offered, ToolGave
+from perdure.serve.runs.replaying import ReplayParts, replay
 
 
 def _hit(text: str) -> dict[str, Any]:
@@ -152,17 +154,30 @@ class Bench:
             world=self.world,
             limits=limiter,
             streams=False,
-            replayer=replayer,
         )
         driver = GraphDriver(lambda: self.generation, self.cache)
         try:
             return await driver.drive(driven)
+        except BaseExceptionGroup as group:  # of items of a list
+            raise Killed from group
         finally:
             self.steps, self.waits = list(journal.steps), list(journal.waits)
 
     def run(self, given: Any, **more: Any) -> Ended:
         """Drive it to its end, or to where it waits."""
         return asyncio.run(self.drive(given, **more))
+
+    def replayed(self, given: Any, swaps: Mapping[str, str] | None = None) -> Replayed:
+        """The run that was driven, done again; what is asked anew is asked of the same world."""
+        run = RunRecord(
+            id="run_1", kind="graph", asset=self.graph.name, version="g@1", arm="champion", status="done",
+            input=msgspec.json.encode(given),
+        )  # fmt: skip
+        live = self.live()
+        prepared = Prepared(live, self.toolbox, live.limits)
+        parts = ReplayParts(GraphDriver(), prepared, Caller("", None), self.world)
+        asked = ReplayAsked(run=run, steps=tuple(self.steps), swaps=swaps or {})
+        return asyncio.run(replay(asked, parts))
 
     def forget(self) -> None:
         """A new run: its journal is empty."""
@@ -173,31 +188,31 @@ class Bench:
         return [step.call for step in self.steps if step.kind == "node"]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def bench() -> type[Bench]:
     """Makes a bench of a graph."""
     return Bench
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def world() -> type[World]:
     """Makes a world."""
     return World
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def toolbox() -> type[Toolbox]:
     """Makes a toolbox."""
     return Toolbox
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dying() -> type[Dying]:
     """Makes a store that dies before its n-th write."""
     return Dying
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def killed() -> type[Killed]:
     """What a dead process raises."""
     return Killed

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
+from dataclasses import replace
 
+import msgspec
 import pytest
 from pydantic import BaseModel
 
@@ -25,9 +26,12 @@ from perdure.assets.graph import (
 from perdure.assets.prompt import Prompt
 from perdure.assets.team import Team
 from perdure.assets.tools import ToolCall, ToolTerms, tool
+from perdure.assets.version import Version
+from perdure.core.clock import EPOCH, sleep_s
 from perdure.core.errors import BadGraph, LostLease, StoreFull, UpstreamTimedOut
 from perdure.core.runs import WaitAnswer
 from perdure.core.units import minutes, seconds
+from perdure.serve.graphs.loading import GraphLoader
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.journaling import InMemory
 from perdure.serve.runs.protocols import ToolGave
@@ -53,7 +57,7 @@ def broken(text: str) -> str:
 
 
 def hangs(text: str) -> str:
-    time.sleep(0.4)
+    sleep_s(0.4)
     return text
 
 
@@ -288,7 +292,7 @@ def test_a_cache_is_over_when_its_time_is(bench, world):
     desk = bench(graph, world({"reply": lambda body: "yes"}))
     desk.run({"text": "x"})
     desk.forget()
-    time.sleep(0.02)
+    sleep_s(0.02)
 
     desk.run({"text": "x"})
 
@@ -329,8 +333,6 @@ def test_a_run_waits_for_a_person_only_when_nothing_else_can_go_on(bench, world,
     assert desk.computed() == ["a", "b"]
     assert box.calls == []
 
-    import msgspec
-
     answer = WaitAnswer(actor="ann", approves=True, reason="", at_us=1)
     desk.waits = [msgspec.structs.replace(each, answer=answer) for each in desk.waits]
     ended = desk.run({"text": "x"})
@@ -340,8 +342,6 @@ def test_a_run_waits_for_a_person_only_when_nothing_else_can_go_on(bench, world,
 
 
 def test_a_no_of_a_person_fails_the_node_and_its_fallback_stands_in(bench, world, toolbox):
-    import msgspec
-
     graph = Graph("g", ASKED, [
         ToolNode("sent", send, arguments={"text": "$input.text"}, fallback="sorry"),
         PythonNode("sorry", apology, inputs={"text": "$input.text"}, only_as_fallback=True),
@@ -425,42 +425,58 @@ def test_a_journal_that_cannot_be_written_ends_the_drive_and_not_the_run(bench, 
         desk.run({"text": "x"}, keeps=Full())
 
 
-def test_a_replay_gives_what_is_recorded_to_the_same_input_and_computes_the_rest(bench, world):
-    class Recorded:
-        def __init__(self, steps):
-            self.steps = steps
-
-        def chat(self, request):
-            return None
-
-        def node(self, node, input_):
-            return next((s for s in self.steps if s.node == node and json.loads(s.input) == json.loads(input_)), None)
-
+def test_a_replay_without_a_swap_asks_nothing_and_differs_nowhere(bench, world):
     graph = Graph("g", ASKED, [
         PromptNode("a", "reply", variables={"text": "$input.text"}),
-        PythonNode("b", shout, inputs={"text": "$a.text"}),
-    ], output="$b.value")  # fmt: skip
-    first = bench(graph, world({"reply": lambda body: "yes"}))
-    first.run({"text": "x"})
-    again = bench(graph, world({"reply": lambda body: "no"}))
+        SearchNode("found", "handbook", query="$a.text", k=2),
+        PythonNode("loud", shout, inputs={"text": "$each.text"}, each="$found.hits"),
+        ToolNode("sent", send, arguments={"text": "$a.text"}),
+        AgentNode("helper", "support", input={"task": "$a.text"}),
+    ], output={"loud": "$loud", "sent": "$sent", "helper": "$helper"})  # fmt: skip
+    desk = bench(graph, world({"reply": lambda body: "yes"}))
+    ended = desk.run({"text": "x"})
+    n_asked, n_sent = len(desk.world.asked), len(desk.toolbox.calls)
 
-    assert output_of(again.run({"text": "x"}, replayer=Recorded(first.steps))) == "YES"
-    assert again.world.asked == []
-    again.forget()
-    assert output_of(again.run({"text": "y"}, replayer=Recorded(first.steps))) == "NO"
+    again = desk.replayed({"text": "x"})
+
+    assert (again.run.status, again.run.output, again.diverged_at) == ("done", ended.output, -1)
+    assert (len(desk.world.asked), len(desk.toolbox.calls)) == (n_asked, n_sent)
+
+
+@pytest.mark.parametrize(
+    ("swaps", "asked", "output"),
+    [
+        ({"prompt:reply": "reply@2"}, ["reply", "handbook"], 2),
+        ({"index:handbook": "handbook@2:9"}, ["handbook"], 2),
+        ({"node:found": "live"}, ["handbook"], 2),
+        ({"node:found": '{"hits": []}'}, [], 0),
+        ({"node:a": '{"text": "yes"}'}, [], 2),
+        ({"node:loud": '[{"value": "Z"}]'}, [], 1),
+    ],
+)
+def test_a_replay_with_a_swap_asks_anew_only_what_it_changes(bench, world, swaps, asked, output):
+    graph = Graph("g", ASKED, [
+        PromptNode("a", "reply", variables={"text": "$input.text"}),
+        SearchNode("found", "handbook", query="$a.text", k=2),
+        PythonNode("loud", shout, inputs={"text": "$each.text"}, each="$found.hits"),
+    ], output="$loud")  # fmt: skip
+    said = iter(["yes", "no"])
+    desk = bench(graph, world({"reply": lambda body: next(said)}))
+    desk.run({"text": "x"})
+    before = len(desk.world.asked)
+
+    again = desk.replayed({"text": "x"}, swaps)
+
+    assert [name for name, _ in desk.world.asked[before:]] == asked
+    assert len(json.loads(again.run.output)) == output
 
 
 def test_a_version_of_other_code_is_not_served(bench):
-    from dataclasses import replace
-
     graph = Graph("g", ASKED, [PythonNode("a", shout, inputs={"text": "$input.text"})], output="$a")
     desk = bench(graph)
     assert desk.live().plan.order == ["a"]
 
     other = Graph("g", ASKED, [PythonNode("a", broken, inputs={"text": "$input.text"})], output="$a")
-    from perdure.assets.version import Version
-    from perdure.core.clock import EPOCH
-    from perdure.serve.graphs.loading import GraphLoader
 
     version = Version("g@1", "g", "graph", graph.definition(), {}, {}, {}, EPOCH)
     with pytest.raises(BadGraph, match="does not declare any more"):
