@@ -84,8 +84,11 @@ def read_of(found: RawDocument | Trouble) -> Read:
 
 def to_read(record: Mapping[str, Recorded], seen: Seen, *, deep: bool) -> list[DocumentRef]:
     """Documents whose bytes must be looked at: tokens differ, or everything is read."""
-    known = ((ref, record[ref.id]) for ref in seen.refs.values() if ref.id in record)
-    return [ref for ref, row in known if (deep or ref.token != row.token) and not row.damaged]
+    return [
+        ref
+        for id_, ref in seen.refs.items()
+        if (row := record.get(id_)) is not None and (deep or ref.token != row.token) and not row.damaged
+    ]
 
 
 def compare_source(
@@ -114,6 +117,8 @@ def compare_source(
 
 def differs(record: Mapping[str, Recorded], seen: Seen) -> bool:
     """Whether source and record name different documents, so that a second look is due before anything is said of it."""
+    if seen.refs.keys() == record.keys():
+        return False
     return not seen.refs.keys() <= record.keys() or any(lacks(seen, id_) for id_ in record.keys() - seen.refs.keys())
 
 

@@ -107,7 +107,11 @@ class ChunkCensus(Generic[Row]):
     def _looked_at(self, keys: Sequence[int]) -> Sequence[int]:
         """Places of the chunks whose digests are looked at."""
         turn = self._turn
-        return range(len(keys)) if turn is None else [place for place, key in enumerate(keys) if key % TURNS == turn]
+        if turn is None:
+            return range(len(keys))
+        if keys[-1] - keys[0] == len(keys) - 1:
+            return range((turn - keys[0]) % TURNS, len(keys), TURNS)
+        return [place for place, key in enumerate(keys) if key % TURNS == turn]
 
     def _is_embedded(self, row: Row) -> bool:
         return content_digest(row) == row.digest

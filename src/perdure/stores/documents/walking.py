@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,11 +48,16 @@ class _Links:
     """Real paths of links that are not followed: each is told by the first path that leads to it."""
 
 
+State = tuple[str, int]
+"""Of a file: its token, and when it changed."""
+Reads = Callable[[os.stat_result], State]
+
+
 @dataclass(frozen=True, slots=True)
 class _There:
     """What is in a folder, but for what is hidden or not chosen."""
 
-    files: list[tuple[str, os.stat_result | Trouble]] = field(default_factory=list)
+    files: list[tuple[str, State | Trouble]] = field(default_factory=list)
     """Their relative paths."""
     links: list[str] = field(default_factory=list)
     """Their relative paths."""
@@ -64,13 +69,14 @@ class _NotListed(Exception):
     """A folder below that may not be listed."""
 
 
-def walk(folder: str, chooser: Chooser, shown: str) -> Iterator[tuple[str, os.stat_result | Trouble]]:
+def walk(folder: str, chooser: Chooser, shown: str, reads: Reads) -> Iterator[tuple[str, State | Trouble]]:
     """Relative path and state of each file that is chosen, in no promised order; devices, sockets and pipes are none.
 
     Args:
         folder: real path.
         chooser: of the files.
         shown: the folder's name in errors.
+        reads: what a look at a file tells; what the system says of thousands of files is not kept, which would cost a sixth more.
 
     Raises:
         StoreError: it is not there, or a folder below it cannot be listed, but for one that may not be. One that went meanwhile is no
@@ -80,14 +86,14 @@ def walk(folder: str, chooser: Chooser, shown: str) -> Iterator[tuple[str, os.st
     while pending:
         place = pending.pop()
         try:
-            there = _looked_through(place, shown, chooser)
+            there = _looked_through(place, shown, chooser, reads)
         except _NotListed:
             path = place.prefix[:-1]
             yield path, Trouble(id_of(path), "unreadable", f"The folder {_printable(path)} may not be listed.")
             continue
         yield from there.files
         for path in there.links:
-            yield from _linked((folder, chooser, links), place, path, pending)
+            yield from _linked((folder, chooser, links, reads), place, path, pending)
         pending += (_Place(f"{place.real}/{name}", f"{place.prefix}{name}/", place.above) for name in there.folders)
 
 
@@ -96,7 +102,7 @@ def inside(folder: str, real: str) -> bool:
     return real == folder or real.startswith(folder.rstrip(os.sep) + os.sep)
 
 
-def _looked_through(place: _Place, shown: str, chooser: Chooser) -> _There:
+def _looked_through(place: _Place, shown: str, chooser: Chooser, reads: Reads) -> _There:
     """What is in a folder. It is held open meanwhile: a look at a name in it costs less than one along its whole path.
 
     Raises:
@@ -114,7 +120,7 @@ def _looked_through(place: _Place, shown: str, chooser: Chooser) -> _There:
             if entry.is_file(follow_symlinks=False):
                 if fits(path):
                     try:
-                        found((path, entry.stat(follow_symlinks=False)))
+                        found((path, reads(entry.stat(follow_symlinks=False))))
                     except OSError as error:
                         there.files.extend((path, each) for each in _not_looked_at(error, path))
             elif entry.is_symlink():
@@ -148,10 +154,10 @@ def _entries(stack: ExitStack, place: _Place, shown: str) -> list[os.DirEntry[st
 
 
 def _linked(
-    of: tuple[str, Chooser, _Links], place: _Place, path: str, pending: list[_Place]
-) -> Iterator[tuple[str, os.stat_result | Trouble]]:
+    of: tuple[str, Chooser, _Links, Reads], place: _Place, path: str, pending: list[_Place]
+) -> Iterator[tuple[str, State | Trouble]]:
     """What a link leads to, within the folder; a link to a folder is pending."""
-    folder, chooser, links = of
+    folder, chooser, links, reads = of
     link = f"{place.real}/{path[len(place.prefix) :]}"
     real = os.path.realpath(link)
     within = inside(folder, real)
@@ -175,7 +181,7 @@ def _linked(
         elif about is None:
             yield path, Trouble(path, "unreadable", f"The link {_printable(path)} leads nowhere.")
         elif isinstance(about, Trouble) or stat.S_ISREG(about.st_mode):
-            yield path, about
+            yield path, about if isinstance(about, Trouble) else reads(about)
 
 
 def _not_followed(place: _Place, real: str, links: _Links) -> str:

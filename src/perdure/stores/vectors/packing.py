@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -64,7 +65,7 @@ def vector_of(packed: object) -> bytes:
 def packed_places(packed: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Positions, shape (n,), and vectors, shape (n, dimensions), of chunks that are intact; `NO_VECTORS` where lengths differ."""
     end = _HEAD + int.from_bytes(packed[0][8:_HEAD], "little")
-    heads = np.frombuffer(b"".join([each[:end] for each in packed]), np.uint8)
+    heads = np.frombuffer(b"".join(map(itemgetter(slice(end)), packed)), np.uint8)
     if len(heads) == end * len(packed) and end % 4 == 0:
         rows = heads.reshape(len(packed), end)
         numbers = rows[:, :_HEAD].view("<i8")
@@ -79,5 +80,5 @@ def begun(making: Making) -> int:
 
 
 def summed(documents: Iterable[str], packed: Iterable[bytes], before: Iterable[int]) -> Iterator[int]:
-    """Checksums of chunks, from those as far as their makings."""
+    """Checksums of chunks, from those as far as their makings. A document that is no text, or what is no bytes, is a TypeError."""
     return map(zlib.crc32, packed, map(zlib.crc32, map(str.encode, documents), before))

@@ -22,7 +22,9 @@ _AT_ONCE = 2_000
 _WITHOUT_WORDS = """
 SELECT key, document, died FROM chunks WHERE key IN (SELECT key FROM chunks EXCEPT SELECT id FROM words_docsize) ORDER BY key
 """
-_COUNTED = "SELECT (SELECT count(*) FROM words_docsize) - (SELECT count(*) FROM chunks)"
+_COUNTED = """
+SELECT (SELECT count(*) FROM chunks CROSS JOIN words_docsize ON id = key), (SELECT count(*) FROM chunks), (SELECT count(*) FROM words_docsize)
+"""
 _WITHOUT_CHUNK = "SELECT id FROM words_docsize EXCEPT SELECT key FROM chunks ORDER BY id"
 _BESIDE_WORDS = """
 SELECT key, document, packed, c0 FROM chunks JOIN words_content ON words_content.id = key WHERE died = 0 ORDER BY key
@@ -62,15 +64,10 @@ def mend_lives(connection: sqlite3.Connection, table: str) -> None:
 
 
 def damage_of(connection: sqlite3.Connection, *, deep: bool) -> Iterator[Damage]:
-    """Words against chunks; `deep`: word by word, and every page of the file. Cost: 0.5 µs a chunk, deep 40 µs."""
-    lacking = connection.execute(_WITHOUT_WORDS).fetchall()
-    for key, document, died in lacking:
-        if not died:
-            yield Damage("missing", "words", key, document, "It is in the index, and cannot be found by its words.")
-    # Where every chunk has words, and there are no more of them than chunks, there are none of no chunk.
-    if lacking or connection.execute(_COUNTED).fetchone() != (0,):
-        for (key,) in connection.execute(_WITHOUT_CHUNK):
-            yield Damage("orphan", "words", key, "", "Words stand there of no chunk.")
+    """Words against chunks; `deep`: word by word, and every page of the file. Cost: 0.1 µs a chunk, deep 40 µs."""
+    # Where there are as many pairs as chunks, and as words, each has the other: to count costs a fifth of telling them apart.
+    if len({*connection.execute(_COUNTED).fetchone()}) > 1:
+        yield from _unpaired(connection)
     if not deep:
         return
     for key, document, packed, kept in connection.execute(_BESIDE_WORDS):
@@ -79,6 +76,14 @@ def damage_of(connection: sqlite3.Connection, *, deep: bool) -> Iterator[Damage]
     for (found,) in connection.execute("PRAGMA quick_check(5)"):
         if found != "ok":
             yield Damage("corrupt", "store", 0, "", f"The file is damaged: {found}.")
+
+
+def _unpaired(connection: sqlite3.Connection) -> Iterator[Damage]:
+    for key, document, died in connection.execute(_WITHOUT_WORDS):
+        if not died:
+            yield Damage("missing", "words", key, document, "It is in the index, and cannot be found by its words.")
+    for (key,) in connection.execute(_WITHOUT_CHUNK):
+        yield Damage("orphan", "words", key, "", "Words stand there of no chunk.")
 
 
 def check_words(connection: sqlite3.Connection) -> Iterator[Damage]:

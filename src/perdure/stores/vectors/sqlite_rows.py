@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -99,10 +100,13 @@ def as_standing(rows: Sequence[tuple[Any, ...]], makings: Mapping[object, Making
     """Rows of `STANDING` by columns. Where they do not match their checksums, or their vectors differ in length, it has no vectors."""
     keys, documents, packed, checksums, made = zip(*rows, strict=True)
     known = {id_: makings.get(id_, _NOBODY) for id_ in {*made}}
-    intact = {*map(type, documents)} == {str} and {*map(type, packed)} == {bytes}
-    if intact:
-        before = {id_: begun(making) for id_, making in known.items()}
-        intact = tuple(summed(documents, packed, [before[id_] for id_ in made])) == checksums
+    before = {id_: begun(making) for id_, making in known.items()}
+    begin = repeat(before[made[0]]) if len(before) == 1 else map(before.__getitem__, made)
+    try:
+        intact = tuple(summed(documents, packed, begin)) == checksums
+    except TypeError:
+        # A document is no text, or what was packed no bytes.
+        intact = False
     positions, vectors = packed_places(packed) if intact else (np.empty(0, np.int64), NO_VECTORS)
 
     def row(place: int) -> ChunkRow:

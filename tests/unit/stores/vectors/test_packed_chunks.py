@@ -1,0 +1,73 @@
+"""What a chunk says as bytes: it comes back whole, and no bit of it changes unseen."""
+
+from __future__ import annotations
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from perdure.stores.vectors.packing import NO_VECTORS, begun, pack, packed_places, summed, unpack, vector_of
+from perdure.stores.vectors.protocols import ChunkRow, checksum_of
+from perdure.stores.vectors.sqlite_rows import as_standing
+
+VECTOR = np.arange(6, dtype="<f4").tobytes()
+ROW = ChunkRow(1, "a.md", 2, 30, 34, "text", "Title", "d" * 32, "text", VECTOR, "e", "c", parent=(0, 90), data=b"\x00")
+MAKINGS = {1: ("text", "e", "c")}
+
+
+def standing(*rows, documents=None, packed=None, making=1):
+    told = zip(rows, documents or [row.document for row in rows], packed or map(pack, rows), strict=True)
+    return as_standing([(row.key, name, each, checksum_of(row), making) for row, name, each in told], MAKINGS)
+
+
+def test_what_is_packed_comes_back_whole():
+    tail = (30, 34, (0, 90), "d" * 32, "text", "Title", b"\x00")
+    assert unpack(pack(ROW)) == (2, VECTOR, tail)
+    assert vector_of(pack(ROW)) == VECTOR
+    assert standing(ROW).row(0) == msgspec.structs.replace(ROW, checksum=checksum_of(ROW))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(0, 8 * len(pack(ROW)) - 1))
+def test_whatever_bit_is_another_it_is_not_intact_and_can_still_be_told(bit):
+    told = bytearray(pack(ROW))
+    told[bit // 8] ^= 1 << bit % 8
+    batch = standing(ROW, packed=[bytes(told)])
+    assert not batch.intact
+    row = batch.row(0)
+    assert (row.key, row.document) == (1, "a.md")
+    assert checksum_of(row) != row.checksum
+
+
+@pytest.mark.parametrize("packed", [None, 7, "text", b"", b"short", pack(ROW)[:20], pack(ROW)[:-1], b"\xff" * 40])
+def test_what_was_never_packed_is_told_as_no_chunk(packed):
+    batch = standing(ROW, packed=[packed])
+    assert not batch.intact
+    assert (batch.row(0).text, batch.row(0).start) == ("", -1)
+    assert isinstance(vector_of(packed), bytes)
+
+
+@pytest.mark.parametrize("facts", [{"documents": ["b.md"]}, {"documents": [b"a.md"]}, {"making": 2}, {"making": None}])
+def test_another_document_or_making_is_not_intact(facts):
+    assert standing(ROW).intact
+    assert not standing(ROW, **facts).intact
+
+
+def test_positions_and_vectors_of_many_are_arrays_unless_their_lengths_differ():
+    rows = [msgspec.structs.replace(ROW, position=i, text="x" * i) for i in range(5)]
+    positions, vectors = packed_places([pack(row) for row in rows])
+    assert positions.tolist() == [0, 1, 2, 3, 4]
+    assert (vectors == np.frombuffer(VECTOR, "<f4")).all()
+    for odd in (b"", VECTOR[:-4], VECTOR + b"x"):
+        rows[3] = msgspec.structs.replace(rows[3], vector=odd)
+        positions, vectors = packed_places([pack(row) for row in rows])
+        assert (positions.tolist(), vectors is NO_VECTORS) == ([0, 1, 2, 3, 4], True)
+
+
+def test_checksums_of_many_are_those_of_each():
+    rows = [ROW, msgspec.structs.replace(ROW, document="é.md", form="code")]
+    before = [begun((row.form, row.embedder, row.chunker)) for row in rows]
+    many = summed([row.document for row in rows], [pack(row) for row in rows], before)
+    assert list(many) == [checksum_of(row) for row in rows]
