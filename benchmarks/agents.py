@@ -4,8 +4,8 @@
 
 Models and tools answer at once. Ours begins each run in SQLite, writes each step there before anything is done on it, counts limits and
 ends it there, once with a model that is a function (the gateway left out), once through the gateway in the same process (key, budget,
-limits, guards of rules, prices, records; the upstream is a process of its own). The peers run as their makers show it, on the same loop:
-pydantic-ai with nothing kept, LangGraph with nothing kept and with its own checkpoints in SQLite. All take turns; medians are told. Then 200
+limits, prices, records with redacted bodies; the upstream is a process of its own). The peers run as their makers show it, on the same loop:
+pydantic-ai with nothing kept, its model a function or asked over HTTP; LangGraph with nothing kept and with its own checkpoints in SQLite. All take turns; medians are told. Then 200
 runs at once, five rounds, and the memory after each.
 """
 
@@ -30,12 +30,16 @@ from retrieval_parts.report import Report
 BAR_MS, BAR_MB, N_AT_ONCE, N_ROUNDS = 15.0, 8.0, 200, 5
 _HERE = Path(__file__).parent / "agents_parts"
 OURS, WHOLE = "perdure, the gateway left out", "perdure, through its gateway"
+_GRAPH = ("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2", "uvloop")
 PEERS = {
-    "pydantic-ai": (("pydantic-ai-slim==2.68.0", "uvloop"), "pydantic_ai_peer.py", False),
-    "langgraph": (("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2", "uvloop"), "langgraph_peer.py", False),
-    "langgraph-sqlite": (("langgraph==1.2.22", "langgraph-checkpoint-sqlite==3.1.2", "uvloop"), "langgraph_peer.py", True),
-}  # fmt: skip
-"""Name → what is installed, its script, whether it keeps its runs in a file."""
+    "pydantic-ai": (("pydantic-ai-slim==2.68.0", "uvloop"), "pydantic_ai_peer.py", ""),
+    "pydantic-ai-http": (("pydantic-ai-slim[openai]==2.68.0", "uvloop"), "pydantic_ai_peer.py", "url"),
+    "langgraph": (_GRAPH, "langgraph_peer.py", ""),
+    "langgraph-sqlite": (_GRAPH, "langgraph_peer.py", "file"),
+}
+"""Name → what is installed, its script, and what that is given: the upstream's URL, or a file to keep its runs in."""
+BESIDE = {OURS: ("pydantic-ai", "langgraph", "langgraph-sqlite"), WHOLE: ("pydantic-ai-http",)}
+"""Whose model is a function beside whose is, whose is asked over HTTP beside whose is."""
 
 
 class Contestant:
@@ -75,18 +79,20 @@ def contestants(stack: ExitStack, folder: Path, peers: Sequence[str]) -> dict[st
     for name in ("ours", "whole"):
         (folder / name).mkdir()
     _, told = started(stack, [sys.executable, _HERE / "upstream.py"])
+    url = url_of(told)
     found = {
         OURS: Contestant(stack, sys.executable, "ours.py", folder / "ours"),
-        WHOLE: Contestant(stack, sys.executable, "ours.py", folder / "whole", url_of(told)),
+        WHOLE: Contestant(stack, sys.executable, "ours.py", folder / "whole", url),
     }
+    given: dict[str, list[str | Path]] = {"": [], "url": [url], "file": [folder / "langgraph.db"]}
     for name in peers:
-        needs, script, keeps = PEERS[name]
+        needs, script, takes = PEERS[name]
         try:
             python = python_with(name.removesuffix("-sqlite"), *needs)
         except Skipped as why:
             print(f"{name} is skipped: {why}", file=sys.stderr)
             continue
-        found[name] = Contestant(stack, python, script, *([folder / "langgraph.db"] if keeps else []))
+        found[name] = Contestant(stack, python, script, *given[takes])
     return found
 
 
@@ -109,11 +115,11 @@ def measure(found: dict[str, Contestant], turns: int, report: Report) -> None:
         report.tell(
             f"{name}: {_median(alone[name]):.2f} alone, {_median(at_once[name]):.2f} at {N_AT_ONCE} at once; {rounds} MB"
         )
-    for name in (each for each in found if each not in (OURS, WHOLE)):
-        report.row(f"cpu a run against {name}", _median(alone[OURS]), _median(alone[name]), "ms")
-        report.row(f"cpu a run through the gateway against {name}", _median(alone[WHOLE]), _median(alone[name]), "ms")
+    for ours, names in BESIDE.items():
+        for name in (each for each in names if each in found):
+            report.row(f"cpu a run, {ours}, against {name}", _median(alone[ours]), _median(alone[name]), "ms")
+    report.agree(_median(alone[OURS]) <= BAR_MS, f"{OURS}: at most {BAR_MS} ms a run")
     for name in (OURS, WHOLE):
-        report.agree(_median(alone[name]) <= BAR_MS, f"{name}: at most {BAR_MS} ms a run")
         grown = memory[name][-1] - memory[name][1]
         report.agree(grown <= BAR_MB, f"{name}: memory is flat, and grew by {grown:.1f} MB")
 

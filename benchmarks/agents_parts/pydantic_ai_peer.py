@@ -1,6 +1,8 @@
-"""Bare pydantic-ai: the same five answers and four calls; nothing is kept, limited or asked over a gateway."""
+"""Bare pydantic-ai: the same five answers and four calls; nothing is kept or limited. With a URL, its model is asked there over HTTP."""
 
 from __future__ import annotations
+
+import sys
 
 from answering import answer, run
 from pydantic_ai import Agent, ModelResponse, TextPart, ToolCallPart
@@ -21,8 +23,15 @@ async def look(query: str, top: int = 3) -> str:  # noqa: ARG001
     return f"result {query}"
 
 
+def _asked(url: str):  # type: ignore[no-untyped-def]
+    from pydantic_ai.models.openai import OpenAIChatModel
+    from pydantic_ai.providers.openai import OpenAIProvider
+
+    return OpenAIChatModel("gpt-x", provider=OpenAIProvider(base_url=f"{url}/v1", api_key="none"))
+
+
 async def main() -> None:
-    agent = Agent(FunctionModel(model), tools=[look], name="desk")
+    agent = Agent(_asked(sys.argv[1]) if len(sys.argv) > 1 else FunctionModel(model), tools=[look], name="desk")
 
     async def one() -> None:
         found = await agent.run("Where is it?")

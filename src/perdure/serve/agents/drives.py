@@ -16,7 +16,7 @@ from perdure.core.runs import StepRecord
 from perdure.serve.agents.bodies import OUTPUT_TOOL, Called, Turn
 from perdure.serve.agents.chats import Chats
 from perdure.serve.agents.ending import Stop, best_of, stopped
-from perdure.serve.runs.protocols import Driven, Ended, Json, LimitHit, Parked, ToolAsked, ToolGave
+from perdure.serve.runs.protocols import Driven, Json, LimitHit, Parked, ToolAsked, ToolGave
 
 MISTAKES = 3
 """Answers in a row of which every call names no tool or cannot be read; the run ends after one more."""
@@ -81,10 +81,6 @@ class Drive:
     def best(self) -> str:
         """The best text that the run has."""
         return best_of(self._said, [self._gave[place] for place in sorted(self._gave)])
-
-    def stop(self, ended: Ended) -> Stop:
-        """The end of the run, to be raised."""
-        return Stop(ended)
 
     def _judge(self, turn: Turn) -> None:
         if turn.calls:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 import msgspec
 
 from perdure.core.runs import RunStatus
+from perdure.engines.agents.provenance import SUSPECT
 from perdure.serve.runs.protocols import Ended, Json, ToolGave
 
-SUSPECT = 0.5
-"""Score of an injection from which on the result of a tool is not told in the place of an answer."""
 _MOST = 2000
 _encode = msgspec.json.encode
 

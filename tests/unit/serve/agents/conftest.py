@@ -142,6 +142,7 @@ class ScriptedWorld:
     def __init__(self, *script: Reply) -> None:
         self.script = list(script)
         self.bodies: list[dict[str, Any]] = []
+        self.versions = {"prompt:helper": "helper@1", "route:main": "main@1"}
 
     async def chat(self, body: Any, caller: Caller, run: RunRecord, tags: Mapping[str, str]) -> ChatSaid:
         self.bodies.append(json.loads(msgspec.json.encode(body)))
@@ -152,7 +153,7 @@ class ScriptedWorld:
             raise reply
         return ChatSaid(
             reply["message"], reply["finish"], Usage(n_input=10, n_output=5), 7, f"call-{len(self.bodies)}",
-            {"prompt:helper": "helper@1", "route:main": "main@1"}, 1000, "up/model",
+            self.versions, 1000, "up/model",
         )  # fmt: skip
 
     async def stream(

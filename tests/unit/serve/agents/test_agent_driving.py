@@ -9,10 +9,15 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from perdure.assets.prompt import Prompt
+from perdure.assets.version import Version
 from perdure.core.canonical import bytes_hash
+from perdure.core.clock import from_us
 from perdure.core.errors import Blocked, LostLease, StoreFull, UpstreamTimedOut
 from perdure.core.runs import StepRecord
 from perdure.engines.agents.marking import fence_of
+from perdure.serve.gateway.prompting import PromptLoader
+from perdure.serve.routing import Arm, Route, RoutingTable, ServingTable
 from perdure.serve.runs.protocols import Ended, LimitHit, Parked, ToolGave
 
 
@@ -222,6 +227,41 @@ def test_a_replay_is_answered_by_the_record_up_to_the_first_difference(kit: Any)
     chats = [each for each in second.journal.steps if each.kind == "chat"]
     assert [each.facts.get("recorded", False) for each in chats] == [True, True, False]
     assert chats[0].version == "helper@1"
+
+
+def served(prompt: Prompt) -> ServingTable:
+    """A table in which only a prompt stands."""
+    version = Version("helper@7", "helper", "prompt", prompt.definition(), {}, {}, {}, from_us(0))
+    table = RoutingTable(1, {"helper": Route("helper", Arm("champion", version.id, 1.0))}, {version.id: version})
+    return ServingTable(table, {version.id: PromptLoader().load(version, trusted=True)})
+
+
+def test_an_agent_with_a_route_of_its_own_has_its_prompt_rendered_for_it(kit: Any) -> None:
+    """The body is a chat of that route; the step says which version of the prompt it was."""
+    prompt = Prompt("helper", [("system", "Be {{ tone }}.")], "main", {"tone": str}, {"temperature": 0.5})
+    stage = kit.stage(kit.world(kit.text("Done.")), kit.live(route="large", tools=[]), serving=served(prompt))
+    stage.world.versions = {"route:large": "large@2"}
+    assert stage.run().status == "done"
+    body = stage.world.bodies[0]
+    assert (body["model"], body["temperature"], "variables" in body) == ("large", 0.5, False)
+    assert [each["content"] for each in body["messages"]] == ["Be formal.", "Do it."]
+    step = stage.journal.steps[0]
+    assert (step.node, step.version) == ("prompt:helper", "helper@7")
+    assert step.versions == {"prompt:helper": "helper@7", "route:large": "large@2"}
+
+
+def test_a_prompt_that_is_not_served_fails_the_run_in_words(kit: Any) -> None:
+    """Nothing can be rendered for the agent's route."""
+    ended = kit.stage(kit.world(kit.text("Done.")), kit.live(route="large")).run()
+    assert (ended.status, ended.why) == ("failed", "not_ready")
+    assert "'helper'" in ended.text
+
+
+def test_a_defect_ends_the_run_and_is_logged(kit: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """Its words may hold anything, so the run tells its kind alone."""
+    ended = kit.stage(kit.world(ValueError("secret"))).run()
+    assert (ended.status, ended.why, ended.text) == ("failed", "agent.failed", "The run failed: ValueError.")
+    assert "A run of an agent failed" in caplog.text
 
 
 class Parcel(BaseModel):
