@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -47,8 +48,17 @@ def best_of(said: Sequence[str], gave: Sequence[tuple[str, ToolGave]]) -> str:
     sound = [(name, each) for name, each in gave if not each.error and not _suspect(each)]
     if not sound:
         return ""
-    told = [f"{name}: {each.text[:_MOST]}" for name, each in sound]
-    return "No answer was reached. What the tools gave:\n" + "\n".join(told)[: 4 * _MOST]
+    told = [f"{name}: {_said(each)[:_MOST]}" for name, each in sound]
+    return "No answer was reached. What the tools gave:\n" + "\n".join(dict.fromkeys(told))[: 4 * _MOST]
+
+
+def _said(gave: ToolGave) -> str:
+    """What a tool gave, without the fences that are meant for a model."""
+    try:
+        found: Any = msgspec.json.decode(gave.value)
+    except msgspec.DecodeError:
+        return gave.text
+    return found if isinstance(found, str) else gave.value.decode()
 
 
 def _suspect(gave: ToolGave) -> bool:
