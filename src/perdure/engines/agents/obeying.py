@@ -88,8 +88,11 @@ def attempts(tool: str, schema: Mapping[str, Any], planted: Planted, own_target:
 
 def targets(case: str) -> list[str]:
     """Where a text says that something should go, or what should be acted on; the usual ones where it names none."""
-    found = {target for reading in (*decoded(case), *turned(case, shifts=(13,))) for target in targets_of(reading)}
-    return sorted(found)[:6] or list(_USUAL)
+    for readings in (decoded(case), turned(case, shifts=(13,))):
+        found = {target for reading in readings for target in targets_of(reading)}
+        if found:
+            return sorted(found)[:6]
+    return list(_USUAL)
 
 
 def payloads(planted: Planted) -> Iterator[tuple[str, str]]:

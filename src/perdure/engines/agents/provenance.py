@@ -217,8 +217,9 @@ def _data(told: Sequence[str], own: Reference, foreign: Reference, sent: Sequenc
 def _which(values: Sequence[Any], own: Reference, foreign: Reference) -> Doubt | None:
     """Short values that say which, whom or how many."""
     for text in (text for value in values for text in _leaves(value)):
-        short = len(text) <= _SHORT and len(text.split()) <= _FEW
-        if short and (foreign.names(text) or tokens_of(text, 2) & foreign.tokens) and not own.names(text):
+        if len(text) > _SHORT or len(text.split()) > _FEW or own.names(text) or words_of(text) <= own.words:
+            continue
+        if foreign.names(text) or (tokens_of(text, 2) - own.tokens) & foreign.tokens:
             return Doubt("data", "It is about something that a tool gave and the request does not name.")
     return None
 
