@@ -123,7 +123,7 @@ def doubt_of(
     """
     foreign = [each.text for each in known.read if not each.trusted and each.text]
     values = [value for name, value in arguments.items() if not _is_declared(schema, name, changes=changes)]
-    names = [name for name in arguments if name not in schema.get("properties", arguments)]
+    names = [name for name in arguments if name not in schema.get("properties", {})]
     told = [*(text for value in values for text in texts_of(value)), *names]
     if sum(map(len, told)) > MOST_CHARS:
         return Doubt(
