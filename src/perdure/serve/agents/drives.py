@@ -7,6 +7,7 @@ asked to its end, and only then does the drive end, by what came first in the an
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -123,10 +124,13 @@ class Drive:
 
     async def _told_mistake(self, called: Called) -> ToolGave:
         code, text = self._mistake(called)
+        given: Any = called.raw[:_SHOWN] if called.arguments is None else called.arguments
+        if self.driven.replayer is not None:  # its entry in the record has had its turn
+            self.driven.replayer.tool(ToolAsked(called.name, given, called.call))
         if called.call not in self._mistaken:
             step = StepRecord(
                 run="", n=0, kind="tool", state="failed", node=f"tool:{called.name[:64]}", call=called.call,
-                input=msgspec.json.encode(called.raw[:_SHOWN] if called.arguments is None else called.arguments),
+                input=msgspec.json.encode(given),
                 error=code, text=text, began_us=machine_us(), facts={"mistaken": True},
             )  # fmt: skip
             await self.driven.journal.write(step)

@@ -137,7 +137,9 @@ class Guard:
 
 
 class ScriptedWorld:
-    """A model that answers by a script: replies in turn, the last for ever; an exception is raised."""
+    """A model that answers by a script: replies in turn, the last for ever; an exception is raised. It reaches nothing else."""
+
+    search = predict = features = child = None
 
     def __init__(self, *script: Reply) -> None:
         self.script = list(script)

@@ -18,7 +18,7 @@ from perdure.core.runs import StepRecord
 from perdure.engines.agents.marking import fence_of
 from perdure.serve.gateway.prompting import PromptLoader
 from perdure.serve.routing import Arm, Route, RoutingTable, ServingTable
-from perdure.serve.runs.protocols import Ended, LimitHit, Parked, ToolGave
+from perdure.serve.runs.protocols import Ended, LimitHit, Parked, ToolAsked, ToolGave
 
 
 def given(ended: Ended) -> Any:
@@ -214,6 +214,9 @@ class Record:
 
     def chat(self, request: bytes) -> StepRecord | None:
         return self.answers.get(bytes_hash(request))
+
+    def tool(self, asked: ToolAsked) -> StepRecord | None:
+        raise AssertionError("the driver goes by Doing")
 
 
 def test_a_replay_is_answered_by_the_record_up_to_the_first_difference(kit: Any) -> None:

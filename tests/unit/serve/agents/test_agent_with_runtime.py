@@ -10,10 +10,11 @@ from typing import Any
 from perdure.assets.agent import RunLimits
 from perdure.assets.tools import ToolCall, tool
 from perdure.core.clock import machine_us
-from perdure.core.runs import RunRecord, WaitAnswer
+from perdure.core.runs import ReplayAsked, Replayed, RunRecord, WaitAnswer
 from perdure.serve.agents.driving import AgentDriver
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.going import Parts, Prepared
+from perdure.serve.runs.replaying import ReplayParts, replay
 from perdure.serve.runs.running import Runtime, Served, Terms
 from perdure.serve.tools.making import Toolmaker
 from perdure.stores.runs.protocols import Told
@@ -123,3 +124,32 @@ def test_a_model_that_never_stops_is_ended_by_the_runs_own_limits(kit: Any, tmp_
     endless = asyncio.run(ended(kit.world(other), "endless.db"))
     assert (endless.status, endless.why) == ("limited", "limit.steps")
     assert endless.n_steps == 9 + 1  # and the call that was refused
+
+
+def test_a_replay_says_the_same_until_a_tool_gives_something_else(kit: Any, tmp_path: Path) -> None:
+    """A tool that is asked anew and gives the same changes nothing; mistakes of the model are those of the record."""
+    live = kit.live(tools=[track, refund])
+    mistakes = kit.calls(("nope", {"a": 1}), ("track", "{no json"))
+    world = kit.world(mistakes, kit.calls(("track", {"parcel": "7"})), kit.text("In Bern."))
+
+    async def recorded() -> Told:
+        async with Process(tmp_path / "runs.db", live, world) as runtime:
+            await runtime.begin(asked())
+            await runtime.wait("r1", 10)
+            return await runtime.get("r1")
+
+    told = asyncio.run(recorded())
+    assert [each.error for each in told.steps] == ["", "tool.unknown", "tool.bad_arguments", "", "", ""]
+    prepared = Prepared(live, Toolmaker().toolbox(live), live.limits)
+
+    def again(**swaps: str) -> Replayed:
+        anew = kit.world(kit.text("I do not know."))
+        parts = ReplayParts(AgentDriver(lambda: None), prepared, Caller("", None), anew)
+        named = {name.replace("_", ":"): each for name, each in swaps.items()}
+        found = asyncio.run(replay(ReplayAsked(run=told.run, steps=tuple(told.steps), swaps=named), parts))
+        assert found.run.status == "done"
+        return found
+
+    assert [again().diverged_at, again(tool_track="live").diverged_at] == [-1, -1]
+    other = again(tool_track=json.dumps("Nobody knows."))
+    assert (other.diverged_at, json.loads(other.run.output)) == (4, {"text": "I do not know."})
