@@ -7,6 +7,7 @@ undoes one of the loop unless it is asked for by name, or another route, guard o
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -129,6 +130,7 @@ class Applying(Opened):
             Refused: the release was asked for, and a person said no.
         """
         now, chosen = instant_of(at), dict(release or {})
+        self._pin(asks=not dry_run)
         for asset in chosen:
             self.project.released(asset)
         definitions = self._definitions()
@@ -149,6 +151,16 @@ class Applying(Opened):
             told = ("unproven", why) if why else ("proving", "it is proven first")
             return changes + [each.change(*told) for each in moves.prove]
         return changes + begin_proofs(self, moves.prove, now, reason or "apply")
+
+    def _pin(self, *, asks: bool) -> None:
+        """From here on the project holds what MCP servers offer: now, or as `apply` found it last."""
+        from perdure.surface.pinning import pinned_project
+
+        if not (self.project.agents or self.project.graphs):
+            return
+        with self._ledger.read() as session:
+            known = {(record.kind, record.name): record.definition for record in session.registry.list_assets()}
+        vars(self)["project"] = pinned_project(self.project, known, os.environ if asks else None)
 
     def _moves(self, session: LedgerSession, chosen: Mapping[str, str], now: datetime) -> _Moves:
         project, current = self.project, {p.asset: p.version for p in session.pointers.list() if p.name == CHAMPION}

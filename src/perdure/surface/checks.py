@@ -14,6 +14,7 @@ from typing import Any
 
 from perdure.assets.contract import Contract
 from perdure.assets.feature_view import FeatureView
+from perdure.assets.graph import Graph
 from perdure.assets.guard import Custom, Guard
 from perdure.assets.model import Model
 from perdure.assets.objective import Objective
@@ -22,6 +23,7 @@ from perdure.assets.source import CallableReader, Source
 from perdure.assets.version import dataset_name
 from perdure.core.errors import BadContract, nearest
 from perdure.core.settings import Settings
+from perdure.surface.check_agents import agent_notes, approver_notes, environment_notes
 from perdure.surface.check_gateway import gateway_notes, guard_notes, route_notes, sliced_notes, team_notes
 from perdure.surface.check_indexes import index_notes
 from perdure.surface.check_judges import judge_notes
@@ -67,12 +69,16 @@ def check_project(
             *_objectives(asset, kind, signals),
             *sliced_notes(asset, kind),
             *named_suites(asset, kind, project, settings),
+            *approver_notes(asset, kind, settings),
         )
         rules = doubtful_rules(asset.policy, settings) if kind in _JUDGED else ()
         for level, text, hint in (*said, *rules):
             found.append(CheckNote(level, where, f"{label} {text}", hint))
     found += _shared_names(project)
     found += [CheckNote(level, project.name, text, hint) for level, text, hint in gateway_notes(project, environment)]
+    for name, text, hint in environment_notes(project, environment):
+        where = _where(project, "agent", name, project.agents[name])
+        found.append(CheckNote("warning", where, f"Agent {name!r} {text}", hint))
     if not (project.models or project.routes or project.guards or project.prompts or project.teams or project.indexes):
         found.append(CheckNote("warning", project.name, "The project declares no model.", "Subclass perdure.Model."))
     return sorted(found, key=lambda note: (_LEVELS.index(note.level), note.where, note.text))
@@ -91,6 +97,8 @@ def _assets(project: Project) -> Iterator[tuple[str, str, Any]]:
         ("judge", project.judges),
         ("suite", project.suites),
         ("index", project.indexes),
+        ("agent", project.agents),
+        ("graph", project.graphs),
     ):
         for name, asset in assets.items():
             yield kind, name, asset
@@ -110,6 +118,8 @@ def _shared_names(project: Project) -> Iterator[CheckNote]:
         ("prompt", project.prompts, taken | datasets),
         ("judge", project.judges, taken | datasets),
         ("index", project.indexes, taken | datasets),
+        ("agent", project.agents, taken | datasets),
+        ("graph", project.graphs, taken | datasets),
     )
     for kind, names, others in kinds:
         for name, asset in names.items():
@@ -189,6 +199,12 @@ def _model(model: type[Model], _: Project) -> Said:
     yield from model_policy(model)
 
 
+def _graph(graph: Graph, project: Project) -> Said:
+    from perdure.surface.check_graphs import graph_notes
+
+    yield from graph_notes(graph, project)
+
+
 def _a(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeio' else 'a'} {kind}"
 
@@ -221,7 +237,9 @@ _CHECKS: Mapping[str, Callable[[Any, Project], Said]] = {
     "prompt": prompt_notes,
     "judge": judge_notes,
     "index": index_notes,
+    "agent": agent_notes,
+    "graph": _graph,
     "suite": suite_notes,
 }
-_JUDGED = frozenset({"source", "model", "route", "guard", "prompt", "judge", "index", "team"})
+_JUDGED = frozenset({"source", "model", "route", "guard", "prompt", "judge", "index", "agent", "graph", "team"})
 """Kinds that have objectives and a policy."""

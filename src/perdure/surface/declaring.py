@@ -1,4 +1,4 @@
-"""Versions that are what is declared: a route's, a prompt's, a judge's, an index's, and a guard's that has learned nothing.
+"""Versions that are what is declared: of a route, a prompt, a judge, an index, an agent, a graph, and of a guard that has learned nothing.
 
 A model's version is made by training; of these the declaration is all there is. So `apply` registers it, and points the
 champion at it: at once where there is none, else when the declaration has changed since the champion last moved. A
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.guard import Guard, Learned
 from perdure.assets.version import CHAMPION, Version
 from perdure.core.canonical import content_hash, plain
-from perdure.core.errors import BadGuard, BadIndex, BadJudge, BadPrompt, DeclarationError
+from perdure.core.errors import BadAgent, BadGraph, BadGuard, BadIndex, BadJudge, BadPrompt, DeclarationError
 from perdure.core.ids import version_id
 from perdure.surface.governance.entries import entries
+from perdure.surface.pinning import pinned_as_known
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from perdure.assets.agent import Agent
+    from perdure.assets.graph import Graph
     from perdure.assets.index import Index
     from perdure.assets.judge import Judge
     from perdure.assets.project import Project
@@ -30,9 +33,12 @@ if TYPE_CHECKING:
     from perdure.stores.ledger.protocols import LedgerSession
     from perdure.surface.check_policies import Said
 
+    Plain = Route | Guard | Prompt | Judge | Index | Agent | Graph
+    """Assets of which the declaration is all there is."""
+
 _OPTIONAL: Mapping[str, frozenset[str]] = {"prompt": frozenset({"examples", "variants"})}
 """Kind → members that a definition has only where they are declared."""
-_WITH_PARENT = frozenset({"prompt", "judge", "index"})
+_WITH_PARENT = frozenset({"prompt", "judge", "index", "agent", "graph"})
 """Kinds whose versions say what they were written from: the one that answered then, else the newest."""
 DECLARED = "registry.declare"
 """Action of the audit's entry for a declaration that has another version than the one before."""
@@ -70,11 +76,12 @@ def has_learned(guard: Guard) -> bool:
 
 
 def declared_versions(project: Project, session: LedgerSession, actor: str, at: datetime) -> list[DeclaredVersion]:
-    """The version of every route, prompt, judge and index, and of every guard without a learned check."""
+    """The version of every route, prompt, judge, index, agent and graph, and of every guard without a learned check."""
     known = {(record.kind, record.name): record.definition for record in session.registry.list_assets()}
     return [
-        _declared(session, _version(kind, asset, actor, at), known.get((kind, asset.name)))
+        _declared(session, _version(kind, pinned_as_known(asset, before), actor, at), before)
         for kind, asset in _plain_assets(project)
+        for before in (known.get((kind, asset.name)),)
     ]
 
 
@@ -83,13 +90,15 @@ def refuse_unready(project: Project, names: Iterable[str]) -> None:
 
     Args:
         project: where they are declared.
-        names: of routes, guards, prompts, judges and indexes that are to be released as they are declared.
+        names: of routes, guards, prompts, judges, indexes, agents and graphs that are to be released as they are declared.
 
     Raises:
         BadGuard: a guard that cannot judge.
         BadPrompt: a prompt that cannot be rendered, or whose route is not there.
         BadJudge: a judge whose route is not there.
         BadIndex: an index whose documents or embedder are not there.
+        BadAgent: an agent whose prompt, tools or what they are of are not there.
+        BadGraph: a graph that cannot go through.
     """
     for name in names:
         for level, text, hint in _unready(project, name):
@@ -103,10 +112,13 @@ _UNREADY: Mapping[str, type[DeclarationError]] = {
     "prompt": BadPrompt,
     "judge": BadJudge,
     "index": BadIndex,
+    "agent": BadAgent,
+    "graph": BadGraph,
 }
 
 
 def _unready(project: Project, name: str) -> Said:
+    from perdure.surface.check_agents import agent_notes
     from perdure.surface.check_gateway import cannot_judge
     from perdure.surface.check_indexes import index_notes
     from perdure.surface.check_judges import judge_notes
@@ -120,9 +132,15 @@ def _unready(project: Project, name: str) -> Said:
         yield from judge_notes(project.judges[name], project)
     elif name in project.indexes:
         yield from index_notes(project.indexes[name], project)
+    elif name in project.agents:
+        yield from agent_notes(project.agents[name], project)
+    elif name in project.graphs:
+        from perdure.surface.check_graphs import graph_notes
+
+        yield from graph_notes(project.graphs[name], project)
 
 
-def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Prompt | Judge | Index]]:
+def _plain_assets(project: Project) -> Iterator[tuple[str, Plain]]:
     for guard in project.guards.values():
         if not has_learned(guard):
             yield "guard", guard
@@ -134,9 +152,13 @@ def _plain_assets(project: Project) -> Iterator[tuple[str, Route | Guard | Promp
         yield "judge", judge
     for index in project.indexes.values():
         yield "index", index
+    for agent in project.agents.values():
+        yield "agent", agent
+    for graph in project.graphs.values():
+        yield "graph", graph
 
 
-def _version(kind: str, asset: Route | Guard | Prompt | Judge | Index, actor: str, at: datetime) -> Version:
+def _version(kind: str, asset: Plain, actor: str, at: datetime) -> Version:
     definition = plain(asset.definition())
     digest = content_hash(definition)
     return Version(version_id(asset.name, digest), asset.name, kind, definition, {}, {}, {}, at, actor)

@@ -13,9 +13,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from perdure.assets.agent import Agent
 from perdure.assets.core_schema import code_digest
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.fields import contract_definition
+from perdure.assets.graph import Graph
 from perdure.assets.guard import Guard, Learned
 from perdure.assets.index import Index
 from perdure.assets.judge import Judge
@@ -25,6 +27,7 @@ from perdure.assets.policy import Policy
 from perdure.assets.project import Project
 from perdure.assets.prompt import Prompt
 from perdure.assets.route import Route
+from perdure.assets.scorer_specs import scorer_definition
 from perdure.assets.source import CallableReader, Reader, Source
 from perdure.assets.suite import Suite
 from perdure.assets.team import Team
@@ -44,6 +47,8 @@ def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
         ("prompt", project.prompts, prompt_definition),
         ("judge", project.judges, judge_definition),
         ("index", project.indexes, index_definition),
+        ("agent", project.agents, run_definition),
+        ("graph", project.graphs, run_definition),
         ("suite", project.suites, Suite.definition),
         ("team", project.teams, team_definition),
     )
@@ -124,12 +129,18 @@ def index_definition(index: Index) -> dict[str, Any]:
     return {**index.definition(), **own, **bounds, **_judged(index)}
 
 
+def run_definition(asset: Agent | Graph) -> dict[str, Any]:
+    """An agent's or a graph's declaration as canonical data: what its versions are, what success and healthy are."""
+    success = [scorer_definition(each) for each in asset.success]
+    return {**asset.definition(), "success": success, **_judged(asset)}
+
+
 def team_definition(team: Team) -> dict[str, Any]:
     """A team's declaration as canonical data: what it may call and spend, what healthy is."""
     return {**described(team, leave_out=("healthy", "policy")), **_judged(team)}
 
 
-def _judged(asset: Route | Guard | Prompt | Judge | Index | Team) -> dict[str, Any]:
+def _judged(asset: Route | Guard | Prompt | Judge | Index | Agent | Graph | Team) -> dict[str, Any]:
     return {
         "healthy": [objective_definition(objective) for objective in asset.healthy],
         "policy": policy_definition(asset.policy),

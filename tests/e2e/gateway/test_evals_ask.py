@@ -24,7 +24,7 @@ class _Project:
 
     def __init__(self, world):
         self.routes, self.guards, self.prompts, self.judges = world.routes, {}, {}, {}
-        self.suites, self.indexes = {}, {}
+        self.suites, self.indexes, self.agents, self.graphs = {}, {}, {}, {}
 
 
 def here(world):
