@@ -318,8 +318,34 @@ class AgentSettings:
 
     keep_days: float = 30.0
     """Days after which a run that is over leaves the store of runs, and a caller's key for it is forgotten; in the lake it stays."""
+    most_at_once: int = 64
+    """Runs of callers that a serving process drives at once; four times as many more wait for their turn, and further ones are answered 429."""
+    wait_s: float = 30.0
+    """Seconds that a request for a run waits for its end, where it does not say: then it is answered 202."""
+    poll_s: float = 1.0
+    """How often a serving process looks for runs that can go on: answered, expired, or left by a process that died."""
+    claim_ttl_s: float = 15.0
+    """A process that is silent so long loses its runs to another."""
+    approval_days: float = 30.0
+    """Days after which a call that waits for a person's yes counts as refused; 0: it waits for ever."""
+    max_body_bytes: int = 1_000_000
+    """Larger requests for runs are answered 413."""
 
     def __post_init__(self) -> None:
+        for name in ("wait_s", "poll_s", "claim_ttl_s"):
+            if not 0.0 < getattr(self, name) <= 300.0:
+                raise BadSettings(
+                    f"agents.{name} is {getattr(self, name)!r}, but it must be above 0, and 300 at most.",
+                    key=f"agents.{name}",
+                )
+        if self.most_at_once < 1 or self.max_body_bytes < 1:
+            raise BadSettings(
+                "agents.most_at_once and agents.max_body_bytes must be 1 or more.", key="agents.most_at_once"
+            )
+        if not 0.0 <= self.approval_days < float("inf"):
+            raise BadSettings(
+                f"agents.approval_days is {self.approval_days!r}, but it must be 0 or more.", key="agents.approval_days"
+            )
         if not 0.0 < self.keep_days < float("inf"):
             raise BadSettings(
                 f"agents.keep_days is {self.keep_days!r}, but it must be above 0.", key="agents.keep_days"

@@ -1,4 +1,4 @@
-"""The whole data plane as one ASGI application: scoring, the gateway where routes are declared, indexes where there are any.
+"""The whole data plane as one ASGI application: scoring, the gateway where routes are declared, indexes, agents and graphs where there are any.
 
 A request goes by its path. `/v1/models` is answered by both: the models that score rows, and as OpenAI's SDK reads it the routes
 that the caller's key may ask for. The lifespan is here: what starts with the server, and what ends after the last answer.
@@ -15,6 +15,7 @@ from perdure.engines.dialects.registry import inbound
 from perdure.serve.gateway.app import PATHS, GatewayApp
 from perdure.serve.gateway.errors import error_reply
 from perdure.serve.retrieval.app import RetrievalApp
+from perdure.serve.runs.app import RunsApp
 from perdure.serve.scoring.app import ScoringApp
 from perdure.serve.scoring.http import Receive, Reply, Scope, Send, send_reply
 
@@ -22,14 +23,14 @@ _MODELS = "/v1/models"
 
 
 class Application:
-    """Scoring, gateway and indexes behind one address.
+    """Scoring, gateway, indexes and runs behind one address.
 
     Args:
         scoring: answers every path that is nobody else's.
         gateway: None where no route is declared.
         retrieval: None where no index is declared.
-        started: runs before the first request.
-        stopped: runs after the last answer.
+        life: what runs before the first request, and after the last answer.
+        runs: None where no agent and no graph is declared.
     """
 
     def __init__(
@@ -37,14 +38,19 @@ class Application:
         scoring: ScoringApp,
         gateway: GatewayApp | None,
         retrieval: RetrievalApp | None,
-        started: Callable[[], None],
-        stopped: Callable[[], Awaitable[None]],
+        life: tuple[Callable[[], None], Callable[[], Awaitable[None]]],
+        runs: RunsApp | None = None,
     ) -> None:
         self._scoring = scoring
         self._gateway = gateway
         self._retrieval = retrieval
-        self._started = started
-        self._stopped = stopped
+        self._started, self._stopped = life
+        self._runs = runs
+
+    def draining(self) -> None:
+        """The server takes no more requests: whoever waits for a run, or follows one, is answered now."""
+        if self._runs is not None:
+            self._runs.draining.begin()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request, or the lifespan."""
@@ -56,6 +62,8 @@ class Application:
             await send_reply(send, self._models(self._gateway, scope))
         elif self._retrieval is not None and self._retrieval.takes(scope["path"]):
             await self._retrieval(scope, receive, send)
+        elif self._runs is not None and self._runs.takes(scope["path"]):
+            await self._runs(scope, receive, send)
         else:
             await self._scoring(scope, receive, send)
 

@@ -36,6 +36,8 @@ from perdure.serve.online_reader import OnlineReader
 from perdure.serve.retrieval.app import PATHS as INDEX_PATHS
 from perdure.serve.retrieval.billing import Billing
 from perdure.serve.retrieval.wiring import Around, IndexesDeclared, Retrieval, make_retrieval
+from perdure.serve.runs.app import PATHS as RUN_PATHS
+from perdure.serve.runs.wiring import RunsAround, RunsDeclared, RunsServed, make_runs
 from perdure.serve.scoring.app import AppParts, ScoringApp, domain_us
 from perdure.serve.scoring.labels import LabelHandler
 from perdure.serve.scoring.predict import PredictHandler, ServedModel
@@ -73,13 +75,25 @@ class ScoringParts:
     """What the gateway serves; None where no route is declared."""
     indexes: IndexesDeclared | None = None
     """What is searched; None where no index is declared."""
+    runs: RunsDeclared | None = None
+    """Agents and graphs; None where none is declared."""
 
 
 class _Draining(uvicorn.Server):
-    """Tells what is still under way after the grace that the server stops, before uvicorn cuts it without a word."""
+    """Tells what is still under way after the grace that the server stops, before uvicorn cuts it without a word.
+
+    Args:
+        config: of uvicorn.
+        app: whoever waits for a run, or follows one, is answered at once: the run goes on elsewhere.
+    """
+
+    def __init__(self, config: uvicorn.Config, app: Application) -> None:
+        super().__init__(config)
+        self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         cut = asyncio.get_running_loop().call_later(_DRAIN_S, self._cut)
+        self._app.draining()
         try:
             await super().shutdown(sockets)
         finally:
@@ -104,8 +118,9 @@ class Server:
         self._settings = parts.settings
         self._socket = listening
         self._thread: threading.Thread | None = None
+        app = make_app(parts)
         config = uvicorn.Config(
-            make_app(parts),
+            app,
             loop="asyncio" if sys.platform == "win32" else "uvloop",
             http="httptools",
             ws="none",
@@ -120,7 +135,7 @@ class Server:
             timeout_keep_alive=_IDLE_S,
             backlog=_BACKLOG,
         )
-        self._uvicorn = _Draining(config)
+        self._uvicorn = _Draining(config, app)
 
     def bind(self) -> str:
         """Take the port and return the URL; requests wait until the server runs.
@@ -201,16 +216,13 @@ def make_app(parts: ScoringParts) -> Application:
     writer = parts.open_writer()
     taps = Taps(writer)
     gateway = _gateway(parts, live, writer, taps)
-    loaders: dict[str, KindLoader] = {"model": ModelLoader(parts.models, parts.blobs)}
-    kinds = dict.fromkeys(parts.models, "model")
-    if gateway is not None:
-        loaders |= gateway.kinds
-        kinds |= dict.fromkeys(gateway.declared.routes, "route") | dict.fromkeys(gateway.declared.guards, "guard")
-        kinds |= dict.fromkeys(gateway.declared.prompts, "prompt")
     retrieval = _retrieval(parts, live, writer, taps, gateway)
-    if retrieval is not None:
-        loaders["index"] = retrieval.loader
-        kinds |= dict.fromkeys(retrieval.declared.indexes, "index")
+    predicting = _predicting(parts, live, online, taps, counters)
+    runs = _runs(parts, RunsAround(
+        live, writer, partial(domain_us, replay=settings.replay), predicting, online,
+        None if gateway is None else gateway.app, None if retrieval is None else retrieval.searching, settings.replay,
+    ))  # fmt: skip
+    loaders, kinds = _kinds(parts, gateway, retrieval, runs)
     watcher = Watcher(
         WatcherParts(
             parts.open_ledger,
@@ -227,14 +239,16 @@ def make_app(parts: ScoringParts) -> Application:
 
     def started() -> None:
         watcher.start()
-        if gateway is not None:
-            gateway.start()
-        if retrieval is not None:
-            retrieval.start()
+        for each in (gateway, retrieval, runs):
+            if each is not None:
+                each.start()
         # What lives until the end need not be walked by every full collection.
         gc.freeze()
 
     async def stopped() -> None:
+        # Runs first: what they ask under way is told to the others.
+        if runs is not None:
+            await runs.stop()
         watcher.stop()
         if gateway is not None:
             await gateway.stop()
@@ -243,9 +257,33 @@ def make_app(parts: ScoringParts) -> Application:
         online.close()
         taps.close()
 
-    scoring = _scoring(parts, live, online, taps, counters, (gateway, retrieval))
+    scoring = _scoring(parts, live, taps, counters, (predicting, gateway, retrieval, runs))
     asked = None if gateway is None else gateway.app
-    return Application(scoring, asked, None if retrieval is None else retrieval.app, started, stopped)
+    searched = None if retrieval is None else retrieval.app
+    return Application(scoring, asked, searched, (started, stopped), None if runs is None else runs.app)
+
+
+def _kinds(
+    parts: ScoringParts, gateway: Gateway | None, retrieval: Retrieval | None, runs: RunsServed | None
+) -> tuple[dict[str, KindLoader], dict[str, str]]:
+    """What loads versions, by kind; and the kind of everything that is served, by name."""
+    loaders: dict[str, KindLoader] = {"model": ModelLoader(parts.models, parts.blobs)}
+    kinds = dict.fromkeys(parts.models, "model")
+    if gateway is not None:
+        loaders |= gateway.kinds
+        kinds |= dict.fromkeys(gateway.declared.routes, "route") | dict.fromkeys(gateway.declared.guards, "guard")
+        kinds |= dict.fromkeys(gateway.declared.prompts, "prompt")
+    if retrieval is not None:
+        loaders["index"] = retrieval.loader
+        kinds |= dict.fromkeys(retrieval.declared.indexes, "index")
+    if runs is not None:
+        loaders |= runs.loaders
+        kinds |= runs.declared.assets
+    return loaders, kinds
+
+
+def _runs(parts: ScoringParts, around: RunsAround) -> RunsServed | None:
+    return None if parts.runs is None else make_runs(parts.runs, around)
 
 
 def _gateway(parts: ScoringParts, live: Live, writer: CaptureWriter, taps: Taps) -> Gateway | None:
@@ -283,27 +321,33 @@ def _billing(gateway: Gateway, taps: Taps) -> Billing:
     return Billing(gateway.allowance, declared.routes, declared.upstreams, taps.next_id, gateway.calls.finish)
 
 
+def _predicting(
+    parts: ScoringParts, live: Live, online: OnlineReader, taps: Taps, counters: Counters
+) -> PredictHandler:
+    contracts = {name: compile_contract(model.contract) for name, model in parts.models.items()}
+    served = {name: ServedModel(name, contracts[name], model.label.key) for name, model in parts.models.items()}
+    return PredictHandler(served, live, online, taps, counters, parts.settings.max_rows)
+
+
 def _scoring(
     parts: ScoringParts,
     live: Live,
-    online: OnlineReader,
     taps: Taps,
     counters: Counters,
-    others: tuple[Gateway | None, Retrieval | None],
+    others: tuple[PredictHandler, Gateway | None, Retrieval | None, RunsServed | None],
 ) -> ScoringApp:
-    settings, (gateway, retrieval) = parts.settings, others
-    contracts = {name: compile_contract(model.contract) for name, model in parts.models.items()}
-    served = {name: ServedModel(name, contracts[name], model.label.key) for name, model in parts.models.items()}
-    counting = [each for each in others if each is not None]
+    settings, (predicting, gateway, retrieval, runs) = parts.settings, others
+    counting = [each for each in (gateway, retrieval, runs) if each is not None]
     routes = () if gateway is None else tuple(gateway.declared.routes)
+    elsewhere = ((gateway, PATHS), (retrieval, INDEX_PATHS), (runs, RUN_PATHS))
     return ScoringApp(
         AppParts(
-            PredictHandler(served, live, online, taps, counters, settings.max_rows),
+            predicting,
             LabelHandler(parts.models, taps, settings.max_rows),
             Reports(parts.models, live, taps, counters, lambda: chain(*(each.families() for each in counting)), routes),
             counters,
             settings.max_body_bytes,
             settings.replay,
-            (*(() if gateway is None else PATHS), *(() if retrieval is None else INDEX_PATHS)),
+            tuple(path for served, paths in elsewhere if served is not None for path in paths),
         )
     )

@@ -324,22 +324,24 @@ def make_server(folder: Path, settings: Settings, project: Project, listening: s
     """The data plane of a project, not yet started.
 
     It opens the ledger and the online rows read-only, and writes only its captures, the last routing
-    table, and the gateway's counters and answers. `listening`: a port that it shares with other processes.
+    table, the gateway's counters and answers, and runs. `listening`: a port that it shares with other processes.
     """
     from perdure.serve.server import ScoringParts, Server
     from perdure.stores.blobs.files import FileBlobs
     from perdure.stores.capture.segments import SegmentWriter
     from perdure.stores.ledger.sqlite import SqliteLedger
     from perdure.stores.online.sqlite import SqliteOnline
+    from perdure.surface.compose_agents import runs_declared
     from perdure.surface.compose_gateway import gateway_declared
     from perdure.surface.compose_retrieval import indexes_declared
 
     root, name = stores_root(folder, settings), settings.project.name
     root.mkdir(parents=True, exist_ok=True)
+    open_ledger = partial(SqliteLedger.open_read_only, root / "ledger.db", project=name)
     return Server(
         ScoringParts(
             models=project.models,
-            open_ledger=partial(SqliteLedger.open_read_only, root / "ledger.db", project=name),
+            open_ledger=open_ledger,
             open_online=partial(SqliteOnline, root / "online.db", read_only=True),
             open_writer=partial(SegmentWriter, root / "capture", settings.capture),
             blobs=FileBlobs(root / "blobs"),
@@ -347,6 +349,7 @@ def make_server(folder: Path, settings: Settings, project: Project, listening: s
             settings=settings.serve,
             gateway=gateway_declared(root, settings, project),
             indexes=indexes_declared(folder, root, settings, project),
+            runs=runs_declared(root, settings, project, open_ledger),
         ),
         listening,
     )

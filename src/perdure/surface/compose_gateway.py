@@ -223,10 +223,10 @@ def make_evaluations(settings: Settings, project: Project) -> EvaluationTelemetr
 
     sender = OtlpSender(settings.telemetry, os.environ, settings.project.name)
     figures = JudgeFigures(project.judges, declared) if project.judges else None
-    return EvaluationTelemetry(sender, mask=_mask(), figures=figures, timeout_s=settings.telemetry.timeout_s)
+    return EvaluationTelemetry(sender, mask=texts_mask(), figures=figures, timeout_s=settings.telemetry.timeout_s)
 
 
-def _mask() -> Callable[[str], str]:
+def texts_mask() -> Callable[[str], str]:
     """What texts go through that leave: without personal data and secrets, as records keep them."""
     from perdure.engines.guards.compiling import compile_guard
 

@@ -10,13 +10,14 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from perdure.assets.team import Team
 from perdure.core.clock import machine_now, machine_us
 from perdure.core.errors import BadRequest, Blocked, LimitReached, PerdureError, StoreFull, UpstreamError, WrongMethod
 from perdure.core.ids import new_id
 from perdure.core.settings import GatewaySettings
-from perdure.engines.dialects.passthrough import peek
+from perdure.engines.dialects.passthrough import Peek, peek
 from perdure.engines.dialects.registry import inbound
 from perdure.serve.boundary import contained_async
 from perdure.serve.gateway.asking import Ask, affinity_of, check_address, chosen, route_of, secret_of, team_of
@@ -31,6 +32,7 @@ from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.prompting import PREFIX, Caller, Prompting
 from perdure.serve.gateway.stopping import is_stop, stopped
 from perdure.serve.live import Live
+from perdure.serve.routing import ServingTable
 from perdure.serve.scoring.http import (
     ClientGone,
     Receive,
@@ -78,11 +80,31 @@ class GatewayParts:
     """Domain time of a request: the machine's, or in a replay the request's own."""
 
 
+class RunModels(Protocol):
+    """Agents and graphs, asked as models of chat completions."""
+
+    def takes(self, model: str) -> bool:
+        """Whether a model's name is of one."""
+        ...
+
+    def listed(self, team: Team, serving: ServingTable) -> list[str]:
+        """Those that a team may ask, as it names them."""
+        ...
+
+    async def answer(
+        self, found: Peek, of: tuple[Key, Team], headers: dict[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        """Answer a chat; what it raises was raised before anything went out."""
+        ...
+
+
 class GatewayApp:
     """Calls of generative models over HTTP."""
 
     def __init__(self, parts: GatewayParts) -> None:
         self._parts = parts
+        self.runs: RunModels | None = None
+        """Answers chats with agents and graphs; None where none is declared."""
         self._slow = Waits(parts.settings.body_seconds)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -119,7 +141,12 @@ class GatewayApp:
         headers = dict(scope["headers"])
         key, team = self._caller(call, scope, headers)
         try:
-            ask = await self._read(call, (key, team), headers, receive)
+            found = await self._peeked(call, headers, receive)
+            if self.runs is not None and call.endpoint.name == "chat" and self.runs.takes(found.model):
+                call.recorded = True  # its run is its record, and each call of a model within it is one of its own
+                await self.runs.answer(found, (key, team), headers, receive, send)
+                return
+            ask = self._read(call, (key, team), headers, found)
         except PerdureError as error:
             if error.status < 500:  # the caller's own mistake: who makes them without end is told to slow down
                 await self._parts.calls.settling.count(call, team, key)
@@ -141,17 +168,24 @@ class GatewayApp:
         self._shed(team)
         return key, team
 
-    async def _read(self, call: Ongoing, of: tuple[Key, Team], headers: dict[bytes, bytes], receive: Receive) -> Ask:
+    async def _peeked(self, call: Ongoing, headers: dict[bytes, bytes], receive: Receive) -> Peek:
+        """What decides about a request.
+
+        Raises:
+            PerdureError: it cannot be read.
+        """
+        check_media(headers)
+        body = await self._body(headers, receive)
+        call.served_us = self._parts.now_us(headers)
+        return peek(body)
+
+    def _read(self, call: Ongoing, of: tuple[Key, Team], headers: dict[bytes, bytes], found: Peek) -> Ask:
         """The call as it was asked for.
 
         Raises:
-            PerdureError: it cannot be read, or is not allowed.
+            PerdureError: it is not allowed, or cannot be recorded.
         """
         parts, endpoint, (key, team) = self._parts, call.endpoint, of
-        check_media(headers)
-        body = await self._body(headers, receive)
-        call.served_us = parts.now_us(headers)
-        found = peek(body)
         call.stream = found.stream and endpoint.streams
         call.tag(found.metadata)
         tags = headers.get(b"perdure-tags")
@@ -241,7 +275,7 @@ class GatewayApp:
         await send_reply(send, await contained_async(take, refuse))
 
     def models(self, headers: Mapping[bytes, bytes], query: bytes) -> list[dict[str, object]]:
-        """The routes and prompts that a key may call, as OpenAI lists models; none without a key.
+        """The routes, prompts, agents and graphs that a key may call, as OpenAI lists models; none without a key.
 
         Raises:
             Unauthorized: the key is not known.
@@ -254,6 +288,7 @@ class GatewayApp:
         team = team_of(authenticate(parts.live.keys, secret_of(headers, query), machine_now()), parts.teams)
         served = [name for name in parts.routes if name in serving.table.routes and team.may_call(name)]
         served += parts.prompting.listed(team, serving)
+        served += [] if self.runs is None else self.runs.listed(team, serving)
         return [{"id": name, "object": "model", "created": 0, "owned_by": "perdure"} for name in served]
 
 

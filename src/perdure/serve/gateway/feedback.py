@@ -13,9 +13,12 @@ from perdure.stores.capture.protocols import CaptureWriter
 class Given(msgspec.Struct, forbid_unknown_fields=True):
     """One label as it is posted."""
 
-    call_id: str
     name: str
     value: float | bool
+    call_id: str = ""
+    """Of a call; the id of a run stands here too."""
+    run: str = ""
+    """Of a run, in the place of `call_id`."""
     text: str = ""
 
 
@@ -41,8 +44,12 @@ def accept(body: bytes, key_id: str, now_us: int, writer: CaptureWriter) -> int:
     rows = given if isinstance(given, list) else [given]
     if len(rows) > _MOST or any(len(row.text) > _LONGEST_TEXT for row in rows):
         raise BadRequest(f"Feedback may have {_MOST} entries with texts of {_LONGEST_TEXT} characters.")
+    if any(bool(row.call_id) == bool(row.run) for row in rows):
+        raise BadRequest(
+            "Feedback is of one call or of one run.", hint='Send {"call_id": "…", …} or {"run": "run_…", …}, not both.'
+        )
     for place, row in enumerate(rows):
-        event = Feedback(row.call_id, now_us, machine_us(), key_id, row.name, float(row.value), row.text)
+        event = Feedback(row.call_id or row.run, now_us, machine_us(), key_id, row.name, float(row.value), row.text)
         if not writer.append(event):
             raise StoreFull(
                 f"The log has no room: the feedback from number {place} on was not recorded.",

@@ -16,7 +16,7 @@ import msgspec
 from perdure.assets.documents import Pushed
 from perdure.assets.index import Index
 from perdure.assets.team import Team
-from perdure.core.errors import BadRequest, NotFound, PerdureError, Refused, WrongMethod
+from perdure.core.errors import BadRequest, NotFound, PerdureError, Refused
 from perdure.core.ids import new_id
 from perdure.engines.retrieval.searching.digests import served
 from perdure.serve.boundary import contained_async
@@ -35,6 +35,7 @@ from perdure.serve.scoring.http import (
     Scope,
     Send,
     check_media,
+    check_method,
     error_reply,
     json_reply,
     read_body_within,
@@ -117,22 +118,22 @@ class RetrievalApp:
         headers = dict(scope["headers"])
         caller = caller_of(parts.live, parts.teams, headers, scope["query_string"])
         if not request.name:
-            _check_method(scope, "GET")
+            check_method(scope, "GET")
             mine = [name for name in parts.indexes if caller.may_search(name)]
             return json_reply(200, {"indexes": [self._served(name, caller) for name in mine]})
         name = allowed(request.name, list(parts.indexes), caller)
         if not request.verb:
-            _check_method(scope, "GET")
+            check_method(scope, "GET")
             return json_reply(200, self._served(name, caller))
         if request.verb == "documents" and request.id:
             return await self._document(request, name, caller, headers)
         if request.verb == "served" and request.id is None:
-            _check_method(scope, "GET")
+            check_method(scope, "GET")
             _check_reads_all(caller, name)
             return json_reply(200, await asyncio.to_thread(self._sums, name, caller))
         if request.id is not None or request.verb not in ("search", "answer"):
             raise NotFound(f"There is no path {scope['path'][:200]!r}.", hint=f"Known: {', '.join(PATHS)}.")
-        _check_method(scope, "POST")
+        check_method(scope, "POST")
         check_media(headers)
         body = await read_body_within(headers, request.receive, parts.max_body_bytes, self._slow)
         served_us = parts.now_us(headers)
@@ -156,7 +157,7 @@ class RetrievalApp:
 
     async def _document(self, request: _Request, name: str, caller: Caller, headers: dict[bytes, bytes]) -> Reply:
         parts = self._parts
-        _check_method(request.scope, "PUT", "DELETE")
+        check_method(request.scope, "PUT", "DELETE")
         caller.check_write(name)
         if not isinstance(parts.indexes[name].documents, Pushed):
             raise Refused(
@@ -205,14 +206,6 @@ class _Request:
     name: str
     verb: str
     id: str | None
-
-
-def _check_method(scope: Scope, *allowed: str) -> None:
-    if scope["method"] not in allowed and not (scope["method"] == "HEAD" and "GET" in allowed):
-        path = scope["path"][:200]
-        raise WrongMethod(
-            f"{path} does not answer {scope['method']}.", hint=f"Use {' or '.join(allowed)}.", allowed=list(allowed)
-        )
 
 
 def _check_reads_all(caller: Caller, name: str) -> None:

@@ -70,6 +70,20 @@ async def send_reply(send: Send, reply: Reply) -> None:
     await send({"type": "http.response.body", "body": reply.body})
 
 
+def check_method(scope: Scope, *allowed: str) -> None:
+    """Refuse other methods; HEAD goes where GET does.
+
+    Raises:
+        WrongMethod: the path does not answer it.
+    """
+    if scope["method"] not in allowed and not (scope["method"] == "HEAD" and "GET" in allowed):
+        raise WrongMethod(
+            f"{scope['path'][:200]} does not answer {scope['method']}.",
+            hint=f"Use {' or '.join(allowed)}.",
+            allowed=list(allowed),
+        )
+
+
 def check_media(headers: dict[bytes, bytes]) -> None:
     """Refuse bodies that are not plain UTF-8 JSON; a request without a content type is taken as JSON.
 

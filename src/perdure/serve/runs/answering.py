@@ -1,0 +1,123 @@
+"""Questions of runs to people, over HTTP: which are open, and who may answer them.
+
+A yes lets a run do what it was stopped before, so a key that can call an agent is not enough: it takes an administrator's key, another one
+than the run was asked for with, and where the project declares roles, one that has the question's role. Without teams nobody is told
+apart, and nothing is answered here: an agent with an HTTP tool could say yes to itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import msgspec
+
+from perdure.core.clock import machine_us
+from perdure.core.errors import BadRequest, Refused, not_found
+from perdure.core.runs import RunRecord, Wait, WaitAnswer
+from perdure.serve.retrieval.callers import Caller
+from perdure.serve.runs.asking import AnswerBody, read_answer
+from perdure.serve.runs.running import Runtime
+from perdure.stores.runs.protocols import Wanted
+
+_PAGE = 200
+_MOST = 1000
+"""Questions that are listed."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Answering:
+    """Answers questions for callers.
+
+    Args:
+        runtime: of this process.
+        check_role: refuses an actor (`key:ID`) who has not a role.
+    """
+
+    runtime: Runtime
+    check_role: Callable[[str, str], None]
+
+    async def waiting(self, team: str | None) -> list[Wait]:
+        """The open questions of a team's runs, the newest run first; None: of all."""
+        return await asyncio.to_thread(self._open, team)
+
+    async def answer(self, wait: str, body: bytes, caller: Caller) -> Wait:
+        """Answer a question; the first answer counts, and comes back.
+
+        Raises:
+            Refused: the caller may not.
+            BadRequest: the answer cannot be read, or does not fit the question.
+            NotFound: there is no such open question.
+        """
+        _check_admin(caller)
+        said = read_answer(body)
+        run, found = await asyncio.to_thread(self._find, wait)
+        assert caller.record is not None
+        actor = f"key:{caller.record.id}"
+        if run.key == caller.record.id:
+            raise Refused(
+                "This run was asked for with this key, and another one has to answer.",
+                hint="Use another administrator's key, or perdure approve.",
+            )
+        if found.role:
+            self.check_role(actor, found.role)
+        return await self.runtime.answer(
+            wait,
+            WaitAnswer(
+                actor=actor,
+                approves=said.approve,
+                reason=said.reason.strip(),
+                at_us=machine_us(),
+                value=_value(said, found),
+            ),
+        )
+
+    def _find(self, wait: str) -> tuple[RunRecord, Wait]:
+        for run, each in self._questions(None):
+            if each.id == wait:
+                return run, each
+        raise not_found("open question", wait[:80], ())
+
+    def _open(self, team: str | None) -> list[Wait]:
+        found = []
+        for _, wait in self._questions(team):
+            if wait.answer is None:
+                found.append(wait)
+            if len(found) == _MOST:
+                break
+        return found
+
+    def _questions(self, team: str | None) -> Iterator[tuple[RunRecord, Wait]]:
+        """Of all runs with an open one, the answered ones too."""
+        before = ""
+        while True:
+            page = self.runtime.runs.list(Wanted(team=team, waiting=True, before=before, limit=_PAGE))
+            for run in page:
+                yield from ((run, wait) for wait in self.runtime.runs.get(run.id).waits)
+            if len(page) < _PAGE:
+                return
+            before = page[-1].id
+
+
+def _check_admin(caller: Caller) -> None:
+    if caller.record is None:
+        raise Refused(
+            "This project declares no team, so nobody is told apart over HTTP.",
+            hint="Answer by perdure approve, or declare a Team and issue a key: perdure key create --admin.",
+        )
+    if not caller.record.admin:
+        raise Refused(
+            "This key may not answer what a run asks a person.",
+            hint="Use an administrator's key (perdure key create --admin), or perdure approve.",
+        )
+
+
+def _value(said: AnswerBody, wait: Wait) -> bytes:
+    if wait.question == "approve":
+        if said.value is not None:
+            raise BadRequest("An approval takes `arguments`, not `value`.", param="value")
+        return b"" if said.arguments is None else msgspec.json.encode(said.arguments)
+    if said.arguments is not None:
+        raise BadRequest("Whether it happened takes `value`: what it gave.", param="arguments")
+    return b"" if said.value is None else msgspec.json.encode(said.value)
