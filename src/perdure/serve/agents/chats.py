@@ -134,8 +134,12 @@ class Chats:
 
     async def _said(self, body: Json, n: int) -> ChatSaid:
         driven, tags = self._driven, {"step": str(n)}
-        if not driven.streams:
-            return await driven.world.chat(body, driven.caller, driven.run, tags)
+        if not driven.streams or n in self._failures:
+            whole = await driven.world.chat(body, driven.caller, driven.run, tags)
+            if driven.streams and (text := text_of(whole.message.get("content"))):
+                # Pieces of a try that broke may have been heard: this takes their place.
+                driven.journal.tell(RunEvent("text", {"step": n, "text": text, "again": True}))
+            return whole
         said: ChatSaid | None = None
         async for piece in driven.world.stream(body, driven.caller, driven.run, tags):
             if isinstance(piece, ChatSaid):

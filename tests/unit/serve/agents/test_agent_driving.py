@@ -139,6 +139,25 @@ def test_the_first_end_in_an_answer_counts(kit: Any) -> None:
     assert stage.run().why == "limit.calls"
 
 
+def test_a_lost_claim_lets_go_of_the_calls_beside_it(kit: Any) -> None:
+    """Another worker drives them now; the error comes out as it is."""
+    let_go: list[str] = []
+
+    async def call(what: str) -> str:
+        try:
+            await asyncio.sleep(0.01 if what == "a" else 30)
+        except asyncio.CancelledError:
+            let_go.append(what)
+            raise
+        raise LostLease("gone")
+
+    stage = kit.stage(kit.world(kit.calls(*(("look", {"what": each}) for each in "abc"))))
+    stage.table["look"] = call
+    with pytest.raises(LostLease):
+        stage.run()
+    assert sorted(let_go) == ["b", "c"]
+
+
 @pytest.mark.parametrize("error", [LostLease("gone"), StoreFull("full")])
 def test_a_lost_claim_and_a_full_store_leave_the_drive(kit: Any, error: Exception) -> None:
     """Neither ends the run."""
@@ -204,6 +223,14 @@ def test_text_is_told_while_it_comes_where_somebody_listens(kit: Any) -> None:
     assert [(each.name, each.data["text"]) for each in stage.journal.told] == [
         ("text", "All "), ("text", "is "), ("text", "well. ")
     ]  # fmt: skip
+
+
+def test_text_of_a_try_that_broke_is_told_again_whole(kit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A listener is told to forget the pieces that it heard."""
+    monkeypatch.setattr(UpstreamTimedOut, "delay_s", 0.0)
+    stage = kit.stage(kit.world(UpstreamTimedOut("Cut."), kit.text("All is well.")), streams=True)
+    stage.run()
+    assert [each.data for each in stage.journal.told] == [{"step": 0, "text": "All is well.", "again": True}]
 
 
 class Record:
