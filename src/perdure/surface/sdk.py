@@ -28,6 +28,7 @@ from perdure.surface.ci.review import Reviewing
 from perdure.surface.evaluating import Evaluating
 from perdure.surface.golden import GrowingGolden
 from perdure.surface.governing import Governing
+from perdure.surface.graphing import Graphing
 from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
 from perdure.surface.opened import Opened, When, instant_of
@@ -96,6 +97,7 @@ class Perdure(
     Keying,
     Evaluating,
     Prompting,
+    Graphing,
     Judging,
     Labelling,
     IndexAnswering,

@@ -22,7 +22,7 @@ _CLASSES = """
     classDef skipped stroke-dasharray:4 4
 """.strip("\n")
 _CLASS_OF = {"failed": "failed", "refused": "failed", "done": "done", "stood in": "waiting", "waiting": "waiting",
-             "running": "waiting", "skipped": "skipped"}  # fmt: skip
+             "running": "waiting", "skipped": "skipped", "not run": "skipped"}  # fmt: skip
 
 
 def mermaid(found: Picture) -> str:

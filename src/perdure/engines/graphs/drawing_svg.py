@@ -26,7 +26,16 @@ _COLOURS = {
     "input": "#6b7280",
     "output": "#6b7280",
 }
-_MARKS = {"done": "✓", "failed": "✕", "stood in": "↺", "waiting": "…", "running": "▸", "skipped": "–", "refused": "✕"}
+_MARKS = {
+    "done": "✓",
+    "failed": "✕",
+    "stood in": "↺",
+    "waiting": "…",
+    "running": "▸",
+    "skipped": "–",
+    "not run": "–",
+    "refused": "✕",
+}
 _STYLE = """
 svg{font-family:ui-sans-serif,system-ui,"Segoe UI",Helvetica,Arial,sans-serif;background:#fbfbfd}
 .card{fill:#fff;stroke:#d5d8e0}.name{font-weight:600;font-size:14px;fill:#1c2030}.kind{font-size:10.5px;font-weight:600}
@@ -36,7 +45,7 @@ svg{font-family:ui-sans-serif,system-ui,"Segoe UI",Helvetica,Arial,sans-serif;ba
 .label{font:10.5px ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono",monospace;fill:#5a6072;
 stroke:#fbfbfd;stroke-width:4px;paint-order:stroke;stroke-linejoin:round}.labelfallback{fill:#d64545}
 .failed,.refused{stroke:#d64545;stroke-width:2;fill:#fff5f5}.waiting{stroke:#d9822b;stroke-width:2}
-.done{stroke:#57a773}.stoodin{stroke:#d9822b;stroke-width:2}.skipped{stroke-dasharray:4 4;opacity:.65}
+.done{stroke:#57a773}.stoodin{stroke:#d9822b;stroke-width:2}.skipped,.notrun{stroke-dasharray:4 4;opacity:.65}
 .tfailed,.trefused{fill:#c53030}.tdone{fill:#2f7d4f}.twaiting,.tstoodin{fill:#b4621a}
 @media(prefers-color-scheme:dark){svg{background:#14161d}.card{fill:#1d212c;stroke:#3a4052}.name{fill:#eef0f6}
 .more,.label{fill:#a8aec0}.label{stroke:#14161d}.failed,.refused{fill:#2c1a1e}.labelfallback{fill:#f07a7a}.done{stroke:#57a773}

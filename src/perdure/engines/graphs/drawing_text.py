@@ -26,7 +26,16 @@ _INK = {
     _UP | _LEFT | _RIGHT: "┴",
     _UP | _DOWN | _LEFT | _RIGHT: "┼",
 }
-_MARKS = {"done": "✓", "failed": "✗", "stood in": "↺", "waiting": "…", "running": "▸", "skipped": "–", "refused": "✗"}
+_MARKS = {
+    "done": "✓",
+    "failed": "✗",
+    "stood in": "↺",
+    "waiting": "…",
+    "running": "▸",
+    "skipped": "–",
+    "not run": "–",
+    "refused": "✗",
+}
 
 
 def text(found: Picture, width: int = 120) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from perdure.core.runs import StepRecord
+from perdure.core.runs import ENDED, RunStatus, StepRecord
 from perdure.core.usage import usd_text
 from perdure.engines.graphs.compiled import EACH, INPUT, CompiledGraph, CompiledNode
 from perdure.engines.graphs.expressions import Ref, refs
@@ -18,7 +18,7 @@ from perdure.engines.graphs.values import Members, Template, template_refs
 OUTPUT = "output"
 ENTRY, EXIT = "\ninput", "\noutput"
 """Cards of what a run is asked and gives; no node can have such a name."""
-State = Literal["", "done", "failed", "stood in", "waiting", "running", "skipped", "refused"]
+State = Literal["", "done", "failed", "stood in", "waiting", "running", "skipped", "not run", "refused"]
 _LONGEST = 44
 _NODE = "node:"
 
@@ -63,7 +63,12 @@ class Went:
     """A run of a graph, for its drawing."""
 
     steps: Sequence[StepRecord]
-    ended: bool
+    status: RunStatus
+
+    @property
+    def ended(self) -> bool:
+        """Whether it is over."""
+        return self.status in ENDED
 
 
 def picture(
@@ -86,7 +91,7 @@ def picture(
     if any(line.source == ENTRY for line in lines):
         cards[ENTRY] = Card("input", "input", ", ".join(graph.input.get("properties", {})))
     for name, node in graph.nodes.items():
-        state, text = _went(name, went)
+        state, text = _went(node, went)
         cards[name] = Card(name, node.kind, _of(node, versions or {}), tuple(_terms(node)), state, text)
     cards[EXIT] = Card("output", "output", _output(graph.output))
     return Picture(graph.name, cards, _merged(lines))
@@ -169,15 +174,17 @@ def _output(output: Template) -> str:
     return str(output) if isinstance(output, Ref) else ""
 
 
-def _went(name: str, went: Went | None) -> tuple[State, str]:
+def _went(node: CompiledNode, went: Went | None) -> tuple[State, str]:
     """How a node went: by its own entry, and by what its calls cost."""
     if went is None:
         return "", ""
+    name = node.name
     mine = [step for step in went.steps if step.call == name or step.call.startswith(f"{name}.")]
     own = next((step for step in reversed(mine) if step.kind == "node" and step.call == name), None)
     if own is None:
         waiting = any(step.state in ("waiting", "unknown") for step in mine)
-        state: State = "waiting" if waiting and not went.ended else "running" if mine else "skipped"
+        left: State = "skipped" if node.when is not None and went.status == "done" else "not run"
+        state: State = "waiting" if waiting and not went.ended else "running" if mine else left
         return (state if mine or went.ended else ""), ""
     cost = sum(step.cost_pusd or 0 for step in mine)
     parts = [f"{own.took_us / 1000:,.0f} ms" if own.took_us >= 10_000 else f"{own.took_us / 1000:.1f} ms"]

@@ -51,6 +51,8 @@ class LiveGraph:
     keeps: str
     accepts: Any
     """Validator of what a run is asked."""
+    prompt: str = ""
+    """What instructs whoever calls its tools: nothing, for its declaration calls them."""
 
     def check_input(self, given: Any) -> None:
         """See that a run may be asked this.

@@ -26,6 +26,7 @@ from perdure.surface.cli import (
     calls,
     evals,
     govern,
+    graphs,
     indexes,
     judges,
     keys,
@@ -261,6 +262,7 @@ app.add_typer(evals.group, rich_help_panel="Run")
 app.add_typer(judges.group, rich_help_panel="Look")
 indexes.group.command(cls=Command)(answering.answer)
 app.add_typer(indexes.group, rich_help_panel="Look")
+app.add_typer(graphs.group, rich_help_panel="Look")
 app.add_typer(reviews.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():
     for command in commands:
