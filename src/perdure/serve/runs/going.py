@@ -85,7 +85,8 @@ class Going:
     above: Going | None = None
     """Run that began it, where that goes on here too."""
     limiter: Limiter | None = None
-    keeps: str = "redacted"
+    keeps: str = ""
+    """What is told of texts; empty until its version is ready."""
     stopping: Stopping = ""
     is_ending: bool = False
     """Its end is being written: it is not called off any more."""
@@ -185,10 +186,22 @@ async def settle(going: Going, parts: Parts, ended: Ended) -> None:
     if unknown:
         await journal.write(*unknown)
     if is_over and parts.writer is not None and not run.replay_of:
-        parts.writer.append(run_told(run, journal.steps, journal.waits, going.keeps, parts.mask))
+        keeps = going.keeps or await contained_async(partial(_keeps_of, going.run, parts), _nothing)
+        parts.writer.append(run_told(run, journal.steps, journal.waits, keeps, parts.mask))
     await journal.close(run)
     if is_over:
         journal.tell(RunEvent("end", shown_run(run)))
+
+
+async def _keeps_of(run: RunRecord, parts: Parts) -> str:
+    """Of a run that was not driven here."""
+    return (await parts.prepare(run)).keeps
+
+
+async def _nothing(error: Exception) -> str:
+    """A version that cannot be made ready does not say what may be told."""
+    log.info("What is told of a run is told without texts: %s", error)
+    return "none"
 
 
 def ended_run(run: RunRecord, steps: list[StepRecord], ended: Ended) -> RunRecord:

@@ -46,6 +46,23 @@ class Listening:
             self._queue.put_nowait(None)
 
 
+class Heard:
+    """Tells the events of one run; false while nobody listens, so that nothing is made to be told to nobody."""
+
+    __slots__ = ("_hearers", "_run")
+
+    def __init__(self, hearers: Hearers, run: str) -> None:
+        self._hearers = hearers
+        self._run = run
+
+    def __bool__(self) -> bool:
+        return self._hearers.hears(self._run)
+
+    def __call__(self, event: RunEvent) -> None:
+        """To all listeners, at once."""
+        self._hearers.tell(self._run, event)
+
+
 class Hearers:
     """All listeners of this process, by run."""
 

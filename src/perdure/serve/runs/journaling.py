@@ -66,7 +66,7 @@ class RunJournal:
         claim: the right to write; None in memory.
         steps: what is written already.
         waits: questions that were asked already.
-        tells: hears events; kept nowhere.
+        tells: hears events, which are kept nowhere; false while nobody listens.
     """
 
     __slots__ = ("_keeps", "_tells", "claim", "run", "steps", "waits")
@@ -103,7 +103,7 @@ class RunJournal:
 
     def tell(self, event: RunEvent) -> None:
         """To listeners; kept nowhere."""
-        if self._tells is not None:
+        if self._tells:
             self._tells(event)
 
     def numbered(self, entry: Entry) -> Sequence[StepRecord]:
@@ -116,10 +116,10 @@ class RunJournal:
         asked = {each.id for each in waits}
         self.steps.extend(steps)
         self.waits = [*(each for each in self.waits if each.id not in asked), *waits]
-        for step in steps if self._tells is not None else ():
-            self.tell(RunEvent("step", shown_step(step)))
-        for wait in waits if self._tells is not None else ():
-            self.tell(RunEvent("wait", shown_wait(wait)))
+        if self._tells:
+            events = [RunEvent("step", shown_step(step)) for step in steps]
+            for event in (*events, *(RunEvent("wait", shown_wait(wait)) for wait in waits)):
+                self._tells(event)
 
 
 class InMemory:

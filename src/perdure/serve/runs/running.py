@@ -13,9 +13,10 @@ import os
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from perdure.core.clock import machine_us
 from perdure.core.errors import LimitReached, NotFound, NotReady
@@ -23,7 +24,7 @@ from perdure.core.runs import Claim, RunRecord, Wait, WaitAnswer
 from perdure.serve.boundary import contained_async
 from perdure.serve.runs.children import child_run, child_step
 from perdure.serve.runs.going import CANCELLED, Going, Parts, go, settle
-from perdure.serve.runs.hearing import Hearers, Listening
+from perdure.serve.runs.hearing import Heard, Hearers, Listening
 from perdure.serve.runs.journaling import JournalWriter, RunJournal, lost_claim
 from perdure.serve.runs.protocols import Ended, Json, Parked
 from perdure.stores.runs.protocols import Runs, Told, Wanted
@@ -37,6 +38,8 @@ _WAITING_RATIO = 4
 _STOP_S = 10.0
 """A drive that does not end for so long is left behind; its claim runs out."""
 _MOST_CLAIMED = 16
+_THREADS = 4
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class Runtime:
     _going: dict[str, Going] = field(default_factory=dict)
     _hearers: Hearers = field(default_factory=Hearers)
     _writer: JournalWriter = field(init=False)
+    _threads: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(_THREADS, "perdure-runs-store"))
     _turns: asyncio.Semaphore = field(init=False)
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: set[asyncio.Task[Any]] = field(default_factory=set)
@@ -156,7 +160,7 @@ class Runtime:
         return await asyncio.shield(self._begin(run, listens=listens))  # what is claimed is driven, whoever hangs up
 
     async def _begin(self, run: RunRecord, *, listens: bool) -> Begun:
-        begun, claim = await asyncio.to_thread(self.runs.begin, run, self.worker, self._until_us())
+        begun, claim = await self._ask(self.runs.begin, run, self.worker, self._until_us())
         listening = self.listen(begun.id) if listens else None
         if claim is not None:
             self._start(begun, claim)
@@ -185,11 +189,11 @@ class Runtime:
         Raises:
             NotFound: there is none.
         """
-        return await asyncio.to_thread(self.runs.get, run)
+        return await self._ask(self.runs.get, run)
 
     async def list(self, wanted: Wanted) -> Sequence[RunRecord]:
         """Runs, newest first."""
-        return await asyncio.to_thread(self.runs.list, wanted)
+        return await self._ask(self.runs.list, wanted)
 
     def listen(self, run: str) -> Listening:
         """Hear what a run does in this process from now on. `leave` when done."""
@@ -224,7 +228,7 @@ class Runtime:
         Raises:
             NotFound: there is no such question.
         """
-        answered = await asyncio.to_thread(self.runs.answer, wait, answer)
+        answered = await self._ask(self.runs.answer, wait, answer)
         self._poked.set()
         return answered
 
@@ -240,10 +244,10 @@ class Runtime:
         if going is not None:
             going.end("cancel")
             await going.over.wait()
-        claims = await asyncio.to_thread(self.runs.claim, self.worker, machine_us(), self._until_us(), [], 1, run)
+        claims = await self._ask(self.runs.claim, self.worker, machine_us(), self._until_us(), [], 1, run)
         told = await self.get(run)
         if claims:
-            journal = RunJournal(run, self._writer, claims[0], told.steps, told.waits, partial(self._hearers.tell, run))
+            journal = RunJournal(run, self._writer, claims[0], told.steps, told.waits, Heard(self._hearers, run))
             taken = Going(told.run, journal)
             await settle(taken, self.parts, Ended("cancelled", b"", CANCELLED, why))
             self._hearers.end(run)
@@ -254,7 +258,7 @@ class Runtime:
 
     def _start(self, run: RunRecord, claim: Claim, told: Told | None = None) -> Going:
         steps, waits = ([], []) if told is None else (told.steps, told.waits)
-        journal = RunJournal(run.id, self._writer, claim, steps, waits, partial(self._hearers.tell, run.id))
+        journal = RunJournal(run.id, self._writer, claim, steps, waits, Heard(self._hearers, run.id))
         going = Going(run, journal, self._going.get(run.parent) if run.parent else None)
         self._going[run.id] = going
         going.task = asyncio.create_task(self._go(going))
@@ -295,7 +299,7 @@ class Runtime:
         """Its claim goes back, where it still has one: at once, or held for as long as nobody should try again."""
         claim = going.journal.claim
         if claim is not None and (going.stopping == "stop" or going.held_us):
-            await contained_async(partial(asyncio.to_thread, self.runs.renew, [claim], going.held_us), _logged)
+            await contained_async(partial(self._ask, self.runs.renew, [claim], going.held_us), _logged)
 
     async def _followed(self, run: RunRecord, above: Going) -> RunRecord:
         """A run below, once nothing of it goes on here. Where whoever asked for it is cancelled, it is called off too."""
@@ -323,7 +327,7 @@ class Runtime:
     async def _renew_once(self) -> None:
         going = [each for each in self._going.values() if each.journal.claim is not None and not each.is_ending]
         claims = [each.journal.claim for each in going if each.journal.claim is not None]
-        held = await asyncio.to_thread(self.runs.renew, claims, self._until_us()) if claims else ()
+        held = await self._ask(self.runs.renew, claims, self._until_us()) if claims else ()
         for each, is_held in zip(going, held, strict=True):
             if not is_held:
                 each.end("lost")
@@ -343,12 +347,16 @@ class Runtime:
         if free <= 0 or not assets:
             return False
         now_us = machine_us()
-        claims = await asyncio.to_thread(self.runs.claim, self.worker, now_us, self._until_us(), assets, free)
+        claims = await self._ask(self.runs.claim, self.worker, now_us, self._until_us(), assets, free)
         for claim in claims:
             if claim.run not in self._going:
                 told = await self.get(claim.run)
                 self._start(told.run, claim, told)
         return len(claims) == free
+
+    async def _ask(self, asked: Callable[..., Answer], *given: Any) -> Answer:
+        """Ask the store, on threads that no hung tool can hold; also after `stop`."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, asked, *given)
 
     def _until_us(self) -> int:
         return machine_us() + int(self.terms.ttl_s * 1e6)

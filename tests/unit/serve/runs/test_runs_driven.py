@@ -423,6 +423,39 @@ def test_what_is_told_is_masked_as_the_agent_keeps_it_and_the_caller_reads_it_wh
         assert step.facts.get("kept", "full") == keeps
 
 
+def test_texts_of_a_run_whose_version_is_gone_are_not_told(desk):
+    async def gone(run):
+        raise NotFound("There is no such version.")
+
+    async def drives():
+        desk.prepare = gone
+        runtime = desk.process()
+        await runtime.begin(scripted(["look", {"to": "a@b.c"}]))
+        await runtime.wait("run_1", 5)
+        await runtime.stop()
+
+    run(drives())
+    (told,) = desk.log.told
+    assert (told.run.status, told.run.why) == ("failed", "not_found")
+    assert b"digest" in told.run.input
+
+
+def test_nothing_is_made_for_listeners_that_are_not_there(desk, monkeypatch):
+    def made(step):
+        raise AssertionError("a step was made for nobody")
+
+    monkeypatch.setattr("perdure.serve.runs.journaling.shown_step", made)
+
+    async def drives():
+        runtime = desk.process()
+        await runtime.begin(scripted(["look", {}]))
+        done = await runtime.wait("run_1", 5)
+        await runtime.stop()
+        return done
+
+    assert run(drives()).status == "done"
+
+
 def test_a_replay_is_not_told(desk):
     async def drives():
         runtime = desk.process()
