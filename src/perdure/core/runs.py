@@ -53,7 +53,7 @@ class StepRecord(msgspec.Struct, frozen=True, kw_only=True):
     error: str = ""
     """Code of what went wrong, such as `tool.timed_out`; empty where nothing did."""
     text: str = ""
-    """The error in words, or why it waits."""
+    """The error in words, or why it waits; of a tool what the model read, where that is not the output as it is."""
     began_us: int = 0
     """Machine time."""
     took_us: int = 0

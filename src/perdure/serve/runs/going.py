@@ -37,6 +37,7 @@ log = logging.getLogger("perdure.serve")
 Stopping = Literal["", "cancel", "stop", "lost"]
 """Why a drive is ended from outside: somebody called the run off, the process stops, or another worker has it."""
 CANCELLED = "run.cancelled"
+CALLED_OFF = "The run was called off."
 _PAUSE_S = 10.0
 """A run whose journal cannot be written is let be for so long: what was asked and could not be written down is asked anew."""
 
@@ -88,6 +89,8 @@ class Going:
     keeps: str = ""
     """What is told of texts; empty until its version is ready."""
     stopping: Stopping = ""
+    called_off: str = CALLED_OFF
+    """Why, in words, where it is."""
     is_ending: bool = False
     """Its end is being written: it is not called off any more."""
     held_us: int = 0
@@ -108,7 +111,7 @@ async def go(going: Going, parts: Parts, *, streams: bool) -> None:
     """Drive a run to its end, or to where it waits or is given up here; never raises, but for a cancellation from elsewhere."""
     ended = await _drive_contained(going, parts, streams=streams)
     if going.stopping == "cancel":  # also where the drive made something else of it
-        ended = Ended("cancelled", b"", CANCELLED, "The run was called off.")
+        ended = called_off(going.called_off)
     elif going.stopping:
         return
     if ended is not None:
@@ -170,6 +173,11 @@ async def _gave_up(going: Going, error: Exception) -> None:
     log.warning("Run %s cannot go on now: %s", going.run.id, error)
     delay_s = max(error.delay_s, _PAUSE_S) if isinstance(error, Temporary) else _PAUSE_S
     going.held_us = machine_us() + int(delay_s * 1e6)
+
+
+def called_off(why: str) -> Ended:
+    """The end of a run that somebody called off."""
+    return Ended("cancelled", b"", CANCELLED, why)
 
 
 async def settle(going: Going, parts: Parts, ended: Ended) -> None:

@@ -19,14 +19,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from perdure.core.clock import machine_us
-from perdure.core.errors import LimitReached, NotFound, NotReady
+from perdure.core.errors import LimitReached, LostLease, NotFound, NotReady
 from perdure.core.runs import Claim, RunRecord, Wait, WaitAnswer
 from perdure.serve.boundary import contained_async
 from perdure.serve.runs.children import child_run, child_step
-from perdure.serve.runs.going import CANCELLED, Going, Parts, go, settle
+from perdure.serve.runs.going import CALLED_OFF, Going, Parts, called_off, go, settle
 from perdure.serve.runs.hearing import Heard, Hearers, Listening
 from perdure.serve.runs.journaling import JournalWriter, RunJournal, lost_claim
-from perdure.serve.runs.protocols import Ended, Json, Parked
+from perdure.serve.runs.protocols import Json, Parked
 from perdure.stores.runs.protocols import Runs, Told, Wanted
 
 log = logging.getLogger("perdure.serve")
@@ -232,7 +232,7 @@ class Runtime:
         self._poked.set()
         return answered
 
-    async def cancel(self, run: str, why: str = "The run was called off.") -> RunRecord:
+    async def cancel(self, run: str, why: str = CALLED_OFF) -> RunRecord:
         """Call a run off wherever it is, and the runs below it; one that is over stays as it is.
 
         What it has begun and not ended is told as unknown.
@@ -242,19 +242,29 @@ class Runtime:
         """
         going = self._going.get(run)
         if going is not None:
+            going.called_off = why
             going.end("cancel")
             await going.over.wait()
-        claims = await self._ask(self.runs.claim, self.worker, machine_us(), self._until_us(), [], 1, run)
-        told = await self.get(run)
-        if claims:
-            journal = RunJournal(run, self._writer, claims[0], told.steps, told.waits, Heard(self._hearers, run))
-            taken = Going(told.run, journal)
-            await settle(taken, self.parts, Ended("cancelled", b"", CANCELLED, why))
-            self._hearers.end(run)
+        while not await self._taken_and_ended(run, why):
+            log.info("The run %s was claimed by another worker while it was called off here.", run)
         for below in await self.list(Wanted(parent=run, replays=None, limit=1000)):
             if not below.ended:
                 await self.cancel(below.id, why)
         return (await self.get(run)).run
+
+    async def _taken_and_ended(self, run: str, why: str) -> bool:
+        """Whether a run is over, ended here if it was not: its claim is taken from whoever drives it. False: another took it meanwhile."""
+        claims = await self._ask(self.runs.claim, self.worker, machine_us(), self._until_us(), [], 1, run)
+        told = await self.get(run)
+        if not claims:
+            return True
+        journal = RunJournal(run, self._writer, claims[0], told.steps, told.waits, Heard(self._hearers, run))
+        try:
+            await settle(Going(told.run, journal), self.parts, called_off(why))
+        except LostLease:
+            return False
+        self._hearers.end(run)
+        return True
 
     def _start(self, run: RunRecord, claim: Claim, told: Told | None = None) -> Going:
         steps, waits = ([], []) if told is None else (told.steps, told.waits)
@@ -293,7 +303,7 @@ class Runtime:
         await go(going, self.parts, streams=self._hearers.hears(going.run.id))
 
     async def _called_off(self, going: Going) -> None:
-        await settle(going, self.parts, Ended("cancelled", b"", CANCELLED, "The run was called off."))
+        await settle(going, self.parts, called_off(going.called_off))
 
     async def _let_go(self, going: Going) -> None:
         """Its claim goes back, where it still has one: at once, or held for as long as nobody should try again."""

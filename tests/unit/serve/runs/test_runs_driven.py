@@ -282,6 +282,23 @@ def test_a_run_is_called_off_wherever_it_is(desk, where):
     assert [event.run.id for event in desk.log.told] == ["run_1"]
 
 
+def test_a_run_that_several_call_off_at_once_ends_once_with_the_reason_of_one(desk):
+    desk.tools = Tools([offered("look", approve_by="boss")])
+
+    async def cancels():
+        processes = [desk.process() for _ in range(3)]
+        await processes[0].begin(scripted(["look", {}]))
+        await processes[0].wait("run_1", 5)
+        ends = await asyncio.gather(*(each.cancel("run_1", f"Said {n}.") for n, each in enumerate(processes)))
+        for each in processes:
+            await each.stop()
+        return ends
+
+    ends = run(cancels())
+    assert {(each.status, each.text, each.ended_us) for each in ends} == {("cancelled", ends[0].text, ends[0].ended_us)}
+    assert ends[0].text.startswith("Said ")
+
+
 def test_a_run_below_is_driven_once_and_counted_above(desk):
     async def helped(asked, context):
         below = await desk.child("agent", "helper", {"script": [[["look", {}]]]}, context.run, asked.call)
