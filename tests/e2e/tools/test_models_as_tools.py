@@ -26,6 +26,7 @@ from perdure.serve.runs.protocols import ToolAsked, ToolContext, ToolGave
 from perdure.serve.server import make_app
 from perdure.serve.tools.making import Toolmaker
 from perdure.serve.tools.reaching import Reaching
+from perdure.stores.capture.events import Predictions
 from perdure.stores.online.protocols import OnlineRow
 from perdure.stores.online.sqlite import SqliteOnline
 
@@ -125,6 +126,8 @@ def test_a_prediction_is_explained_recorded_and_by_the_contract(tmp_path):
     assert told["predicts"] == "air_time_min"
     assert sizes == sorted(sizes, reverse=True)
     assert good.versions["model:air_time"].startswith("air_time@")
-    assert good.facts["prediction"] in {row.id for event in world.captured() for row in getattr(event, "rows", ())}
+    assert good.facts["prediction"] in {
+        row.id for event in world.captured() if isinstance(event, Predictions) for row in event.rows
+    }
     assert bad.error == "tool.bad_arguments"
     assert "breaks the contract" in bad.text
