@@ -6,6 +6,7 @@ the version's name, so it refuses the version; `perdure apply` makes one of what
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +20,7 @@ from perdure.assets.graph import Graph, PythonNode, ToolNode
 from perdure.assets.prompt import Prompt
 from perdure.assets.tools import FunctionTool, ToolTerms, source_digest
 from perdure.assets.version import Version
-from perdure.core.errors import BadGraph, BadPrompt, not_found
+from perdure.core.errors import BadAgent, BadGraph, BadPrompt, not_found
 from perdure.engines.graphs.compiled import CompiledGraph, compile_graph
 from perdure.engines.graphs.planning import Plan, plan_graph
 from perdure.engines.prompts.variables import validator_of
@@ -154,8 +155,19 @@ def held(name: str, function: Any) -> HeldFunction:
     """The function of a Python node, its signature read once.
 
     Raises:
-        BadAgent: a type of its signature is not known, or is none that JSON has.
+        BadAgent: a parameter has no type, is `*` or `**`, or is of a type that JSON has not.
     """
+    for parameter in inspect.signature(function).parameters.values():
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            raise BadAgent(
+                f"The function of node {name!r} takes *{parameter.name}, and is given its parameters by name.",
+                hint="Name each, with its type.",
+            )
+        if parameter.annotation is parameter.empty:
+            raise BadAgent(
+                f"The parameter {parameter.name!r} of the function of node {name!r} has no type.",
+                hint=f"Write def …({parameter.name}: str).",
+            )
     return hold_function(FunctionTool(function, name, f"The node {name}.", ToolTerms()))
 
 
