@@ -11,13 +11,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from perdure.assets.agent import Agent
 from perdure.assets.tools import McpTools, ToolTerms, tool_definition
 from perdure.core.errors import BadAgent, UpstreamError
 from perdure.core.units import seconds
 from perdure.serve.runs.protocols import ToolAsked, ToolGave
 from perdure.serve.tools.making import Toolmaker
-from perdure.serve.tools.mcp_tools import pinned, pinned_tools
+from perdure.serve.tools.mcp_tools import pinned_tools
 from perdure.serve.tools.restoring import tool_of
 
 SERVER = """
@@ -99,8 +98,7 @@ def calls(
 def test_what_a_server_offers_is_pinned_with_its_schemas(declared, server):
     """A version holds names, descriptions and schemas; `only` leaves the others out; a name that is not there is told."""
     assert [each["name"] for each in declared.pinned] == ["add", "crash", "environment", "fail", "hang", "much"]
-    agent = Agent("desk", prompt="p", tools=[McpTools("tiny", command=server, only=("add",))])
-    (only,) = pinned(agent, {}).tools
+    (only,) = pinned_tools([McpTools("tiny", command=server, only=("add",))], {})
     assert [each["description"] for each in only.pinned] == ["Add two numbers."]
     with pytest.raises(BadAgent, match="has no tool 'sub'"):
         pinned_tools([McpTools("tiny", command=server, only=("sub",))], {})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -16,17 +17,40 @@ from perdure.serve.tools.offering import Held
 _READS = ("tool", "child", "node")
 
 
-def known_of(context: ToolContext, held: Mapping[str, Held], private: Sequence[str]) -> Known:
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A call that was judged in this process: calls side by side do not stand in the journal yet."""
+
+    run: str
+    call: str
+    texts: Sequence[str]
+    rule: str = ""
+    """By which it was refused; empty where it was let through."""
+
+
+def known_of(
+    context: ToolContext,
+    held: Mapping[str, Held],
+    private: Sequence[str],
+    recent: Iterable[Sent] = (),
+    call: str = "",
+) -> Known:
     """What the run of a call knows.
 
     Args:
         context: of the call.
         held: the tools of its version, by name.
         private: texts of its prompt.
+        recent: calls that were judged in this process.
+        call: id of the call itself, which has not sent anything yet.
     """
-    steps = [each for each in context.steps if each.kind in _READS]
+    steps = [each for each in context.steps if each.kind in _READS and each.call != call]
+    written = {each.call for each in steps}
+    beside = [each for each in recent if each.run == context.run.id and each.call not in written and each.call != call]
     sent = [text for each in steps if _is_outward(each, held) for text in texts_of(list(_decoded(each.input).values()))]
+    sent += [text for each in beside if not each.rule for text in each.texts]
     refused = [str(each.facts["doubt"]) for each in steps if "doubt" in each.facts]
+    refused += [each.rule for each in beside if each.rule]
     # What was refused was never read by anybody: its text is ours.
     read = [_read(each, held) for each in steps if "doubt" not in each.facts]
     return Known(own_of(context.run), read, private, sent, refused, _is_secret)
@@ -60,7 +84,7 @@ def _read(step: StepRecord, held: Mapping[str, Held]) -> Read:
 
 def _is_outward(step: StepRecord, held: Mapping[str, Held]) -> bool:
     tool = held.get(step.node.removeprefix("tool:")) if step.kind == "tool" else None
-    return tool is not None and tool.is_outward and step.state == "done"
+    return tool is not None and tool.is_outward and step.state in ("begun", "done", "unknown")
 
 
 def _value(raw: bytes) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from perdure.assets.feature_view import FeatureView
 from perdure.assets.guard import Guard, Secrets
 from perdure.assets.model import Model
-from perdure.assets.tools import FunctionTool, HttpTool, McpTools, Tool, tool_definition
+from perdure.assets.tools import FunctionTool, HttpTool, McpTools, Tool
 from perdure.core.errors import BadAgent
 from perdure.engines.guards.compiling import compile_guard
 from perdure.engines.guards.protocols import Compiled
@@ -116,8 +116,3 @@ class Toolmaker:
 
 def _masker() -> Compiled:
     return compile_guard("tool_results", "", Guard("tool_results", [Secrets()], mode="redact").definition(), {})
-
-
-def definitions_of(tools: Sequence[Tool]) -> list[dict[str, Any]]:
-    """What a version would say of declared tools."""
-    return [tool_definition(each) for each in tools]

@@ -13,7 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from perdure.assets.agent import Agent
 from perdure.assets.tools import McpTools
 from perdure.core.errors import BadAgent, UpstreamError, UpstreamTimedOut
 from perdure.serve.runs.protocols import Json, Offered, ToolAsked, ToolContext
@@ -87,11 +86,11 @@ def hold_mcp(tool: McpTools, session: Session) -> list[HeldMcp]:
     return [HeldMcp(session, str(each["name"]), digest_of_offer(each), _offered(tool, each)) for each in tool.pinned]
 
 
-def pinned(agent: Agent, env: Mapping[str, str]) -> Agent:
-    """An agent whose MCP tools hold what their servers offer now: for who makes a version of it. Starts the servers, and ends them.
+def pinned_tools(tools: Sequence[Any], env: Mapping[str, str]) -> list[Any]:
+    """Tools of which those of MCP servers hold what they offer now: for who makes a version. Starts the servers, and ends them.
 
     Args:
-        agent: as it is declared; without MCP tools it comes back as it is.
+        tools: as they are declared; others come back as they are.
         env: environment, of which each server gets what is declared.
 
     Raises:
@@ -99,13 +98,6 @@ def pinned(agent: Agent, env: Mapping[str, str]) -> Agent:
         UpstreamError: a server cannot be reached.
         BadAgent: it has none of the tools that are declared, or two would have one name.
     """
-    if not any(isinstance(each, McpTools) for each in agent.tools):
-        return agent
-    return replace(agent, tools=pinned_tools(agent.tools, env))
-
-
-def pinned_tools(tools: Sequence[Any], env: Mapping[str, str]) -> list[Any]:
-    """The same of tools alone; see `pinned`."""
 
     async def all_of_them() -> list[Any]:
         return [await _pinned(each, env) if isinstance(each, McpTools) else each for each in tools]

@@ -8,6 +8,7 @@ are `serve.runs.doing`'s.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,16 +17,18 @@ import msgspec
 
 from perdure.core.errors import BadAgent, BadPrompt, LostLease, PerdureError, Temporary
 from perdure.engines.agents.marking import fence_of, fenced
-from perdure.engines.agents.provenance import SUSPECT, Doubt, doubt_of
+from perdure.engines.agents.provenance import SUSPECT, Doubt, doubt_of, texts_of
 from perdure.engines.guards.injection import signs
 from perdure.engines.guards.protocols import Compiled
 from perdure.engines.prompts.variables import validator_of
 from perdure.serve.runs.protocols import Offered, ToolAsked, ToolContext, ToolGave
 from perdure.serve.tools.calling_functions import HeldFunction
-from perdure.serve.tools.knowing import known_of
+from perdure.serve.tools.knowing import Sent, known_of
 from perdure.serve.tools.offering import Held, Result, ToolFailure
 
 _MOST_ERRORS = 5
+_REMEMBERED = 1_024
+"""Calls that were judged lately; those that are over stand in their runs' journals."""
 _AT_ONCE = 60_000
 """Characters that are looked through on the serving loop; more on a thread."""
 _DOUBTED = "This call was not done: {why} Only a person may allow it. Go on without it, and say in your answer what was not done."
@@ -45,6 +48,7 @@ class Box:
     masker: Compiled | None = None
     private: Callable[[], Sequence[str]] = tuple
     _validators: Mapping[str, Any] = field(default_factory=dict)
+    _recent: deque[Sent] = field(default_factory=lambda: deque(maxlen=_REMEMBERED))
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_validators", {name: _validator(each.offered) for name, each in self.held.items()})
@@ -68,6 +72,9 @@ class Box:
         if why:
             return ToolGave(b"", f"The arguments of {asked.name} do not fit: {why}", "tool.bad_arguments")
         doubt = None if context.approved else self.doubt(asked, context)
+        if held.is_outward:
+            rule = "" if doubt is None else doubt.rule
+            self._recent.append(Sent(context.run.id, asked.call, texts_of(list(asked.arguments.values())), rule))
         if doubt is not None:
             text = _DOUBTED.format(why=doubt.text)
             return ToolGave(b"", text, "tool.refused", facts={"doubt": doubt.rule, "undone": True})
@@ -101,7 +108,7 @@ class Box:
         held = self.held.get(asked.name)
         if held is None or not held.is_outward or context.run.kind != "agent":
             return None
-        known = known_of(context, self.held, self.private())
+        known = known_of(context, self.held, self.private(), self._recent, asked.call)
         changes = held.offered.terms.effect != "none"
         return doubt_of(asked.name, asked.arguments, held.offered.schema, known, changes=changes)
 

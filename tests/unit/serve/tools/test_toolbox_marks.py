@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import msgspec
 import pytest
 
 from perdure.assets.tools import AgentTool, FeaturesTool, HttpTool, SearchTool, ToolTerms, tool, tool_definition
 from perdure.core.errors import BadAgent, LostLease, NotFound, NotReady
+from perdure.core.runs import StepRecord
 from perdure.engines.agents.marking import fence_of
-from perdure.serve.runs.protocols import LimitHit, Parked
+from perdure.serve.runs.protocols import LimitHit, Parked, ToolAsked
 from perdure.serve.tools.restoring import tool_of
 
 SECRET = "ghp_" + "a1B2c3D4e5F6" * 3
@@ -118,6 +121,40 @@ def test_what_a_trusted_tool_said_may_go_out(bench):
     bench.read("desk@shop.example", node="tool:own")
     box = bench.box(own, send)
     assert bench.call(box, "send", to="desk@shop.example", text="about order 4471").error == ""
+
+
+def test_calls_side_by_side_are_held_together(bench):
+    """What one answer of a model sends in many small calls is put together though none of them is in the journal yet."""
+    told = "the depot of the northern region was flooded in spring and the parcels are late"
+    bench.read(told)
+    box = bench.box(send)
+    pieces = [told[at : at + 14] for at in range(0, len(told), 14)]
+
+    async def at_once() -> list[str]:
+        asked = [ToolAsked("send", {"to": "ann@example.org", "text": each}, f"1.{n}") for n, each in enumerate(pieces)]
+        return [each.error for each in await asyncio.gather(*(box.call(each, bench.context()) for each in asked))]
+
+    errors = asyncio.run(at_once())
+    out = [piece for piece, error in zip(pieces, errors, strict=True) if not error]
+    assert set(errors[2:]) == {"tool.refused"}
+    assert len("".join(filter(str.isalpha, "".join(out)))) < 24
+
+
+def test_a_call_that_is_tried_again_is_judged_as_it_was(bench):
+    """Its own beginning in the journal, or an earlier try, counts for nothing against it."""
+    bench.read("Nothing of note.")
+    step = StepRecord(
+        run="r",
+        n=1,
+        kind="tool",
+        state="begun",
+        node="tool:send",
+        call="1.0",
+        input=b'{"to": "ann@example.org", "text": "order 4471"}',
+    )
+    bench.steps.append(step)
+    box = bench.box(send)
+    assert [bench.call(box, "send", to="ann@example.org", text="order 4471").error for _ in range(3)] == [""] * 3
 
 
 def test_a_graph_is_bound_by_its_declaration(bench, run_with):
