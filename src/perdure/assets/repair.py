@@ -14,6 +14,8 @@ SCHEDULE = "schedule"
 """The cause that a scheduled trigger gives when nothing is broken: remedies that answer it are routine."""
 ANY = "*"
 """A remedy that answers it is weighed whatever the cause."""
+BLAMED = "blamed"
+"""The cause, and the signal, of what made runs of an agent or a graph worse that use it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,9 @@ def recovered(
         return None
     lasted = duration_text(timedelta(seconds=round((now - incident.opened_at).total_seconds())))
     if all(finding.state is State.HEALTHY for finding in findings):
-        return f"Every objective is healthy again, after {lasted}."
+        # What was mended elsewhere, as whoever looked after it wrote it down.
+        healed = str(incident.facts.get("healed_by", ""))
+        return f"{f'{healed} ' if healed else ''}Every objective is healthy again, after {lasted}."
     longest = max(objective.spec.over for objective in asset.healthy)
     if now - incident.opened_at >= longest and not lately(now - longest):
         return f"No objective was broken for {duration_text(longest)}; it lasted {lasted}."

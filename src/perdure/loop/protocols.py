@@ -18,7 +18,7 @@ from perdure.assets.health import Finding, Reading, Verdict
 from perdure.assets.objective import Objective, SignalSpec
 from perdure.assets.policy import Policy
 from perdure.assets.repair import Action, Stage, Trial
-from perdure.core.ports import Answerer
+from perdure.core.ports import Answerer, Replays
 from perdure.core.settings import Settings
 from perdure.stores.blobs.protocols import Blobs
 from perdure.stores.capture.protocols import CaptureLog
@@ -73,6 +73,8 @@ class Workplace:
     """Under which the work is done; None where a person works by hand."""
     open_answerer: Callable[[], Answerer] | None = None
     """Asks models, for evals and judges; made anew for each run and closed by who made it. None where no route is declared."""
+    open_replays: Callable[[], Replays] | None = None
+    """Does runs of agents and graphs again; made anew for each use and closed by who made it. None where neither is declared."""
 
     def under(self, lease: Lease) -> Workplace:
         """The same place, where every write is fenced by a lease."""

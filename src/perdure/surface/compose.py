@@ -18,9 +18,11 @@ from perdure.assets.guard import Guard
 from perdure.assets.model import Model
 from perdure.assets.project import Project, examples_of
 from perdure.assets.version import Version
-from perdure.core.ports import Answerer
+from perdure.core.ports import Answerer, Replays
 from perdure.core.settings import Settings
 from perdure.loop.protocols import Kind, Signal, Stores, Teller, Watched, Workplace
+from perdure.surface.compose_runs import SIGNALS as RUN_SIGNALS
+from perdure.surface.compose_runs import watched_with_runs, with_runs
 
 if TYPE_CHECKING:
     from perdure.loop.alerts import Alerts, Sender
@@ -147,6 +149,8 @@ SIGNALS: Mapping[str, Sequence[str]] = {
     "judge": ("judge_agreement", "judge_obeyed", "judge_shift", "label_age_d"),
     "team": ("burn_ratio", "cost_anomaly", "spend_usd"),
     "index": (*_COUNTED_SIGNALS, *_ASKED_SIGNALS),
+    "agent": RUN_SIGNALS,
+    "graph": RUN_SIGNALS,
 }
 """Kind of asset → what an objective of it may be about."""
 
@@ -173,7 +177,7 @@ def kinds(project: Project | None = None, indexes: IndexesAtWork | None = None) 
     from perdure.surface.eval_running import RunsOf, route_suites
 
     made = {kind: {name: make() for name, make in signals.items()} for kind, signals in _MADE.items()}
-    return {
+    known = {
         "source": Kind("source", made["source"], source_causes(), source_remedies()),
         "model": Kind("model", made["model"], model_causes(), model_remedies(), model_gates()),
         "route": route_kind(None if project is None else route_suites(project)),
@@ -183,6 +187,7 @@ def kinds(project: Project | None = None, indexes: IndexesAtWork | None = None) 
         "judge": judge_kind(),
         "index": index_kind(indexes, [] if project is None else list(project.indexes.values())),
     }
+    return with_runs(known, [] if project is None else watched_assets(project))
 
 
 def watched_assets(project: Project) -> list[Watched]:
@@ -217,7 +222,7 @@ def watched_assets(project: Project) -> list[Watched]:
         if team.healthy
     ]
     indexes = [watched_index(index) for index in project.indexes.values()]
-    return sources + guards + routes + judges + prompts + models + teams + indexes
+    return watched_with_runs(project, sources + guards + routes + judges + prompts + models + teams + indexes)
 
 
 def _learns_from(guard: Guard) -> tuple[str, ...]:
@@ -236,8 +241,12 @@ def open_place(
 ) -> Workplace:
     """The stores with who acts on them; with what gives the project, models can be asked too."""
     stores = open_stores(folder, settings, ledger)
-    asks = None if project is None else partial(_answerer, folder, settings, actor, ledger, project)
-    return Workplace(stores, settings, settings.project.name, actor, open_answerer=asks)
+    name = settings.project.name
+    if project is None:
+        return Workplace(stores, settings, name, actor)
+    asks = partial(_answerer, folder, settings, actor, ledger, project)
+    replays = partial(_replays, folder, settings, actor, ledger, project)
+    return Workplace(stores, settings, name, actor, open_answerer=asks, open_replays=replays)
 
 
 def _answerer(
@@ -246,6 +255,14 @@ def _answerer(
     from perdure.surface.compose_gateway import make_answerer
 
     return make_answerer(stores_root(folder, settings), settings, project(), ledger, actor)
+
+
+def _replays(
+    folder: Path, settings: Settings, actor: str, ledger: SqliteLedger, project: Callable[[], Project]
+) -> Replays:
+    from perdure.surface.compose_agents import make_replays
+
+    return make_replays(folder, settings, project(), ledger, actor)
 
 
 def worker_name() -> str:

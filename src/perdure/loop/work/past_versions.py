@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from perdure.assets.health import Cause
 from perdure.assets.model import Model
-from perdure.assets.repair import SCHEDULE, Action
+from perdure.assets.repair import BLAMED, SCHEDULE, Action
 from perdure.assets.version import Version
 from perdure.core.errors import PerdureError, Permanent
 from perdure.engines.performance import MIN_ROWS
@@ -45,7 +45,7 @@ class PastVersion:
     """The best few versions that are there already, by their error on the newest labelled rows: for concepts that recur."""
 
     name = "past_version"
-    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
+    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, BLAMED, SCHEDULE)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is another version that is whole and of the declared contract."""
@@ -95,7 +95,7 @@ class Rollback:
     """Goes back to what the champion's pointer named before, where the release that replaced it went wrong."""
 
     name = "rollback"
-    answers: Sequence[str] = (OPERATIONAL,)
+    answers: Sequence[str] = (OPERATIONAL, BLAMED)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is such a version, whole and of the declared contract."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from perdure.assets.health import Cause
 from perdure.assets.model import Model
-from perdure.assets.repair import SCHEDULE, Action
+from perdure.assets.repair import BLAMED, SCHEDULE, Action
 from perdure.assets.version import Version
 from perdure.core.units import days, duration_text
 from perdure.engines.features import FeaturePlan
@@ -39,7 +39,7 @@ class RetrainFull:
     """Fits anew on all rows."""
 
     name = "retrain_full"
-    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
+    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, BLAMED, SCHEDULE)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action; under stateful training only where there is nothing to go on from."""
@@ -66,7 +66,7 @@ class RetrainRecent:
     """Fits anew on the rows of each of `Model.recent`."""
 
     name = "retrain_recent"
-    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
+    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, BLAMED, SCHEDULE)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """An action a window; none under stateful training."""
@@ -106,7 +106,7 @@ class WarmStart:
     """
 
     name = "warm_start"
-    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, SCHEDULE)
+    answers: Sequence[str] = (CONCEPT_DRIFT, DATA_DRIFT, BLAMED, SCHEDULE)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is a champion of the declared contract and views."""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from perdure.assets.health import Cause
-from perdure.assets.repair import Action
+from perdure.assets.repair import BLAMED, Action
 from perdure.core.canonical import content_hash
 from perdure.core.clock import to_us
 from perdure.core.units import seconds
@@ -57,6 +57,7 @@ class IndexResync:
         STORE_DAMAGED,
         CHUNKER_CHANGED,
         SOURCE_SHRANK,
+        BLAMED,
     )
 
     def __init__(self, opens: IndexesAtWork) -> None:

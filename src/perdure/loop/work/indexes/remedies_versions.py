@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from perdure.assets.health import Cause
-from perdure.assets.repair import ANY, Action
+from perdure.assets.repair import ANY, BLAMED, Action
 from perdure.core.canonical import content_hash
 from perdure.engines.retrieval.embedders.sentinels import shift
 from perdure.engines.retrieval.planning import make_plan
@@ -102,7 +102,7 @@ class IndexRebuild:
     """The same definition in a new file, where so much of the old one is wrong that mending it costs no less."""
 
     name = "index_rebuild"
-    answers: Sequence[str] = (STORE_DAMAGED, OUTSIDE_WRITE)
+    answers: Sequence[str] = (STORE_DAMAGED, OUTSIDE_WRITE, BLAMED)
 
     def __init__(self, opens: IndexesAtWork) -> None:
         self._opens = opens
@@ -135,7 +135,7 @@ class IndexPastVersion:
     """A version that is still kept, and was built by what the embedder is now again."""
 
     name = PAST_VERSION
-    answers: Sequence[str] = (EMBEDDER_CHANGED, STORE_DAMAGED, OUTSIDE_WRITE)
+    answers: Sequence[str] = (EMBEDDER_CHANGED, STORE_DAMAGED, OUTSIDE_WRITE, BLAMED)
 
     def __init__(self, opens: IndexesAtWork) -> None:
         self._opens = opens

@@ -18,7 +18,7 @@ import msgspec
 
 from perdure.assets.health import Cause
 from perdure.assets.prompt import ROLES
-from perdure.assets.repair import Action
+from perdure.assets.repair import BLAMED, Action
 from perdure.assets.suite import Case, Suite
 from perdure.assets.suite_cases import improves
 from perdure.assets.version import Version
@@ -81,7 +81,7 @@ class PromptImprove:
     """Up to three rewrites of the champion from failing cases of the primary suites."""
 
     name = IMPROVED
-    answers: Sequence[str] = (MODEL_SWAPPED, PROMPT_CHANGED, CONTEXT_CHANGED, TRAFFIC_MOVED, PROVEN_WORSE)
+    answers: Sequence[str] = (MODEL_SWAPPED, PROMPT_CHANGED, CONTEXT_CHANGED, TRAFFIC_MOVED, PROVEN_WORSE, BLAMED)
 
     def __init__(self, run_suite: RunSuite) -> None:
         self._run_suite = run_suite

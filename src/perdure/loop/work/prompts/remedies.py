@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from perdure.assets.health import Cause
-from perdure.assets.repair import ANY, SCHEDULE, Action
+from perdure.assets.repair import ANY, BLAMED, SCHEDULE, Action
 from perdure.core.clock import iso, parse_at
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.candidates import best_of_known
@@ -100,14 +100,15 @@ class PromptPastVersion:
     """Versions that are there already and take the same variables."""
 
     name = "prompt_past_version"
-    answers: Sequence[str] = (PROMPT_CHANGED, MODEL_SWAPPED, CONTEXT_CHANGED, PROVEN_WORSE, SCHEDULE)
+    answers: Sequence[str] = (PROMPT_CHANGED, MODEL_SWAPPED, CONTEXT_CHANGED, PROVEN_WORSE, BLAMED, SCHEDULE)
 
     def __init__(self, run_suite: RunSuite) -> None:
         self._run_suite = run_suite
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
-        """One action, where suites could prove another version."""
-        if not suites_of(asset) or find_pending(place, asset.name) is not None:
+        """One action, where suites could prove another version, or runs of an agent that blames this one."""
+        provable = bool(suites_of(asset)) or any(cause.name == BLAMED for cause in causes)
+        if not provable or find_pending(place, asset.name) is not None:
             return []
         swapped = swapped_at(causes)
         found = best_of_known(self.name, past_versions(place, asset), _COST_S)

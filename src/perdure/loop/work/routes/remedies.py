@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from perdure.assets.health import Cause
-from perdure.assets.repair import SCHEDULE, Action
+from perdure.assets.repair import BLAMED, SCHEDULE, Action
 from perdure.assets.version import Version
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.candidates import best_of_known, other_versions
@@ -115,7 +115,7 @@ class RouteFallback:
     """The target that did best by the newest tries and probes is asked first."""
 
     name = "route_fallback"
-    answers: Sequence[str] = _ANY_TARGET
+    answers: Sequence[str] = (*_ANY_TARGET, BLAMED)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:
         """One action, where the route goes in order and another target than the sick one has enough tries or probes."""
@@ -151,7 +151,7 @@ class RoutePastVersion:
     """Versions that are there already, of the targets as they are declared now."""
 
     name = "route_past_version"
-    answers: Sequence[str] = (*_ANY_TARGET, SCHEDULE)
+    answers: Sequence[str] = (*_ANY_TARGET, BLAMED, SCHEDULE)
 
     def propose(self, place: Workplace, asset: Watched, causes: Sequence[Cause], now: datetime) -> Sequence[Action]:  # noqa: ARG002 - the Protocol's
         """One action, where there is another version that may answer."""

@@ -1,0 +1,147 @@
+"""Blame as the ledger keeps it: what was found of an agent, which node it was handed to, and when that ended.
+
+Two cursors: `blame/<agent>` holds the newest ranking, `blamed/<asset>` what is laid at an asset's door. A blame stands until the asset answers
+by another version, or its state was mended, or nobody's runs are bad any more; then `Handed` writes down how it ended, at the agent's
+incident too, and has the agent measured anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from perdure.assets.version import CHAMPION
+from perdure.core.clock import iso, parse_at
+from perdure.core.units import days
+from perdure.loop.cases import REPAIR
+from perdure.loop.incidents import find_incident, note
+from perdure.loop.observe import measure_again
+from perdure.loop.protocols import Watched, Workplace
+from perdure.stores.ledger.protocols import LedgerSession
+
+BLAME, HANDED = "blame/", "blamed/"
+LONGEST = days(7)
+"""A blame that nothing came of ends: what it rests on is old by then."""
+_LOOKED_AT = 20
+ENDED = "loop.blame_ended"
+"""Action of the audit's entry that tells how a blame ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is laid at an asset's door."""
+
+    asset: str
+    by: str
+    """The agent or graph whose runs went worse."""
+    by_kind: str
+    at: datetime
+    facts: Mapping[str, Any]
+    """`node`, `sure`, `text`, `swap`, `objective`, `since`, `bad` and `good` (ids of runs), `version` that answered then."""
+
+
+def put_blame(session: LedgerSession, asset: str, facts: Mapping[str, Any]) -> None:
+    """Keep what was found of an agent's runs."""
+    session.cursors.put(BLAME + asset, dict(facts))
+
+
+def find_found(place: Workplace, asset: str) -> Mapping[str, Any] | None:
+    """What was found last of an agent's runs, or None; `ended` is set once it does not stand any more."""
+    with place.stores.ledger.read() as session:
+        found: Mapping[str, Any] | None = session.cursors.get(BLAME + asset)
+    return found or None
+
+
+def hand_over(session: LedgerSession, asset: str, facts: Mapping[str, Any]) -> None:
+    """Lay it at an asset's door."""
+    session.cursors.put(HANDED + asset, dict(facts))
+
+
+def find_standing(place: Workplace, asset: str) -> Standing | None:
+    """What stands against an asset now, or None."""
+    with place.stores.ledger.read() as session:
+        found = session.cursors.get(HANDED + asset)
+    if not found or found.get("ended"):
+        return None
+    return Standing(asset, found["by"], found["by_kind"], parse_at(found["at"]), found)
+
+
+def standing_by(place: Workplace, asset: str) -> list[Standing]:
+    """What stands by an agent's word."""
+    with place.stores.ledger.read() as session:
+        known = session.cursors.list(HANDED)
+    return [
+        Standing(name.removeprefix(HANDED), found["by"], found["by_kind"], parse_at(found["at"]), found)
+        for name, found in known.items()
+        if found and not found.get("ended") and found["by"] == asset
+    ]
+
+
+def mended_since(place: Workplace, asset: str) -> datetime | None:
+    """When what was last to blame for an agent's runs was mended; None: nothing was."""
+    with place.stores.ledger.read() as session:
+        found = [each for each in session.cursors.list(HANDED).values() if each and each["by"] == asset]
+        own = session.cursors.get(BLAME + asset) or {}
+    ends = [each["mended_at"] for each in (*found, own) if each.get("mended_at")]
+    return parse_at(max(ends)) if ends else None
+
+
+class Handed:
+    """Looks, before a round measures, whether what was blamed has been mended."""
+
+    def __init__(self, agents: Sequence[Watched], assets: Sequence[Watched] = ()) -> None:
+        """Args: agents: or graphs, whose blame it looks after; assets: everything that is watched."""
+        self._agents = {asset.name: asset for asset in agents}
+        self._assets = {asset.name: asset for asset in assets}
+
+    def run(self, place: Workplace, now: datetime) -> None:
+        """End what is over; one read a round where nothing is blamed."""
+        with place.stores.ledger.read() as session:
+            known = session.cursors.list(HANDED)
+        for name, facts in known.items():
+            if facts and not facts.get("ended") and facts["by"] in self._agents:
+                self._end(place, name.removeprefix(HANDED), facts, now)
+
+    def _end(self, place: Workplace, name: str, facts: Mapping[str, Any], now: datetime) -> None:
+        how, at = how_ended(place, name, facts, now)
+        if not how:
+            return
+        by, mended = self._agents[str(facts["by"])], at
+        with place.transaction(now, "blame ended") as session:
+            told = {**facts, "ended": how, "mended_at": iso(mended) if mended else ""}
+            session.cursors.put(HANDED + name, told)
+            session.audit.append(ENDED, str(facts["by"]), {"node": facts["node"], "how": how})
+            for asset in (by, self._assets.get(name)):
+                if asset is not None:
+                    measure_again(session, asset)
+            incident = find_incident(session, by.name)
+            if incident is not None and mended is not None:
+                note(session, incident.id, {"outcomes": [how], "healed_by": how})
+
+
+def how_ended(place: Workplace, name: str, facts: Mapping[str, Any], now: datetime) -> tuple[str, datetime | None]:
+    """How a blame ended in words, and when what was blamed was mended; empty while it stands, None where it was not mended."""
+    since, node = parse_at(facts["at"]), str(facts["node"])
+    with place.stores.ledger.read() as session:
+        busy = any(job.subject == name for job in session.jobs.list(open_only=True, subject=name, limit=_LOOKED_AT))
+        moves = [
+            move
+            for move in session.pointers.history(name)
+            if move.name == CHAMPION and move.version and move.at >= since and move.version != facts.get("version")
+        ]
+        jobs = [job for job in session.jobs.list(subject=name, limit=_LOOKED_AT) if job.workflow == REPAIR]
+        champion = next((each.version for each in session.pointers.list(name) if each.name == CHAMPION), None)
+    if busy:
+        return "", None
+    if moves and champion != facts.get("version"):
+        return f"{node}: {champion} was released in place of {facts.get('version')}.", moves[-1].at
+    mended = [job for job in jobs if job.started_at >= since and job.output.get("outcome") == "mended"]
+    if mended:
+        return f"{node}: {str(mended[0].output.get('why', 'it was mended')).rstrip('.')}.", mended[
+            0
+        ].ended_at or mended[0].started_at
+    if now - since >= LONGEST:
+        return f"{node}: nothing came of it within {LONGEST // timedelta(days=1)} days.", None
+    return "", None

@@ -1,0 +1,213 @@
+"""Whether a run did well, by what an objective is about: the same function for runs of production and for their replays.
+
+Success is what people said, else the declared scorers that compute; a judge is not asked here. Of a replay nobody said anything: where no
+scorer is declared, one that gives the very same output did as well as the recorded run, and another one did well where it came to an end
+without an error and says nothing that its tools do not support.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from perdure.assets.agent import Agent
+from perdure.assets.objective import Objective
+from perdure.assets.scorers import Scorer
+from perdure.assets.suite import Case, Suite
+from perdure.core.ports import Answered
+from perdure.core.runs import Replayed, RunRecord, StepRecord
+from perdure.core.usage import PICO
+from perdure.engines.agents.grounding import answer_of, sources_of
+from perdure.engines.agents.nodes import MISTAKEN, value_of
+from perdure.engines.agents.trajectory import trajectory_of
+from perdure.engines.evals.compiling import Compiled, compile_scorers
+from perdure.engines.evals.composite import combined
+from perdure.engines.evals.evidence import Claim, look_up
+from perdure.loop.protocols import Watched
+from perdure.loop.work.runs.reading import Seen
+from perdure.loop.work.runs.watched import declared_of
+
+WELL = 0.5
+"""From this score on a run succeeded."""
+INJECTED = 0.5
+"""Score of the injection rules from which on a result counts as one: one full sign."""
+_ENDED_WELL = ("done",)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Outcomes:
+    """How well runs of one agent or graph did."""
+
+    scorers: Sequence[Compiled]
+
+    @classmethod
+    def of(cls, asset: Watched) -> Outcomes:
+        """By its declared scorers, but for those that need a judge, a process or a model of entailment."""
+        declared = declared_of(asset)
+        schema = declared.definition()["output"] if isinstance(declared, Agent) else None
+        return cls(_compiled(tuple(declared.success), msgspec.json.decode(schema) if schema else None))
+
+    def succeeded(self, seen: Seen) -> float | None:
+        """1 or 0; None: nobody said, and nothing scores it. One that was called off counts nowhere."""
+        if seen.said is not None:
+            return seen.said
+        return self.scored(seen.run, seen.steps, seen.input)
+
+    def scored(self, run: RunRecord, steps: Sequence[StepRecord], asked: Mapping[str, Any]) -> float | None:
+        """By the scorers alone."""
+        if not self.scorers or run.status == "cancelled":
+            return None
+        if run.status == "failed":
+            return 0.0
+        case = Case(run.id, dict(asked), asked.get("expected"), contexts=tuple(sources_of(steps, run.input)))
+        answered = Answered(_message(run, steps), "stop", None, run.cost_pusd, max(0, run.ended_us - run.began_us))
+        scores = [each.score(case, answered) for each in self.scorers]
+        found = combined(scores, [each.weight for each in self.scorers])
+        return None if found is None else float(found >= WELL)
+
+    def replayed(self, seen: Seen, replayed: Replayed) -> float:
+        """Of a replay of a run that succeeded or not: 0 to 1."""
+        run, steps = replayed.run, replayed.steps
+        if run.status in ("failed", "cancelled"):
+            return 0.0
+        found = self.scored(run, steps, seen.input)
+        if found is not None:
+            return found
+        if value_of(run.output) == value_of(seen.run.output):
+            return seen.said if seen.said is not None else 1.0
+        claims = claims_in(run, steps)
+        clean = run.status in _ENDED_WELL and not any(step.error for step in steps if step.kind == "tool")
+        return float(clean and all(claim.supported for claim in claims))
+
+
+def claims_in(run: RunRecord, steps: Sequence[StepRecord]) -> list[Claim]:
+    """Claims of a run's final answer, each with whether its tools, its nodes or the request support it."""
+    return look_up(answer_of(run.output), sources_of(steps, run.input)) if run.output else []
+
+
+def expected_tools(run: RunRecord) -> frozenset[str] | None:
+    """Names of the tools that a run should call, by its tag `expected_tools`: names with commas between; None without one."""
+    given = run.tags.get("expected_tools")
+    return None if given is None else frozenset(each.strip() for each in given.split(",") if each.strip())
+
+
+def failed_calls(steps: Sequence[StepRecord]) -> list[tuple[str, bool, str]]:
+    """Tool, whether it failed and its error, of each call that reached a tool; what was refused or waits did not."""
+    over = (step for step in steps if step.kind == "tool" and step.state in ("done", "failed", "unknown"))
+    made = (step for step in over if step.error not in MISTAKEN)
+    return [(step.node.removeprefix("tool:"), bool(step.error) or step.state != "done", step.error) for step in made]
+
+
+def is_injected(steps: Sequence[StepRecord]) -> bool:
+    """Whether a tool gave what reads as instructions."""
+    return any(float(step.facts.get("injection", 0.0)) >= INJECTED for step in steps if step.kind != "chat")
+
+
+def driven_s(seen: Seen) -> float:
+    """Seconds from its begin to its end, waits for people left out."""
+    run = seen.run
+    waited_us = sum(max(0, wait.answer.at_us - wait.asked_us) for wait in seen.waits if wait.answer is not None)
+    return max(0, run.ended_us - run.began_us - waited_us) / 1e6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Goodness:
+    """How well runs did by one objective, 0 to 1: recorded ones and replays alike."""
+
+    of: Callable[[Seen], float | None]
+    replayed: Callable[[Seen, Replayed], float]
+
+
+def goodness_of(asset: Watched, objective: Objective) -> Goodness:
+    """By what an objective of an agent or a graph is about."""
+    outcomes = Outcomes.of(asset)
+    signal, bound = objective.spec.signal, objective.bound if objective.bound is not None else 0.0
+    if signal in ("task_success", "usd_per_success"):
+        if signal == "task_success":
+            return Goodness(outcomes.succeeded, outcomes.replayed)
+        dear = bound * PICO
+        return Goodness(
+            lambda seen: float((outcomes.succeeded(seen) or 0.0) >= WELL and seen.run.cost_pusd <= dear),
+            lambda seen, again: float(outcomes.replayed(seen, again) >= WELL and again.run.cost_pusd <= dear),
+        )
+    judged = _by_records(signal, bound)
+    return Goodness(judged, lambda seen, again: _fair(judged(_as_seen(seen, again))))
+
+
+def _fair(value: float | None) -> float:
+    return 1.0 if value is None else value
+
+
+def _as_seen(seen: Seen, again: Replayed) -> Seen:
+    # A replay answers from the record in no time: what it asked anew took what it took.
+    run = msgspec.structs.replace(
+        again.run,
+        input=again.run.input or seen.run.input,
+        began_us=0,
+        ended_us=sum(step.took_us for step in again.steps),
+    )
+    return Seen(run, again.steps, (), None)
+
+
+def _by_records(signal: str, bound: float) -> Callable[[Seen], float | None]:
+    if signal == "grounded_ratio":
+        return lambda seen: _supported(seen, bound)
+    rules: Mapping[str, Callable[[Seen], bool]] = {
+        "needless_ratio": lambda seen: _needless(seen) <= bound,
+        "tool_error_ratio": lambda seen: not any(failed for _, failed, _ in failed_calls(seen.steps)),
+        "limited_ratio": lambda seen: seen.run.status != "limited",
+        "failed_ratio": lambda seen: seen.run.status != "failed",
+        "injected_ratio": lambda seen: not is_injected(seen.steps),
+        "run_s": lambda seen: driven_s(seen) <= bound,
+    }
+    rule = rules.get(signal, _is_done)
+
+    def judged(seen: Seen) -> float:
+        return float(rule(seen))
+
+    return judged
+
+
+def _is_done(seen: Seen) -> bool:
+    return seen.run.status == "done"
+
+
+def _supported(seen: Seen, bound: float) -> float | None:
+    claims = claims_in(seen.run, seen.steps)
+    return float(sum(each.supported for each in claims) >= bound * len(claims)) if claims else None
+
+
+def _needless(seen: Seen) -> float:
+    return trajectory_of(seen.steps, seen.run.input, seen.run.output, expected_tools(seen.run)).ratio
+
+
+def _message(run: RunRecord, steps: Sequence[StepRecord]) -> dict[str, Any]:
+    calls = [
+        {"function": {"name": step.node.removeprefix("tool:"), "arguments": step.input.decode(errors="replace")}}
+        for step in steps
+        if step.kind == "tool" and step.state in ("done", "failed", "unknown")
+    ]
+    return {"role": "assistant", "content": _content(run), "tool_calls": calls}
+
+
+def _content(run: RunRecord) -> str:
+    """A text alone; an object as JSON, as scorers of structure read it."""
+    value = value_of(run.output)
+    if isinstance(value, Mapping) and set(value) == {"text"}:
+        return str(value["text"])
+    return value if isinstance(value, str) else run.output.decode(errors="replace")
+
+
+def _compiled(scorers: tuple[Scorer, ...], schema: Mapping[str, Any] | None) -> Sequence[Compiled]:
+    if not scorers:
+        return ()
+    # Each alone: one that cannot be compiled here (it needs a judge, a process or vectors) leaves the others.
+    found = []
+    for each in scorers:
+        suite = Suite("runs", (), (each,), route="runs")
+        [compiled] = compile_scorers(suite, embed=None, entails=None, run_code=None, schema=schema)
+        found += [compiled] if compiled.quick and not compiled.judges else []
+    return found

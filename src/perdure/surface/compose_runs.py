@@ -1,0 +1,56 @@
+"""Wires the loop's side of agents and graphs: their kinds, what of the project can be blamed, and how they are watched.
+
+Nothing of their recipes is loaded for a project that declares neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from perdure.assets.project import Project
+from perdure.loop.protocols import Kind, Watched
+
+if TYPE_CHECKING:
+    from perdure.assets.agent import Agent
+    from perdure.assets.graph import Graph
+
+SIGNALS = (
+    "failed_ratio",
+    "grounded_ratio",
+    "injected_ratio",
+    "limited_ratio",
+    "needless_ratio",
+    "run_s",
+    "task_success",
+    "tool_error_ratio",
+    "usd_per_success",
+)
+"""What an objective of an agent or of a graph may be about."""
+
+
+def with_runs(made: Mapping[str, Kind], assets: Sequence[Watched]) -> Mapping[str, Kind]:
+    """The kinds with those of agents and graphs, and with what of the others can be blamed.
+
+    Args:
+        made: the other kinds.
+        assets: everything that is watched.
+    """
+    from perdure.loop.work.runs.blamed import with_blame
+    from perdure.loop.work.runs.kind import run_kind
+    from perdure.loop.work.runs.watched import MENDED
+
+    known = {**made, "agent": run_kind("agent", assets), "graph": run_kind("graph", assets)}
+    return {name: with_blame(kind, assets) if name in MENDED else kind for name, kind in known.items()}
+
+
+def watched_with_runs(project: Project, others: Sequence[Watched]) -> list[Watched]:
+    """The other assets and then agents and graphs; what these use is also healthy only while nobody blames it."""
+    runs: list[Agent | Graph] = [*project.agents.values(), *project.graphs.values()]
+    if not runs:
+        return list(others)
+    from perdure.loop.work.runs.watched import blamable, watched_run
+
+    routes = {prompt.name: prompt.route for prompt in project.prompts.values()}
+    sources = {view.name: view.source.name for view in project.views.values() if view.source is not None}
+    return blamable([*others, *(watched_run(each, routes, sources) for each in runs)])
