@@ -99,6 +99,10 @@ class Drive:
         """The answer to a request that was asked before, by its digest."""
         return self._chats.get((call, request))
 
+    def has_child(self, call: str) -> bool:
+        """Whether a run below was begun by a node before, and is over."""
+        return any(step.kind == "child" and step.call == call for step in self.driven.journal.steps)
+
     async def write(self, step: StepRecord) -> None:
         """Append to the journal.
 

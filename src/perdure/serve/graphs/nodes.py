@@ -19,7 +19,7 @@ from perdure.serve.boundary import contained_async
 from perdure.serve.graphs.caching import Kept, NodeCache
 from perdure.serve.graphs.computing import bad_input, compute, given_of
 from perdure.serve.graphs.drives import NODE, Drive, Entry, Gave, NodeFailed, encoded
-from perdure.serve.runs.protocols import Parked
+from perdure.serve.runs.protocols import LimitHit, Parked
 
 N_ITEMS = "n_items"
 """Member of the facts of an entry of a whole list."""
@@ -64,7 +64,6 @@ class Nodes:
             return _value_of(over)
         if not await self._runs(node, values):
             return None
-        self._drive.driven.limits.check()
         if node.each is None:
             return await self._one(node, node.name, values)
         return await self._list(node, values)
@@ -147,7 +146,6 @@ class Nodes:
         over = self._drive.over(call)
         if over is not None:
             return _value_of(over)
-        self._drive.driven.limits.check()
         return await self._one(node, call, values)
 
     async def _one(self, node: CompiledNode, call: str, values: Values) -> Any:
@@ -158,6 +156,7 @@ class Nodes:
             entry = Entry(node.name, call, node.of, entry.began_us, data, bytes_hash(data))
             known = await self._known(node, entry, given)
             if known is None:
+                self._check(node, call)
                 generation = self._caching.generation() if self._caching is not None else 0
                 gave = await compute(self._drive, node, call, given)
                 value = await self._drive.gave(entry, gave)
@@ -216,6 +215,18 @@ class Nodes:
         step = msgspec.structs.replace(step, error=found.error, text=found.text, version=found.version)
         await self._drive.write(step)
         return step
+
+    def _check(self, node: CompiledNode, call: str) -> None:
+        """Is there room for it? Prompts and tools ask before each of their own steps; nodes that take none need time alone.
+
+        Raises:
+            LimitHit: a limit is reached.
+        """
+        limits = self._drive.driven.limits
+        if node.kind == "agent" and not self._drive.has_child(call):
+            limits.check()
+        elif limits.left_s() <= 0.0:
+            raise LimitHit("limit.wall", "The time of the run is over.")
 
     def _keep(self, node: CompiledNode, entry: Entry, gave: Gave, value: Any, generation: int) -> None:
         if self._caching is None or not node.cache_s or self._drive.driven.replayer is not None:

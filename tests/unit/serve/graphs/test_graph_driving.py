@@ -310,6 +310,20 @@ def test_a_limit_ends_the_run_with_what_it_has(bench, world):
     assert (ended.status, ended.why, output_of(ended)) == ("limited", "limit.steps", {"a": "yes", "c": None})
 
 
+def test_a_run_that_took_its_last_step_goes_on_as_long_as_it_needs_no_other(bench, world, dying, killed):
+    graph = Graph("g", ASKED, [
+        PromptNode("a", "reply"), PythonNode("b", shout, inputs={"text": "$a.text"}),
+    ], output="$b.value", limits=RunLimits(steps=1))  # fmt: skip
+    desk = bench(graph, world({"reply": lambda body: "yes"}))
+
+    with pytest.raises(killed):
+        desk.run({"text": "x"}, keeps=dying(1))
+    assert [step.kind for step in desk.steps] == ["chat"]
+    ended = desk.run({"text": "x"})
+
+    assert (ended.status, output_of(ended), len(desk.world.asked)) == ("done", "YES", 1)
+
+
 def test_a_model_that_hangs_is_ended_by_the_time_of_the_run(bench, world):
     async def never():
         await asyncio.sleep(60)
