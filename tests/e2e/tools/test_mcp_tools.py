@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +14,7 @@ import msgspec
 import pytest
 
 from perdure.assets.tools import McpTools, ToolTerms, tool_definition
+from perdure.core.clock import sleep_s
 from perdure.core.errors import BadAgent, UpstreamError
 from perdure.core.units import seconds
 from perdure.serve.runs.protocols import ToolAsked, ToolGave
@@ -51,7 +54,10 @@ def much() -> str:
 def environment(name: str) -> str:
     return os.environ.get(name, "nothing")
 
-app.run("stdio")
+if len(sys.argv) > 2:
+    app.run("streamable-http", host="127.0.0.1", port=int(sys.argv[2]))
+else:
+    app.run("stdio")
 """
 
 
@@ -67,8 +73,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 @pytest.fixture(scope="module")
 def declared(server: tuple[str, ...]) -> McpTools:
     """Its tools as a version pins them, read back from the version."""
-    terms = ToolTerms(effect="none", timeout=seconds(0.5), most_bytes=1_000)
-    tool = McpTools("tiny", command=server, terms=terms, env=("SHOWN",), terms_of={"add": ToolTerms(effect="none")})
+    terms = ToolTerms(effect="none", most_bytes=1_000)
+    short = ToolTerms(effect="none", timeout=seconds(0.3))
+    tool = McpTools("tiny", command=server, terms=terms, env=("SHOWN",), terms_of={"hang": short})
     (found,) = pinned_tools([tool], {})
     restored = tool_of(msgspec.json.decode(msgspec.json.encode(tool_definition(found))), {})
     assert isinstance(restored, McpTools)
@@ -204,3 +211,45 @@ def test_a_server_that_never_answers_the_handshake_is_given_up(declared, tmp_pat
 
     gave = asyncio.run(run())
     assert (gave.error, gave.again) == ("tool.timed_out", True)
+
+
+def test_a_server_over_http_that_restarts_is_found_again(server, context):
+    """The same tools by an address; while it is down a call fails for now, and once it is back the next one is answered."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/mcp"
+
+    def started() -> subprocess.Popen[bytes]:
+        program = subprocess.Popen([*server, str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(3_000):
+            with socket.socket() as asking:
+                if asking.connect_ex(("127.0.0.1", port)) == 0:
+                    return program
+            sleep_s(0.01)
+        raise AssertionError("it never came")
+
+    def stopped(program: subprocess.Popen[bytes]) -> None:
+        program.kill()
+        program.wait()
+
+    first = started()
+    (tool,) = pinned_tools([McpTools("far", url=url, only=("add",), terms=ToolTerms(effect="none"))], {})
+
+    async def run() -> list[str]:
+        maker = Toolmaker()
+        box = maker.box([tool])
+
+        async def add() -> str:
+            return (await box.call(ToolAsked("far_add", {"a": 1, "b": 2}, "1"), context)).error
+
+        errors = [await add()]
+        await asyncio.to_thread(stopped, first)
+        errors.append(await add())
+        second = await asyncio.to_thread(started)
+        errors.append(await add())
+        await maker.close()
+        await asyncio.to_thread(stopped, second)
+        return errors
+
+    assert asyncio.run(run()) == ["", "tool.failed", ""]
