@@ -97,8 +97,8 @@ class GraphLoader:
         declared, told = self.graphs[version.asset], version.definition
         compiled = compile_graph(version.asset, told)
         tools = [node["tool"] for node in told["nodes"] if node["kind"] == "tool"]
-        by_name = {each["name"]: each for each in tools}
-        if any(by_name[each["name"]] != each for each in tools):
+        by_name = {_called(each): each for each in tools}
+        if any(by_name[_called(each)] != each for each in tools):
             raise BadGraph(f"Version {version.id} has two tools of one name.", hint="Give one of them another name=.")
         return LiveGraph(
             name=version.asset,
@@ -123,6 +123,11 @@ class GraphLoader:
             if output is not None:
                 found[name] = _validator(f"The output of prompt {name!r}", msgspec.json.decode(output))
         return found
+
+
+def _called(told: Mapping[str, Any]) -> str:
+    """By which name a node calls a tool; a server of tools may stand in several nodes, of which each calls one."""
+    return f"{told['name']}_{told['only'][0]}" if told["kind"] == "mcp" else str(told["name"])
 
 
 def _validator(what: str, schema: Any) -> Any:

@@ -25,7 +25,7 @@ from perdure.assets.graph import (
 )
 from perdure.assets.prompt import Prompt
 from perdure.assets.team import Team
-from perdure.assets.tools import ToolCall, ToolTerms, tool
+from perdure.assets.tools import McpTools, ToolCall, ToolTerms, tool
 from perdure.assets.version import Version
 from perdure.core.clock import EPOCH, sleep_s
 from perdure.core.errors import BadGraph, LostLease, StoreFull, UpstreamTimedOut
@@ -499,3 +499,15 @@ def test_a_version_of_other_code_is_not_served(bench):
     told["nodes"][0]["code"] = "0" * 64
     with pytest.raises(BadGraph, match="other code"):
         GraphLoader({"g": graph}).load(replace(version, definition=told), trusted=True)
+
+
+def test_two_nodes_call_two_tools_of_one_server(bench, toolbox):
+    files = [McpTools("files", command=("x",), only=(name,)) for name in ("read", "list")]
+    graph = Graph("g", ASKED, [ToolNode("a", files[0]), ToolNode("b", files[1])], output={"a": "$a", "b": "$b"})
+    desk = bench(graph, toolbox=toolbox("files_read", ToolTerms(), lambda arguments: ToolGave(b"1", "1")))
+
+    ended = desk.run({"text": "x"})
+
+    assert len(desk.live().tools) == 2
+    assert [step.node for step in desk.steps if step.kind == "tool"][:2] == ["tool:files_read", "tool:files_list"]
+    assert (ended.status, ended.why) == ("failed", "tool.unknown"), "the bench has only one of the two"
