@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, cast
@@ -106,7 +107,9 @@ def red_team(
     left_out = [each.name for each in tools if isinstance(each, McpTools) and not each.pinned]
     sandbox = _Sandbox.of([each for each in tools if each.name not in left_out], project, sees=not blind)
     found = RedTeam(n_cases=len(told), tools=sandbox.outward, left_out=left_out)
-    asyncio.run(_attacked(sandbox, told, found))
+    # On a thread: whoever asks may have a loop of his own.
+    with ThreadPoolExecutor(1, "perdure-redteam") as thread:
+        thread.submit(lambda: asyncio.run(_attacked(sandbox, told, found))).result()
     return found
 
 
