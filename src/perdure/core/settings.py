@@ -316,8 +316,14 @@ class EvalSettings:
 class AgentSettings:
     """Runs of agents and graphs."""
 
+    url: str = ""
+    """A server that runs, such as `http://127.0.0.1:8400`: `perdure agent` asks it; empty: agents run within the command's process."""
+    key_env: str = ""
+    """Name of the environment's variable with a key of that server: no secret stands in a file. Names that begin with `PERDURE_` are settings, and cannot be taken."""
     keep_days: float = 30.0
     """Days after which a run that is over leaves the store of runs, and a caller's key for it is forgotten; in the lake it stays."""
+    replays: int = 40
+    """Recorded runs that are done again, at most, to find who is to blame for runs that went worse, and by each gate that asks for it; 0: none."""
     most_at_once: int = 64
     """Runs of callers that a serving process drives at once; four times as many more wait for their turn, and further ones are answered 429."""
     wait_s: float = 30.0
@@ -332,6 +338,8 @@ class AgentSettings:
     """Larger requests for runs are answered 413."""
 
     def __post_init__(self) -> None:
+        if self.url:
+            _check_address(self.url, "agents", "its key goes into key_env")
         for name in ("wait_s", "poll_s", "claim_ttl_s"):
             if not 0.0 < getattr(self, name) <= 300.0:
                 raise BadSettings(

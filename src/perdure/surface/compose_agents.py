@@ -12,7 +12,9 @@ from perdure.assets.project import Project
 from perdure.core.settings import Settings
 
 if TYPE_CHECKING:
+    from perdure.core.ports import Replays
     from perdure.serve.runs.wiring import RunsDeclared
+    from perdure.stores.ledger.protocols import Ledger
     from perdure.stores.ledger.sqlite import SqliteLedger
 
 
@@ -48,6 +50,29 @@ def runs_declared(
         prompts=project.prompts,
         indexes=tuple(project.indexes),
     )
+
+
+def make_replays(folder: Path, settings: Settings, project: Project, ledger: Ledger, actor: str) -> Replays:
+    """What does recorded runs again, in this process.
+
+    Args:
+        folder: of the project.
+        settings: of the project.
+        project: what it declares.
+        ledger: with versions.
+        actor: who asks.
+    """
+    from perdure.assets.team import Team
+    from perdure.serve.gateway.app import EVALS
+    from perdure.stores.capture.segments import SegmentWriter
+    from perdure.surface.compose import stores_root
+    from perdure.surface.replaying_runs import ReplaysHere
+    from perdure.surface.staging import StageParts
+
+    root = stores_root(folder, settings)
+    writer = partial(SegmentWriter, root / "capture", settings.capture)
+    parts = StageParts(folder, root, settings, project, Team(EVALS), writer, os.environ)
+    return ReplaysHere(parts, ledger, actor)
 
 
 def _check_role(settings: Settings, actor: str, role: str) -> None:

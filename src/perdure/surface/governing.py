@@ -7,10 +7,11 @@ pause and a way back are brakes: anybody of the project may pull them, and the h
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from perdure.core.errors import not_found
+from perdure.core.errors import BadRequest, not_found
 from perdure.surface.governance.roles import People, reason_of
+from perdure.surface.governance.run_waits import RunSaid
 from perdure.surface.opened import Opened, When, instant_of
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from perdure.surface.governance.maturity import Maturity
     from perdure.surface.governance.replaying import Replayed
     from perdure.surface.governance.story import Story
+    from perdure.surface.inbox import Inbox
 
 
 class Governing(Opened):
@@ -39,24 +41,43 @@ class Governing(Opened):
         with self._ledger.read() as session:
             return session.approvals.list(asset=asset, open_only=open_only)
 
-    def approve(self, question: str, *, reason: str, at: When = None) -> Approval:
-        """Say yes to a question; its id may be shortened. A second answer of one person changes nothing.
+    def inbox(self, *, asset: str | None = None) -> Inbox:
+        """Everything that waits for a person: questions of releases and repairs, and of runs of agents and graphs."""
+        from perdure.surface.inbox import read_inbox
+
+        return read_inbox(self, asset)
+
+    def approve(self, question: str, *, reason: str, value: Any = None, at: When = None) -> Approval:
+        """Say yes to a question, of a run too; its id may be shortened. A second answer of one person changes nothing.
+
+        Args:
+            question: its id, or how it begins.
+            reason: kept.
+            value: of a run's question: arguments that are used in the place of what was asked, or what an effect gave.
+            at: domain time of the answer.
 
         Raises:
             DeclarationError: no reason.
             NotFound: no such question, or its role is not declared.
             Refused: the actor has not the role, asked it where two must answer, or it is decided.
         """
-        return self._answer(question, reason, at, approves=True)
+        return self._answer(question, RunSaid(True, reason, value), at)
 
     def reject(self, question: str, *, reason: str, at: When = None) -> Approval:
         """Say no to a question: one no is enough. Raises as `approve` does."""
-        return self._answer(question, reason, at, approves=False)
+        return self._answer(question, RunSaid(False, reason), at)
 
-    def _answer(self, question: str, reason: str, at: When, *, approves: bool) -> Approval:
+    def _answer(self, question: str, said: RunSaid, at: When) -> Approval:
         from perdure.surface.governance.approvals import Said, answer
+        from perdure.surface.inbox import answer_wait, find_wait
 
-        return answer(self._ledger, self.people, self.actor, Said(question, approves, reason), instant_of(at))
+        wait = find_wait(self, question)
+        if wait:
+            return answer_wait(self, wait, said, instant_of(at))
+        if said.value is not None:
+            raise BadRequest("This question takes no value: it is not a run's.", hint="perdure inbox")
+        told = Said(question, said.approves, said.reason)
+        return answer(self._ledger, self.people, self.actor, told, instant_of(at))
 
     def rollback(self, asset: str, *, reason: str, to: str | None = None, at: When = None) -> Move:
         """Point the champion back: to a version, or to the one that answered before. It is proven to load first.

@@ -110,9 +110,9 @@ class ReplaysHere:
         scene.check(*(name.partition(":")[2] for name in asked.swaps if name.partition(":")[0] in VERSIONED))
 
         async def below(kind: str, asset: str) -> ReplayParts:
-            return await self._replay_parts(stage, scene, kind, asset)
+            return await _replay_parts(stage, scene, with_members(run, kind=kind, asset=asset))
 
-        parts = await self._replay_parts(stage, scene, run.kind, run.asset)
+        parts = await _replay_parts(stage, scene, run)
         now = with_members(run, version=parts.prepared.servable.version)
         return await replay(with_members(asked, run=now), replace(parts, below=below))
 
@@ -122,15 +122,6 @@ class ReplaysHere:
         self._scenes.clear()
         for stage in stages:
             await stage.close()
-
-    async def _replay_parts(self, stage: Stage, scene: Scene, kind: str, asset: str) -> ReplayParts:
-        serving = scene.live.serving
-        if serving is None or asset not in serving.table.routes:
-            scene.check(asset)
-            raise NotReady(f"The {kind} {asset!r} cannot be done again here.", hint="perdure apply")
-        version = serving.table.versions[serving.table.routes[asset].champion.version]
-        prepared = await stage.prepared(version)
-        return ReplayParts(scene.drivers[kind], prepared, stage.caller, scene.world)
 
     async def _stage(self, run: RunRecord) -> Stage:
         """One for each set of groups that runs' callers have: what they may find is theirs."""
@@ -146,6 +137,8 @@ class ReplaysHere:
     def _team(self, run: RunRecord) -> Team:
         teams = self.parts.project.teams
         own = teams.get(EVALS) or Team(EVALS, unpriced="allow")
+        if not teams:
+            return replace(own, reads=("*",))
         theirs = teams.get(run.team)
         return replace(own, routes=("*",), reads=() if theirs is None else theirs.reads)
 
@@ -256,6 +249,16 @@ class ReplaysHere:
             f"The index {index!r} cannot be asked as of generation {generation}.",
             hint=f"{version} can be asked as of {first} to {last}: perdure index history {index}",
         )
+
+
+async def _replay_parts(stage: Stage, scene: Scene, run: RunRecord) -> ReplayParts:
+    serving = scene.live.serving
+    if serving is None or run.asset not in serving.table.routes:
+        scene.check(run.asset)
+        raise NotReady(f"The {run.kind} {run.asset!r} cannot be done again here.", hint="perdure apply")
+    version = serving.table.routes[run.asset].champion.version
+    prepared = await scene.versions.prepare(with_members(run, version=version))
+    return ReplayParts(scene.drivers[run.kind], prepared, stage.caller, scene.world)
 
 
 def recorded_versions(run: RunRecord, steps: Sequence[StepRecord]) -> dict[str, str]:

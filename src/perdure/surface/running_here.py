@@ -17,16 +17,18 @@ from typing import TYPE_CHECKING
 
 from perdure.assets.team import Team
 from perdure.core.clock import machine_now, machine_us
-from perdure.core.errors import DeclarationError, NotFound, NotReady, Refused
+from perdure.core.errors import DeclarationError, NotFound, Refused
+from perdure.core.units import days
 from perdure.serve.gateway.app import EVALS
 from perdure.serve.gateway.keys import is_good
 from perdure.serve.routing import Arm
 from perdure.serve.runs.asking import RunBody, Wish, agent_input, graph_input, run_of, tags_of
-from perdure.serve.runs.going import Parts, Prepared
+from perdure.serve.runs.going import Parts
 from perdure.serve.runs.hearing import Listening
 from perdure.serve.runs.protocols import RunEvent
 from perdure.serve.runs.running import Runtime, Served, Terms
 from perdure.stores.runs.protocols import Told
+from perdure.surface.compose_gateway import texts_mask
 from perdure.surface.staged_versions import staged_versions
 from perdure.surface.staging import Scene, Stage, StageParts
 
@@ -112,6 +114,21 @@ class RunsHere:
         finally:
             await stage.close()
 
+    async def cancel(self, run: str, why: str) -> RunRecord:
+        """Call a run off, and those below it, whoever drives them: he finds that his claim is gone.
+
+        Raises:
+            NotFound: there is none.
+        """
+        stage = Stage(self._parts(Team(EVALS), None))
+        await stage.open()
+        runtime = self._runtime(stage, stage.scene({}), ())
+        try:
+            return await runtime.cancel(run, why)
+        finally:
+            await runtime.stop()
+            await stage.close()
+
     async def _driven(self, stage: Stage, scene: Scene, run: RunRecord, hears: Hears | None) -> Told:
         runtime = self._runtime(stage, scene, ())
         runtime.start()
@@ -153,26 +170,16 @@ class RunsHere:
             await runtime.stop()
 
     def _runtime(self, stage: Stage, scene: Scene, assets: tuple[str, ...]) -> Runtime:
-        async def prepare(run: RunRecord) -> Prepared:
-            return await stage.prepared(self._version(run.version))
-
-        def choose(kind: str, asset: str, _: RunRecord) -> tuple[str, str]:
-            serving = scene.live.serving
-            route = None if serving is None else serving.table.routes.get(asset)
-            if route is None:
-                scene.check(asset)
-                raise NotReady(f"The {kind} {asset!r} is not served here.", hint="perdure apply")
-            return route.champion.version, "champion"
-
         parts = Parts(
             drivers=scene.drivers,
-            prepare=prepare,
-            caller_of=lambda run: stage.caller_of(run.key),
+            prepare=scene.versions.prepare,
+            caller_of=scene.versions.caller_of,
             world=scene.world,
             writer=stage.writer,
-            mask=stage.mask,
+            mask=texts_mask(),
+            expires_us=int(days(self._perdure.settings.agents.approval_days).total_seconds() * 1e6),
         )
-        runtime = Runtime(self._runs, parts, Served(lambda: assets, choose), Terms(poll_s=_POLL_S))
+        runtime = Runtime(self._runs, parts, Served(lambda: assets, scene.versions.choose_below), Terms(poll_s=_POLL_S))
         scene.world.begin_child = runtime.child
         return runtime
 
@@ -204,10 +211,6 @@ class RunsHere:
         with ledger.transaction(actor=self._perdure.actor, at=machine_now(), reason="run it") as session:
             session.registry.put_version(version)
 
-    def _version(self, version: str) -> Version:
-        with self._perdure.place.stores.ledger.read() as session:
-            return session.registry.get_version(version)
-
     def _wish(self, asked: AskedHere, version: Version) -> Wish:
         given = (
             agent_input(asked.body) if asked.kind == "agent" else graph_input(asked.body, version.definition["input"])
@@ -227,7 +230,7 @@ class RunsHere:
     def _team(self, asked: AskedHere) -> Team:
         teams = self._perdure.project.teams
         if not teams:
-            return Team(EVALS, unpriced="allow")
+            return Team(EVALS, reads=("*",), unpriced="allow")
         name = f"{asked.kind}:{asked.name}"
         if asked.team and asked.team != EVALS:
             return self._perdure.project.team(asked.team)

@@ -36,6 +36,7 @@ from perdure.surface.prompting import Prompting
 from perdure.surface.pushing import Pushing
 from perdure.surface.records import RunRow, Status, TrainedGuard
 from perdure.surface.reviews import Labelling
+from perdure.surface.running import Running
 from perdure.surface.spending import Spending
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ class Perdure(
     Evaluating,
     Prompting,
     Graphing,
+    Running,
     Judging,
     Labelling,
     IndexAnswering,

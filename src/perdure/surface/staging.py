@@ -7,7 +7,6 @@ models here does so by the gateway's own rules, as the team that it was made for
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from perdure.assets.team import Team
 from perdure.core.clock import machine_now, machine_us, monotonic_s, sleep_s
-from perdure.core.errors import NotFound, NotReady, PerdureError
+from perdure.core.errors import NotReady, PerdureError
 from perdure.core.ids import new_id
 from perdure.serve.agents.driving import AgentDriver
 from perdure.serve.agents.loading import AgentLoader
@@ -33,19 +32,21 @@ from perdure.serve.online_reader import OnlineReader
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.retrieval.wiring import Around, Retrieval, make_retrieval
 from perdure.serve.routing import Arm, Route, RoutingTable, ServingTable
-from perdure.serve.runs.going import Prepared
 from perdure.serve.runs.protocols import Driver
+from perdure.serve.runs.versions import RunVersions
 from perdure.serve.scoring.predict import PredictHandler, ServedModel
 from perdure.serve.taps import Taps
 from perdure.serve.tools.making import Toolmaker
 from perdure.serve.tools.reaching import Reaching
 from perdure.stores.blobs.files import FileBlobs
 from perdure.stores.ledger.protocols import Key
+from perdure.stores.ledger.sqlite import SqliteLedger
 from perdure.stores.online.sqlite import SqliteOnline
 
 if TYPE_CHECKING:
     from perdure.assets.project import Project
     from perdure.assets.version import Version
+    from perdure.core.runs import RunKind
     from perdure.core.settings import Settings
     from perdure.serve.gateway.wiring import GatewayDeclared
     from perdure.stores.capture.protocols import CaptureWriter
@@ -90,6 +91,8 @@ class Scene:
 
     live: Live
     world: Reaching
+    versions: RunVersions
+    """Agents and graphs, made ready to be driven; who acts in a run."""
     drivers: Mapping[str, Driver]
     failures: Mapping[str, PerdureError]
     """Asset → why its version is not in force."""
@@ -106,7 +109,7 @@ class Scene:
 
 
 class Stage:
-    """Parts of one process; used on one event loop, but for `scene` and `servable`, which a thread may call.
+    """Parts of one process; used on one event loop, but for `scene`, which a thread may call.
 
     Args:
         parts: what it is made of.
@@ -132,22 +135,8 @@ class Stage:
 
     @property
     def caller(self) -> Caller:
-        """Who acts here; where no team is declared nobody is told apart, and everything may be found."""
-        team = self.parts.team if self.parts.project.teams else None
-        return Caller(self.key.id, team, self.key)
-
-    def caller_of(self, key: str) -> Caller:
-        """Who acts for a key that is known here.
-
-        Raises:
-            NotFound: it is not known, or its team is not declared any more.
-        """
-        if key in ("", self.key.id):
-            return self.caller
-        known = {each.id: each for each in self._keys.values()}
-        if key not in known:
-            raise NotFound(f"The key {key!r} is not good any more.", hint="Ask again by one that is: perdure key list")
-        return Caller(key, self.parts.project.team(known[key].team), known[key])
+        """Who acts here."""
+        return Caller(self.key.id, self.parts.team, self.key)
 
     @property
     def writer(self) -> CaptureWriter:
@@ -200,8 +189,9 @@ class Stage:
                 loaded[version.id] = found
         live = Live(keys=self._keys, serving=_table(versions, loaded))
         live.status = WatchStatus(left_out={asset: error.as_dict() for asset, error in failures.items()})
-        self._scene = scene = Scene(live, self._world(live, as_of or {}), self._drivers(live), failures)
-        return scene
+        world = self._world(live, as_of or {})
+        self._scene = Scene(live, world, self._run_versions(live), self._drivers(live), failures)
+        return self._scene
 
     def servable(self, version: Version) -> Any:
         """What the loader of its kind makes of a version; loaded once. An index that is read into memory is waited for.
@@ -216,22 +206,6 @@ class Stage:
                 )
             self._servables[version.id] = self._load(version)
         return self._servables[version.id]
-
-    async def prepared(self, version: Version) -> Prepared:
-        """A version of an agent or graph, ready to be driven.
-
-        Raises:
-            PerdureError: it cannot be loaded here, or a tool of it cannot be made.
-        """
-        live = await asyncio.to_thread(self.servable, version)
-        return Prepared(live, self.toolmaker.toolbox(live), live.limits, live.keeps)
-
-    def mask(self, text: str) -> str:
-        """A text without personal data and secrets."""
-        if self._gateway is None:
-            return text
-        masked: str = self._gateway.calls.redactor.mask([{"role": "user", "content": text}]).value[0]["content"]
-        return masked
 
     def _load(self, version: Version) -> Any:
         until_s = monotonic_s() + _LOADING_S
@@ -319,6 +293,16 @@ class Stage:
         }
         rows = self.parts.settings.serve.max_rows
         return PredictHandler(served, live, self._online, self._taps, self._counters, rows)
+
+    def _run_versions(self, live: Live) -> RunVersions:
+        project = self.parts.project
+        assets: dict[str, RunKind] = {}
+        assets.update(dict.fromkeys(project.agents, "agent"))
+        assets.update(dict.fromkeys(project.graphs, "graph"))
+        teams = {**project.teams, self.parts.team.name: self.parts.team}
+        name, path = self.parts.settings.project.name, self.parts.root / "ledger.db"
+        open_ledger = partial(SqliteLedger.open_read_only, path, project=name)
+        return RunVersions(assets, teams, live, self._kinds, self.toolmaker, open_ledger)
 
     def _drivers(self, live: Live) -> Mapping[str, Driver]:
         drivers: dict[str, Driver] = {"agent": AgentDriver(lambda: live.serving)}

@@ -19,6 +19,7 @@ from typer.main import get_command
 from perdure.core.clock import monotonic_s, sleep_s
 from perdure.core.errors import DeclarationError, PerdureError, StoreError
 from perdure.surface.cli import (
+    agents,
     alerting,
     answering,
     backtesting,
@@ -262,6 +263,7 @@ app.add_typer(evals.group, rich_help_panel="Run")
 app.add_typer(judges.group, rich_help_panel="Look")
 indexes.group.command(cls=Command)(answering.answer)
 app.add_typer(indexes.group, rich_help_panel="Look")
+app.add_typer(agents.group, rich_help_panel="Run")
 app.add_typer(graphs.group, rich_help_panel="Look")
 app.add_typer(reviews.group, rich_help_panel="Look")
 for panel, commands in govern.COMMANDS.items():

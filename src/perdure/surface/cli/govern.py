@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from perdure.core.errors import BadRequest
-from perdure.surface.cli import show_govern, show_story
+from perdure.surface.cli import show_govern, show_inbox, show_story
 from perdure.surface.cli.options import HERE, Actor, All, At, Folder, Json, Reason, opened
 
 Asset = Annotated[str, typer.Argument(metavar="ASSET", help="Name of the asset.")]
@@ -87,21 +87,40 @@ def evidence(
     return show_govern.pack(found.evidence(incident, out), "written", as_json=json)
 
 
+def inbox(
+    asset: Annotated[str | None, typer.Argument(metavar="ASSET", help="Only of this asset.")] = None,
+    project: Folder = HERE,
+    json: Json = False,
+) -> None:
+    """Everything that waits for a person: releases, repairs, and what runs of agents ask."""
+    show_inbox.inbox(opened(project).inbox(asset=asset), as_json=json)
+
+
 def approvals(project: Folder = HERE, everything: All = False, json: Json = False) -> None:
     """Questions that wait for a person, with their evidence."""
     show_govern.approvals(opened(project).approvals(open_only=not everything), as_json=json)
 
 
-def approve(
+def approve(  # noqa: PLR0913 - a command takes what may be said with it
     question: Question,
     project: Folder = HERE,
     at: At = None,
     reason: Reason = "",
+    value: Annotated[
+        str,
+        typer.Option(
+            "--value",
+            metavar="JSON",
+            help="Of a run's question: arguments to use instead, or what an effect gave.",
+            show_default=False,
+        ),
+    ] = "",
     actor: Actor = None,
     json: Json = False,
 ) -> None:
-    """Say yes to a question; your role is checked."""
-    show_govern.answered(opened(project, actor).approve(question, reason=reason, at=at), as_json=json)
+    """Say yes to a question, of a run too; your role is checked."""
+    given = show_inbox.value_of(value)
+    show_inbox.answered(opened(project, actor).approve(question, reason=reason, value=given, at=at), as_json=json)
 
 
 def reject(
@@ -112,8 +131,8 @@ def reject(
     actor: Actor = None,
     json: Json = False,
 ) -> None:
-    """Say no to a question; one no is enough."""
-    show_govern.answered(opened(project, actor).reject(question, reason=reason, at=at), as_json=json)
+    """Say no to a question, of a run too; one no is enough."""
+    show_inbox.answered(opened(project, actor).reject(question, reason=reason, at=at), as_json=json)
 
 
 def rollback(  # noqa: PLR0913 - a command takes what may be said with it
@@ -168,6 +187,6 @@ def jobs(  # noqa: PLR0913 - a command takes what may be said with it
 COMMANDS: Mapping[str, Sequence[Callable[..., Any]]] = {
     "Run": (plan,),
     "Explain": (explain, history, incidents, maturity, card, evidence),
-    "Decide": (approvals, approve, reject, rollback, pause, jobs),
+    "Decide": (inbox, approvals, approve, reject, rollback, pause, jobs),
 }
 """Panel of the help page → its commands."""
