@@ -230,4 +230,4 @@ def test_questions_of_another_kind_are_told(place, asset):
 
 
 def test_every_signal_that_may_be_declared_is_measured():
-    assert {*SIGNALS["index"], "source_down"} == set(kinds()["index"].signals)
+    assert {*SIGNALS["index"], "source_down", "blamed"} == set(kinds()["index"].signals)

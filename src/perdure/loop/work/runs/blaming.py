@@ -26,6 +26,7 @@ from perdure.loop.work.versions import find_champion
 
 _POINTED = ("prompt:", "route:", "model:", "agent:", "graph:")
 """Nodes that a version of before can be put in the place of, also where no good run names one."""
+_INDEX = "index:"
 _GOOD_SHARE = 3
 """One replay in so many is of a run that went well: it shows what a swap breaks."""
 _MOST_TOLD = 5
@@ -142,9 +143,11 @@ def swaps_of(place: Workplace, asset: Watched, gathered: Gathered, suspect: Susp
 
 def _instead(place: Workplace, suspect: Suspect) -> str:
     """The version of the good runs, where it is another one than that of the bad ones; else the champion of before."""
-    if suspect.good and suspect.good != suspect.bad and ":" in suspect.node:
+    if not suspect.node.startswith((*_POINTED, _INDEX)):
+        return ""
+    if suspect.good and suspect.good != suspect.bad:
         return suspect.good
-    if not suspect.node.startswith(_POINTED):
+    if suspect.node.startswith(_INDEX):
         return ""
     with place.stores.ledger.read() as session:
         moves = [

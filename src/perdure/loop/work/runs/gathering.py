@@ -100,7 +100,7 @@ def spread(runs: Sequence[Seen], most: int) -> list[Seen]:
     """At most so many, at equal distances, the newest among them.
 
     >>> spread(list(range(10)), 3)
-    [1, 5, 9]
+    [3, 6, 9]
     """
     if len(runs) <= most:
         return list(runs)

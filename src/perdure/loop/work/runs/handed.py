@@ -25,8 +25,8 @@ BLAME, HANDED = "blame/", "blamed/"
 LONGEST = days(7)
 """A blame that nothing came of ends: what it rests on is old by then."""
 _LOOKED_AT = 20
-ENDED = "loop.blame_ended"
-"""Action of the audit's entry that tells how a blame ended."""
+OUTCOME = "loop.outcome"
+"""Action of the audit's entry that tells how a blame ended, in the story of the agent's incident."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,19 @@ class Handed:
         with place.transaction(now, "blame ended") as session:
             told = {**facts, "ended": how, "mended_at": iso(mended) if mended else ""}
             session.cursors.put(HANDED + name, told)
-            session.audit.append(ENDED, str(facts["by"]), {"node": facts["node"], "how": how})
             for asset in (by, self._assets.get(name)):
                 if asset is not None:
                     measure_again(session, asset)
             incident = find_incident(session, by.name)
+            session.audit.append(OUTCOME, by.name, _outcome(facts, incident.id if incident else "", how))
             if incident is not None and mended is not None:
                 note(session, incident.id, {"outcomes": [how], "healed_by": how})
+
+
+def _outcome(facts: Mapping[str, Any], incident: str, how: str) -> dict[str, Any]:
+    """In the form in which repairs tell theirs."""
+    told: dict[str, Any] = {"outcome": "mended", "why": how, "candidates": [], "winner": None, "remedy": f"mended: {facts['node']}"}
+    return {"job": "", "incident": incident, "stage": "outcome", "champion": None, **told}
 
 
 def how_ended(place: Workplace, name: str, facts: Mapping[str, Any], now: datetime) -> tuple[str, datetime | None]:

@@ -17,6 +17,7 @@ from perdure.assets.agent import Agent
 from perdure.assets.objective import Objective
 from perdure.assets.scorers import Scorer
 from perdure.assets.suite import Case, Suite
+from perdure.core.errors import BadSuite
 from perdure.core.ports import Answered
 from perdure.core.runs import Replayed, RunRecord, StepRecord
 from perdure.core.usage import PICO
@@ -207,7 +208,10 @@ def _compiled(scorers: tuple[Scorer, ...], schema: Mapping[str, Any] | None) -> 
     # Each alone: one that cannot be compiled here (it needs a judge, a process or vectors) leaves the others.
     found = []
     for each in scorers:
-        suite = Suite("runs", (), (each,), route="runs")
-        [compiled] = compile_scorers(suite, embed=None, entails=None, run_code=None, schema=schema)
+        suite = Suite("runs", (Case("run", {}),), (each,), route="runs")
+        try:
+            [compiled] = compile_scorers(suite, embed=None, entails=None, run_code=None, schema=schema)
+        except BadSuite:
+            continue
         found += [compiled] if compiled.quick and not compiled.judges else []
     return found

@@ -14,6 +14,7 @@ from perdure.assets.repair import ANY, BLAMED, SCHEDULE, Action
 from perdure.assets.version import Version
 from perdure.core.canonical import content_hash
 from perdure.core.clock import iso
+from perdure.loop.incidents import find_incident
 from perdure.loop.observe import measure_again, newest_findings
 from perdure.loop.protocols import Remedy, Watched, Workplace
 from perdure.loop.work.candidates import best_of_known, champions, other_versions
@@ -106,11 +107,13 @@ class BlameNode:
                 hand_over(session, name, facts)
                 if name in self._assets:
                     measure_again(session, self._assets[name])
-            session.audit.append(VERIFIED, asset.name, _told(facts, step))
+            incident = find_incident(session, asset.name)
+            told = _told(facts, step, incident.id if incident else "")
+            session.audit.append(VERIFIED, asset.name, told)
         return []
 
 
-def _told(facts: dict[str, object], step: str) -> dict[str, object]:
+def _told(facts: dict[str, object], step: str, incident: str) -> dict[str, object]:
     """As a verdict in the incident's story."""
     verdicts = [{"gate": "blame", "passed": bool(facts["node"]), "text": facts["text"]}]
     trial = {
@@ -121,7 +124,7 @@ def _told(facts: dict[str, object], step: str) -> dict[str, object]:
     }
     return {
         "job": step.partition("/")[0],
-        "incident": "",
+        "incident": incident,
         "stage": "blame",
         "trials": [trial],
         "winner": facts["node"] or None,
