@@ -155,7 +155,7 @@ def _terms(node: CompiledNode) -> Iterator[Finding]:
     """Terms that mean nothing."""
     yield from _tool_terms(node)
     if node.kind == "rule" and not node.rules and not node.told.get("rules"):
-        yield Place(node, "rules").error("there is none.", "Write rules=[(\"$input.n > 3\", 'many')].")
+        yield Place(node, "rules").warning("there is none.", "Write rules=[(\"$input.n > 3\", 'many')].")
     if node.kind == "search":
         if node.told.get("mode") not in _MODES:
             mode = str(node.told.get("mode"))

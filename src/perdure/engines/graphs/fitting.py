@@ -197,6 +197,9 @@ class Fitting:
 
 
 def _never(asked: Compare, left: Schema, right: Schema, place: Place) -> Iterator[Finding]:
+    """Values of types that have nothing in common. To ask whether something is null harms nobody."""
+    if NULL in (left, right):
+        return
     if not misfit(right, _wide(left)) or not misfit(left, _wide(right)):
         words = values_of(left)
         value = right.get("const")

@@ -136,7 +136,6 @@ WRONG = [
     ([reply("a", only_as_fallback=True)], "never runs", "fallback="),
     ([reply("a", fallback="a")], "stand in for itself", ""),
     ([ToolNode("sent", send, arguments={"to": "x"}, cache=minutes(1))], "never given from a cache", ""),
-    ([RuleNode("r", [])], "there is none", "rules="),
     ([RuleNode("r", [("$input.n >", 1)])], "ends where", ""),
     ([SearchNode("f", "handbook", query="$input.text", mode="dens")], "no way to search", "dense"),
     ([SearchNode("f", "handbook", query="$input.text", k=0)], "gives 0 chunks", ""),
@@ -159,6 +158,7 @@ def test_what_is_wrong_is_told_with_what_was_expected(nodes, told, hint):
         ([PythonNode("loud", function, inputs={"text": "$input.items[0]"})], "may be missing or null"),
         ([PromptNode("a", "reply", variables={"question": "Say $input.text"})], "references are not filled into texts"),
         ([reply()], "nothing comes of it"),
+        ([RuleNode("r", [])], "there is none"),
         ([ToolNode("sent", send, arguments={"to": "x"}, tries=5)], "no effect here"),
     ],
 )
@@ -180,6 +180,7 @@ def test_what_may_go_wrong_is_a_warning(nodes, told):
         [reply(when="$input.n > 3"), RuleNode("r", [("$answer", "$answer.text")], otherwise="none"),
          PythonNode("loud", function, inputs={"text": "$r.value"})],
         [PromptNode("a", "reply", variables={"question": "$input.note"}, when="$input.note != null")],
+        [reply(when="$input.text != null")],
         [PythonNode("loud", function, inputs={"text": "$each"}, each="$input.items")],
         [reply("a", each="$input.items"), PythonNode("loud", function, inputs={"text": "$each.text"}, each="$a")],
         [PredictNode("a", "air_time", row={"miles": "$input.n", "origin": "EWR"}, explain=True)],
