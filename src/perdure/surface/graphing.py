@@ -197,11 +197,10 @@ class Graphing(Opened):
             NotReady: a version cannot be loaded here.
             Refused: no team may ask for it.
         """
-        import asyncio
-
         from perdure.serve.runs.asking import RunBody
         from perdure.surface.compose import stores_root
         from perdure.surface.compose_runs_kept import open_runs
+        from perdure.surface.running import run_now
         from perdure.surface.running_here import AskedHere, RunsHere
 
         graph = self.project.graph(name)
@@ -209,7 +208,8 @@ class Graphing(Opened):
         body = RunBody(input=dict(given or {}))
         perdure = cast("Perdure", self)
         with closing(open_runs(stores_root(self.folder, self.settings), self.settings)) as runs:
-            return asyncio.run(RunsHere(perdure, runs).run(AskedHere("graph", name, body, chosen, team), hears))
+            asked = AskedHere("graph", name, body, chosen, team)
+            return run_now(lambda: RunsHere(perdure, runs).run(asked, hears))
 
     def _known(self, graph: Graph) -> Known:
         from perdure.surface.graph_known import known_nodes, known_of
