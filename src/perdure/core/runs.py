@@ -158,6 +158,8 @@ class Claim(msgspec.Struct, frozen=True):
     epoch: int
     until_us: int
     """Machine time; renewed while the run goes on."""
+    deaths: int = 0
+    """Times in a row that a claim of the run ran out and was not given back, without a new entry of its journal."""
 
 
 class ReplayAsked(msgspec.Struct, frozen=True, kw_only=True):

@@ -51,6 +51,8 @@ class Progress:
     waits: Sequence[Wait] = ()
     run: RunRecord | None = None
     """Its new state; one that waits or has ended gives its claim back."""
+    kept: Told | None = None
+    """With the end of a run: what stays of its entries and questions in place of what was written; as many, in their order."""
 
 
 class Runs(Protocol):
@@ -83,7 +85,8 @@ class Runs(Protocol):
         """Runs of these assets that nobody drives, oldest first: their claim ran out, or they wait for nothing any more.
 
         What a run waits for: an answer to each of its questions, and the end of each run below it. One whose time is over when its run is
-        claimed is answered with no, by `perdure`: no later answer counts. A run that is claimed is `running`.
+        claimed is answered with no, by `perdure`: no later answer counts. A run that is claimed is `running`. `Claim.deaths` counts
+        claims that ran out one after the other without a new entry; a run that waited begins to count anew.
 
         Args:
             worker: another name for each process.
@@ -96,7 +99,11 @@ class Runs(Protocol):
         ...
 
     def renew(self, claims: Sequence[Claim], until_us: int) -> Sequence[bool]:
-        """Hold claims for longer, or with 0 give them back at once; False where another worker has it now, or it waits or is over."""
+        """Hold claims for longer; False where another worker has it now, it was given back, waits or is over."""
+        ...
+
+    def let_go(self, claims: Sequence[Claim], from_us: int) -> Sequence[bool]:
+        """Give claims back: nothing more is written under them, and anybody may take the runs from an instant on. False as `renew`."""
         ...
 
     def get(self, run: str) -> Told:

@@ -32,10 +32,11 @@ _KNOWN = """SELECT records.record, runs.status FROM runs JOIN records ON records
     WHERE project = ? AND asset = ? AND key = ? AND idempotency = ? AND idempotency <> ''"""
 _BEGIN = """INSERT OR IGNORE INTO runs (project, id, asset, kind, team, parent, key, idempotency, replay, status, worker, epoch,
     ready_us) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1, ?)"""
-_CLAIM = """UPDATE runs SET epoch = epoch + 1, worker = ?, ready_us = ?, status = 'running' WHERE seq = ?
-    RETURNING id, epoch"""
+_CLAIM = """UPDATE runs SET epoch = epoch + 1, worker = ?, ready_us = ?, status = 'running', deaths = ?, entries = ?
+    WHERE seq = ? RETURNING id, epoch"""
 _RENEW = "UPDATE runs SET ready_us = ? WHERE project = ? AND id = ? AND epoch = ? AND worker = ?"
-_STATE = "UPDATE runs SET status = ?, ended_us = ?, ready_us = ?, worker = '' WHERE seq = ?"
+_LET_GO = "UPDATE runs SET ready_us = ?, worker = '' WHERE project = ? AND id = ? AND epoch = ? AND worker = ?"
+_STATE = "UPDATE runs SET status = ?, ended_us = ?, ready_us = ?, worker = '', deaths = 0 WHERE seq = ?"
 _OLD = """SELECT seq FROM runs WHERE project = ? AND ended_us < ? AND NOT EXISTS (SELECT 1 FROM runs AS above
     WHERE above.project = runs.project AND above.id = runs.parent AND above.ended_us IS NULL) ORDER BY ended_us LIMIT ?"""
 
@@ -108,17 +109,18 @@ class SqliteRuns:
         with self._writing() as connection:
             for (seq,) in connection.execute(query, values).fetchall():
                 rows.expire(connection, seq, now_us)
-                id_, epoch = connection.execute(_CLAIM, (worker, until_us, seq)).fetchone()
-                claims.append(Claim(id_, worker, epoch, until_us))
+                deaths, entries = rows.deaths(connection, seq)
+                id_, epoch = connection.execute(_CLAIM, (worker, until_us, deaths, entries, seq)).fetchone()
+                claims.append(Claim(id_, worker, epoch, until_us, deaths))
         return claims
 
     def renew(self, claims: Sequence[Claim], until_us: int) -> Sequence[bool]:
         """Hold claims for longer; see `Runs.renew`."""
-        if not claims:
-            return []
-        with self._writing() as connection:
-            held = [(until_us, self._project, each.run, each.epoch, each.worker) for each in claims]
-            return [connection.execute(_RENEW, each).rowcount == 1 for each in held]
+        return self._held(_RENEW, claims, until_us)
+
+    def let_go(self, claims: Sequence[Claim], from_us: int) -> Sequence[bool]:
+        """Give claims back; see `Runs.let_go`."""
+        return self._held(_LET_GO, claims, from_us)
 
     def get(self, run: str) -> Told:
         """A run with its journal, all of one instant.
@@ -176,12 +178,22 @@ class SqliteRuns:
             self._writer.close()
             self._reader.close()
 
+    def _held(self, statement: str, claims: Sequence[Claim], at_us: int) -> Sequence[bool]:
+        if not claims:
+            return []
+        with self._writing() as connection:
+            held = [(at_us, self._project, each.run, each.epoch, each.worker) for each in claims]
+            return [connection.execute(statement, each).rowcount == 1 for each in held]
+
     def _append(self, connection: sqlite3.Connection, progress: Progress) -> bool:
         claim = progress.claim
         held = connection.execute(_HELD, (self._project, claim.run, claim.epoch, claim.worker)).fetchone()
         if held is None:
             return False
         (seq,) = held
+        kept = progress.kept
+        if kept is not None and len(kept.steps) != rows.n_written(connection, seq) + len(progress.steps):
+            return False
         if progress.steps:
             first = rows.n_written(connection, seq)
             if [step.n for step in progress.steps] != list(range(first, first + len(progress.steps))):
@@ -192,6 +204,8 @@ class SqliteRuns:
             rows.put_waits(connection, self._project, seq, progress.waits)
         if progress.run is not None:
             self._keep(connection, seq, progress.run)
+        if kept is not None:
+            rows.put_kept(connection, self._project, seq, kept)
         return True
 
     def _keep(self, connection: sqlite3.Connection, seq: int, run: RunRecord) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from perdure.core.runs import RunRecord, RunStatus, StepRecord, Wait, WaitAnswer
-from perdure.stores.runs.protocols import Wanted
+from perdure.stores.runs.protocols import Told, Wanted
 from perdure.stores.sqlite_files import SqliteFormat
 
 NEVER = 2**62
@@ -26,7 +26,8 @@ _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS runs (
         seq INTEGER PRIMARY KEY, project TEXT NOT NULL, id TEXT NOT NULL, asset TEXT NOT NULL, kind TEXT NOT NULL,
         team TEXT NOT NULL, parent TEXT NOT NULL, key TEXT NOT NULL, idempotency TEXT NOT NULL, replay INTEGER NOT NULL,
-        status TEXT NOT NULL, worker TEXT NOT NULL, epoch INTEGER NOT NULL, ready_us INTEGER, ended_us INTEGER
+        status TEXT NOT NULL, worker TEXT NOT NULL, epoch INTEGER NOT NULL, ready_us INTEGER, ended_us INTEGER,
+        deaths INTEGER NOT NULL DEFAULT 0, entries INTEGER NOT NULL DEFAULT 0
     )""",
     "CREATE UNIQUE INDEX IF NOT EXISTS runs_id ON runs (project, id)",
     "CREATE INDEX IF NOT EXISTS runs_asset ON runs (project, asset, id)",
@@ -89,6 +90,32 @@ def n_written(connection: sqlite3.Connection, seq: int) -> int:
     query = "SELECT place + n FROM journal WHERE place >= ? AND place < ? ORDER BY place DESC LIMIT 1"
     row = connection.execute(query, places(seq)).fetchone()
     return 0 if row is None else int(row[0]) - places(seq)[0]
+
+
+def deaths(connection: sqlite3.Connection, seq: int) -> tuple[int, int]:
+    """Claims of a run that ran out one after the other without a new entry, the one that is taken now too; and its entries.
+
+    What waits has no worker, nor has what was given back: that counts for nothing.
+    """
+    query = "SELECT worker, deaths, entries FROM runs WHERE seq = ?"
+    worker, n_deaths, n_then = connection.execute(query, (seq,)).fetchone()
+    if not worker:
+        return n_deaths, n_then
+    n_now = n_written(connection, seq)
+    return (n_deaths + 1 if n_now == n_then else 1), n_now
+
+
+def put_kept(connection: sqlite3.Connection, project: str, seq: int, kept: Told) -> None:
+    """Entries and questions in place of what was written; a question that was answered meanwhile stays as it is."""
+    connection.execute("DELETE FROM journal WHERE place >= ? AND place < ?", places(seq))
+    if kept.steps:
+        connection.execute(
+            "INSERT INTO journal VALUES (?, ?, ?)", (places(seq)[0], len(kept.steps), encode_steps(kept.steps))
+        )
+    connection.executemany(
+        "UPDATE waits SET record = ? WHERE project = ? AND id = ? AND run = ? AND open = ?",
+        [(encode_record(each), project, each.id, seq, each.answer is None) for each in kept.waits],
+    )
 
 
 def ready_us(connection: sqlite3.Connection, seq: int) -> int:

@@ -19,7 +19,7 @@ import pytest
 from perdure.core.errors import Conflict, NotFound
 from perdure.core.runs import Claim, RunRecord, StepRecord, Wait, WaitAnswer
 from perdure.core.usage import Usage
-from perdure.stores.runs.protocols import Progress, Runs, Wanted
+from perdure.stores.runs.protocols import Progress, Runs, Told, Wanted
 
 SECOND = 1_000_000
 ASSETS = ("support", "refunds")
@@ -228,12 +228,67 @@ class RunsConformance:
         assert claimed(runs, SECOND) == []
 
     def test_a_renewed_claim_is_kept_and_a_lost_one_is_told(self, runs: Runs) -> None:
-        """Given back at once with 0."""
+        """Of several at once, each for itself."""
         kept, lost = begun(runs, a_run(1), until_us=SECOND), begun(runs, a_run(2), until_us=SECOND)
         assert list(runs.renew([kept], 9 * SECOND)) == [True]
         assert claimed(runs, 2 * SECOND) == [lost.run]
-        assert list(runs.renew([kept, lost], 0)) == [True, False]
-        assert claimed(runs, 2 * SECOND, "three") == [kept.run]
+        assert list(runs.renew([kept, lost], 8 * SECOND)) == [True, False]
+        assert claimed(runs, 2 * SECOND, "three") == []
+
+    def test_a_claim_that_is_given_back_is_nobody_s(self, runs: Runs) -> None:
+        """From its instant on others may take the run; who gave it back writes nothing more."""
+        back, lost = begun(runs, a_run(1), until_us=99 * SECOND), begun(runs, a_run(2), until_us=SECOND)
+        assert claimed(runs, 2 * SECOND) == [lost.run]
+        assert list(runs.let_go([back, lost], 5 * SECOND)) == [True, False]
+        assert list(runs.let_go([], 5 * SECOND)) == []
+        assert runs.write([Progress(back, [a_step(back.run, 0)])]) == [False]
+        assert list(runs.renew([back], 9 * SECOND)) == [False]
+        assert claimed(runs, 5 * SECOND - 1, "three") == []
+        assert claimed(runs, 5 * SECOND, "three") == [back.run]
+
+    def test_claims_that_ran_out_without_a_new_entry_are_counted(self, runs: Runs) -> None:
+        """Who dies on a run leaves its claim; what was given back, waited, or got on counts for nothing."""
+        run = a_run()
+        claim = begun(runs, run, until_us=SECOND)
+
+        def taken(now_s: int) -> Claim:
+            (mine,) = runs.claim(f"w{now_s}", now_s * SECOND, (now_s + 1) * SECOND, ASSETS, 10)
+            return mine
+
+        assert claim.deaths == 0
+        assert [taken(n).deaths for n in (1, 2)] == [1, 2]
+        third = taken(3)
+        runs.write([Progress(third, [a_step(run.id, 0)])])
+        assert third.deaths == 3
+        fourth = taken(4)
+        assert fourth.deaths == 1
+        assert list(runs.let_go([fourth], 5 * SECOND)) == [True]
+        assert [taken(n).deaths for n in (5, 6)] == [1, 2]
+        (last,) = runs.claim("w7", 7 * SECOND, 8 * SECOND, ASSETS, 10)
+        runs.write([Progress(last, run=msgspec.structs.replace(run, status="waiting"))])
+        assert [taken(n).deaths for n in (8, 9)] == [0, 1]
+
+    def test_what_is_kept_of_a_run_takes_the_place_of_its_texts_with_its_end(self, runs: Runs) -> None:
+        """All with the end or nothing; an answer that came meanwhile stays, and so does the record."""
+        run = a_run()
+        claim = begun(runs, run)
+        steps, waits = [a_step(run.id, n) for n in range(3)], [a_wait(run.id, n) for n in range(2)]
+        runs.write([Progress(claim, steps[:2], waits)])
+        runs.answer(waits[1].id, yes())
+        kept = Told(
+            run,
+            [msgspec.structs.replace(step, input=b"", output=b"[]") for step in steps],
+            [msgspec.structs.replace(wait, text="", arguments=b"") for wait in waits],
+        )
+        short = Told(run, kept.steps[:2], kept.waits)
+        assert runs.write([Progress(claim, steps[2:], run=ended(run), kept=short)]) == [False]
+        assert runs.get(run.id).run.status == "running"
+        assert runs.write([Progress(claim, steps[2:], run=ended(run), kept=kept)]) == [True]
+        told = runs.get(run.id)
+        assert (told.run, list(told.steps)) == (ended(run), list(kept.steps))
+        assert told.waits[0] == kept.waits[0]
+        assert told.waits[1].answer == yes()
+        assert runs.prune(99 * SECOND, 10) == 1
 
     def test_a_run_that_waits_or_is_over_is_nobody_s(self, runs: Runs) -> None:
         """Its claim went back with the state: nothing more is written under it, and nobody takes it."""
