@@ -11,7 +11,8 @@ PerdureError                     code, facts, hint; HTTP status and exit code by
 │   └── BadRequest     400       a request that is not even readable
 │       ├── WrongMethod     405  a path asked with a method that it does not answer
 │       ├── UnsupportedMedia 415 a body in a format that is not read here
-│       └── TooSlow         408  a body that did not come in time
+│       ├── TooSlow         408  a body that did not come in time
+│       └── KeyReused       409  an idempotency key that was sent with another request
 ├── NotFound           404, 3    a name that is not there; says the nearest one
 ├── NotReady           503, 4    not yet, or not now; retry after `delay_s`
 │   ├── LostLease                somebody else holds the lease: this worker may change nothing
@@ -236,6 +237,13 @@ class TooSlow(BadRequest):
 
     code = "request.too_slow"
     status = 408
+
+
+class KeyReused(BadRequest):
+    """An `Idempotency-Key` that was sent with another request before."""
+
+    code = "request.key_reused"
+    status = 409
 
 
 class TooFewRows(DeclarationError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from perdure.core.errors import Conflict, NotReady, StoreFull
+from perdure.core.errors import KeyReused, NotReady, StoreFull
 from perdure.core.runs import RunKind
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.asking import (
@@ -70,7 +70,7 @@ class Beginning:
             NotFound: there is no such agent or graph that he may run.
             NotReady: it is not served, or this process stops.
             BadRequest, BadGraph: the input is not what it takes.
-            Conflict: the key was used for another request.
+            KeyReused: the key was used for another request.
             LimitReached: too many runs wait for their turn.
             StoreFull: there is no room to write down what it does.
         """
@@ -100,7 +100,7 @@ class Beginning:
         if not begun.is_new and begun.run.input != run.input:
             if begun.listening is not None:
                 self.runtime.leave(begun.run.id, begun.listening)
-            raise Conflict(
+            raise KeyReused(
                 f"This Idempotency-Key began the run {begun.run.id}, which was asked something else.",
                 hint="Send another key with another request.",
                 run=begun.run.id,

@@ -51,7 +51,7 @@ from perdure.stores.runs.protocols import Runs, Wanted
 
 log = logging.getLogger("perdure.serve")
 
-_LOOK_S = 5.0
+_LOOK_S = 2.0
 _MOST_WAITING = 1000
 
 
