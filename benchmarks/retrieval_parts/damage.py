@@ -19,7 +19,6 @@ import msgspec
 import numpy as np
 
 from perdure.stores.vectors.packing import pack
-from perdure.stores.vectors.protocols import checksum_of
 from perdure.stores.vectors.sqlite import SqliteIndex
 from perdure.stores.vectors.sqlite_rows import making_id
 from perdure.surface.sdk import Perdure
@@ -41,7 +40,7 @@ KINDS: Mapping[str, frozenset[str]] = {
 """What is done → what a census may call it."""
 _SAME = 1e-4
 _CHANGED = "UPDATE chunks SET packed = changed(packed, ?, ?) WHERE key = ?"
-_SEALED = "UPDATE chunks SET packed = ?, making = ?, checksum = ? WHERE key = ?"
+_SEALED = "UPDATE chunks SET packed = ?, making = ? WHERE key = ?"
 SILENT = "embedder changed silently"
 Row = tuple[str, str, bool]
 """Document, text, and whether the vector is the text's: tools keep numbers in their own widths."""
@@ -121,7 +120,7 @@ def _in_ours(file: Path, cases: Sequence[Case]) -> set[int]:
                 other = shared.vectors([row.text], "second")[0].tobytes()
                 told = msgspec.structs.replace(row, vector=other, embedder="second")
                 making = making_id(connection, (told.form, told.embedder, told.chunker))
-                connection.execute(_SEALED, (pack(told), making, checksum_of(told), row.key))
+                connection.execute(_SEALED, (pack(told), making, row.key))
             elif case.kind in ("row twice", "row of no document"):
                 _inserted(connection, case, row or rows[min(rows)])
     places = [(case.document, case.position) for case in cases if case.kind == "row deleted"]
@@ -133,13 +132,13 @@ def _inserted(connection: sqlite3.Connection, case: Case, like: msgspec.Struct) 
     names = [
         told[1]
         for told in connection.execute("PRAGMA table_info(chunks)")
-        if told[1] not in ("key", "document", "checksum")
+        if told[1] not in ("key", "document", "packed")
     ]
     told = msgspec.structs.replace(like, document=case.document)
     columns = ", ".join(f'"{name}"' for name in names)
     connection.execute(
-        f"INSERT INTO chunks (document, checksum, {columns}) SELECT ?, ?, {columns} FROM chunks WHERE key = ?",
-        (case.document, checksum_of(told), like.key),  # type: ignore[arg-type, attr-defined]
+        f"INSERT INTO chunks (document, packed, {columns}) SELECT ?, ?, {columns} FROM chunks WHERE key = ?",
+        (case.document, pack(told), like.key),  # type: ignore[arg-type, attr-defined]
     )
 
 
@@ -226,7 +225,7 @@ def _silent(folder: Path, ours: Perdure, but: set[str], report: Report) -> None:
         for row in rows:
             told = msgspec.structs.replace(row, vector=shared.vectors([row.text], "second")[0].tobytes())
             making = making_id(connection, (told.form, told.embedder, told.chunker))
-            connection.execute(_SEALED, (pack(told), making, checksum_of(told), row.key))
+            connection.execute(_SEALED, (pack(told), making, row.key))
     census = ours.census_index(project.NAME, deep=True)
     found = {skew.document for skew in census.skews if skew.kind == "wrong_embedder"}
     alarms = {skew.document for skew in census.skews} - set(documents)

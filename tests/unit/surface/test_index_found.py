@@ -41,7 +41,7 @@ def by_hand(project, statement, *values):
     ("statement", "skew"),
     [
         ("UPDATE chunks SET packed = changed(packed, 'context', 'Lies') WHERE document = ?", "corrupt"),
-        ("UPDATE chunks SET making = 7, checksum = 0 WHERE document = ?", "corrupt"),
+        ("UPDATE chunks SET making = 7 WHERE document = ?", "corrupt"),
         ("DELETE FROM chunks WHERE document = ?", None),
     ],
 )

@@ -12,6 +12,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 
 from perdure.assets.documents import Folder
@@ -20,8 +21,8 @@ from perdure.core.documents import DocumentRef, RawDocument, Trouble
 from perdure.core.errors import StoreError
 from perdure.stores.documents.choosing import Chooser
 from perdure.stores.documents.files import as_document, too_large, vanished
-from perdure.stores.documents.naming import by_id, id_of
-from perdure.stores.documents.walking import State, inside, walk
+from perdure.stores.documents.naming import are_ids, by_id, id_of
+from perdure.stores.documents.walking import inside, walk
 from perdure.stores.documents.watching import Watching
 
 _RACY_US = 2_000_000
@@ -43,15 +44,20 @@ class FolderDocuments:
         self._watching = Watching(self._folder)
 
     def list(self) -> Iterator[DocumentRef | Trouble]:
-        """Every file that is chosen, by id. Cost: some 7 µs CPU a file.
+        """Every file that is chosen, by id. Cost: some 4 µs CPU a file.
 
         Raises:
             StoreError: the folder is not there, or one below it cannot be listed: nobody may take its files for deleted.
         """
         now_us = machine_us()
-        folder, reads = os.path.realpath(self._folder), partial(_state, now_us)
-        for id_, _, about in by_id(walk(folder, self._chooser, str(self._declared.path), reads)):
-            yield about if isinstance(about, Trouble) else DocumentRef(id_, *about)
+        folder, reads = os.path.realpath(self._folder), partial(_ref, now_us)
+        found = list(walk(folder, self._chooser, str(self._declared.path), reads))
+        if are_ids([path for path, _ in found]):
+            found.sort(key=itemgetter(0))
+            yield from map(itemgetter(1), found)
+            return
+        for id_, _, about in by_id(found):
+            yield about if isinstance(about, Trouble) else DocumentRef(id_, about.token, about.changed_us)
 
     def read(self, refs: Sequence[DocumentRef]) -> Iterator[RawDocument | Trouble]:
         """The files as they are now, each read whole between two equal looks at its size and times.
@@ -105,7 +111,7 @@ class FolderDocuments:
                 return too_large(id_, before.st_size, most)
             data = opened.read(before.st_size + 1)
             same = _token(os.fstat(opened.fileno())) == _token(before) and len(data) == before.st_size
-        return as_document(self._declared, DocumentRef(id_, *_state(now_us, before)), data) if same else None
+        return as_document(self._declared, _ref(now_us, id_, before), data) if same else None
 
 
 def _file_of(folder: str, id_: str) -> str:
@@ -131,10 +137,11 @@ def _token(about: os.stat_result) -> str:
     return f"{about.st_size}:{about.st_mtime_ns}:{about.st_ctime_ns}:{about.st_ino}"
 
 
-def _state(now_us: int, about: os.stat_result) -> State:
+def _ref(now_us: int, id_: str, about: os.stat_result) -> DocumentRef:
     """A time of change that lies ahead was set by somebody: it says nothing of when the file was written."""
     written_ns, changed_ns = about.st_mtime_ns, about.st_ctime_ns
     token = f"{about.st_size}:{written_ns}:{changed_ns}:{about.st_ino}"
-    written_us, changed_us = written_ns // 1000, changed_ns // 1000
-    last_us = written_us if changed_us < written_us <= now_us else changed_us
-    return token if last_us < now_us - _RACY_US else f"{token}:{now_us}", last_us
+    last_us = changed_ns // 1000
+    if written_ns > changed_ns and (written_us := written_ns // 1000) <= now_us:
+        last_us = written_us
+    return DocumentRef(id_, token if last_us < now_us - _RACY_US else f"{token}:{now_us}", last_us)

@@ -8,7 +8,7 @@ text at all: bytes that are no UTF-8 have no id that a store or an answer over H
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import TypeVar
 
@@ -35,13 +35,22 @@ def printable(id_: str) -> str:
     return id_ if id_.isascii() else id_.encode(errors="backslashreplace").decode()
 
 
+def are_ids(paths: Sequence[str]) -> bool:
+    """Whether each path is an id as it stands, and none is there twice; False also where nobody looked closely.
+
+    >>> are_ids(["a.md", "b.md"]), are_ids(["a.md", "a.md"]), are_ids(["é.md"])
+    (True, False, False)
+    """
+    return "".join(paths).isascii() and len({*paths}) == len(paths)
+
+
 def by_id(found: Iterable[tuple[str, Found | Trouble]]) -> Iterator[tuple[str, str, Found | Trouble]]:
     """Id, path and what was found there, in the order of ids; a second path of an id is `twice`.
 
     A path of which the name is no text has a printable id that nothing can be read by.
     """
     found = list(found)
-    if all(path.isascii() for path, _ in found) and len({path for path, _ in found}) == len(found):
+    if are_ids([path for path, _ in found]):
         for path, about in sorted(found, key=itemgetter(0)):
             yield path, path, about
         return

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from perdure.core.documents import Trouble
+from perdure.core.documents import DocumentRef, Trouble
 from perdure.core.errors import StoreError
 from perdure.stores.documents.choosing import Chooser
 from perdure.stores.documents.naming import id_of
@@ -48,16 +48,15 @@ class _Links:
     """Real paths of links that are not followed: each is told by the first path that leads to it."""
 
 
-State = tuple[str, int]
-"""Of a file: its token, and when it changed."""
-Reads = Callable[[os.stat_result], State]
+Reads = Callable[[str, os.stat_result], DocumentRef]
+"""What is kept of a file, by its relative path."""
 
 
 @dataclass(frozen=True, slots=True)
 class _There:
     """What is in a folder, but for what is hidden or not chosen."""
 
-    files: list[tuple[str, State | Trouble]] = field(default_factory=list)
+    files: list[tuple[str, DocumentRef | Trouble]] = field(default_factory=list)
     """Their relative paths."""
     links: list[str] = field(default_factory=list)
     """Their relative paths."""
@@ -69,8 +68,8 @@ class _NotListed(Exception):
     """A folder below that may not be listed."""
 
 
-def walk(folder: str, chooser: Chooser, shown: str, reads: Reads) -> Iterator[tuple[str, State | Trouble]]:
-    """Relative path and state of each file that is chosen, in no promised order; devices, sockets and pipes are none.
+def walk(folder: str, chooser: Chooser, shown: str, reads: Reads) -> Iterator[tuple[str, DocumentRef | Trouble]]:
+    """Relative path of each file, and what is kept of it, for each that is chosen, in no promised order; devices, sockets and pipes are none.
 
     Args:
         folder: real path.
@@ -114,13 +113,13 @@ def _looked_through(place: _Place, shown: str, chooser: Chooser, reads: Reads) -
     with ExitStack() as stack:
         for entry in _entries(stack, place, shown):
             name = entry.name
-            if name.startswith("."):
+            if name[0] == ".":
                 continue
             path = prefix + name
             if entry.is_file(follow_symlinks=False):
                 if fits(path):
                     try:
-                        found((path, reads(entry.stat(follow_symlinks=False))))
+                        found((path, reads(path, entry.stat(follow_symlinks=False))))
                     except OSError as error:
                         there.files.extend((path, each) for each in _not_looked_at(error, path))
             elif entry.is_symlink():
@@ -155,7 +154,7 @@ def _entries(stack: ExitStack, place: _Place, shown: str) -> list[os.DirEntry[st
 
 def _linked(
     of: tuple[str, Chooser, _Links, Reads], place: _Place, path: str, pending: list[_Place]
-) -> Iterator[tuple[str, State | Trouble]]:
+) -> Iterator[tuple[str, DocumentRef | Trouble]]:
     """What a link leads to, within the folder; a link to a folder is pending."""
     folder, chooser, links, reads = of
     link = f"{place.real}/{path[len(place.prefix) :]}"
@@ -181,7 +180,7 @@ def _linked(
         elif about is None:
             yield path, Trouble(path, "unreadable", f"The link {_printable(path)} leads nowhere.")
         elif isinstance(about, Trouble) or stat.S_ISREG(about.st_mode):
-            yield path, about if isinstance(about, Trouble) else reads(about)
+            yield path, about if isinstance(about, Trouble) else reads(path, about)
 
 
 def _not_followed(place: _Place, real: str, links: _Links) -> str:

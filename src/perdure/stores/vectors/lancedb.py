@@ -47,7 +47,7 @@ _ANEW = (
     "They were written by another version of perdure: remove the version's files and build it, or install that version."
 )
 """No other database takes the place of one in LanceDB."""
-FORMAT = SqliteFormat("documents of an index in LanceDB", 1003, _SCHEMA, private=True, otherwise=_ANEW)
+FORMAT = SqliteFormat("documents of an index in LanceDB", 1004, _SCHEMA, private=True, otherwise=_ANEW)
 """Another number than that of an index in SQLite alone: neither opens the other's file."""
 _AS_THEY_ARE = FTS(
     base_tokenizer="whitespace",

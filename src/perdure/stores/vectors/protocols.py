@@ -10,19 +10,16 @@ is `NotFound`: nobody is given half of what he asks for.
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
 from perdure.core.documents import Hit, Scalar, Where
-from perdure.stores.vectors.packing import begun, pack, summed
+from perdure.stores.vectors.packing import pack
 
 if TYPE_CHECKING:
     from perdure.stores.vectors.standing import ChunkBatch
-
-_encode = msgspec.msgpack.Encoder().encode
 
 
 class Generation(msgspec.Struct, frozen=True):
@@ -65,7 +62,7 @@ class DocumentRow(msgspec.Struct, frozen=True, gc=False):
     """It is not what was written: its id is all that is told of it, and nobody may read it."""
 
 
-class RecordedRow(msgspec.Struct, frozen=True, gc=False):
+class RecordedRow(msgspec.Struct, frozen=True, gc=False, array_like=True):
     """Of a `DocumentRow` what a census compares."""
 
     id: str
@@ -75,7 +72,7 @@ class RecordedRow(msgspec.Struct, frozen=True, gc=False):
     chunker: str
     trouble: str
     checksum: int
-    """Of the whole of it: equal ones are equal rows."""
+    """Of all that is not told here: rows that are equal here are equal."""
     damaged: bool = False
     """It is not what was written: its id is all that is told of it."""
 
@@ -120,17 +117,7 @@ def checksum_of(row: ChunkRow) -> int:
     >>> checksum_of(row) == checksum_of(msgspec.structs.replace(row, text="ho"))
     False
     """
-    return next(summed([row.document], [pack(row)], [begun((row.form, row.embedder, row.chunker))]))
-
-
-def sealed(members: tuple[object, ...]) -> int:
-    """CRC-32 over members of a row, each with its type and length (MessagePack)."""
-    return zlib.crc32(_encode(members))
-
-
-def sealed_each(rows: Iterable[tuple[object, ...]]) -> Iterator[int]:
-    """`sealed` of each of many."""
-    return map(zlib.crc32, map(_encode, rows))
+    return int.from_bytes(pack(row)[-4:], "little")
 
 
 class Damage(msgspec.Struct, frozen=True):

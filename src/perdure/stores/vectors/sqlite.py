@@ -53,7 +53,7 @@ _SCHEMA = (
     *CHUNKS_SCHEMA,
     WORDS_TABLE,
 )
-FORMAT = SqliteFormat("documents and chunks of an index", 3, _SCHEMA, private=True, page_bytes=32768, otherwise=ANEW)
+FORMAT = SqliteFormat("documents and chunks of an index", 4, _SCHEMA, private=True, page_bytes=32768, otherwise=ANEW)
 _BY_KEY = f"SELECT {COLUMNS} FROM {CHUNKS} WHERE key IN (SELECT value FROM json_each(?))"  # noqa: S608 - of our own words
 _OF = f"""
 SELECT {COLUMNS} FROM {CHUNKS} WHERE died = 0 AND document IN (SELECT value FROM json_each(?)) ORDER BY key

@@ -44,7 +44,7 @@ def words_text(context: str, text: str) -> str:
 
 
 def _words_of(packed: object) -> str:
-    *_, (*_, text, context, _) = unpack(packed)
+    _, _, (*_, text, context, _), _ = unpack(packed)
     return words_text(context, text)
 
 

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
-from operator import itemgetter
+from itertools import starmap
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -21,21 +21,12 @@ from urllib.parse import quote
 
 import msgspec
 
-from perdure.core.documents import Scalar
 from perdure.core.errors import BadIndex, Conflict, Corrupt, NotFound, NotReady, Refused, StoreError
 from perdure.stores.sqlite_errors import translated
 from perdure.stores.sqlite_files import SqliteFormat, open_file, transaction
 from perdure.stores.vectors.matching import holds, may_read
-from perdure.stores.vectors.protocols import (
-    Change,
-    Damage,
-    DocumentRow,
-    Generation,
-    Query,
-    RecordedRow,
-    sealed,
-    sealed_each,
-)
+from perdure.stores.vectors.protocols import Change, Damage, DocumentRow, Generation, Query, RecordedRow
+from perdure.stores.vectors.recording import all_recorded, as_document, as_told, name_of, shown_of
 from perdure.stores.vectors.sqlite_damage import lives_damage, mend_lives
 
 RECORD_SCHEMA = (
@@ -44,9 +35,7 @@ RECORD_SCHEMA = (
         n_chunks INTEGER NOT NULL, seen_us INTEGER NOT NULL
     )""",
     """CREATE TABLE IF NOT EXISTS documents (
-        revision INTEGER PRIMARY KEY, id TEXT NOT NULL, token TEXT NOT NULL, digest TEXT NOT NULL, n_chunks INTEGER NOT NULL,
-        chunker TEXT NOT NULL, trouble TEXT NOT NULL, about BLOB NOT NULL, metadata BLOB NOT NULL, readers BLOB,
-        checksum INTEGER NOT NULL, born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0
+        revision INTEGER PRIMARY KEY, born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0, id TEXT NOT NULL, told BLOB NOT NULL
     )""",
     "CREATE INDEX IF NOT EXISTS documents_by_id ON documents (id, born)",
     "CREATE UNIQUE INDEX IF NOT EXISTS documents_alive ON documents (id) WHERE died = 0",
@@ -63,22 +52,14 @@ _LOG_BYTES = 64_000_000
 _GENERATION = "SELECT number, at_us, reason, n_documents, n_chunks, seen_us FROM generations"
 _NEWEST = f"{_GENERATION} ORDER BY number DESC LIMIT 1"
 _DOCUMENTS = f"""
-SELECT id, token, digest, n_chunks, chunker, trouble, about, metadata, readers, checksum FROM documents WHERE {ALIVE} AND (:last IS NULL OR id > :last) ORDER BY id
+SELECT id, told FROM documents WHERE {ALIVE} AND (:last IS NULL OR id > :last) ORDER BY id
 """  # noqa: S608 - of our own words
 _FOUND = f"""
-SELECT id, token, digest, n_chunks, chunker, trouble, about, metadata, readers, checksum FROM documents WHERE {ALIVE} AND id IN (SELECT value FROM json_each(:ids))
+SELECT id, told FROM documents WHERE {ALIVE} AND id IN (SELECT value FROM json_each(:ids))
 """  # noqa: S608
-_SINCE = "SELECT id, readers, max(revision) FROM documents WHERE born > :at GROUP BY id"
+_SINCE = "SELECT id, told, max(revision) FROM documents WHERE born > :at GROUP BY id"
 """The last that the record says of each document that changed after a generation; columns beside `max` are of its row."""
-_INSERT = """
-INSERT INTO documents (id, token, digest, n_chunks, chunker, trouble, about, metadata, readers, checksum, born)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-"""
-_SEALED = itemgetter(slice(0, 9))
-_encode = msgspec.msgpack.Encoder().encode
-_about = msgspec.msgpack.Decoder(tuple[str, int | None, int, int, str]).decode
-_metadata = msgspec.msgpack.Decoder(dict[str, Scalar]).decode
-_readers = msgspec.msgpack.Decoder(list[str]).decode
+_INSERT = "INSERT INTO documents (id, told, born) VALUES (?, ?, ?)"
 
 
 class SqliteRecord:
@@ -187,19 +168,14 @@ class SqliteRecord:
         """Documents of a generation, by id."""
         with self.snapshot(as_of) as (connection, at):
             for rows in batches_of(connection, _DOCUMENTS, {"at": at}):
-                yield from map(_as_document, rows)
+                yield from starmap(as_document, rows)
 
     def recorded(self, as_of: int = 0) -> dict[str, RecordedRow]:
         """Documents of a generation, as a census compares them."""
         found: dict[str, RecordedRow] = {}
         with self.snapshot(as_of) as (connection, at):
             for rows in batches_of(connection, _DOCUMENTS, {"at": at}):
-                ids, tokens, digests, n_chunks, chunkers, troubles, *_, checksums = zip(*rows, strict=True)
-                if tuple(sealed_each(map(_SEALED, rows))) == checksums:
-                    told = map(RecordedRow, ids, tokens, digests, n_chunks, chunkers, troubles, checksums)
-                    found.update(zip(ids, told, strict=True))
-                else:
-                    found.update((row.id, row) for row in map(_as_recorded, rows))
+                found.update(all_recorded(rows))
         return found
 
     def find_documents(self, ids: Sequence[str], as_of: int = 0) -> list[DocumentRow | None]:
@@ -210,25 +186,26 @@ class SqliteRecord:
         """
         with self.reading() as connection:
             facts = {"at": self.resolve(connection, as_of), "ids": json.dumps(list(ids))}
-            found = {row[0]: _as_document(row) for row in connection.execute(_FOUND, facts)}
+            found = {row[0]: as_document(*row) for row in connection.execute(_FOUND, facts)}
         return [found.get(id_) for id_ in ids]
 
     def findable(self, connection: sqlite3.Connection, query: Query, at: int) -> frozenset[str]:
-        """Ids of the documents that filter and readers leave, those of later generations too. Cost: 1 µs a document."""
-        rows = connection.execute(f"SELECT id, metadata, readers FROM documents WHERE {ALIVE}", {"at": at})  # noqa: S608
+        """Ids of the documents that filter and readers leave, those of later generations too. Cost: 2 µs a document."""
+        rows = connection.execute(f"SELECT id, told FROM documents WHERE {ALIVE}", {"at": at})  # noqa: S608
         where, groups = query.where, query.groups
         if not where and groups is None:
             return frozenset(row[0] for row in rows)
+        shown = ((id_, *shown_of(told)) for id_, told in rows)
         found = frozenset(
             id_
-            for id_, metadata, readers in rows
-            if _may_read(readers, groups) and (not where or holds(where, _metadata_of(metadata)))
+            for id_, metadata, readers in shown
+            if may_read(readers, groups) and (not where or holds(where, metadata))
         )
         if groups is None:
             return found
         # Who was let out since finds nothing in the past either, nor of what was deleted after that.
         since = connection.execute(_SINCE, {"at": at})
-        return found - {id_ for id_, readers, _ in since if not _may_read(readers, groups)}
+        return found - {id_ for id_, told, _ in since if not may_read(shown_of(told)[1], groups)}
 
     def write_documents(self, connection: sqlite3.Connection, change: Change) -> int:
         """Documents of the next generation, within the writer's transaction; its number.
@@ -249,7 +226,7 @@ class SqliteRecord:
         if unknown:
             _bury_nameless(connection, number, unknown)
         latest = {each.id: each for each in change.documents}
-        connection.executemany(_INSERT, [_as_row(each, number) for each in latest.values()])
+        connection.executemany(_INSERT, [(each.id, as_told(each), number) for each in latest.values()])
         return number
 
     def damage(self, connection: sqlite3.Connection) -> Iterator[Damage]:
@@ -357,65 +334,8 @@ def _as_generation(row: tuple[Any, ...]) -> Generation:
     return Generation(*row)
 
 
-def _as_document(row: tuple[Any, ...]) -> DocumentRow:
-    if sealed(row[:-1]) != row[-1]:
-        name = _text(row[0]) if isinstance(row[0], bytes) else str(row[0])
-        return DocumentRow(name, "", "", "", 0, "", None, 0, 0, readers=(), damaged=True)
-    id_, token, digest, n_chunks, chunker, trouble, about, metadata, readers, _ = row
-    media_type, changed_us, indexed_us, first_us, title = _about(about)
-    return DocumentRow(
-        id_,
-        token,
-        digest,
-        media_type,
-        n_chunks,
-        chunker,
-        changed_us,
-        indexed_us,
-        first_us,
-        title,
-        _metadata(metadata),
-        None if readers is None else _readers(readers),
-        trouble,
-    )
-
-
-def _as_recorded(row: tuple[Any, ...]) -> RecordedRow:
-    told = _as_document(row)
-    return RecordedRow(
-        told.id, told.token, told.digest, told.n_chunks, told.chunker, told.trouble, row[-1], told.damaged
-    )
-
-
-def _as_row(row: DocumentRow, number: int) -> tuple[object, ...]:
-    about = _encode((row.media_type, row.changed_us, row.indexed_us, row.first_us, row.title))
-    readers = None if row.readers is None else _encode(list(row.readers))
-    plain = (row.id, row.token, row.digest, row.n_chunks, row.chunker, row.trouble)
-    told = (*plain, about, _encode(dict(row.metadata)), readers)
-    return (*told, sealed(told), number)
-
-
-def _may_read(readers: object, groups: Sequence[str] | None) -> bool:
-    return readers is None or may_read(_readers_of(readers), groups)
-
-
-def _readers_of(data: object) -> list[str]:
-    """Nobody, where it is damaged."""
-    try:
-        return _readers(data)  # type: ignore[arg-type]
-    except (msgspec.MsgspecError, TypeError):
-        return []
-
-
-def _metadata_of(data: object) -> dict[str, Scalar]:
-    try:
-        return _metadata(data)  # type: ignore[arg-type]
-    except (msgspec.MsgspecError, TypeError):
-        return {}
-
-
 def _bury_nameless(connection: sqlite3.Connection, number: int, names: AbstractSet[str]) -> None:
     """Rows whose ids are no text any more, by the names that they are told under."""
     rows = connection.execute("SELECT revision, CAST(id AS BLOB) FROM documents WHERE died = 0").fetchall()
-    told = [(number, revision) for revision, id_ in rows if _text(id_) in names]
+    told = [(number, revision) for revision, id_ in rows if name_of(id_) in names]
     connection.executemany("UPDATE documents SET died = ? WHERE revision = ?", told)

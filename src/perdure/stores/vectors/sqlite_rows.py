@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from perdure.core.errors import BadIndex
-from perdure.stores.vectors.packing import NO_VECTORS, Making, begun, pack, packed_places, summed, unpack
-from perdure.stores.vectors.protocols import ChunkRow, checksum_of
+from perdure.stores.vectors.packing import NO_VECTORS, Making, are_intact, begun, pack, packed_places, unpack
+from perdure.stores.vectors.protocols import ChunkRow
 from perdure.stores.vectors.standing import ChunkBatch
 
 CHUNKS_SCHEMA = (
@@ -25,7 +25,7 @@ CHUNKS_SCHEMA = (
     )""",
     """CREATE TABLE IF NOT EXISTS chunks (
         key INTEGER PRIMARY KEY AUTOINCREMENT, born INTEGER NOT NULL, died INTEGER NOT NULL DEFAULT 0, document TEXT NOT NULL,
-        making INTEGER NOT NULL, checksum INTEGER NOT NULL, packed BLOB NOT NULL
+        making INTEGER NOT NULL, packed BLOB NOT NULL
     )""",
     "CREATE INDEX IF NOT EXISTS chunks_alive ON chunks (document) WHERE died = 0",
     "CREATE INDEX IF NOT EXISTS chunks_born ON chunks (born)",
@@ -33,13 +33,11 @@ CHUNKS_SCHEMA = (
 )
 """AUTOINCREMENT: a key is never given twice, so that who kept one never reads another chunk by it."""
 CHUNKS = "chunks LEFT JOIN makings ON makings.id = chunks.making"
-COLUMNS = "key, document, packed, checksum, form, embedder, chunker, born, died"
+COLUMNS = "key, document, packed, form, embedder, chunker, born, died"
 """Of `CHUNKS`, for `as_chunk`."""
-STANDING = "key, document, packed, checksum, making"
+STANDING = "key, document, packed, making"
 """Of `chunks`, for `as_standing`."""
-_INSERT = """
-INSERT INTO chunks (key, born, document, making, checksum, packed) VALUES (?, ?, ?, ?, ?, ?)
-"""
+_INSERT = "INSERT INTO chunks (key, born, document, making, packed) VALUES (?, ?, ?, ?, ?)"
 _MAKING = "SELECT id FROM makings WHERE form = ? AND embedder = ? AND chunker = ?"
 _NOBODY = ("", "", "")
 
@@ -73,8 +71,8 @@ def insert_chunks(connection: sqlite3.Connection, rows: Sequence[ChunkRow], key:
 
 def as_chunk(row: Sequence[Any]) -> ChunkRow:
     """A row of `COLUMNS`. Of one that is damaged what can be told: its checksum tells that it is none."""
-    key, document, packed, checksum, form, embedder, chunker, born, died = row
-    position, vector, (start, end, parent, digest, text, context, data) = unpack(packed)
+    key, document, packed, form, embedder, chunker, born, died = row
+    position, vector, (start, end, parent, digest, text, context, data), checksum = unpack(packed)
     return ChunkRow(
         key,
         _text(document),
@@ -88,7 +86,7 @@ def as_chunk(row: Sequence[Any]) -> ChunkRow:
         vector,
         _text(embedder),
         _text(chunker),
-        checksum if type(checksum) is int else -1,
+        checksum,
         parent,
         data,
         born,
@@ -98,19 +96,19 @@ def as_chunk(row: Sequence[Any]) -> ChunkRow:
 
 def as_standing(rows: Sequence[tuple[Any, ...]], makings: Mapping[object, Making]) -> ChunkBatch:
     """Rows of `STANDING` by columns. Where they do not match their checksums, or their vectors differ in length, it has no vectors."""
-    keys, documents, packed, checksums, made = zip(*rows, strict=True)
+    keys, documents, packed, made = zip(*rows, strict=True)
     known = {id_: makings.get(id_, _NOBODY) for id_ in {*made}}
     before = {id_: begun(making) for id_, making in known.items()}
     begin = repeat(before[made[0]]) if len(before) == 1 else map(before.__getitem__, made)
     try:
-        intact = tuple(summed(documents, packed, begin)) == checksums
+        intact = are_intact(documents, packed, begin)
     except TypeError:
         # A document is no text, or what was packed no bytes.
         intact = False
     positions, vectors = packed_places(packed) if intact else (np.empty(0, np.int64), NO_VECTORS)
 
     def row(place: int) -> ChunkRow:
-        return as_chunk((*rows[place][:4], *known[made[place]], 0, 0))
+        return as_chunk((*rows[place][:3], *known[made[place]], 0, 0))
 
     embedders, chunkers = {each[1] for each in known.values()}, {each[2] for each in known.values()}
     return ChunkBatch(keys, documents, positions, vectors, embedders, chunkers, intact, row)
@@ -122,7 +120,7 @@ def _as_row(row: ChunkRow, key: int, number: int, making: int) -> tuple[object, 
             f"Chunk {row.position} of {row.document!r} has a vector of {len(row.vector)} bytes, which is not float32.",
             hint="Give little-endian float32.",
         )
-    return (key, number, row.document, making, checksum_of(row), pack(row))
+    return (key, number, row.document, making, pack(row))
 
 
 def _text(value: object) -> str:

@@ -12,7 +12,7 @@ from perdure.engines.retrieval.planning import make_plan
 from perdure.loop.work.indexes.counting import Look, take_census
 from perdure.loop.work.indexes.resyncing import run_plan
 from perdure.stores.vectors.packing import pack
-from perdure.stores.vectors.protocols import Change, checksum_of
+from perdure.stores.vectors.protocols import Change
 from perdure.stores.vectors.sqlite_rows import making_id
 
 
@@ -44,10 +44,7 @@ def resealed(world, connection, row, **changes):
     """A row changed by somebody who knows how checksums are made."""
     made = msgspec.structs.replace(row, **changes)
     making = making_id(connection, (made.form, made.embedder, made.chunker))
-    connection.execute(
-        "UPDATE chunks SET packed = ?, making = ?, checksum = ? WHERE key = ?",
-        (pack(made), making, checksum_of(made), row.key),
-    )
+    connection.execute("UPDATE chunks SET packed = ?, making = ? WHERE key = ?", (pack(made), making, row.key))
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -114,8 +111,6 @@ def test_a_row_of_which_anything_was_changed_is_corrupt_and_is_made_anew(built, 
     rows = some(built, 3)
     with built.damage() as connection:
         statement = f"UPDATE chunks SET packed = changed(packed, '{member}', ?) WHERE key = ?"
-        if member == "checksum":
-            statement = "UPDATE chunks SET checksum = ? WHERE key = ?"
         connection.executemany(statement, [(value(row), row.key) for row in rows])
     census = take_census(built.opened, 2_000_000)
     assert found(census) == {"corrupt": {row.document for row in rows}}

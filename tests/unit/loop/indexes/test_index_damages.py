@@ -10,7 +10,6 @@ from perdure.loop.work.indexes.counting import take_census
 from perdure.loop.work.indexes.resyncing import resync, run_plan
 from perdure.stores.vectors.manifest import manifest_digest
 from perdure.stores.vectors.packing import pack
-from perdure.stores.vectors.protocols import checksum_of
 from perdure.stores.vectors.sqlite_rows import making_id
 
 A, B = "a0/00.md", "a1/05.md"
@@ -22,10 +21,8 @@ def sql(statement, *facts):
 
 def put_back(connection, row):
     """A row in the place of the one of its key, with its checksum."""
-    facts = (row.document, making_id(connection, (row.form, row.embedder, row.chunker)), pack(row), checksum_of(row))
-    connection.execute(
-        "UPDATE chunks SET document = ?, making = ?, packed = ?, checksum = ? WHERE key = ?", (*facts, row.key)
-    )
+    facts = (row.document, making_id(connection, (row.form, row.embedder, row.chunker)), pack(row))
+    connection.execute("UPDATE chunks SET document = ?, making = ?, packed = ? WHERE key = ?", (*facts, row.key))
 
 
 def sealed_anew(document, position, /, **changes):
@@ -83,16 +80,21 @@ DAMAGES = {
     "a chunk is to die some day": (sql("UPDATE chunks SET died = 999 WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt"}),
     "a chunk is to be born some day": (sql("UPDATE chunks SET born = 999 WHERE document = ? AND told(packed, 'position') = 1", A), {"missing", "corrupt"}),
     "a chunk died at a word": (sql("UPDATE chunks SET died = 'x' WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt"}),
-    "a record's metadata are garbage": (sql("UPDATE documents SET metadata = x'ff' WHERE id = ?", A), {"corrupt"}),
-    "a record's metadata are others": (sql("UPDATE documents SET metadata = x'80' WHERE id = ?", A), {"corrupt"}),
-    "a record's readers are others": (sql("UPDATE documents SET readers = x'90' WHERE id = ?", A), {"corrupt"}),
-    "a record's readers are a word": (sql("UPDATE documents SET readers = 'all' WHERE id = ?", A), {"corrupt"}),
-    "a record's count is a word": (sql("UPDATE documents SET n_chunks = 'many' WHERE id = ?", A), {"corrupt"}),
-    "a record's count is less": (sql("UPDATE documents SET n_chunks = 1 WHERE id = ?", A), {"corrupt"}),
-    "a record's token and digest are others": (sql("UPDATE documents SET token = '', digest = '' WHERE id = ?", A), {"corrupt"}),
-    "a record's token is no text": (sql("UPDATE documents SET token = CAST(x'ff61' AS TEXT) WHERE id = ?", A), {"corrupt"}),
-    "a record's title is none": (sql("UPDATE documents SET about = x'00' WHERE id = ?", A), {"corrupt"}),
-    "a record says that it cannot be read": (sql("UPDATE documents SET trouble = 'binary' WHERE id = ?", A), {"corrupt"}),
+    "a record's metadata are garbage": (sql("UPDATE documents SET told = recorded(told, 'metadata', x'c1') WHERE id = ?", A), {"corrupt"}),
+    "a record's metadata are others": (sql("UPDATE documents SET told = recorded(told, 'metadata', x'81a16101') WHERE id = ?", A), {"corrupt"}),
+    "a record's readers are others": (sql("UPDATE documents SET told = recorded(told, 'readers', x'90') WHERE id = ?", A), {"corrupt"}),
+    "a record's readers are a word": (sql("UPDATE documents SET told = recorded(told, 'readers', 'all') WHERE id = ?", A), {"corrupt"}),
+    "a record's count is a word": (sql("UPDATE documents SET told = recorded(told, 'n_chunks', 'many') WHERE id = ?", A), {"corrupt"}),
+    "a record's count is less": (sql("UPDATE documents SET told = recorded(told, 'n_chunks', 1) WHERE id = ?", A), {"corrupt"}),
+    "a record's token and digest are others": (sql("UPDATE documents SET told = recorded(recorded(told, 'token', ''), 'digest', '') WHERE id = ?", A), {"corrupt"}),
+    "a record's token is no text": (sql("UPDATE documents SET told = recorded(told, 'token', x'a2ff61') WHERE id = ?", A), {"corrupt"}),
+    "a record's title is none": (sql("UPDATE documents SET told = recorded(told, 'title', NULL) WHERE id = ?", A), {"corrupt"}),
+    "a record says that it cannot be read": (sql("UPDATE documents SET told = recorded(told, 'trouble', 'binary') WHERE id = ?", A), {"corrupt"}),
+    "a record is text": (sql("UPDATE documents SET told = 'text' WHERE id = ?", A), {"corrupt"}),
+    "a record is nothing": (sql("UPDATE documents SET told = x'' WHERE id = ?", A), {"corrupt"}),
+    "a record is four zeros": (sql("UPDATE documents SET told = x'00000000' WHERE id = ?", A), {"corrupt"}),
+    "a record is cut off": (sql("UPDATE documents SET told = substr(told, 1, 30) WHERE id = ?", A), {"corrupt"}),
+    "a record is another's": (sql("UPDATE documents SET told = (SELECT told FROM documents WHERE id = ?) WHERE id = ?", B, A), {"corrupt"}),
     "a record has another name": (sql("UPDATE documents SET id = 'z.md' WHERE id = ?", A), {"missing", "orphan", "ghost"}),
     "a record's name is no text": (sql("UPDATE documents SET id = CAST(x'ff61' AS TEXT) WHERE id = ?", A), {"missing", "orphan", "ghost"}),
     "a record's name is bytes": (sql("UPDATE documents SET id = x'ff' WHERE id = ?", A), {"missing", "orphan", "ghost"}),
@@ -103,7 +105,7 @@ DAMAGES = {
     "what a chunk says is text": (sql("UPDATE chunks SET packed = 'text' WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt", "missing"}),
     "what a chunk says is cut off": (sql("UPDATE chunks SET packed = substr(packed, 1, 30) WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt"}),
     "what a chunk says is nothing": (sql("UPDATE chunks SET packed = x'' WHERE document = ? AND told(packed, 'position') = 1", A), {"corrupt", "missing"}),
-    "a checksum is text": (sql("UPDATE chunks SET checksum = 'sound' WHERE document = ?", A), {"corrupt"}),
+    "a checksum is text": (sql("UPDATE chunks SET packed = changed(packed, 'checksum', 'sound') WHERE document = ?", A), {"corrupt"}),
     "a making is another": (sql("UPDATE makings SET embedder = 'another'"), {"corrupt"}),
     "a making is bytes": (sql("UPDATE makings SET chunker = x'ff', form = CAST(x'ff' AS TEXT)"), {"corrupt"}),
     "the makings are gone": (sql("DELETE FROM makings"), {"corrupt"}),

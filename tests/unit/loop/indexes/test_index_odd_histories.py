@@ -171,7 +171,7 @@ def test_a_plan_of_before_a_damage_is_run_after_it_without_harm(built, place):
     built.write(A, "another text")
     plan = make_plan(take_census(built.opened, 2_000_000), most_deleted=0.2)
     with built.damage() as connection:
-        connection.execute("UPDATE documents SET metadata = x'ff'")
+        connection.execute("UPDATE documents SET told = x'ff'")
         connection.execute("UPDATE chunks SET packed = changed(packed, 'vector', x'00') WHERE key % 3 = 0")
     run_plan(place, built.opened, plan, 3_000_000)
     run_plan(place, built.opened, make_plan(take_census(built.opened, 4_000_000), most_deleted=0.2), 4_000_000)

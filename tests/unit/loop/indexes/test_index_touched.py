@@ -10,7 +10,7 @@ from perdure.engines.retrieval.planning import make_plan
 from perdure.loop.work.indexes.counting import take_census
 from perdure.loop.work.indexes.following import follow_once
 from perdure.loop.work.indexes.resyncing import run_plan
-from perdure.stores.vectors.protocols import checksum_of
+from perdure.stores.vectors.packing import pack
 from perdure.stores.vectors.sqlite_rows import making_id
 
 
@@ -28,10 +28,10 @@ def plan_of(world):
 
 def wrong_embedder(world, key):
     [row] = world.opened.store.fetch([key])
-    seal = checksum_of(msgspec.structs.replace(row, embedder="another"))
+    packed = pack(msgspec.structs.replace(row, embedder="another"))
     with world.damage() as connection:
         making = making_id(connection, (row.form, "another", row.chunker))
-        connection.execute("UPDATE chunks SET making = ?, checksum = ? WHERE key = ?", (making, seal, key))
+        connection.execute("UPDATE chunks SET making = ?, packed = ? WHERE key = ?", (making, packed, key))
 
 
 @pytest.mark.parametrize(("damage", "verb"), [(duplicate, "drop"), (wrong_embedder, "reembed")])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import zlib
+
 import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perdure.stores.vectors.packing import NO_VECTORS, begun, pack, packed_places, summed, unpack, vector_of
+from perdure.stores.vectors.packing import INTACT, NO_VECTORS, are_intact, begun, pack, packed_places, unpack, vector_of
 from perdure.stores.vectors.protocols import ChunkRow, checksum_of
 from perdure.stores.vectors.sqlite_rows import as_standing
 
@@ -19,12 +21,12 @@ MAKINGS = {1: ("text", "e", "c")}
 
 def standing(*rows, documents=None, packed=None, making=1):
     told = zip(rows, documents or [row.document for row in rows], packed or map(pack, rows), strict=True)
-    return as_standing([(row.key, name, each, checksum_of(row), making) for row, name, each in told], MAKINGS)
+    return as_standing([(row.key, name, each, making) for row, name, each in told], MAKINGS)
 
 
 def test_what_is_packed_comes_back_whole():
     tail = (30, 34, (0, 90), "d" * 32, "text", "Title", b"\x00")
-    assert unpack(pack(ROW)) == (2, VECTOR, tail)
+    assert unpack(pack(ROW)) == (2, VECTOR, tail, checksum_of(ROW))
     assert vector_of(pack(ROW)) == VECTOR
     assert standing(ROW).row(0) == msgspec.structs.replace(ROW, checksum=checksum_of(ROW))
 
@@ -66,8 +68,16 @@ def test_positions_and_vectors_of_many_are_arrays_unless_their_lengths_differ():
         assert (positions.tolist(), vectors is NO_VECTORS) == ([0, 1, 2, 3, 4], True)
 
 
-def test_checksums_of_many_are_those_of_each():
+def test_many_are_intact_where_each_is_from_the_making_and_document_that_it_is_of():
     rows = [ROW, msgspec.structs.replace(ROW, document="é.md", form="code")]
     before = [begun((row.form, row.embedder, row.chunker)) for row in rows]
-    many = summed([row.document for row in rows], [pack(row) for row in rows], before)
-    assert list(many) == [checksum_of(row) for row in rows]
+    documents, packed = [row.document for row in rows], [pack(row) for row in rows]
+    assert are_intact(documents, packed, before)
+    assert not are_intact(documents, packed, reversed(before))
+    assert not are_intact(reversed(documents), packed, before)
+
+
+@given(st.binary(max_size=40), st.integers(0, 2**32 - 1))
+def test_whatever_has_its_checksum_behind_it_has_one_checksum_wherever_it_began(data, begin):
+    sealed = data + zlib.crc32(data, begin).to_bytes(4, "little")
+    assert zlib.crc32(sealed, begin) == INTACT

@@ -38,7 +38,7 @@ def test_a_file_of_another_format_is_refused_by_readers_and_writers(path):
 def test_a_file_of_the_format_before_is_told_with_what_mends_it(path):
     """Its records have no checksums; once it was opened, and failed at the first question with `no such column`."""
     SqliteIndex(path).close()
-    by_hand(path, "ALTER TABLE documents DROP COLUMN checksum")
+    by_hand(path, "ALTER TABLE documents DROP COLUMN told")
     by_hand(path, "PRAGMA user_version = 1")
     for read_only in (False, True):
         with pytest.raises(StoreError, match="format 1") as refused:
