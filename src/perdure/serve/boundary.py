@@ -6,6 +6,7 @@ gets a JSON error rather than a traceback.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -23,6 +24,12 @@ def contained(work: Callable[[], Done], failed: Callable[[Exception], Failed]) -
         return work()
     except Exception as error:  # noqa: BLE001 - foreign code behind it may raise anything
         return failed(error)
+
+
+def is_cancelled() -> bool:
+    """Whether somebody cancelled the task that asks; else a `CancelledError` in it came from within, and is a failure like any other."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def contained_async(

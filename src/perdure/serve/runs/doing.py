@@ -23,8 +23,9 @@ from perdure.core.runs import Effect, RunRecord, StepRecord, StepState, Wait
 from perdure.core.usage import picodollars
 from perdure.engines.agents.looping import digest_of, find_loop
 from perdure.engines.prompts.variables import validator_of
-from perdure.serve.boundary import contained_async
+from perdure.serve.boundary import contained_async, is_cancelled
 from perdure.serve.retrieval.callers import Caller
+from perdure.serve.runs.journaling import sound
 from perdure.serve.runs.limiting import Limiter
 from perdure.serve.runs.protocols import (
     Journal,
@@ -38,6 +39,7 @@ from perdure.serve.runs.protocols import (
     ToolGave,
     World,
 )
+from perdure.serve.runs.showing import value_of
 from perdure.serve.runs.standing import ASKED, OPEN, Standing, Standings, gave_of
 from perdure.serve.runs.waiting import approval, happened_question
 
@@ -325,6 +327,10 @@ class RunDoing:
             async with asyncio.timeout(seconds):
                 tried = partial(self._toolbox.call, call.asked, self._context(call))
                 return await contained_async(tried, _broke)
+        except asyncio.CancelledError as error:
+            if is_cancelled():
+                raise
+            return await _broke(RuntimeError(str(error)))
         except TimeoutError:
             return ToolGave(b"", f"{call.asked.name} gave nothing within {seconds:.3g} s.", TIMED_OUT, again=True)
 
@@ -339,7 +345,7 @@ class RunDoing:
             gave = replace(gave, cost_pusd=gave.cost_pusd + picodollars(call.terms.cost_usd))
         if tries > 1:
             gave = replace(gave, facts={**gave.facts, "tries": tries})
-        gave = replace(gave, facts={**call.facts, **gave.facts})
+        gave = replace(gave, text=sound(gave.text), facts={**call.facts, **gave.facts})
         refused = gave.error == REFUSED or gave.error.startswith("limit.")
         await self._journal.write(self._entry(call, "refused" if refused else "failed" if gave.error else "done", gave))
         return gave
@@ -386,7 +392,7 @@ async def _nobody_knows(error: Exception) -> ToolGave | None:
 
 def _arguments(data: bytes) -> Json:
     """An object from JSON; whatever else a person may have written is given under `value`, which the tool's schema judges."""
-    found: Any = json.loads(data)
+    found = value_of(data)
     return found if isinstance(found, dict) else {"value": found}
 
 

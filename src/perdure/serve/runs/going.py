@@ -19,17 +19,18 @@ import msgspec
 
 from perdure.assets.agent import RunLimits
 from perdure.core.clock import machine_us
-from perdure.core.errors import LostLease, PerdureError, StoreError, Temporary
+from perdure.core.errors import LostLease, PerdureError, StoreError, StoreFull, Temporary
 from perdure.core.runs import ENDED, RunRecord, StepRecord
-from perdure.serve.boundary import contained_async
+from perdure.serve.boundary import contained, contained_async, is_cancelled
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.doing import Around, RunDoing
-from perdure.serve.runs.journaling import RunJournal
+from perdure.serve.runs.journaling import RunJournal, sound
 from perdure.serve.runs.limiting import Limiter, spent_of
 from perdure.serve.runs.protocols import Driven, Driver, Ended, Parked, RunEvent, Toolbox, World
 from perdure.serve.runs.showing import shown_run
 from perdure.serve.runs.standing import open_calls
-from perdure.serve.runs.telling import Mask, run_told
+from perdure.serve.runs.telling import Mask, kept_of, run_told
+from perdure.stores.capture.events import RunTold
 from perdure.stores.capture.protocols import CaptureWriter
 
 log = logging.getLogger("perdure.serve")
@@ -38,6 +39,10 @@ Stopping = Literal["", "cancel", "stop", "lost"]
 """Why a drive is ended from outside: somebody called the run off, the process stops, or another worker has it."""
 CANCELLED = "run.cancelled"
 CALLED_OFF = "The run was called off."
+SUSPECT = 2
+"""Claims that ran out one after the other without a new entry: such runs are driven one at a time, so that none dies of another."""
+MOST_DEATHS = 5
+"""Then the run is ended: whatever it does next takes the process down that drives it."""
 _PAUSE_S = 10.0
 """A run whose journal cannot be written is let be for so long: what was asked and could not be written down is asked anew."""
 
@@ -95,9 +100,17 @@ class Going:
     """Its end is being written: it is not called off any more."""
     held_us: int = 0
     """It could not go on: until then nobody should try again."""
+    n_found: int = 0
+    """Entries that its journal had when it was taken."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Nothing of it goes on here."""
     task: asyncio.Task[None] | None = None
+
+    @property
+    def is_suspect(self) -> bool:
+        """Whether processes died one after the other while they drove it, and it has got no further here."""
+        claim = self.journal.claim
+        return claim is not None and claim.deaths >= SUSPECT and len(self.journal.steps) <= self.n_found
 
     def end(self, why: Stopping) -> None:
         """Have the drive ended; it is over some time later."""
@@ -123,9 +136,11 @@ async def _drive_contained(going: Going, parts: Parts, *, streams: bool) -> Ende
     try:
         return await contained_async(partial(_drive, going, parts, streams=streams), partial(_ended_by, going))
     except asyncio.CancelledError:
-        if not going.stopping:
+        if going.stopping:
+            return None
+        if is_cancelled():
             raise
-        return None
+        return Ended("failed", b"", "run.failed", "The run failed: it was cancelled from within.")
 
 
 async def _drive(going: Going, parts: Parts, *, streams: bool) -> Ended:
@@ -175,6 +190,12 @@ async def _gave_up(going: Going, error: Exception) -> None:
     going.held_us = machine_us() + int(delay_s * 1e6)
 
 
+def poisoned(n_deaths: int) -> Ended:
+    """The end of a run that takes down whoever drives it."""
+    text = f"{n_deaths} processes in a row died, or were silent for too long, while they drove this run, and it got no further."
+    return Ended("failed", b"", "run.poisoned", text)
+
+
 def called_off(why: str) -> Ended:
     """The end of a run that somebody called off."""
     return Ended("cancelled", b"", CANCELLED, why)
@@ -188,17 +209,31 @@ async def settle(going: Going, parts: Parts, ended: Ended) -> None:
         StoreError: it cannot be written.
     """
     journal = going.journal
+    await journal.settled()
     is_over = ended.status in ENDED
     unknown = [_unknown(each) for each in open_calls(journal.steps)] if is_over else []
     run = going.run = ended_run(going.run, [*journal.steps, *unknown], ended)
     if unknown:
         await journal.write(*unknown)
+    kept = None
     if is_over and parts.writer is not None and not run.replay_of:
         keeps = going.keeps or await contained_async(partial(_keeps_of, going.run, parts), _nothing)
-        parts.writer.append(run_told(run, journal.steps, journal.waits, keeps, parts.mask))
-    await journal.close(run)
+        told = contained(
+            lambda: run_told(run, journal.steps, journal.waits, keeps, parts.mask),
+            lambda error: _unmasked(going, run, error),
+        )
+        if not parts.writer.append(told):
+            raise StoreFull(f"The record of the run {run.id} could not be written.", hint="Make room; it is over then.")
+        kept = kept_of(told)
+    await journal.close(run, kept)
     if is_over:
         journal.tell(RunEvent("end", shown_run(run)))
+
+
+def _unmasked(going: Going, run: RunRecord, error: Exception) -> RunTold:
+    """What cannot be masked leaves without its texts; the run is over all the same."""
+    log.warning("The texts of run %s cannot be masked, and are not told: %s.", run.id, type(error).__name__)
+    return run_told(run, going.journal.steps, going.journal.waits, "none", str)
 
 
 async def _keeps_of(run: RunRecord, parts: Parts) -> str:
@@ -220,7 +255,7 @@ def ended_run(run: RunRecord, steps: list[StepRecord], ended: Ended) -> RunRecor
         status=ended.status,
         output=ended.output,
         why=ended.why,
-        text=ended.text,
+        text=sound(ended.text),
         ended_us=machine_us() if ended.status in ENDED else 0,
         n_steps=sum(step.state not in ("begun", "waiting") for step in steps),
         n_tokens=spent.tokens,

@@ -21,8 +21,10 @@ from perdure.core.runs import Claim, RunRecord, StepRecord, Wait
 from perdure.serve.boundary import contained_async
 from perdure.serve.runs.protocols import RunEvent
 from perdure.serve.runs.showing import shown_step, shown_wait
-from perdure.stores.runs.protocols import Progress, Runs
+from perdure.stores.runs.protocols import Progress, Runs, Told
 
+_ODD = (TypeError, ValueError, OverflowError)
+"""Raised of an entry that cannot be encoded, before anything is written."""
 _MOST = 256
 """Writes that go out together; more wait for the next, so that none waits for a very long one."""
 
@@ -55,6 +57,8 @@ class Entry:
     waits: Sequence[Wait] = ()
     run: RunRecord | None = None
     """Its new state."""
+    kept: Told | None = None
+    """What stays of one that is over; see `Progress.kept`."""
 
 
 class RunJournal:
@@ -69,7 +73,7 @@ class RunJournal:
         tells: hears events, which are kept nowhere; false while nobody listens.
     """
 
-    __slots__ = ("_keeps", "_tells", "claim", "run", "steps", "waits")
+    __slots__ = ("_keeps", "_tells", "claim", "left", "run", "steps", "waits")
 
     def __init__(
         self,
@@ -84,6 +88,8 @@ class RunJournal:
         self.claim = claim
         self.steps: list[StepRecord] = list(steps)
         self.waits: Sequence[Wait] = list(waits)
+        self.left: list[asyncio.Event] = []
+        """Writes that nobody waits for any more, for he was cancelled; each is set when it is over."""
         self._keeps = keeps
         self._tells = tells
 
@@ -92,14 +98,24 @@ class RunJournal:
         if steps or waits:
             await self._keeps.keep(self, Entry(steps, tuple(waits)))
 
-    async def close(self, run: RunRecord, *steps: StepRecord) -> None:
-        """The run's new state, with the last entries: its claim is given back.
+    async def settled(self) -> None:
+        """Once everything that was given to it is written or refused: an effect that was done is known then."""
+        for each in self.left:
+            await each.wait()
+        self.left.clear()
+
+    async def close(self, run: RunRecord, kept: Told | None = None) -> None:
+        """The run's new state: its claim is given back.
+
+        Args:
+            run: as it is from now on.
+            kept: what stays of its entries and questions, where it is over; None: all of them.
 
         Raises:
             LostLease: another worker drives this run now.
             StoreFull: there is no room.
         """
-        await self._keeps.keep(self, Entry(steps, (), run))
+        await self._keeps.keep(self, Entry((), (), run, kept))
 
     def tell(self, event: RunEvent) -> None:
         """To listeners; kept nowhere."""
@@ -109,7 +125,7 @@ class RunJournal:
     def numbered(self, entry: Entry) -> Sequence[StepRecord]:
         """Entries as they go out next: of this run, numbered on from the last."""
         first = len(self.steps)
-        return [msgspec.structs.replace(step, run=self.run, n=first + n) for n, step in enumerate(entry.steps)]
+        return [msgspec.structs.replace(_sound(step), run=self.run, n=first + n) for n, step in enumerate(entry.steps)]
 
     def written(self, steps: Sequence[StepRecord], waits: Sequence[Wait]) -> None:
         """They are durable: hold them, and tell listeners."""
@@ -136,6 +152,7 @@ class _Pending:
     entry: Entry
     done: asyncio.Future[None]
     steps: Sequence[StepRecord] = ()
+    left: asyncio.Event | None = None
 
 
 class JournalWriter:
@@ -166,7 +183,12 @@ class JournalWriter:
         self._pending.append(pending)
         if self._writing is None:
             self._writing = loop.create_task(self._write_all())
-        await pending.done
+        try:
+            await pending.done
+        except asyncio.CancelledError:
+            pending.left = asyncio.Event()
+            journal.left.append(pending.left)
+            raise
 
     async def close(self) -> None:
         """Once what is under way is written."""
@@ -178,7 +200,7 @@ class JournalWriter:
         try:
             while self._pending:
                 batch, self._pending = self._pending[:_MOST], self._pending[_MOST:]
-                await contained_async(partial(self._write, batch), partial(_failed, batch))
+                await contained_async(partial(self._write, batch), partial(self._failed, batch))
         finally:
             self._writing = None
 
@@ -201,18 +223,44 @@ class JournalWriter:
         if ahead:
             steps = [msgspec.structs.replace(step, n=step.n + ahead) for step in steps]
         pending.steps = steps
-        return Progress(claim, steps, pending.entry.waits, pending.entry.run)
+        return Progress(claim, steps, pending.entry.waits, pending.entry.run, pending.entry.kept)
+
+    async def _failed(self, batch: Sequence[_Pending], error: Exception) -> None:
+        """Nothing was written. What no store takes is not to stop what else goes out with it: each goes alone then."""
+        is_odd = isinstance(error, _ODD)
+        if is_odd and len(batch) > 1:
+            for each in batch:
+                await contained_async(partial(self._write, [each]), partial(self._failed, [each]))
+            return
+        if is_odd:
+            error = ValueError(f"What a run says of itself cannot be written down: {type(error).__name__}.")
+        elif not isinstance(error, StoreError):
+            error = StoreError(f"The journals of runs cannot be written: {type(error).__name__}.")
+        for each in batch:
+            _settle(each, error)
 
 
-async def _failed(batch: Sequence[_Pending], error: Exception) -> None:
-    if not isinstance(error, StoreError):
-        error = StoreError(f"The journals of runs cannot be written: {type(error).__name__}.")
-    for each in batch:
-        _settle(each, error)
+def sound(text: str) -> str:
+    r"""A text as UTF-8 has it: names of files and errors of tools may hold what no disk and no wire takes.
+
+    >>> sound("caf\udce9")
+    'caf?'
+    """
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _sound(step: StepRecord) -> StepRecord:
+    """An entry whose words can be written."""
+    if step.text.isascii() and step.node.isascii() and not step.facts:
+        return step
+    facts = {sound(name): sound(each) if isinstance(each, str) else each for name, each in step.facts.items()}
+    return msgspec.structs.replace(step, text=sound(step.text), node=sound(step.node), facts=facts)
 
 
 def _settle(pending: _Pending, error: Exception | None) -> None:
     """Wake whoever waits, where he still does."""
+    if pending.left is not None:
+        pending.left.set()
     if pending.done.done():
         return
     if error is None:

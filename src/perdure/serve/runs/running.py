@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
-import secrets
-import socket
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -23,11 +20,24 @@ from perdure.core.errors import LimitReached, LostLease, NotFound, NotReady
 from perdure.core.runs import Claim, RunRecord, Wait, WaitAnswer
 from perdure.serve.boundary import contained_async
 from perdure.serve.runs.children import child_run, child_step
-from perdure.serve.runs.going import CALLED_OFF, Going, Parts, called_off, go, settle
+from perdure.serve.runs.going import (
+    CALLED_OFF,
+    MOST_DEATHS,
+    SUSPECT,
+    Going,
+    Parts,
+    called_off,
+    go,
+    poisoned,
+    settle,
+)
 from perdure.serve.runs.hearing import Heard, Hearers, Listening
 from perdure.serve.runs.journaling import JournalWriter, RunJournal, lost_claim
-from perdure.serve.runs.protocols import Json, Parked
+from perdure.serve.runs.protocols import Ended, Json, Parked
+from perdure.serve.runs.terms import Begun, Served, Terms, worker_name
 from perdure.stores.runs.protocols import Runs, Told, Wanted
+
+__all__ = ["Begun", "Runtime", "Served", "Terms", "worker_name"]
 
 log = logging.getLogger("perdure.serve")
 
@@ -38,51 +48,10 @@ _WAITING_RATIO = 4
 _STOP_S = 10.0
 """A drive that does not end for so long is left behind; its claim runs out."""
 _MOST_CLAIMED = 16
+_MOST_BELOW = 1000
+"""Runs below one that are called off together; then the next."""
 _THREADS = 4
 Answer = TypeVar("Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How runs are driven here.
-
-    Args:
-        most_at_once: runs of callers that are driven at once; as many more wait as `_WAITING_RATIO` says. Runs below them are not counted.
-        poll_s: how often the store is asked for runs that can go on.
-        ttl_s: a process that is silent for so long loses its runs to another.
-    """
-
-    most_at_once: int = 64
-    poll_s: float = 1.0
-    ttl_s: float = 15.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Served:
-    """What of a project is served here.
-
-    Args:
-        assets: names of agents and graphs whose runs are taken over.
-        choose: version and arm for a run of a kind's asset below another; raises NotFound or NotReady.
-    """
-
-    assets: Callable[[], Sequence[str]]
-    choose: Callable[[str, str, RunRecord], tuple[str, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A run that was asked for."""
-
-    run: RunRecord
-    is_new: bool
-    """False: its idempotency key was known, and this is the run of the first request."""
-    listening: Listening | None = None
-
-
-def worker_name() -> str:
-    """Another name for each process and start: host, process, randomness."""
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
 
 @dataclass(slots=True, eq=False)
@@ -128,10 +97,14 @@ class Runtime:
         self._loops = [asyncio.create_task(each()) for each in (self._renew, self._resume)]
 
     async def stop(self) -> None:
-        """End all drives where they are, write what was written down, and give every claim back: another process goes on at once."""
+        """End all drives where they are, write what they gave to be written, and then give every claim back: another process goes on at once.
+
+        A drive that does not end keeps its claim, for it may be at work; that runs out.
+        """
         self._is_stopping = True
-        for loop in self._loops:
-            loop.cancel()
+        self._poked.set()
+        for loop in self._loops[:1]:
+            loop.cancel()  # of claims; what takes over ends by itself, for it may have just claimed
         going = list(self._going.values())
         for each in going:
             each.end("stop")
@@ -139,7 +112,11 @@ class Runtime:
         waited = [*tasks, *self._loops, *self._tasks]
         if waited:
             await asyncio.wait(waited, timeout=_STOP_S)
+        for loop in self._loops:
+            loop.cancel()
         await self._writer.close()
+        claims = [each.journal.claim for each in going if each.over.is_set() and each.journal.claim is not None]
+        await contained_async(partial(self._ask, self.runs.let_go, claims, 0), _logged)
 
     async def begin(self, run: RunRecord, *, listens: bool = False) -> Begun:
         """A new run, driven in the background; of a known idempotency key the run that there is.
@@ -162,7 +139,9 @@ class Runtime:
     async def _begin(self, run: RunRecord, *, listens: bool) -> Begun:
         begun, claim = await self._ask(self.runs.begin, run, self.worker, self._until_us())
         listening = self.listen(begun.id) if listens else None
-        if claim is not None:
+        if claim is not None and self._is_stopping:
+            await self._ask(self.runs.let_go, [claim], 0)
+        elif claim is not None:
             self._start(begun, claim)
         elif listening is not None and begun.id not in self._going:
             listening.end()
@@ -244,13 +223,17 @@ class Runtime:
         if going is not None:
             going.called_off = why
             going.end("cancel")
-            await going.over.wait()
+            await _waited(going.over, _STOP_S)
         while not await self._taken_and_ended(run, why):
             log.info("The run %s was claimed by another worker while it was called off here.", run)
-        for below in await self.list(Wanted(parent=run, replays=None, limit=1000)):
-            if not below.ended:
-                await self.cancel(below.id, why)
+        await self._cancel_below(run, why)
         return (await self.get(run)).run
+
+    async def _cancel_below(self, run: str, why: str) -> None:
+        wanted = Wanted(parent=run, statuses=("running", "waiting"), replays=None, limit=_MOST_BELOW)
+        while below := await self.list(wanted):
+            for each in below:
+                await self.cancel(each.id, why)
 
     async def _taken_and_ended(self, run: str, why: str) -> bool:
         """Whether a run is over, ended here if it was not: its claim is taken from whoever drives it. False: another took it meanwhile."""
@@ -258,18 +241,22 @@ class Runtime:
         told = await self.get(run)
         if not claims:
             return True
-        journal = RunJournal(run, self._writer, claims[0], told.steps, told.waits, Heard(self._hearers, run))
         try:
-            await settle(Going(told.run, journal), self.parts, called_off(why))
+            await self._ended(claims[0], told, called_off(why))
         except LostLease:
             return False
-        self._hearers.end(run)
         return True
+
+    async def _ended(self, claim: Claim, told: Told, ended: Ended, keeps: str = "") -> None:
+        """End a run that nothing drives under this claim."""
+        journal = RunJournal(claim.run, self._writer, claim, told.steps, told.waits, Heard(self._hearers, claim.run))
+        await settle(Going(told.run, journal, keeps=keeps), self.parts, ended)
+        self._hearers.end(claim.run)
 
     def _start(self, run: RunRecord, claim: Claim, told: Told | None = None) -> Going:
         steps, waits = ([], []) if told is None else (told.steps, told.waits)
         journal = RunJournal(run.id, self._writer, claim, steps, waits, Heard(self._hearers, run.id))
-        going = Going(run, journal, self._going.get(run.parent) if run.parent else None)
+        going = Going(run, journal, self._going.get(run.parent) if run.parent else None, n_found=len(steps))
         self._going[run.id] = going
         going.task = asyncio.create_task(self._go(going))
         going.task.add_done_callback(partial(self._forget, going))
@@ -306,10 +293,10 @@ class Runtime:
         await settle(going, self.parts, called_off(going.called_off))
 
     async def _let_go(self, going: Going) -> None:
-        """Its claim goes back, where it still has one: at once, or held for as long as nobody should try again."""
+        """Its claim goes back, where it could not go on, for as long as nobody should try again."""
         claim = going.journal.claim
-        if claim is not None and (going.stopping == "stop" or going.held_us):
-            await contained_async(partial(self._ask, self.runs.renew, [claim], going.held_us), _logged)
+        if claim is not None and going.held_us:
+            await contained_async(partial(self._ask, self.runs.let_go, [claim], going.held_us), _logged)
 
     async def _followed(self, run: RunRecord, above: Going) -> RunRecord:
         """A run below, once nothing of it goes on here. Where whoever asked for it is cancelled, it is called off too."""
@@ -344,7 +331,7 @@ class Runtime:
 
     async def _resume(self) -> None:
         """Take over what can go on: answered, expired, its runs below over, or left by a process that died."""
-        while True:
+        while not self._is_stopping:
             self._poked.clear()
             more = await contained_async(self._resume_once, _logged)
             if not more:
@@ -358,11 +345,30 @@ class Runtime:
             return False
         now_us = machine_us()
         claims = await self._ask(self.runs.claim, self.worker, now_us, self._until_us(), assets, free)
-        for claim in claims:
-            if claim.run not in self._going:
-                told = await self.get(claim.run)
-                self._start(told.run, claim, told)
+        for claim in claims:  # each for itself: one that cannot be read keeps no other from going on
+            await contained_async(partial(self._take, claim), _logged)
         return len(claims) == free
+
+    async def _take(self, claim: Claim) -> None:
+        """Go on with a run, or end it where it took everybody down who drove it."""
+        going = self._going.get(claim.run)
+        if going is not None:  # it parked this instant, or this process was silent for too long
+            going.end("lost")
+            await self._ask(self.runs.let_go, [claim], self._soon_us())
+            return
+        told = await self.get(claim.run)
+        if claim.deaths >= MOST_DEATHS:
+            # Where not even its end could be written, its version is not made ready for it again.
+            await self._ended(claim, told, poisoned(claim.deaths), "none" if claim.deaths > MOST_DEATHS else "")
+            await self._cancel_below(claim.run, "The run above it was ended.")
+        elif self._is_stopping or (claim.deaths >= SUSPECT and any(each.is_suspect for each in self._going.values())):
+            await self._ask(self.runs.let_go, [claim], 0 if self._is_stopping else self._soon_us())
+        else:
+            self._start(told.run, claim, told)
+
+    def _soon_us(self) -> int:
+        """When it is looked for again."""
+        return machine_us() + int(self.terms.poll_s * 1e6)
 
     async def _ask(self, asked: Callable[..., Answer], *given: Any) -> Answer:
         """Ask the store, on threads that no hung tool can hold; also after `stop`."""

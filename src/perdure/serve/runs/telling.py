@@ -1,7 +1,7 @@
 """What is told of a run that is over, to the capture log: its record and journal, with texts as its asset keeps them.
 
-While a run goes on its journal in the store holds what it needs to go on, texts too; what is told leaves for the lake and stays there, so
-that is where `keeps` holds. Digests are of what was there before: a replay finds an answer by them though its text is masked.
+While a run goes on its journal in the store holds what it needs to go on, texts too. When it is over entries and questions are kept there
+as they were told; the run itself stays whole until it is pruned, for its caller asks for it, and repeats himself under his key. Digests are of what was there before: a replay finds an answer by them though its text is masked.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import msgspec
 from perdure.core.canonical import bytes_hash
 from perdure.core.clock import machine_us
 from perdure.core.runs import RunRecord, StepRecord, Wait
+from perdure.serve.runs.journaling import sound
 from perdure.serve.runs.showing import value_of
 from perdure.stores.capture.events import RunTold
+from perdure.stores.runs.protocols import Told
 
 Mask = Callable[[str], str]
 KEPT = "kept"
@@ -42,6 +44,11 @@ def run_told(run: RunRecord, steps: Sequence[StepRecord], waits: Sequence[Wait],
         steps = [_kept_step(step, keep, keeps, mask) for step in steps]
         waits = [_kept_wait(wait, keep, keeps, mask) for wait in waits]
     return RunTold(run=run, steps=list(steps), waits=list(waits), recorded_us=machine_us())
+
+
+def kept_of(told: RunTold) -> Told | None:
+    """What stays of it in the store of runs, where texts were taken out; None: all as it is."""
+    return Told(told.run, told.steps, told.waits) if any(KEPT in step.facts for step in told.steps) else None
 
 
 def _keeper(keeps: str, mask: Mask) -> Callable[[bytes], bytes] | None:
@@ -90,11 +97,13 @@ def _masked(data: bytes, mask: Mask) -> bytes:
 def _masked_value(value: Any, mask: Mask) -> Any:
     """Every text in it masked, names of members too: a tool may give a table by address."""
     if isinstance(value, str):
-        return mask(value)
+        return sound(mask(value))
     if isinstance(value, list):
         return [_masked_value(each, mask) for each in value]
     if isinstance(value, Mapping):
-        return {mask(name): each if name in _DIGESTS else _masked_value(each, mask) for name, each in value.items()}
+        return {
+            sound(mask(name)): each if name in _DIGESTS else _masked_value(each, mask) for name, each in value.items()
+        }
     return value
 
 

@@ -63,6 +63,7 @@ class Runs(Protocol):
 
         Raises:
             Conflict: another run has this id.
+            LostLease: the run above it is over, so that whoever asks for this one has lost that.
             StoreFull: there is no room; nothing is written.
         """
         ...

@@ -18,7 +18,7 @@ from threading import Lock
 
 import msgspec
 
-from perdure.core.errors import Conflict, Corrupt, NotFound
+from perdure.core.errors import Conflict, Corrupt, LostLease, NotFound
 from perdure.core.runs import ENDED, Claim, RunRecord, RunStatus, Wait, WaitAnswer
 from perdure.stores.runs import sqlite_rows as rows
 from perdure.stores.runs.protocols import Progress, Told, Wanted
@@ -27,6 +27,7 @@ from perdure.stores.sqlite_files import open_file, transaction
 
 _OF_EFFECTS = frozenset({"begun", "waiting", "unknown"})
 _FIND = "SELECT seq FROM runs WHERE project = ? AND id = ?"
+_OVER = _FIND + " AND ended_us IS NOT NULL"
 _HELD = _FIND + " AND epoch = ? AND worker = ?"
 _KNOWN = """SELECT records.record, runs.status FROM runs JOIN records ON records.run = runs.seq
     WHERE project = ? AND asset = ? AND key = ? AND idempotency = ? AND idempotency <> ''"""
@@ -69,12 +70,17 @@ class SqliteRuns:
 
         Raises:
             Conflict: another run has this id.
+            LostLease: the run above it is over.
             StoreFull: no room left.
         """
         with self._writing(full=bool(run.idempotency)) as connection:
             known = connection.execute(_KNOWN, (self._project, run.asset, run.key, run.idempotency)).fetchone()
             if known is not None:
                 return self._run(*known), None
+            if run.parent and connection.execute(_OVER, (self._project, run.parent)).fetchone() is not None:
+                raise LostLease(
+                    f"The run {run.parent} is over, and nothing is begun below it any more.", run=run.parent
+                )
             given = (run.id, run.asset, run.kind, run.team, run.parent, run.key, run.idempotency, bool(run.replay_of))
             made = connection.execute(_BEGIN, (self._project, *given, run.status, worker, until_us))
             if not made.rowcount:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from perdure.core.errors import Conflict, NotFound
+from perdure.core.errors import Conflict, LostLease, NotFound
 from perdure.core.runs import Claim, RunRecord, StepRecord, Wait, WaitAnswer
 from perdure.core.usage import Usage
 from perdure.stores.runs.protocols import Progress, Runs, Told, Wanted
@@ -158,6 +158,16 @@ class RunsConformance:
         begun(runs, a_run(2))
         with pytest.raises(Conflict):
             runs.begin(a_run(2), "one", 1)
+
+    def test_nothing_is_begun_below_a_run_that_is_over(self, runs: Runs) -> None:
+        """What was begun before stays known: a run that is driven once more finds it."""
+        claim = begun(runs, a_run(1))
+        below = a_run(2, parent="run_000001", idempotency="child")
+        begun(runs, below)
+        runs.write([Progress(claim, run=ended(a_run(1), status="cancelled"))])
+        with pytest.raises(LostLease):
+            runs.begin(a_run(3, parent="run_000001"), "one", SECOND)
+        assert runs.begin(a_run(4, parent="run_000001", idempotency="child"), "one", SECOND) == (below, None)
 
     def test_threads_that_begin_one_run_get_one(self, runs: Runs) -> None:
         """A caller who asks twice at once."""

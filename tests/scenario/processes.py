@@ -1,0 +1,74 @@
+"""Processes that drive runs over one store, with what they told to the capture log."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from acting import NOBODY, Scripted, Tools, gave, new_run, offered
+
+from perdure.assets.agent import RunLimits
+from perdure.serve.runs.going import Parts, Prepared
+from perdure.serve.runs.running import Runtime, Served, Terms
+from perdure.stores.runs.sqlite import SqliteRuns
+
+
+class Log:
+    """What was told to the capture log."""
+
+    def __init__(self):
+        self.told = []
+
+    def append(self, event):
+        self.told.append(event)
+        return True
+
+
+@dataclass
+class Desk:
+    """A store, tools, and the processes that drive runs over them."""
+
+    store: SqliteRuns
+    tools: Tools = field(default_factory=lambda: Tools([offered("look")], {"look": lambda a, c: gave(a.arguments)}))
+    limits: RunLimits = field(default_factory=RunLimits)
+    keeps: str = "redacted"
+    log: Log = field(default_factory=Log)
+    driver: object = field(default_factory=Scripted)
+    prepare: object = None
+    ttl_s: float = 5.0
+
+    def process(self, **terms):
+        """A process that runs go on in."""
+
+        async def prepare(run):
+            return Prepared(None, self.tools, self.limits, self.keeps)
+
+        parts = Parts(
+            {"agent": self.driver}, self.prepare or prepare, lambda run: NOBODY, self, self.log,
+            lambda text: text.replace("a@b.c", "[email]"),
+        )  # fmt: skip
+        served = Served(lambda: ["desk", "helper"], lambda kind, asset, parent: (f"{asset}@1", "champion"))
+        runtime = Runtime(self.store, parts, served, Terms(**{"poll_s": 0.02, "ttl_s": self.ttl_s, **terms}))
+        self.child = runtime.child
+        return runtime
+
+
+def scripted(*calls, id_="run_1", **given):
+    """A run that makes calls, one after the other."""
+    return new_run(id_, [[each] for each in calls], **given)
+
+
+def run(work):
+    """To its end, within a time."""
+
+    async def bounded():
+        async with asyncio.timeout(20):
+            return await work
+
+    return asyncio.run(bounded())
+
+
+async def until(true):
+    """Wait until something is true."""
+    while not true():  # noqa: ASYNC110 - what is waited for stands in a store
+        await asyncio.sleep(0.005)
