@@ -48,7 +48,7 @@ class Flaw:
     sort: Sort
     share: float = 0.8
     since: datetime | None = None
-    """Of a node without versions: from then on."""
+    """From then on; None: always."""
 
 
 @dataclass(slots=True)
@@ -242,12 +242,9 @@ class _Play:
         return {owner: self.versions[owner]} if owner in self.versions else {}
 
     def _flaw(self, owner: str) -> Flaw | None:
-        version = self.versions.get(owner)
-        flaw = self.script.flaws.get(version) if version else None
-        if flaw is None:
-            flaw = self.script.flaws.get(owner)
-            flaw = None if flaw is None or (flaw.since is not None and self.at < flaw.since) else flaw
-        return flaw
+        found = self.script.flaws.get(self.versions.get(owner, "")) or self.script.flaws.get(owner)
+        early = found is not None and found.since is not None and self.at < found.since
+        return None if early else found
 
     def _hit(self, version: str, sort: Sort) -> bool:
         flaw = self.script.flaws.get(version)

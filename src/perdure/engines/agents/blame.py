@@ -17,6 +17,7 @@ being asked again alone; the good ones pay for that. Pure: same records, same ra
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from typing import Literal
 
 import numpy as np
 
-from perdure.core.stats import Interval, proportion_interval
+from perdure.core.stats import Interval
 from perdure.engines.agents.nodes import NodeSeen
 
 Sort = Literal["changed", "failed", "moved", "ill"]
@@ -37,13 +38,15 @@ _Samples = tuple[Sequence[float], Sequence[float]]
 MOST_SUSPECTS = 4
 LEAST = 3
 """Good and bad runs, each: of fewer nothing is compared."""
-SURE = 0.3
+SURE = 0.35
 """From this score on the first is blamed. Ours: of 55 seeded faults none was blamed below it that was not to blame (benchmarks/agents_blame.py)."""
 _WEIGHTS: Mapping[Sort, float] = {"changed": 0.6, "failed": 0.9, "moved": 0.6, "ill": 0.4}
-_CONFIDENCE = 0.8
-"""Of the interval of a share of replays: their number is bounded, and the order among suspects is what counts."""
+_ONE_SIDED = 1.645
+_SE, _SE_OF_MANY = 1.5, 3.0
+"""Standard errors that a share must be larger by; more of a label, since the one that moved most is taken of hundreds."""
+_FAINT = 0.2
 _KS_95 = 1.36
-_PRIOR, _UNREPLAYED = 0.25, 0.7
+_PRIOR, _UNREPLAYED, _UNPROVEN = 0.25, 0.7, 0.45
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,20 +87,25 @@ class Swapped:
     """Why it could not be swapped; empty where it was."""
 
     @property
-    def fixed(self) -> Interval | None:
-        """Share of bad runs that come out well; None without any."""
-        return proportion_interval(_well(self.bad), len(self.bad), confidence=_CONFIDENCE) if self.bad else None
+    def effect(self) -> Interval | None:
+        """What it does to success, -1 to 1: the share of bad runs that come out well less that of good ones that break; None without any.
+
+        The bounds are one-sided at 95 %, of both shares together, each smoothed by half a run of each sort.
+        """
+        if not self.bad:
+            return None
+        fixed, broken = _well(self.bad) / len(self.bad), 0.0
+        error = _variance(_well(self.bad), len(self.bad))
+        if self.good:
+            broken = 1.0 - _well(self.good) / len(self.good)
+            error += _variance(_well(self.good), len(self.good))
+        reach = _ONE_SIDED * math.sqrt(error)
+        return Interval(fixed - broken, fixed - broken - reach, fixed - broken + reach, len(self.bad) + len(self.good))
 
     @property
-    def broken(self) -> float:
-        """Share of good runs that do not any more."""
-        return 1.0 - _well(self.good) / len(self.good) if self.good else 0.0
-
-    @property
-    def effect(self) -> float:
-        """What it does to success, -1 to 1, on the careful side: half way from the share to its lower bound."""
-        fixed = self.fixed
-        return 0.0 if fixed is None else 0.5 * (fixed.value + fixed.low) - self.broken
+    def helps(self) -> bool:
+        """Whether it does good for sure."""
+        return self.effect is not None and self.effect.low > 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,9 +193,18 @@ def ranked(found: Sequence[Suspect], swapped: Mapping[str, Swapped]) -> list[Bla
 
 
 def _score(suspect: Suspect, swapped: Swapped | None) -> float:
-    if swapped is None or not swapped.bad:
-        return _UNREPLAYED * suspect.prior
-    return _PRIOR * suspect.prior + (1.0 - _PRIOR) * max(0.0, swapped.effect)
+    effect = None if swapped is None else swapped.effect
+    if effect is None:
+        # A version that changed as things went worse may have changed for any reason: alone it proves nothing.
+        alone = all(sign.sort == "changed" or sign.strength < _FAINT for sign in suspect.signs)
+        return (_UNPROVEN if alone else _UNREPLAYED) * suspect.prior
+    careful = 0.5 * (effect.value + effect.low)
+    return _PRIOR * suspect.prior + (1.0 - _PRIOR) * max(0.0, careful)
+
+
+def _variance(n_well: int, n: int) -> float:
+    share = (n_well + 0.5) / (n + 1.0)
+    return share * (1.0 - share) / n
 
 
 def _side(runs: Journals, node: str) -> _Side:
@@ -272,7 +289,7 @@ def _labels(good: _Side, bad: _Side) -> list[Sign]:
     best = Sign("moved", 0.0, "")
     for label in labels:
         now, before = (sum(label in run.words for run in side.runs) / max(1, len(side.runs)) for side in (bad, good))
-        strength = max(_clear(now, before, bad, good), _clear(before, now, good, bad))
+        strength = max(_clear(now, before, bad, good, _SE_OF_MANY), _clear(before, now, good, bad, _SE_OF_MANY))
         if strength > best.strength:
             best = Sign(
                 "moved", strength, f"it gives {label} in {now:.0%} of the bad runs, {before:.0%} of the good ones"
@@ -280,12 +297,12 @@ def _labels(good: _Side, bad: _Side) -> list[Sign]:
     return [best] if best.text else []
 
 
-def _clear(now: float, before: float, bad: _Side, good: _Side) -> float:
-    """How much larger one share is than another for sure, 0 to 1: less one and a half standard errors."""
+def _clear(now: float, before: float, bad: _Side, good: _Side, errors: float = _SE) -> float:
+    """How much larger one share is than another for sure, 0 to 1: less so many standard errors."""
     n, m = max(1, len(bad.runs)), max(1, len(good.runs))
     pooled = (now * n + before * m + 1.0) / (n + m + 2.0)
     error = float(np.sqrt(pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m)))
-    return float(np.clip(now - before - 1.5 * error, 0.0, 1.0) / max(0.05, 1.0 - 1.5 * error))
+    return float(np.clip(now - before - errors * error, 0.0, 1.0) / max(0.05, 1.0 - errors * error))
 
 
 def _shifted(samples: _Samples, what: str, unit: str, weight: float) -> Sign:
@@ -358,7 +375,7 @@ def _told(suspect: Suspect, swapped: Swapped | None) -> str:
         )
     elif swapped is not None and swapped.why_not:
         said.append(f"it could not be swapped: {swapped.why_not}")
-    return f"{suspect.node}: {'; '.join(said) or 'nothing speaks against it'}."
+    return f"{suspect.node}: {'; '.join(said) or 'nothing speaks against it'}"
 
 
 def _short(value: str) -> str:

@@ -27,7 +27,7 @@ from perdure.loop.work.runs.reading import Seen, feedback_on
 from perdure.loop.work.runs.replaying import Redo, replay
 from perdure.loop.work.versions import find_champion
 
-PROVING = ("prompt_quality", "route_evidence", "paired_error", "run_replays")
+PROVING = ("prompt_quality", "prompt_guarded", "route_evidence", "paired_error", "run_replays")
 """Gates that let nothing through which is not proven better: that proof may be the runs of who blames it. All others stay as they are."""
 _BETTER, _WORSE, _UNSURE = Comparison.BETTER, Comparison.WORSE, Comparison.NOT_ENOUGH_EVIDENCE
 _CONFIDENCE = 0.9
@@ -152,7 +152,8 @@ class ProvenByRuns:
         """As the gate says; what it finds not proven, and no worse, passes where replays prove it."""
         verdict = self._gate.judge(place, asset, trial, now)
         unproven = trial.stage == "verify" and not verdict.passed and verdict.comparison is not _WORSE
-        if not unproven or verdict.gain < 0.0 or find_standing(place, asset.name) is None:
+        lacks_only_proof = verdict.evidence.get("lacks_only_proof", verdict.gain >= 0.0)
+        if not unproven or not lacks_only_proof or find_standing(place, asset.name) is None:
             return verdict
         proof = self._replays.judge(place, asset, trial, now)
         if proof.comparison is not _BETTER:

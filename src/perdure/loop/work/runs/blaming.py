@@ -49,6 +49,9 @@ class Found:
         """Who is to blame; None: nobody for sure."""
         if not self.ranked or self.ranked[0].score < SURE:
             return None
+        replayed = self.ranked[0].swapped
+        if replayed is not None and replayed.effect is not None and not replayed.helps:
+            return None
         lead = self.ranked[0].score - (self.ranked[1].score if len(self.ranked) > 1 else 0.0)
         return self.ranked[0] if lead >= _MARGIN * self.ranked[0].score else None
 
@@ -84,9 +87,9 @@ class Found:
         gathered, first = self.gathered, self.first
         runs = f"{len(gathered.bad)} of {gathered.n_runs} runs went badly"
         if first is None:
-            others = " ".join(each.text for each in self.ranked[:2])
-            return f"{runs}, and no node is to blame for sure. {others}".strip()
-        return f"{runs}. {first.text[:1].upper()}{first.text[1:]}"
+            others = ". ".join(each.text for each in self.ranked[:2])
+            return f"{runs}, and no node is to blame for sure{f'. The nearest are {others}' if others else ''}."
+        return f"{runs}, and {first.node} is to blame: {first.text.removeprefix(f'{first.node}: ')}."
 
 
 def find_blame(place: Workplace, asset: Watched, gathered: Gathered, now: datetime) -> Found:

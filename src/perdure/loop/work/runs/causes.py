@@ -12,11 +12,11 @@ from typing import Any
 
 from perdure.assets.health import Cause as RankedCause
 from perdure.assets.health import Finding
-from perdure.core.clock import parse_at
+from perdure.core.clock import iso, parse_at
 from perdure.core.units import days
 from perdure.loop.protocols import Cause, Watched, Workplace
 from perdure.loop.work.runs.gathering import Gathered, gather, worst
-from perdure.loop.work.runs.handed import find_found, standing_by
+from perdure.loop.work.runs.handed import find_found, mended_since, standing_by
 from perdure.loop.work.runs.reading import Reader
 from perdure.loop.work.runs.watched import asset_behind
 
@@ -38,8 +38,8 @@ def present_found(place: Workplace, asset: Watched, now: datetime) -> Mapping[st
 
     What was handed to a node and came to nothing there is looked for anew.
     """
-    found = find_found(place, asset.name)
-    if found is None or found.get("mended_at") or now - parse_at(found["at"]) >= _AGAIN:
+    found, mended = find_found(place, asset.name), mended_since(place, asset.name)
+    if found is None or now - parse_at(found["at"]) >= _AGAIN or (mended and parse_at(found["at"]) <= mended):
         return None
     handed = bool(asset_behind(found["node"])) and not found["own"]
     if handed and all(each.facts["at"] != found["at"] for each in standing_by(place, asset.name)):
@@ -57,22 +57,29 @@ class NodeToBlame:
 
     def weigh(self, place: Workplace, asset: Watched, findings: Sequence[Finding], now: datetime) -> RankedCause | None:
         """0.85 for what was found, 0.6 for suspects; None where nothing of runs is broken, or something else was found."""
-        if worst(asset, findings) is None:
+        broken = worst(asset, findings)
+        if broken is None:
             return None
+        mended = mended_since(place, asset.name)
+        if mended is not None and broken[0].reading.at <= mended:
+            last = find_found(place, asset.name) or {}
+            text = f"{last.get('text', '')} It was mended at {iso(mended)}: only runs since then tell more.".strip()
+            return RankedCause(self.name, 0.6, {**last, "mended_at": iso(mended)}, text)
         found = present_found(place, asset, now)
         if found is not None:
-            mended = bool(asset_behind(found["node"])) and not found["own"]
-            return _of(self.name, 0.85, found) if mended else None
+            handed = bool(asset_behind(found["node"])) and not found["own"]
+            return _of(self.name, 0.85, found) if handed else None
         gathered = gather(place, self._reader, asset, findings, now)
         return None if gathered is None else RankedCause(self.name, 0.6, suspicion(gathered), told(gathered))
 
 
 def suspicion(gathered: Gathered) -> dict[str, Any]:
-    """The suspects as evidence."""
+    """The suspects as evidence; none where there are too few runs to compare."""
+    told = {"objective": gathered.objective.text(), "n_bad": len(gathered.bad), "n_good": len(gathered.good)}
+    if not gathered.enough:
+        return told
     return {
-        "objective": gathered.objective.text(),
-        "n_bad": len(gathered.bad),
-        "n_good": len(gathered.good),
+        **told,
         "suspects": [
             {"node": each.node, "prior": each.prior, "signs": [sign.text for sign in each.signs[:3]]}
             for each in gathered.few

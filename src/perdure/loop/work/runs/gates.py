@@ -37,6 +37,7 @@ MOST_DEARER = 2.0
 LEAST = 4
 """Replays; of fewer nothing is said."""
 _CONFIDENCE = 0.9
+_SAME_PRICE = 0.05
 _LATELY = days(7)
 _N_LATER = 20
 _BETTER, _WORSE, _SAME, _UNSURE = (
@@ -86,7 +87,8 @@ class Paired:
         """In words."""
         if self.why_not:
             return f"Runs of {whose} cannot be replayed with it: {self.why_not}."
-        cost = "" if self.usd_ratio is None else f"; at {self.usd_ratio:.2g} times the price"
+        dearer = self.usd_ratio is not None and abs(self.usd_ratio - 1.0) > _SAME_PRICE
+        cost = f"; at {self.usd_ratio:.2g} times the price" if dearer else ""
         unknown = f"; {self.n_unknown} effects that stand in no record were not done" if self.n_unknown else ""
         bounds = "" if self.difference is None else f" ({self.difference.low:+.0%} to {self.difference.high:+.0%})"
         return (

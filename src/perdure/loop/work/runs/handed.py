@@ -1,6 +1,7 @@
 """Blame as the ledger keeps it: what was found of an agent, which node it was handed to, and when that ended.
 
-Two cursors: `blame/<agent>` holds the newest ranking, `blamed/<asset>` what is laid at an asset's door. A blame stands until the asset answers
+Three cursors: `blame/<agent>` holds the newest ranking, `blamed/<asset>` what is laid at an asset's door, `mended/<agent>` since when it is
+without what was last to blame. A blame stands until the asset answers
 by another version, or its state was mended, or nobody's runs are bad any more; then `Handed` writes down how it ended, at the agent's
 incident too, and has the agent measured anew.
 """
@@ -21,7 +22,7 @@ from perdure.loop.observe import measure_again
 from perdure.loop.protocols import Watched, Workplace
 from perdure.stores.ledger.protocols import LedgerSession
 
-BLAME, HANDED = "blame/", "blamed/"
+BLAME, HANDED, MENDED = "blame/", "blamed/", "mended/"
 LONGEST = days(7)
 """A blame that nothing came of ends: what it rests on is old by then."""
 _LOOKED_AT = 20
@@ -43,12 +44,12 @@ class Standing:
 
 
 def put_blame(session: LedgerSession, asset: str, facts: Mapping[str, Any]) -> None:
-    """Keep what was found of an agent's runs."""
+    """Keep what was found of an agent's runs, instead of what was found before."""
     session.cursors.put(BLAME + asset, dict(facts))
 
 
 def find_found(place: Workplace, asset: str) -> Mapping[str, Any] | None:
-    """What was found last of an agent's runs, or None; `ended` is set once it does not stand any more."""
+    """What was found last of an agent's runs, or None."""
     with place.stores.ledger.read() as session:
         found: Mapping[str, Any] | None = session.cursors.get(BLAME + asset)
     return found or None
@@ -79,13 +80,17 @@ def standing_by(place: Workplace, asset: str) -> list[Standing]:
     ]
 
 
+def put_mended(session: LedgerSession, asset: str, at: datetime) -> None:
+    """From this instant on an agent's runs are without what was last to blame."""
+    known = session.cursors.get(MENDED + asset)
+    session.cursors.put(MENDED + asset, iso(at if known is None else max(at, parse_at(known))))
+
+
 def mended_since(place: Workplace, asset: str) -> datetime | None:
     """When what was last to blame for an agent's runs was mended; None: nothing was."""
     with place.stores.ledger.read() as session:
-        found = [each for each in session.cursors.list(HANDED).values() if each and each["by"] == asset]
-        own = session.cursors.get(BLAME + asset) or {}
-    ends = [each["mended_at"] for each in (*found, own) if each.get("mended_at")]
-    return parse_at(max(ends)) if ends else None
+        found = session.cursors.get(MENDED + asset)
+    return None if found is None else parse_at(found)
 
 
 class Handed:
@@ -110,8 +115,9 @@ class Handed:
             return
         by, mended = self._agents[str(facts["by"])], at
         with place.transaction(now, "blame ended") as session:
-            told = {**facts, "ended": how, "mended_at": iso(mended) if mended else ""}
-            session.cursors.put(HANDED + name, told)
+            session.cursors.put(HANDED + name, {**facts, "ended": how})
+            if mended is not None:
+                put_mended(session, by.name, mended)
             for asset in (by, self._assets.get(name)):
                 if asset is not None:
                     measure_again(session, asset)

@@ -13,7 +13,6 @@ from perdure.assets.health import Cause
 from perdure.assets.repair import ANY, BLAMED, SCHEDULE, Action
 from perdure.assets.version import Version
 from perdure.core.canonical import content_hash
-from perdure.core.clock import iso
 from perdure.loop.incidents import find_incident
 from perdure.loop.observe import measure_again, newest_findings
 from perdure.loop.protocols import Remedy, Watched, Workplace
@@ -28,7 +27,7 @@ from perdure.loop.work.runs.causes import (
     present_found,
 )
 from perdure.loop.work.runs.gathering import gather
-from perdure.loop.work.runs.handed import find_found, hand_over, put_blame
+from perdure.loop.work.runs.handed import find_found, hand_over, put_blame, put_mended
 from perdure.loop.work.runs.reading import Reader
 from perdure.loop.work.runs.watched import asset_behind
 from perdure.loop.work.versions import find_champion, get_version
@@ -154,9 +153,6 @@ class AskAboutTool:
 
     def repair(self, place: Workplace, asset: Watched, action: Action, step: str, now: datetime) -> Sequence[str]:  # noqa: ARG002 - a person did it
         """No version: from the person's yes on it is measured anew."""
-        found = find_found(place, asset.name)
-        if found is None:
-            return []
         with place.stores.ledger.read() as session:
             asked = [
                 each
@@ -165,7 +161,7 @@ class AskAboutTool:
             ]
         said = [answer.at for each in asked for answer in each.answers if answer.approves]
         with place.transaction(now, "mended by a person") as session:
-            put_blame(session, asset.name, {**found, "mended_at": iso(max([*said, now]))})
+            put_mended(session, asset.name, max([*said, now]))
             measure_again(session, asset)
         return []
 
