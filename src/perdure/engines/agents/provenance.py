@@ -46,6 +46,8 @@ SUSPECT = 0.5
 """Score of the injection rules from which on a text is taken for an attack: one full sign."""
 MOST_CHARS = 50_000
 """Of the arguments of one call."""
+MOST_TEXTS = 1_000
+"""Of the arguments of one call: each is read in some thirty ways."""
 _LONG = 24
 """Letters and digits in a row that nobody repeats by chance: four or five words."""
 _RETOLD, _SHARE = 8, 0.5
@@ -78,7 +80,7 @@ class Known:
 
     Args:
         own: what its user asked; of a run that another run began nothing, for a model wrote that.
-        read: what tools and runs below it gave.
+        read: what tools and runs below it gave, and what of its own input a model wrote.
         private: texts of its prompt.
         sent: arguments of the calls before it that sent or changed something.
         refused: rules by which calls before it were refused.
@@ -125,10 +127,9 @@ def doubt_of(
     values = [value for name, value in arguments.items() if not _is_declared(schema, name, changes=changes)]
     names = [name for name in arguments if name not in schema.get("properties", {})]
     told = [*(text for value in values for text in texts_of(value)), *names]
-    if sum(map(len, told)) > MOST_CHARS:
-        return Doubt(
-            "size", f"Its arguments have more than {MOST_CHARS:,} characters, more than can be looked through."
-        )
+    if sum(map(len, told)) > MOST_CHARS or len(told) > MOST_TEXTS:
+        most = f"{MOST_CHARS:,} characters or {MOST_TEXTS:,} values"
+        return Doubt("size", f"Its arguments have more than {most}, more than can be looked through.")
     if not foreign:
         return _leaked(told, known)
     if any(each.score >= SUSPECT for each in known.read if not each.trusted):

@@ -11,12 +11,14 @@ import binascii
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import unquote
 
 _GRAM = 10
 """Letters by which a stretch is found; sampled at every tenth place of what is compared with."""
+_MOST_PAIRS = 200_000
+"""Places of two texts that are compared in one judgement: more are only alike in texts that were made for it."""
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W_]+")
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_:./#](?=[A-Za-z0-9]))+")
@@ -119,6 +121,8 @@ class Reference:
     """Texts that others are held against; what it takes is made when it is asked for."""
 
     texts: Sequence[str]
+    _n_pairs: list[int] = field(default_factory=lambda: [0])
+    """How many places were compared with these so far."""
 
     @cached_property
     def folded(self) -> str:
@@ -141,6 +145,15 @@ class Reference:
         return words_of(self.folded)
 
     @cached_property
+    def _sampled(self) -> dict[str, list[int]]:
+        """Where each sampled stretch of them begins."""
+        found: dict[str, list[int]] = {}
+        theirs = self.normal
+        for at in range(0, len(theirs) - _GRAM + 1, _GRAM):
+            found.setdefault(theirs[at : at + _GRAM], []).append(at)
+        return found
+
+    @cached_property
     def _stems(self) -> set[str]:
         return {word[:5] for word in self.words}
 
@@ -154,7 +167,7 @@ class Reference:
         return word[:5] in self._stems
 
     def shares(self, plain: str, least: int, own: Reference, *, beyond: int = 0) -> bool:
-        """Whether a stretch of a normal text, `least` letters or more, stands in these and not in `own`.
+        """Whether a stretch of a normal text, `least` letters or more, stands in these and not in `own`; also where that takes too long to see.
 
         Args:
             plain: the text.
@@ -162,15 +175,19 @@ class Reference:
             own: what may go out.
             beyond: the stretch has to end behind this place.
         """
-        if len(plain) < least:
+        if len(plain) < least or plain in own.normal:
             return False
-        places: dict[str, list[int]] = {}
-        for at in range(len(plain) - _GRAM + 1):
-            places.setdefault(plain[at : at + _GRAM], []).append(at)
-        theirs = self.normal
-        for at in range(0, len(theirs) - _GRAM + 1, _GRAM):
-            for place in places.get(theirs[at : at + _GRAM], ()):
-                start, end = _extended(plain, place, theirs, at)
+        seen: dict[int, int] = {}
+        # A stretch that ends behind a place has a sampled piece that begins less than twice its length before it.
+        for place in range(max(0, beyond - 2 * _GRAM), len(plain) - _GRAM + 1):
+            for at in self._sampled.get(plain[place : place + _GRAM], ()):
+                if place < seen.get(place - at, 0):
+                    continue
+                self._n_pairs[0] += 1
+                if self._n_pairs[0] > _MOST_PAIRS:
+                    return True
+                start, end = _extended(plain, place, self.normal, at)
+                seen[place - at] = end
                 if end - start >= least and end > beyond and plain[start:end] not in own.normal:
                     return True
         return False

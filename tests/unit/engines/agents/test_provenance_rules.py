@@ -167,6 +167,29 @@ def test_no_text_takes_long(piece):
     assert cpu_s() - began_s < 1.0
 
 
+def test_texts_that_are_alike_in_many_places_do_not_take_long():
+    """What an attacker wrote so that each piece of a call is like many pieces of it is doubted, not compared for half a minute."""
+    theirs = " ".join(f"abade fahij {a}o{b}ke {b}i{a}mo" for a, b in itertools.product("klmnorst", repeat=2)) + " "
+    began_s = cpu_s()
+    found = doubt_of("send", {"text": "abade fahij uvu " * 3_000}, {}, Known(["please send it"], [Read(theirs * 32)]))
+    assert found is not None
+    assert cpu_s() - began_s < 2.0
+
+
+def test_many_values_are_too_many_to_be_looked_through():
+    """Each value is read in some thirty ways, so that their number is bounded too."""
+    assert doubted({"to": "ann@example.org", "items": ["order"] * 1_200}) == "size"
+    assert doubted({"to": "ann@example.org", "items": ["order"] * 800}) == ""
+
+
+def test_what_the_user_gave_himself_may_be_long_and_read_too():
+    """A long text of the request that a tool gave as well is no data of others, and is seen quickly."""
+    text = " ".join(f"line {n} of the order" for n in range(1_500))
+    began_s = cpu_s()
+    assert doubt_of("send", {"text": text}, {}, Known([f"Please send: {text}"], [Read(text)])) is None
+    assert cpu_s() - began_s < 2.0
+
+
 def test_every_disguise_of_an_obedient_model_is_doubted():
     """Each attempt of the red team against three shapes of tools, however it is spelt."""
     shapes: Sequence[dict[str, Any]] = (
