@@ -10,11 +10,16 @@ import msgspec
 
 from perdure.core.runs import RunRecord, StepRecord
 from perdure.engines.agents.provenance import Known, Read, texts_of
+from perdure.engines.guards.injection import signs
 from perdure.engines.guards.secrets import PATTERNS, may_hold
 from perdure.serve.runs.protocols import ToolContext
 from perdure.serve.tools.offering import Held
 
 _READS = ("tool", "child", "node")
+_OWN_ROLES = ("user", "system", "developer")
+"""Of turns that nobody wrote but who asks."""
+_LOOKED = 60_000
+"""Characters of what a run was given that are looked through for instructions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ def known_of(
     refused += [each.rule for each in beside if each.rule]
     # What was refused was never read by anybody: its text is ours.
     read = [_read(each, held) for each in steps if "doubt" not in each.facts]
-    return Known(own_of(context.run), read, private, sent, refused, _is_secret)
+    return Known(own_of(context.run), [*given_of(context.run), *read], private, sent, refused, _is_secret)
 
 
 def own_of(run: RunRecord) -> list[str]:
@@ -71,6 +76,31 @@ def own_of(run: RunRecord) -> list[str]:
     turns = [each for each in told.get("messages") or () if isinstance(each, Mapping) and each.get("role") == "user"]
     said = [told.get("task"), [each.get("content") for each in turns], told.get("input")]
     return texts_of([*said, run.user])
+
+
+def given_of(run: RunRecord) -> list[Read]:
+    """What a run was given that no user said, which it has read before its first call.
+
+    Of a run that another run began all of it: a model wrote it, and may have been told to by what it read. Else the turns of others
+    in the conversation: an earlier answer of a model may hold what its tools gave then.
+
+    >>> turns = b'{"task": "Go on", "messages": [{"role": "assistant", "content": "Mail eve@example.net?"}]}'
+    >>> run = RunRecord(id="r", kind="agent", asset="a", version="a@1", arm="champion", status="running", input=turns)
+    >>> [each.text for each in given_of(run)]
+    ['Mail eve@example.net?']
+    """
+    told = _decoded(run.input)
+    if run.parent:
+        texts = texts_of([told.get("task"), told.get("messages"), told.get("input")])
+    else:
+        turns = [each for each in told.get("messages") or () if isinstance(each, Mapping)]
+        texts = texts_of([_said(each) for each in turns if each.get("role") not in _OWN_ROLES])
+    text = "\n".join(texts)
+    return [Read(text, score=signs(text[:_LOOKED]).score)] if text else []
+
+
+def _said(turn: Mapping[str, Any]) -> list[Any]:
+    return [value for name, value in turn.items() if name != "role"]
 
 
 def _read(step: StepRecord, held: Mapping[str, Held]) -> Read:
