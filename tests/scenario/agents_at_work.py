@@ -104,13 +104,14 @@ class AgentWorld:
         found = find_champion(self.perdure.place.stores.ledger, name)
         return found.id if found else ""
 
-    def redeclare(self, **members: Any) -> None:
-        """Declare something else, and apply it."""
+    def redeclare(self, unproven: str = "", **members: Any) -> list[Any]:
+        """Declare something else, and apply it; what `apply` tells of the agent."""
         for name, value in members.items():
             setattr(self, name, value)
         self.now += timedelta(minutes=1)
         self.open()
-        self.perdure.apply(at=self.now)
+        told = self.perdure.apply(at=self.now, unproven=unproven)
+        return [each for each in told if each.asset == "desk" and each.what not in ("changed", "unchanged")]
 
     def live(self, n_hours: float, *, say: Callable[[RunTold], float] | None = None) -> None:
         """Runs, and a round each hour; `say`: what people say of a run."""

@@ -117,12 +117,13 @@ def test_a_no_about_a_tool_is_not_asked_again(tmp_path):
 
 
 def test_its_own_declaration_is_blamed_and_gone_back_from_by_replays(tmp_path):
-    """Other limits of the agent, after which it does not ask its tool: nobody else is touched."""
+    """Other limits of the agent, released past what runs say, after which it does not ask its tool: nobody else is touched."""
     world = AgentWorld(tmp_path)
     world.live(14)
     good = world.version("desk")
-    world.redeclare(limits=RunLimits(steps=9))
+    [told] = world.redeclare(limits=RunLimits(steps=9), unproven="in a hurry")
     bad = world.version("desk")
+    assert (told.what, told.after) == ("unproven", bad)
     assert bad != good
     world.flaws[bad] = Flaw("wrong_tool", 0.9)
     world.live(14)
@@ -133,6 +134,44 @@ def test_its_own_declaration_is_blamed_and_gone_back_from_by_replays(tmp_path):
     assert "agent:desk is to blame" in story
     assert "passed run_replays" in story
     assert f"released: {good} answers, and held in its watch." in story
+
+
+def test_another_version_of_an_agent_is_held_against_recorded_runs(tmp_path):
+    """A worse one is blocked in words; one that is as good goes its way by a canary."""
+    world = AgentWorld(tmp_path)
+    world.live(14)
+    good = world.version("desk")
+    known = {each.id for each in versions(world)}
+    worse = RunLimits(steps=9)
+    world.flaws = Worse(known, Flaw("wrong_tool", 0.9))
+    [told] = world.redeclare(limits=worse)
+    assert told.what == "blocked"
+    assert "run_replays: 24 runs of desk done again with it: " in told.why
+    assert world.version("desk") == good
+    world.flaws = {}
+    [told] = world.redeclare(limits=RunLimits(steps=12))
+    assert told.what == "proving"
+    world.live(6)
+    assert world.version("desk") not in (good, "")
+
+
+def versions(world):
+    """All versions of the agent."""
+    with world.perdure.place.stores.ledger.read() as session:
+        return session.registry.list_versions("desk")
+
+
+class Worse(dict):
+    """A flaw of every version of the agent that was not known."""
+
+    def __init__(self, known, flaw):
+        super().__init__()
+        self._known, self._flaw = known, flaw
+
+    def get(self, version, default=None):
+        """The flaw of a version."""
+        new = str(version).startswith("desk@") and version not in self._known
+        return self._flaw if new else default
 
 
 def test_without_replays_the_journals_alone_blame_nobody_for_a_change_that_may_be_chance(tmp_path):

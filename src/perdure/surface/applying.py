@@ -16,6 +16,7 @@ from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import Refused, not_found
 from perdure.surface.declaring import DeclaredVersion, declared_versions, refuse_unready
 from perdure.surface.gated import Gated, begin_proofs, hint_of, needs_proof, refused_routes, watched, write_unproven
+from perdure.surface.gated_runs import owed_replays
 from perdure.surface.governance.approvals import ask_release, find_release_question
 from perdure.surface.governance.roles import People, reason_of
 from perdure.surface.opened import Opened, When, instant_of
@@ -176,7 +177,9 @@ class Applying(Opened):
             if target is None or target == current.get(name):
                 continue
             move = Pointer(name, CHAMPION, target)
-            gated = needs_proof(project, move, current.get(name))
+            gated = needs_proof(project, move, current.get(name)) or owed_replays(
+                self.place, project, move, current.get(name)
+            )
             if gated is not None:
                 moves.prove.append(gated)
                 continue
@@ -238,7 +241,7 @@ class Applying(Opened):
     def _write_gated(self, session: LedgerSession, gated: Gated, when: _When) -> None:
         from perdure.loop.work.pending import clear_pending, put_pending
 
-        if when.unproven and gated.kind == "index":
+        if when.unproven and gated.kind != "prompt":
             session.pointers.set([gated.move], facts={"stage": "unproven", "reason": when.unproven})
             clear_pending(session, gated.move.asset)
         elif when.unproven:

@@ -31,7 +31,7 @@ UNPROVEN = "registry.unproven"
 
 @dataclass(frozen=True, slots=True)
 class Gated:
-    """A move of a champion that must be proven: a prompt's by its suites, an index's by being filled and asked."""
+    """A move of a champion that must be proven: a prompt's by its suites, an index's by being filled and asked, an agent's by replays."""
 
     move: Pointer
     before: str
@@ -178,6 +178,8 @@ def _verdicts(opened: Opened, gated: Gated, job: Job) -> str:
 
 
 def _does(gated: Gated) -> str:
+    if gated.kind in ("agent", "graph"):
+        return "replays recorded runs with it"
     return "fills and asks it" if gated.kind == "index" else f"asks {', '.join(gated.suites)}"
 
 
