@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from perdure.core.errors import BadAgent
 from perdure.serve.gateway.upstream.http import HttpClient
@@ -13,6 +15,9 @@ from perdure.serve.gateway.upstream.protocols import HeaderPairs
 from perdure.serve.gateway.upstream.request import RequestHead
 
 _CONNECTIONS = 32
+_DECODED = 3
+"""Times that a value may be decoded on its way: by a proxy, a framework, an application."""
+_SLASHES = re.compile(r"[/\\]")
 
 
 class _MethodHead(RequestHead):
@@ -84,8 +89,10 @@ class Address:
             more: further members of the query.
 
         Raises:
-            ValueError: a value would make another path: it is empty, `.` or `..`.
+            ValueError: a value would make another path: it is empty, or a server that decodes it would find `.` or `..` between its slashes.
         """
+        if any(_steps(given[name]) for each in self.segments for name in _places(each)):
+            raise ValueError("a value that would be another path")
         segments = [_filled(each, given) for each in self.segments]
         for declared, segment in zip(self.segments, segments, strict=True):
             if "{" in declared and segment in ("", ".", ".."):
@@ -93,6 +100,18 @@ class Address:
         query = [f"{name}={_filled(value, given)}" for name, value in self.pairs]
         query += [f"{_escaped(name)}={_escaped(value)}" for name, value in more.items()]
         return "/" + "/".join(segments) + ("?" + "&".join(query) if query else "")
+
+
+def _steps(value: str) -> bool:
+    """Whether a value holds steps of a path, however often it is decoded: many servers see `..%2F` as `../`.
+
+    >>> [_steps(each) for each in ("a/b", "1..2", "../admin", "..;/admin", "%252e%252e/x")]
+    [False, False, True, True, True]
+    """
+    for _ in range(_DECODED):
+        value = unquote(value)
+    parts = _SLASHES.split(unicodedata.normalize("NFKC", value))
+    return any(part.partition(";")[0].strip() in (".", "..") for part in parts)
 
 
 def text_of(value: Any) -> str | None:
