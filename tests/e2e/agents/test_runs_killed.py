@@ -74,7 +74,7 @@ desk = Agent("desk", prompt="answer", tools=[ship, mail, pay, close])
 SETTINGS = """\
 [project]
 name = "w"
-package = "declared_desk"
+package = "{package}"
 [serve]
 port = 0
 [agents]
@@ -88,8 +88,8 @@ class Served:
 
     def __init__(self, folder, url):
         self.folder = folder
-        (folder / "perdure.toml").write_text(SETTINGS)
-        (folder / "declared_desk.py").write_text(DECLARED.format(url=url))
+        (folder / "perdure.toml").write_text(SETTINGS.format(package=folder.name))
+        (folder / f"{folder.name}.py").write_text(DECLARED.format(url=url))
         project = open_project(folder)
         project.apply()
         self.key = project.create_key("team").secret
@@ -152,7 +152,14 @@ def awaited(check, seconds=20.0):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, every_upstream):
-    made = Served(tmp_path_factory.mktemp("desk"), every_upstream.url)
+    made = Served(tmp_path_factory.mktemp("declared_desk"), every_upstream.url)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def other(tmp_path_factory, upstreams):
+    made = Served(tmp_path_factory.mktemp("declared_other"), upstreams.url)
     yield made
     made.end()
 
@@ -206,14 +213,13 @@ def test_a_run_that_waited_while_its_server_was_killed_goes_on_with_the_yes(kill
     assert len(project.done("closed")) == 1
 
 
-def test_two_workers_share_runs_and_a_server_goes_on_with_those_of_one_that_stopped(project, upstreams):
-    project.end()
+def test_two_workers_share_runs_and_a_server_goes_on_with_those_of_one_that_stopped(other, upstreams):
     upstreams.usual = says("Still", " here", gap_s=0.5)
-    desk = project.start("--workers", "2")
+    desk = other.start("--workers", "2")
     with ThreadPoolExecutor(8) as threads:
         told = list(threads.map(lambda n: desk.run(task=f"{n}?", wait_s=0).json["id"], range(8)))
     assert {desk.get(run)["status"] for run in told} <= {"running", "done"}, "each worker tells of all"
-    project.end(signal.SIGTERM)
+    other.end(signal.SIGTERM)
     upstreams.usual = says("Still", " here")
-    again = project.start()
+    again = other.start()
     assert {again.ended(run)["output"]["text"] for run in told} == {"Still here"}

@@ -109,7 +109,7 @@ class Beginning:
 
     def _check_able(self, kind: RunKind) -> None:
         if kind == "agent" and self.lacks:
-            raise NotReady(self.lacks, hint="See docs/agents-serving.md.", delay_s=60.0)
+            raise NotReady(self.lacks, hint="docs/agents-serving.md tells what it takes.", delay_s=60.0)
         if not self.writer.has_room():
             raise StoreFull(
                 "What this run does could not be recorded: the disk of the captures is full.",
