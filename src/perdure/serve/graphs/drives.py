@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from perdure.core.clock import machine_us
+from perdure.core.clock import monotonic_s
 from perdure.core.errors import LostLease, StoreError
 from perdure.core.runs import StepRecord, StepState
 from perdure.serve.graphs.loading import LiveGraph
@@ -71,6 +71,7 @@ class Entry:
     began_us: int
     input: bytes = b""
     digest: str = ""
+    began_s: float = field(default_factory=monotonic_s)
 
 
 class Drive:
@@ -143,7 +144,7 @@ class Drive:
             input=entry.input,
             output=output,
             began_us=entry.began_us,
-            took_us=machine_us() - entry.began_us,
+            took_us=int((monotonic_s() - entry.began_s) * 1e6),
             facts={**({"digest": entry.digest} if entry.digest else {}), **gave.facts},
         )
 

@@ -9,15 +9,13 @@ that one answer of a model with three approvals is three questions at once.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
 
 from perdure.assets.tools import ToolTerms
 from perdure.core.canonical import content_hash
-from perdure.core.clock import machine_us
+from perdure.core.clock import machine_us, monotonic_s
 from perdure.core.errors import LostLease, PerdureError
 from perdure.core.runs import Effect, RunRecord, StepRecord, StepState, Wait
 from perdure.core.usage import picodollars
@@ -41,7 +39,7 @@ from perdure.serve.runs.protocols import (
 )
 from perdure.serve.runs.showing import value_of
 from perdure.serve.runs.standing import ASKED, OPEN, Standing, Standings, gave_of
-from perdure.serve.runs.waiting import approval, happened_question
+from perdure.serve.runs.waiting import approval, happened_question, json_of
 
 REFUSED = "tool.refused"
 TIMED_OUT = "tool.timed_out"
@@ -87,6 +85,8 @@ class _Call:
     standing: Standing
     began_us: int
     facts: Mapping[str, str | int | float | bool]
+    began_s: float = field(default_factory=monotonic_s)
+    """What it takes is told by a clock that nobody sets."""
 
 
 def key_of(run: RunRecord, call: str) -> str:
@@ -365,12 +365,12 @@ class RunDoing:
             key=call.key if state != "refused" else "",
             version="" if offered is None else gave.versions.get(offered.uses, ""),
             versions=gave.versions,
-            input=_json(call.asked.arguments),
+            input=json_of(call.asked.arguments),
             output=gave.value,
             error=gave.error,
             text="" if is_same else gave.text,
             began_us=call.began_us,
-            took_us=machine_us() - call.began_us,
+            took_us=int((monotonic_s() - call.began_s) * 1e6),
             cost_pusd=gave.cost_pusd,
             facts=gave.facts,
         )
@@ -394,7 +394,3 @@ def _arguments(data: bytes) -> Json:
     """An object from JSON; whatever else a person may have written is given under `value`, which the tool's schema judges."""
     found = value_of(data)
     return found if isinstance(found, dict) else {"value": found}
-
-
-def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")

@@ -24,7 +24,7 @@ from perdure.core.runs import ENDED, RunRecord, StepRecord
 from perdure.serve.boundary import contained, contained_async, is_cancelled
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.doing import Around, RunDoing
-from perdure.serve.runs.journaling import RunJournal, sound
+from perdure.serve.runs.journaling import InMemory, RunJournal, sound
 from perdure.serve.runs.limiting import Limiter, spent_of
 from perdure.serve.runs.protocols import Driven, Driver, Ended, Parked, RunEvent, Toolbox, World
 from perdure.serve.runs.showing import shown_run
@@ -32,6 +32,7 @@ from perdure.serve.runs.standing import open_calls
 from perdure.serve.runs.telling import Mask, kept_of, run_told
 from perdure.stores.capture.events import RunTold
 from perdure.stores.capture.protocols import CaptureWriter
+from perdure.stores.runs.protocols import Told
 
 log = logging.getLogger("perdure.serve")
 
@@ -39,6 +40,8 @@ Stopping = Literal["", "cancel", "stop", "lost"]
 """Why a drive is ended from outside: somebody called the run off, the process stops, or another worker has it."""
 CANCELLED = "run.cancelled"
 CALLED_OFF = "The run was called off."
+_AT_ONCE_BYTES = 10_000
+"""Of texts that are masked on the event loop: some 10 ms."""
 SUSPECT = 2
 """Claims that ran out one after the other without a new entry: such runs are driven one at a time, so that none dies of another."""
 MOST_DEATHS = 5
@@ -59,6 +62,10 @@ class Prepared:
     keeps: str = "redacted"
 
 
+async def _nowhere(run: str) -> Told | None:  # noqa: ARG001 - as the runtime's
+    return None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """What runs of a process are driven with.
@@ -71,6 +78,7 @@ class Parts:
         writer: where runs that are over are told; None: nowhere.
         mask: takes personal data and secrets out of a text.
         expires_us: how long an approval waits; 0: for ever.
+        find: reads a run of the store; the runtime gives it.
     """
 
     drivers: Mapping[str, Driver]
@@ -80,6 +88,7 @@ class Parts:
     writer: CaptureWriter | None = None
     mask: Mask = str
     expires_us: int = 0
+    find: Callable[[str], Awaitable[Told | None]] = _nowhere
 
 
 @dataclass(slots=True, eq=False)
@@ -102,6 +111,8 @@ class Going:
     """It could not go on: until then nobody should try again."""
     n_found: int = 0
     """Entries that its journal had when it was taken."""
+    has_below: bool = False
+    """Runs were begun below it."""
     over: asyncio.Event = field(default_factory=asyncio.Event)
     """Nothing of it goes on here."""
     task: asyncio.Task[None] | None = None
@@ -146,7 +157,7 @@ async def _drive_contained(going: Going, parts: Parts, *, streams: bool) -> Ende
 async def _drive(going: Going, parts: Parts, *, streams: bool) -> Ended:
     prepared = await parts.prepare(going.run)
     journal, run = going.journal, going.run
-    above = None if going.above is None else going.above.limiter
+    above = await _limits_above(going, parts)
     limiter = going.limiter = Limiter(prepared.limits, journal, above)
     going.keeps = prepared.keeps
     caller = parts.caller_of(run)
@@ -164,6 +175,34 @@ async def _drive(going: Going, parts: Parts, *, streams: bool) -> Ended:
     journal.tell(RunEvent("begin", shown_run(run)))
     with nullcontext() if above is None else above.below(limiter):
         return await parts.drivers[run.kind].drive(driven)
+
+
+async def _limits_above(going: Going, parts: Parts) -> Limiter | None:
+    """What is left to the run above: where it is driven here as it goes on, else as its journal stands."""
+    if going.above is not None and going.above.limiter is not None:
+        return going.above.limiter
+    return await _limits_of(going.run.parent, parts) if going.run.parent else None
+
+
+async def _limits_of(run: str, parts: Parts) -> Limiter | None:
+    told = await contained_async(partial(parts.find, run), _not_there)
+    if told is None or told.run.ended:
+        return None
+    prepared = await contained_async(partial(parts.prepare, told.run), _not_there)
+    if prepared is None:
+        return None
+    above = await _limits_of(told.run.parent, parts) if told.run.parent else None
+    return Limiter(prepared.limits, RunJournal(run, InMemory(), None, told.steps), above)
+
+
+async def _not_there(error: Exception) -> None:
+    """The run above cannot be read or made ready: it will say so itself.
+
+    Raises:
+        Exception: where that is for now only, this run waits as well.
+    """
+    if isinstance(error, Temporary):
+        raise error
 
 
 async def _ended_by(going: Going, error: Exception) -> Ended | None:
@@ -218,16 +257,24 @@ async def settle(going: Going, parts: Parts, ended: Ended) -> None:
     kept = None
     if is_over and parts.writer is not None and not run.replay_of:
         keeps = going.keeps or await contained_async(partial(_keeps_of, going.run, parts), _nothing)
-        told = contained(
-            lambda: run_told(run, journal.steps, journal.waits, keeps, parts.mask),
-            lambda error: _unmasked(going, run, error),
-        )
+        told = await _told(going, run, keeps, parts.mask)
         if not parts.writer.append(told):
             raise StoreFull(f"The record of the run {run.id} could not be written.", hint="Make room; it is over then.")
         kept = kept_of(told)
     await journal.close(run, kept)
     if is_over:
         journal.tell(RunEvent("end", shown_run(run)))
+
+
+async def _told(going: Going, run: RunRecord, keeps: str, mask: Mask) -> RunTold:
+    """The record of a run that is over; a large one is masked on a thread, for a megabyte takes a second."""
+    steps, waits = list(going.journal.steps), list(going.journal.waits)
+
+    def told() -> RunTold:
+        return contained(lambda: run_told(run, steps, waits, keeps, mask), lambda error: _unmasked(going, run, error))
+
+    n_bytes = sum(len(step.input) + len(step.output) + len(step.text) for step in steps)
+    return told() if n_bytes <= _AT_ONCE_BYTES or keeps != "redacted" else await asyncio.to_thread(told)
 
 
 def _unmasked(going: Going, run: RunRecord, error: Exception) -> RunTold:
@@ -267,3 +314,12 @@ def ended_run(run: RunRecord, steps: list[StepRecord], ended: Ended) -> RunRecor
 def _unknown(begun: StepRecord) -> StepRecord:
     text = "The run was over before it was known whether this happened."
     return msgspec.structs.replace(begun, state="unknown", text=text)
+
+
+async def waited(event: asyncio.Event, timeout_s: float) -> None:
+    """Until it is set or the time is over."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            await event.wait()
+    except TimeoutError:
+        return

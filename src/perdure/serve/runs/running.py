@@ -11,15 +11,17 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
+
+import msgspec
 
 from perdure.core.clock import machine_us
 from perdure.core.errors import LimitReached, LostLease, NotFound, NotReady
 from perdure.core.runs import Claim, RunRecord, Wait, WaitAnswer
 from perdure.serve.boundary import contained_async
-from perdure.serve.runs.children import child_run, child_step
+from perdure.serve.runs.children import child_run, child_step, waited_us
 from perdure.serve.runs.going import (
     CALLED_OFF,
     MOST_DEATHS,
@@ -30,6 +32,7 @@ from perdure.serve.runs.going import (
     go,
     poisoned,
     settle,
+    waited,
 )
 from perdure.serve.runs.hearing import Heard, Hearers, Listening
 from perdure.serve.runs.journaling import JournalWriter, RunJournal, lost_claim
@@ -48,6 +51,7 @@ _WAITING_RATIO = 4
 _STOP_S = 10.0
 """A drive that does not end for so long is left behind; its claim runs out."""
 _MOST_CLAIMED = 16
+BELOW_AN_END = "The run above it is over."
 _MOST_BELOW = 1000
 """Runs below one that are called off together; then the next."""
 _THREADS = 4
@@ -84,6 +88,7 @@ class Runtime:
     _is_stopping: bool = False
 
     def __post_init__(self) -> None:
+        self.parts = replace(self.parts, find=self.get)
         self._writer = JournalWriter(self.runs)
         self._turns = asyncio.Semaphore(self.terms.most_at_once)
 
@@ -153,14 +158,23 @@ class Runtime:
         if above is None or above.limiter is None:
             raise lost_claim(parent.id)
         above.limiter.check_depth()
-        version, arm = self.served.choose(kind, asset, parent)
-        begun = await self.begin(child_run(parent, (kind, asset, version, arm), input_, call))
-        run = await self._followed(begun.run, above)
+        above.has_below = True
+        run = await self._followed(await self._begun_below(kind, asset, input_, parent, call), above)
         if not run.ended:
             raise Parked
         if not any(step.kind == "child" and step.call == call for step in above.journal.steps):
-            await above.journal.write(child_step(run, call))
+            await above.journal.write(child_step(run, call, waited_us(await self.get(run.id))))
         return run
+
+    async def _begun_below(self, kind: str, asset: str, input_: Json, parent: RunRecord, call: str) -> RunRecord:
+        """A new run below, or the one that there is, also where its asset answers no more."""
+        run = child_run(parent, (kind, asset, "", ""), input_, call)
+        if self._going[parent.id].n_found:
+            for known in await self.list(Wanted(parent=parent.id, replays=None, limit=_MOST_BELOW)):
+                if known.idempotency == run.idempotency:
+                    return known
+        version, arm = self.served.choose(kind, asset, parent)
+        return (await self.begin(msgspec.structs.replace(run, version=version, arm=arm))).run
 
     async def get(self, run: str) -> Told:
         """A run with its journal, as the store has it.
@@ -194,7 +208,7 @@ class Runtime:
             going = self._going.get(run)
             left_s = max(0.0, until_s - loop.time())
             if going is not None:
-                await _waited(going.over, left_s)
+                await waited(going.over, left_s)
             found = (await self.get(run)).run
             if found.status != "running" or loop.time() >= until_s:
                 return found
@@ -223,7 +237,7 @@ class Runtime:
         if going is not None:
             going.called_off = why
             going.end("cancel")
-            await _waited(going.over, _STOP_S)
+            await waited(going.over, _STOP_S)
         while not await self._taken_and_ended(run, why):
             log.info("The run %s was claimed by another worker while it was called off here.", run)
         await self._cancel_below(run, why)
@@ -288,6 +302,8 @@ class Runtime:
 
     async def _gone(self, going: Going) -> None:
         await go(going, self.parts, streams=self._hearers.hears(going.run.id))
+        if going.run.ended and (going.has_below or going.n_found):  # whoever waits below it is asked for no more
+            await contained_async(partial(self._cancel_below, going.run.id, BELOW_AN_END), _logged)
 
     async def _called_off(self, going: Going) -> None:
         await settle(going, self.parts, called_off(going.called_off))
@@ -335,7 +351,7 @@ class Runtime:
             self._poked.clear()
             more = await contained_async(self._resume_once, _logged)
             if not more:
-                await _waited(self._poked, self.terms.poll_s)
+                await waited(self._poked, self.terms.poll_s)
 
     async def _resume_once(self) -> bool:
         """Whether there may be more at once."""
@@ -360,7 +376,7 @@ class Runtime:
         if claim.deaths >= MOST_DEATHS:
             # Where not even its end could be written, its version is not made ready for it again.
             await self._ended(claim, told, poisoned(claim.deaths), "none" if claim.deaths > MOST_DEATHS else "")
-            await self._cancel_below(claim.run, "The run above it was ended.")
+            await self._cancel_below(claim.run, BELOW_AN_END)
         elif self._is_stopping or (claim.deaths >= SUSPECT and any(each.is_suspect for each in self._going.values())):
             await self._ask(self.runs.let_go, [claim], 0 if self._is_stopping else self._soon_us())
         else:
@@ -376,15 +392,6 @@ class Runtime:
 
     def _until_us(self) -> int:
         return machine_us() + int(self.terms.ttl_s * 1e6)
-
-
-async def _waited(event: asyncio.Event, timeout_s: float) -> None:
-    """Until it is set or the time is over."""
-    try:
-        async with asyncio.timeout(timeout_s):
-            await event.wait()
-    except TimeoutError:
-        return
 
 
 async def _logged(error: Exception) -> None:

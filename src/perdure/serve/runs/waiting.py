@@ -25,7 +25,7 @@ def approval(run: RunRecord, asked: ToolAsked, terms: ToolTerms, expires_us: int
         tool=asked.name,
         question="approve",
         text=f"{run.asset} asks to call {asked.name}:{_told(asked.arguments)}",
-        arguments=_json(asked.arguments),
+        arguments=json_of(asked.arguments),
         role=terms.approve_by or "",
         asked_us=now_us,
         expires_us=now_us + expires_us if expires_us else 0,
@@ -45,7 +45,7 @@ def happened_question(run: RunRecord, asked: ToolAsked, terms: ToolTerms, number
             f"{run.asset} began to call {asked.name}, and it is not known whether it happened. "
             f"Yes: it did, and is not done again. No: it did not, and is done now.{_told(asked.arguments)}"
         ),
-        arguments=_json(asked.arguments),
+        arguments=json_of(asked.arguments),
         role=terms.approve_by or "",
         asked_us=machine_us(),
     )
@@ -63,5 +63,6 @@ def _told(arguments: Json) -> str:
     return "".join(lines)
 
 
-def _json(arguments: Json) -> bytes:
+def json_of(arguments: Json) -> bytes:
+    """Arguments as they are kept."""
     return json.dumps(arguments, ensure_ascii=False, separators=(",", ":"), default=str).encode(errors="replace")

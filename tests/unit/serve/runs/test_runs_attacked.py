@@ -6,14 +6,16 @@ import asyncio
 import json
 import threading
 from dataclasses import replace as replace_parts
+from datetime import timedelta
 
 import pytest
-from acting import Scripted, Tools, chat_step, gave, offered
+from acting import Scripted, Tools, chat_step, gave, new_run, offered
 from msgspec.structs import replace
 from processes import run, scripted, until
 
+from perdure.assets.agent import RunLimits
 from perdure.core.clock import machine_us
-from perdure.core.errors import LostLease, StoreFull
+from perdure.core.errors import LostLease, NotReady, StoreFull
 from perdure.core.runs import WaitAnswer
 from perdure.serve.runs.going import Going
 from perdure.serve.runs.journaling import RunJournal
@@ -456,3 +458,116 @@ def test_a_run_whose_texts_cannot_be_masked_is_over_and_told_without_them(desk):
     (told,) = desk.log.told
     assert {step.facts["kept"] for step in told.steps} == {"none"}
     assert b"a@b.c" not in b"".join(step.input + step.output for step in (*told.steps, *desk.store.get("run_1").steps))
+
+
+def helper_of(desk):
+    """A tool that begins a run below."""
+
+    async def ask(asked, context):
+        below = await desk.child("agent", "helper", asked.arguments, context.run, asked.call)
+        return gave(below.status)
+
+    return ask
+
+
+async def begun_above(desk, runtime, *script, **given):
+    """A run whose helper asks a person, and the helper's run."""
+    desk.tools = Tools(
+        [
+            offered("ask", uses="agent:helper"),
+            offered("send", effect="once", approve_by="boss"),
+            offered("look", calls=1),
+        ],
+        {"ask": helper_of(desk), "send": lambda a, c: gave("sent"), "look": lambda a, c: gave("x")},
+    )
+    await runtime.begin(new_run("run_1", script, **given))
+    await until(lambda: desk.store.list(Wanted(parent="run_1")))
+    (below,) = desk.store.list(Wanted(parent="run_1"))
+    return below
+
+
+def test_a_run_that_ends_while_one_below_it_waits_for_a_person_takes_that_with_it(desk):
+    """Else a yes would do something for a run that is over."""
+
+    async def drives():
+        runtime = desk.process()
+        runtime.start()
+        script = [[["look", {}], ["look", {}], ["ask", {"script": [[["send", {}]]]}]]]
+        below = await begun_above(desk, runtime, *script)
+        done = await runtime.wait("run_1", 5)
+        await until(lambda: desk.store.get(below.id).run.ended)
+        await runtime.stop()
+        return done, desk.store.get(below.id).run
+
+    above, below = run(drives())
+    assert (above.status, above.why) == ("limited", "limit.calls")
+    assert below.status == "cancelled"
+
+
+def test_a_run_below_that_goes_on_alone_is_held_to_the_limits_of_the_run_above(desk):
+    """The run above waits for it, in no process."""
+    desk.limits = RunLimits(tokens=25)
+
+    async def drives():
+        runtime = desk.process()
+        runtime.start()
+        chats = [[["send", {}]], *([] for _ in range(6))]
+        below = await begun_above(desk, runtime, [["ask", {"script": chats}]])
+        await until(lambda: desk.store.get("run_1").run.status == "waiting")
+        (wait,) = desk.store.get(below.id).waits
+        await runtime.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us()))
+        await until(lambda: desk.store.get("run_1").run.ended)
+        await runtime.stop()
+        return desk.store.get(below.id).run
+
+    below = run(drives())
+    assert (below.status, below.why) == ("limited", "limit.tokens")
+    assert below.n_tokens <= 20
+
+
+def test_a_run_below_is_found_again_though_its_agent_answers_no_more(desk):
+    async def drives():
+        runtime = desk.process()
+        runtime.start()
+        below = await begun_above(desk, runtime, [["ask", {"script": [[["send", {}]]]}]])
+        await until(lambda: desk.store.get("run_1").run.status == "waiting")
+        (wait,) = desk.store.get(below.id).waits
+
+        def gone(kind, asset, parent):
+            raise NotReady("No version of it answers.")
+
+        runtime.served = replace_parts(runtime.served, choose=gone)
+        await runtime.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us()))
+        await until(lambda: desk.store.get("run_1").run.ended)
+        await runtime.stop()
+
+    run(drives())
+    assert json.loads(desk.store.get("run_1").run.output) == {"0.0": ['"done"', ""]}
+
+
+def test_a_clock_that_is_set_forward_takes_no_time_from_a_run(desk, monkeypatch):
+    """A machine that slept, or was put right: the run goes on in the next process as if nothing had been."""
+    desk.limits = RunLimits(wall=timedelta(minutes=5))
+    ahead = [0]
+    monkeypatch.setattr("perdure.serve.runs.doing.machine_us", lambda: machine_us() + ahead[0])
+
+    async def look(asked, context):
+        if len(desk.tools.calls) == 1:
+            ahead[0] = 86_400 * SECOND
+        elif len(desk.tools.calls) == 2:
+            await asyncio.sleep(60)
+        return gave(len(desk.tools.calls))
+
+    desk.tools.does["look"] = look
+
+    async def drives():
+        first, second = desk.process(), desk.process()
+        await first.begin(scripted(["look", {"n": 1}], ["look", {"n": 2}]))
+        await until(lambda: len(desk.tools.calls) == 2)
+        await first.stop()
+        second.start()
+        await until(lambda: desk.store.get("run_1").run.ended)
+        await second.stop()
+
+    run(drives())
+    assert desk.store.get("run_1").run.status == "done"
