@@ -8,6 +8,7 @@ are recorded nowhere, and what changes something is never done.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,7 @@ from perdure.core.clock import from_us, iso, machine_now
 from perdure.core.errors import BadRequest, NotFound, NotReady, not_found
 from perdure.core.runs import ReplayAsked, Replayed, RunRecord, StepRecord
 from perdure.serve.gateway.app import EVALS
+from perdure.serve.runs.recorded import LIVE, RECORDED
 from perdure.serve.runs.replaying import ReplayParts, replay
 from perdure.stores.capture.events import Call, Event
 from perdure.surface.declaring import declared_versions
@@ -215,7 +217,7 @@ class ReplaysHere:
                 hint=f"Write KIND:NAME; kinds: {', '.join((*VERSIONED, *GIVEN))}.",
             )
         if kind in GIVEN:
-            return value
+            return _given(name, value)
         if asset not in known:
             raise not_found(kind, asset, known)
         version, generation = split_generation(value) if kind == "index" else (value, 0)
@@ -280,6 +282,24 @@ def split_generation(told: str) -> tuple[str, int]:
     """
     version, sign, number = told.rpartition(":")
     return (version, int(number)) if sign and number.isdecimal() else (told, 0)
+
+
+def _given(name: str, value: str) -> str:
+    """What stands in for what a tool or node gives.
+
+    Raises:
+        BadRequest: it is neither a word that is known nor JSON.
+    """
+    if value in (LIVE, RECORDED):
+        return value
+    try:
+        json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(
+            f"What {name} gives instead is no JSON.",
+            hint=f'Write {LIVE}, {RECORDED}, or JSON such as {{"place": "Kiel"}}.',
+        ) from error
+    return value
 
 
 def _with_swaps(asked: ReplayAsked, swaps: Mapping[str, str]) -> ReplayAsked:

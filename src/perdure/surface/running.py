@@ -1,7 +1,7 @@
 """Verbs of agents: run one, look at its runs, answer what they ask, do them again with something changed, and compare.
 
     project.run_agent("support", "Where is parcel 7?")
-    project.agents.replay(project.agents.yesterday("support"), {"prompt:support_agent": "declared"})
+    project.agents.replay(project.agents.last("support", days(1)), {"prompt:support_agent": "declared"})
 
 No server is needed: without `[agents] url` an agent runs in this process, over the project's own stores, and is kept as a server keeps it.
 """

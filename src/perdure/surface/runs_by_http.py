@@ -66,7 +66,7 @@ class RunsByHttp:
         """Begin a run of an agent and follow it to its end, or to where it waits."""
         path = f"/v1/agents/{quote(name, safe='')}/runs"
         run = ""
-        with _Asked(self, "POST", path, {**body, "stream": True}) as answer:
+        with _Asked(self, "POST", path, {**body, "stream": True, "wait_s": 0.0}) as answer:
             for event in _events(answer):
                 run = str(event.data.get("id", "")) if event.name in ("begin", "end") else run
                 if hears is not None:
@@ -215,7 +215,9 @@ def step_of(told: Mapping[str, Any], run: str) -> StepRecord:
         output=_bytes(told.get("output")),
         began_us=_us(told.get("began_at")),
         took_us=round(told["took_ms"] * 1000),
-        usage=None if usage is None else msgspec.convert(usage, Usage),
+        usage=None
+        if usage is None
+        else Usage(**{each: usage[each] for each in Usage.__struct_fields__ if each in usage}),
         cost_pusd=None if price is None else round(price * PICO),
         **texts,
     )

@@ -16,7 +16,7 @@ import typer
 from perdure.core.clock import machine_now
 from perdure.core.errors import DeclarationError, nearest
 from perdure.core.runs import RunStatus
-from perdure.surface.cli import show_runs, show_runs_compared
+from perdure.surface.cli import show_run_trace, show_runs, show_runs_compared
 from perdure.surface.cli.options import HERE, Actor, Folder, Json, Reason, opened
 from perdure.surface.cli.printing import console
 from perdure.surface.cli.taking import taking
@@ -160,7 +160,7 @@ def trace(
 ) -> None:
     """Print one run as a tree: steps with times, tokens, cost, versions and errors, and the runs below it."""
     agents = opened(project).agents
-    show_runs.trace(agents.get(run, url=url), lambda each: agents.get(each, url=url), full=full, as_json=json)
+    show_run_trace.trace(agents.get(run, url=url), lambda each: agents.get(each, url=url), full=full, as_json=json)
 
 
 @group.command(cls=Command)

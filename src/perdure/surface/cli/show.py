@@ -83,6 +83,8 @@ def _gateway(project: Project) -> dict[str, Sized]:
         "suite": project.suites,
         "judge": project.judges,
         "index": project.indexes,
+        "agent": project.agents,
+        "graph": project.graphs,
         "team": project.teams,
     }
 

@@ -1,37 +1,38 @@
-"""How agents and their runs look: while one goes on, in lists, as a tree of steps, and their JSON."""
+"""How agents and their runs look: while one goes on, in lists, and their JSON."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.text import Text
-from rich.tree import Tree
 
 from perdure.core.clock import from_us
-from perdure.core.usage import PICO
 from perdure.surface.cli.printing import Column, Fitted, console, hanging, of_rows, print_json, put
+from perdure.surface.cli.run_words import (
+    MARKS,
+    STATUS,
+    asked_text,
+    compact,
+    cost,
+    cut,
+    line,
+    output_text,
+    summary,
+    took,
+    whole,
+)
 from perdure.surface.words import counted, instant, money
 
 if TYPE_CHECKING:
-    from perdure.core.runs import RunRecord, StepRecord, Wait
+    from perdure.core.runs import RunRecord, Wait
     from perdure.serve.runs.protocols import RunEvent
     from perdure.stores.ledger.protocols import Approval
     from perdure.stores.runs.protocols import Told
     from perdure.surface.running import AgentRow, AgentShown
 
-STATUS = {
-    "running": "cyan", "waiting": "yellow", "done": "green", "limited": "yellow", "failed": "red", "cancelled": "dim",
-}  # fmt: skip
-MARKS = {
-    "done": ("✓", "green"), "failed": ("✗", "red"), "refused": ("⊘", "red"), "waiting": ("…", "yellow"),
-    "begun": ("▸", "cyan"), "unknown": ("?", "red"),
-}  # fmt: skip
-_LINE = 160
-"""Characters of a text that is told in a line."""
 _AGENTS = {
     "name": Column("agent", ()),
     "state": Column("state", ()),
@@ -105,7 +106,7 @@ class Live:
             return
         mark, style = MARKS[data["state"]]
         why = f"  {data['error']}: {line(data.get('text', ''))}" if data.get("error") else ""
-        told = "" if data["kind"] == "node" else f" {line(_compact(data.get('input')))}"
+        told = "" if data["kind"] != "tool" else f" {line(compact(data.get('input')))}"
         put(Text.assemble(
             (f"{mark} ", style), data["node"].partition(":")[2], (told, "dim"), (f"  {data['took_ms']:,.1f} ms", "dim"), (why, style)
         ))  # fmt: skip
@@ -114,7 +115,7 @@ class Live:
 def ran(told: Told, live: Live, *, as_json: bool) -> None:
     """How a run ended, or what it waits for; its output where it was not shown already."""
     if as_json:
-        return print_json(_whole(told))
+        return print_json(whole(told))
     shown = live.done()
     output = output_text(told.run)
     if output and output.strip() != shown.strip():
@@ -167,7 +168,7 @@ def agent(found: AgentShown, *, as_json: bool) -> None:
         )
     )
     for each in told["tools"]:
-        terms = ", ".join(f"{name} {value}" for name, value in each["terms"].items())
+        terms = ", ".join(_term(name, value) for name, value in each["terms"].items())
         put(
             Text.assemble(
                 ("tool    ", "dim"),
@@ -185,6 +186,12 @@ def agent(found: AgentShown, *, as_json: bool) -> None:
     if told["output"]:
         put(Text.assemble(("gives   ", "dim"), told["output"]))
     return None
+
+
+def _term(name: str, value: Any) -> str:
+    told = {"effect": f"effect {value}", "approve_by": f"needs a yes of {value}", "timeout": f"{value:g} s" if isinstance(value, float | int) else "",
+            "calls": f"{value} calls a run", "tries": f"{value} tries", "trusted": "trusted"}  # fmt: skip
+    return told.get(name) or f"{name} {value}"
 
 
 def runs(found: Sequence[RunRecord], *, as_json: bool) -> None:
@@ -210,14 +217,6 @@ def runs(found: Sequence[RunRecord], *, as_json: bool) -> None:
         for run in found
     ]
     return put(Fitted(of_rows(_RUNS, rows)))
-
-
-def trace(told: Told, get: Callable[[str], Told], *, full: bool, as_json: bool) -> None:
-    """One run as a tree."""
-    if as_json:
-        return print_json(_whole(told))
-    put(_tree(told, get, full=full, depth=0))
-    return None
 
 
 def waiting(found: Sequence[tuple[RunRecord, Wait]], *, as_json: bool) -> None:
@@ -279,173 +278,3 @@ def cancelled(run: RunRecord, *, as_json: bool) -> None:
         return print_json(shown_run(run))
     put(summary(run))
     return None
-
-
-def summary(run: RunRecord) -> Text:
-    """How a run stands, in a line."""
-    parts = [counted(run.n_steps, "step"), f"{run.n_tokens:,} tokens", cost(run)]
-    parts += [took(run.ended_us - run.began_us)] if run.ended_us else []
-    return Text.assemble((run.status, STATUS[run.status]), "  ", (run.id, "bold"), ("  " + ", ".join(parts), "dim"))
-
-
-def _tree(told: Told, get: Callable[[str], Told], *, full: bool, depth: int) -> Tree:
-    run = told.run
-    head = Text.assemble(summary(run), ("  " + run.version, "magenta"))
-    if run.replay_of:
-        head.append(f"  again {run.replay_of}", "dim")
-    tree = Tree(head, guide_style="dim")
-    asked = asked_text(run)
-    if asked:
-        tree.add(Text.assemble(("asked  ", "dim"), _fit(asked, full=full)))
-    for step in told.steps:
-        if step.state != "begun" or _is_open(step, told.steps):
-            _add(tree, told, step, get, full=full, depth=depth)
-    for wait in told.waits:
-        if wait.answer is None:
-            tree.add(Text.assemble(("… ", "yellow"), f"{wait.id}: {line(wait.text)}"))
-    if run.text:
-        tree.add(
-            Text.assemble(
-                (run.status, STATUS[run.status]), f"  {run.text}", (f"  [{run.why}]", "dim") if run.why else ""
-            )
-        )
-    if run.output:
-        tree.add(Text.assemble(("gave  ", "dim"), _fit(output_text(run), full=full)))
-    return tree
-
-
-def _add(
-    tree: Tree, told: Told, step: StepRecord, get: Callable[[str], Told], *, full: bool, depth: int
-) -> None:  # fmt: skip
-    branch = tree.add(step_line(told.run, step))
-    if step.error or step.state == "unknown":
-        branch.add(Text(f"{step.error or step.state}: {_fit(step.text, full=full)}", "red"))
-    elif step.state == "waiting" or (step.state == "refused" and step.text):
-        branch.add(Text(_fit(step.text, full=full), "yellow"))
-    for text in step_texts(step):
-        branch.add(Text(_fit(text, full=full)))
-    below = str(step.facts.get("run", "")) if step.kind == "child" else ""
-    if below and depth < 8:
-        branch.add(_tree(get(below), get, full=full, depth=depth + 1))
-
-
-def _is_open(step: StepRecord, steps: Sequence[StepRecord]) -> bool:
-    """Whether nothing came after it of the same call: it stands begun."""
-    return not any(each.call == step.call and each.kind == step.kind and each.n > step.n for each in steps)
-
-
-def step_line(run: RunRecord, step: StepRecord) -> Text:
-    """A step: mark, what it is of, when, how long, tokens, cost, versions."""
-    mark, style = MARKS[step.state]
-    found = Text.assemble((f"{mark} ", style), (step.node, "bold"))
-    if step.began_us:
-        found.append(f"  +{max(0, step.began_us - run.began_us) / 1e6:.2f} s", "dim")
-    found.append(f"  {took(step.took_us)}", "cyan" if step.took_us < 1_000_000 else "yellow")
-    if step.usage is not None and step.usage.n_total:
-        found.append(f"  {step.usage.n_total:,} tokens")
-    if step.cost_pusd is None:
-        found.append("  price not known", "yellow")
-    elif step.cost_pusd:
-        found.append(f"  {money(step.cost_pusd / PICO)}", "green")
-    versions = dict.fromkeys([*([step.version] if step.version else []), *step.versions.values()])
-    if versions:
-        found.append(f"  {', '.join(versions)}", "magenta")
-    for name in ("recorded", "cached", "cut", "masked"):
-        if step.facts.get(name):
-            found.append(f"  {name}", "dim")
-    if step.facts.get("injection"):
-        found.append(f"  reads as instructions ({step.facts['injection']})", "red")
-    return found
-
-
-def step_texts(step: StepRecord) -> list[str]:
-    """What went in and came out, in words."""
-    output = _value(step.output)
-    if step.kind == "chat":
-        return _chat_texts(output)
-    told = []
-    if step.input:
-        told.append(_compact(_value(step.input)))
-    if step.output and output is not None:
-        told.append("→ " + _compact(output))
-    return told
-
-
-def _chat_texts(message: Any) -> list[str]:
-    if not isinstance(message, dict):
-        return []
-    content = message.get("content")
-    said = [content] if isinstance(content, str) and content.strip() else []
-    calls = [each["function"] for each in message.get("tool_calls") or () if isinstance(each.get("function"), dict)]
-    return said + [f"calls {each.get('name')} {each.get('arguments') or ''}" for each in calls]
-
-
-def asked_text(run: RunRecord) -> str:
-    """What a run was asked, in words where there are any."""
-    value = _value(run.input)
-    if isinstance(value, dict):
-        task = value.get("task")
-        rest = {name: each for name, each in value.items() if name not in ("task", "expected")}
-        return f"{task}{'  ' + _compact(rest) if rest else ''}" if task else _compact(value)
-    return "" if value is None else _compact(value)
-
-
-def output_text(run: RunRecord) -> str:
-    """What a run gave, in words where it is words."""
-    value = _value(run.output)
-    if isinstance(value, dict) and set(value) == {"text"}:
-        return str(value["text"])
-    return "" if value is None else _compact(value)
-
-
-def cost(run: RunRecord) -> str:
-    """Of a run, with a mark where a price is not known."""
-    return money(run.cost_pusd / PICO) + ("+?" if run.unpriced else "")
-
-
-def took(us: int) -> str:
-    """A stretch of time.
-
-    >>> took(850), took(51_636), took(2_500_000), took(3_700_000_000)
-    ('0.9 ms', '52 ms', '2.5 s', '1.0 h')
-    """
-    if us < 10_000:
-        return f"{us / 1000:.1f} ms"
-    if us < 1_000_000:
-        return f"{us / 1000:.0f} ms"
-    return f"{us / 1e6:.1f} s" if us < 600_000_000 else f"{us / 3.6e9:.1f} h"
-
-
-def line(text: str) -> str:
-    """A text as one line, cut."""
-    return cut(text, _LINE)
-
-
-def cut(text: str, most: int) -> str:
-    """A text as one line of so many characters at most.
-
-    >>> cut("one  two three", 9)
-    'one two …'
-    """
-    told = " ".join(text.split())
-    return told if len(told) <= most else told[: most - 1] + "…"
-
-
-def _fit(text: str, *, full: bool) -> str:
-    return text if full else line(text)
-
-
-def _compact(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _value(data: bytes) -> Any:
-    from perdure.serve.runs.showing import value_of
-
-    return value_of(data)
-
-
-def _whole(told: Told) -> dict[str, Any]:
-    from perdure.serve.runs.app import shown_whole
-
-    return shown_whole(told)

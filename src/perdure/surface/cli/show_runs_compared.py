@@ -12,7 +12,7 @@ from rich.text import Text
 
 from perdure.core.usage import PICO
 from perdure.surface.cli.printing import Column, Fitted, console, of_rows, print_json, put
-from perdure.surface.cli.show_runs import MARKS, STATUS, cut, output_text, step_texts, summary, took
+from perdure.surface.cli.run_words import MARKS, STATUS, cut, output_text, step_texts, summary, took
 from perdure.surface.words import counted, money
 
 if TYPE_CHECKING:
