@@ -59,7 +59,7 @@ def test_a_get_reads_and_gives_json(make_host, context):
 @pytest.mark.parametrize(
     ("parcel", "line"),
     [
-        ("4471/../admin", b"GET /parcels/4471%2F..%2Fadmin HTTP/1.1"),
+        ("4471/a/admin", b"GET /parcels/4471%2Fa%2Fadmin HTTP/1.1"),
         ("4471?all=1#x", b"GET /parcels/4471%3Fall%3D1%23x HTTP/1.1"),
         ("4471 HTTP/1.1\r\nhost: evil", b"GET /parcels/4471%20HTTP%2F1.1%0D%0Ahost%3A%20evil HTTP/1.1"),
         ("{parcel}", b"GET /parcels/%7Bparcel%7D HTTP/1.1"),
@@ -73,7 +73,7 @@ def test_no_parameter_leaves_its_place(make_host, context, parcel, line):
     assert host.heads[0].lower().count(b"host:") == 1
 
 
-@pytest.mark.parametrize("parcel", ["..", "."])
+@pytest.mark.parametrize("parcel", ["..", ".", "4471/../admin"])
 def test_a_parameter_that_would_be_another_path_is_refused(make_host, context, parcel):
     """What a server would resolve to another path is never sent."""
     host, gave = asked(make_host, context, answers("200 OK", b"{}"), {"parcel": parcel})

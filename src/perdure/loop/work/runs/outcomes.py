@@ -1,7 +1,7 @@
 """Whether a run did well, by what an objective is about: the same function for runs of production and for their replays.
 
-Success is what people said, else the declared scorers that compute; a judge is not asked here. Of a replay nobody said anything: where no
-scorer is declared, one that gives the very same output did as well as the recorded run, and another one did well where it came to an end
+Success is what people said, else the declared scorers that compute; a judge is not asked here. Of a replay nobody said anything, but what was
+said of the very same output holds. Where no scorer is declared, one that gives the very same output did as well as the recorded run, and another one did well where it came to an end
 without an error and says nothing that its tools do not support.
 """
 
@@ -21,6 +21,7 @@ from perdure.core.errors import BadSuite
 from perdure.core.ports import Answered
 from perdure.core.runs import Replayed, RunRecord, StepRecord
 from perdure.core.usage import PICO
+from perdure.engines.agents import timing
 from perdure.engines.agents.grounding import answer_of, sources_of
 from perdure.engines.agents.nodes import MISTAKEN, value_of
 from perdure.engines.agents.trajectory import trajectory_of
@@ -74,11 +75,14 @@ class Outcomes:
         run, steps = replayed.run, replayed.steps
         if run.status in ("failed", "cancelled"):
             return 0.0
+        same = value_of(run.output) == value_of(seen.run.output)
+        if same and seen.said is not None:
+            return seen.said
         found = self.scored(run, steps, seen.input)
         if found is not None:
             return found
-        if value_of(run.output) == value_of(seen.run.output):
-            return seen.said if seen.said is not None else 1.0
+        if same:
+            return 1.0
         claims = claims_in(run, steps)
         clean = run.status in _ENDED_WELL and not any(step.error for step in steps if step.kind == "tool")
         return float(clean and all(claim.supported for claim in claims))
@@ -95,10 +99,19 @@ def expected_tools(run: RunRecord) -> frozenset[str] | None:
     return None if given is None else frozenset(each.strip() for each in given.split(",") if each.strip())
 
 
+def calls_made(steps: Sequence[StepRecord]) -> list[StepRecord]:
+    """How each call of a tool ended that came to something: one of which nobody knew for a while ended as was found out later."""
+    over = {
+        step.call: step
+        for step in steps
+        if step.kind == "tool" and step.state in ("done", "failed", "refused", "unknown")
+    }
+    return [step for step in over.values() if step.state != "refused"]
+
+
 def failed_calls(steps: Sequence[StepRecord]) -> list[tuple[str, bool, str]]:
     """Tool, whether it failed and its error, of each call that reached a tool; what was refused or waits did not."""
-    over = (step for step in steps if step.kind == "tool" and step.state in ("done", "failed", "unknown"))
-    made = (step for step in over if step.error not in MISTAKEN)
+    made = [step for step in calls_made(steps) if step.error not in MISTAKEN]
     return [(step.node.removeprefix("tool:"), bool(step.error) or step.state != "done", step.error) for step in made]
 
 
@@ -108,10 +121,8 @@ def is_injected(steps: Sequence[StepRecord]) -> bool:
 
 
 def driven_s(seen: Seen) -> float:
-    """Seconds from its begin to its end, waits for people left out."""
-    run = seen.run
-    waited_us = sum(max(0, wait.answer.at_us - wait.asked_us) for wait in seen.waits if wait.answer is not None)
-    return max(0, run.ended_us - run.began_us - waited_us) / 1e6
+    """Seconds that it was driven, waits for people left out."""
+    return timing.driven_s(seen.run, seen.steps, seen.waits)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -188,8 +199,7 @@ def _needless(seen: Seen) -> float:
 def _message(run: RunRecord, steps: Sequence[StepRecord]) -> dict[str, Any]:
     calls = [
         {"function": {"name": step.node.removeprefix("tool:"), "arguments": step.input.decode(errors="replace")}}
-        for step in steps
-        if step.kind == "tool" and step.state in ("done", "failed", "unknown")
+        for step in calls_made(steps)
     ]
     return {"role": "assistant", "content": _content(run), "tool_calls": calls}
 

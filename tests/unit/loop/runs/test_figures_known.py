@@ -1,0 +1,47 @@
+"""Figures of runs in worlds where the right one is known."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from perdure.core.runs import RunRecord, StepRecord, Wait, WaitAnswer
+from perdure.loop.work.runs.outcomes import calls_made, driven_s, failed_calls
+from perdure.loop.work.runs.reading import Seen
+
+
+def a_step(n: int, kind: str, node: str, gave: Any = None, **more: Any) -> StepRecord:
+    told = {"state": "done", "call": str(n), "output": b"" if gave is None else json.dumps(gave).encode(), **more}
+    return StepRecord(run="r", n=n, kind=kind, node=node, **told)
+
+
+def a_run(kind: str = "agent", **more: Any) -> RunRecord:
+    told = {"status": "done", "input": b'{"task": "How long?"}', **more}
+    return RunRecord(id="r", kind=kind, asset="desk", version="desk@1", arm="champion", **told)
+
+
+def test_a_call_of_which_nobody_knew_for_a_while_is_one_call_that_ended_as_was_found_out():
+    """After a crash a person said that it happened: no call failed, and there was one."""
+    steps = [
+        a_step(0, "tool", "tool:send", call="0.0", state="begun"),
+        a_step(1, "tool", "tool:send", call="0.0", state="unknown"),
+        a_step(2, "tool", "tool:send", "sent", call="0.0"),
+        a_step(3, "tool", "tool:pay", call="0.1", state="waiting"),
+        a_step(4, "tool", "tool:pay", call="0.1", state="refused", error="tool.refused"),
+        a_step(5, "tool", "tool:look", call="0.2", state="unknown"),
+    ]
+    assert failed_calls(steps) == [("send", False, ""), ("look", True, "")]
+    assert [step.n for step in calls_made(steps)] == [2, 5]
+
+
+def test_waits_that_were_open_at_once_are_one():
+    """Three questions of ten seconds each: the run was driven for the other five."""
+    answer = WaitAnswer(actor="ann", approves=True, reason="", at_us=11_000_001)
+    waits = [
+        Wait(
+            id=str(n), run="r", asset="desk", call=str(n), tool="t", question="approve", text="", arguments=b"", role="",
+            asked_us=1_000_001, answer=answer,
+        )
+        for n in range(3)
+    ]  # fmt: skip
+    assert driven_s(Seen(a_run(began_us=1, ended_us=15_000_001), (), waits)) == 5.0
