@@ -21,8 +21,8 @@ from perdure.assets.version import Version
 from perdure.core.ports import Answerer, Replays
 from perdure.core.settings import Settings
 from perdure.loop.protocols import Kind, Signal, Stores, Teller, Watched, Workplace
-from perdure.surface.compose_runs import SIGNALS as RUN_SIGNALS
 from perdure.surface.compose_runs import watched_with_runs, with_runs
+from perdure.surface.signals_named import NAMED
 
 if TYPE_CHECKING:
     from perdure.loop.alerts import Alerts, Sender
@@ -123,35 +123,7 @@ _MADE: Mapping[str, Mapping[str, Callable[[], Signal]]] = {
     },
 }
 """Kind of asset → name of each signal → what makes it, when it is called: no recipe is loaded for a name."""
-_ROUTE_SIGNALS = (
-    "answer_shift",
-    "cost_anomaly",
-    "cost_usd",
-    "error_ratio",
-    "first_token_ms",
-    "latency_ms",
-    "new_intents",
-    "refusal_ratio",
-    "spend_usd",
-    "tokens_per_s",
-)
-_SCORED = ("eval_score", "hallucination_ratio")
-"""Of what answers: a route by its own suites, a prompt by its own."""
-_GUARD_SIGNALS = ("block_ratio", "false_block_ratio", "miss_ratio")
-_COUNTED_SIGNALS = ("ghosts", "lag_s", "skew_ratio", "trouble_ratio")
-"""Of indexes: by censuses; the others by what they are asked."""
-_ASKED_SIGNALS = ("golden_ndcg", "golden_recall", "query_shift", "sentinel_shift", "stale_answers", "unanswered_ratio")
-SIGNALS: Mapping[str, Sequence[str]] = {
-    **{kind: tuple(made) for kind, made in _MADE.items()},
-    "route": (*_ROUTE_SIGNALS, *_SCORED),
-    "guard": _GUARD_SIGNALS,
-    "prompt": (*_SCORED, "online_score", "unapproved_ratio"),
-    "judge": ("judge_agreement", "judge_obeyed", "judge_shift", "label_age_d"),
-    "team": ("burn_ratio", "cost_anomaly", "spend_usd"),
-    "index": (*_COUNTED_SIGNALS, *_ASKED_SIGNALS),
-    "agent": RUN_SIGNALS,
-    "graph": RUN_SIGNALS,
-}
+SIGNALS: Mapping[str, Sequence[str]] = {**{kind: tuple(made) for kind, made in _MADE.items()}, **NAMED}
 """Kind of asset → what an objective of it may be about."""
 
 

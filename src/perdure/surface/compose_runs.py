@@ -15,19 +15,6 @@ if TYPE_CHECKING:
     from perdure.assets.agent import Agent
     from perdure.assets.graph import Graph
 
-SIGNALS = (
-    "failed_ratio",
-    "grounded_ratio",
-    "injected_ratio",
-    "limited_ratio",
-    "needless_ratio",
-    "run_s",
-    "task_success",
-    "tool_error_ratio",
-    "usd_per_success",
-)
-"""What an objective of an agent or of a graph may be about."""
-
 
 def with_runs(made: Mapping[str, Kind], assets: Sequence[Watched]) -> Mapping[str, Kind]:
     """The kinds with those of agents and graphs, and with what of the others can be blamed.
