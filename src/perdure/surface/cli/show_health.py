@@ -57,9 +57,14 @@ def serving(url: str, project: Project, *, as_json: bool) -> None:
         put("  POST /v1/labels")
     if project.routes:
         names = [*project.routes, *(f"prompt:{name}" for name in project.prompts)]
+        names += [*(f"agent:{name}" for name in project.agents), *(f"graph:{name}" for name in project.graphs)]
         put(f"  POST /v1/chat/completions  /v1/messages   model: {', '.join(names)}", "  POST /v1/feedback")
     if project.indexes:
         put(*(f"  POST /v1/indexes/{name}/search" for name in project.indexes), "  GET  /v1/indexes")
+    put(*(f"  POST /v1/agents/{name}/runs" for name in project.agents))
+    put(*(f"  POST /v1/graphs/{name}/runs" for name in project.graphs))
+    if project.agents or project.graphs:
+        put("  GET  /v1/runs  /v1/runs/waiting")
     put("  GET  /v1/models  /healthz  /readyz  /metrics", "[dim]Ctrl-C stops.[/]")
     return None
 
