@@ -31,6 +31,7 @@ _REMEMBERED = 1_024
 """Calls that were judged lately; those that are over stand in their runs' journals."""
 _AT_ONCE = 60_000
 """Characters that are looked through on the serving loop; more on a thread."""
+_DONE = "What it changes is changed all the same: do not call it again for that."
 _DOUBTED = "This call was not done: {why} Only a person may allow it. Go on without it, and say in your answer what was not done."
 
 
@@ -129,6 +130,8 @@ class Box:
             quoted = self._masked(failure.quoted)
             told = await self._fenced(held, quoted, context, facts)
             text = f"{text}\n{told}"
+        if failure.code == "tool.wrong_type" and held.offered.terms.effect != "none":
+            text = f"{text} {_DONE}"
         return ToolGave(b"", text, failure.code, again=failure.again, facts=facts)
 
     async def _gave(self, held: Held, result: Result, context: ToolContext) -> ToolGave:

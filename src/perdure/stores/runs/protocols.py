@@ -124,6 +124,7 @@ class Runs(Protocol):
 
         Raises:
             NotFound: there is no such question.
+            Conflict: its run is over, and nobody said anything before.
         """
         ...
 

@@ -28,6 +28,7 @@ from perdure.stores.sqlite_files import open_file, transaction
 _OF_EFFECTS = frozenset({"begun", "waiting", "unknown"})
 _FIND = "SELECT seq FROM runs WHERE project = ? AND id = ?"
 _OVER = _FIND + " AND ended_us IS NOT NULL"
+_ENDED = "SELECT seq FROM runs WHERE seq = ? AND ended_us IS NOT NULL"
 _HELD = _FIND + " AND epoch = ? AND worker = ?"
 _KNOWN = """SELECT records.record, runs.status FROM runs JOIN records ON records.run = runs.seq
     WHERE project = ? AND asset = ? AND key = ? AND idempotency = ? AND idempotency <> ''"""
@@ -161,6 +162,10 @@ class SqliteRuns:
                 asked = rows.decode_wait(record)
             if asked.answer is not None:
                 return asked
+            if connection.execute(_ENDED, (run,)).fetchone() is not None:
+                raise Conflict(
+                    f"The run {asked.run} is over, and asks nothing any more.", hint="Nothing came of this answer."
+                )
             late = 0 < asked.expires_us <= answer.at_us
             said = rows.too_late(asked) if late else msgspec.structs.replace(asked, answer=answer)
             rows.close_wait(connection, seq, said)

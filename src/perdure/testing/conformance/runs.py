@@ -335,6 +335,18 @@ class RunsConformance:
         assert runs.write([Progress(claim, waits=[a_wait(claim.run, text="Again?")])]) == [True]
         assert list(runs.get(claim.run).waits) == [said[0]]
 
+    def test_an_answer_for_a_run_that_is_over_is_refused(self, runs: Runs) -> None:
+        """Whoever says yes as it is called off must not believe that it is done; what was said before stands."""
+        run = a_run()
+        parked(runs, run, a_wait(run.id, 0), a_wait(run.id, 1))
+        said = runs.answer(f"{run.id}.wait.0", yes())
+        (mine,) = runs.claim("two", SECOND, 9 * SECOND, [], 1, run.id)
+        runs.write([Progress(mine, run=ended(run, status="cancelled"))])
+        assert runs.answer(f"{run.id}.wait.0", yes(actor="bob")) == said
+        with pytest.raises(Conflict):
+            runs.answer(f"{run.id}.wait.1", yes())
+        assert runs.get(run.id).waits[1].answer is None
+
     def test_a_run_waits_for_all_its_questions(self, runs: Runs) -> None:
         """One that is asked and answered before the run parks counts."""
         run = a_run()

@@ -284,3 +284,22 @@ def test_a_signature_that_no_model_can_be_told_is_refused(bench):
 
     with pytest.raises(BadAgent, match="odd"):
         bench.box(odd)
+
+
+def test_an_effect_whose_result_is_of_a_wrong_type_was_done_and_the_model_is_told(bench):
+    """Else it would be asked for again, and done twice."""
+
+    @tool(effect="once")
+    def send() -> int:
+        """Send."""
+        return "sent"  # type: ignore[return-value]
+
+    @tool
+    def look() -> int:
+        """Look."""
+        return "seen"  # type: ignore[return-value]
+
+    told = {each.name: bench.call(bench.box(each), each.name) for each in (send, look)}
+    assert {gave.error for gave in told.values()} == {"tool.wrong_type"}
+    assert "changed all the same" in told["send"].text
+    assert "changed" not in told["look"].text
