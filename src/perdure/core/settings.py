@@ -350,6 +350,8 @@ class AgentSettings:
             raise BadSettings(
                 "agents.most_at_once and agents.max_body_bytes must be 1 or more.", key="agents.most_at_once"
             )
+        if self.replays < 0:
+            raise BadSettings(f"agents.replays is {self.replays!r}, but it must be 0 or more.", key="agents.replays")
         if not 0.0 <= self.approval_days < float("inf"):
             raise BadSettings(
                 f"agents.approval_days is {self.approval_days!r}, but it must be 0 or more.", key="agents.approval_days"

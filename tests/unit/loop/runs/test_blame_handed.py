@@ -16,6 +16,8 @@ from perdure.assets.repair import BLAMED, Trial
 from perdure.assets.scorers import Exact
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import iso
+from perdure.core.errors import BadSettings
+from perdure.core.settings import AgentSettings
 from perdure.core.units import days, hours
 from perdure.loop.protocols import Kind, Watched
 from perdure.loop.work.captured import CapturedBatch
@@ -231,6 +233,18 @@ def test_a_handful_of_runs_that_agree_is_not_taken_for_certain(desk):
     found = paired(runs, goodness, came, 0.9)
     assert (found.before, found.after) == (0.0, 1.0)
     assert found.comparison is Comparison.NOT_ENOUGH_EVIDENCE
+
+
+def test_a_gate_replays_no_more_than_is_set(desk):
+    place, replays = desk
+    blame(place)
+    for most, n in ((0, 0), (6, 6)):
+        place = replace(place, settings=replace(place.settings, agents=AgentSettings(replays=most)))
+        verdict = judge(place, "answer@1")["agent_replays"]
+        assert replays.n_replayed == n
+        assert verdict.passed
+    with pytest.raises(BadSettings):
+        AgentSettings(replays=-1)
 
 
 def test_worse_beyond_the_margin_is_refused_though_it_is_not_sure():

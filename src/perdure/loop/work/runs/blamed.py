@@ -20,6 +20,7 @@ from perdure.loop.work.captured_runs import read_told
 from perdure.loop.work.comparing import surely
 from perdure.loop.work.indexes.kept import newest_census
 from perdure.loop.work.readings import exactly, reading_of
+from perdure.loop.work.runs.blaming import GOOD_SHARE
 from perdure.loop.work.runs.gates import paired
 from perdure.loop.work.runs.handed import Standing, find_standing
 from perdure.loop.work.runs.outcomes import goodness_of
@@ -120,7 +121,9 @@ class AgentReplays:
         return Verdict(self.name, word, word is not _WORSE, found.told(agent.name), found.facts(), gain)
 
     def _runs(self, place: Workplace, standing: Standing, now: datetime) -> list[Seen]:
-        ids = [*standing.facts["bad"], *standing.facts["good"]]
+        most = place.settings.agents.replays
+        good = list(standing.facts["good"])[: most // GOOD_SHARE]
+        ids = [*list(standing.facts["bad"])[: most - len(good)], *good]
         told = []
         for run_id in ids:
             try:

@@ -27,7 +27,7 @@ from perdure.loop.work.versions import find_champion
 _POINTED = ("prompt:", "route:", "model:", "agent:", "graph:")
 """Nodes that a version of before can be put in the place of, also where no good run names one."""
 _INDEX = "index:"
-_GOOD_SHARE = 3
+GOOD_SHARE = 3
 """One replay in so many is of a run that went well: it shows what a swap breaks."""
 _MOST_TOLD = 5
 _MOST_KEPT = 24
@@ -114,7 +114,7 @@ def _swapped(
     most: int,
     now: datetime,
 ) -> Swapped:
-    n_good = most // _GOOD_SHARE
+    n_good = most // GOOD_SHARE
     good = spread([seen for seen in _lately(gathered) if seen.run.id in swaps], n_good)
     bad = spread([seen for seen in gathered.bad if seen.run.id in swaps], most - len(good))
     redo = Redo(asset.name, [*bad, *good], swaps, gathered.goodness, gathered.objective.text())

@@ -104,6 +104,8 @@ def spread(runs: Sequence[Seen], most: int) -> list[Seen]:
     """
     if len(runs) <= most:
         return list(runs)
+    if most < 1:
+        return []
     step = len(runs) / most
     return [runs[len(runs) - 1 - int(place * step)] for place in range(most)][::-1]
 
