@@ -67,11 +67,12 @@ class RunCounters:
         self.cost_usd[labels] += run.cost_pusd / PICO
         self.steps.count(labels, float(run.n_steps))
         self.seconds.count(labels, max(0, run.ended_us - run.began_us) / 1e6)
-        for step in steps:
-            if step.kind == "tool" and step.state not in ("begun", "waiting"):
-                # What a model calls that is no tool is named as it likes: a label of it would be as many as it likes.
-                tool = "" if step.error == "tool.unknown" else step.node.removeprefix("tool:")
-                self.tools[(run.asset, tool, step.error)] += 1
+        # A call of which nobody knew for a while has two entries, and is one call.
+        calls = {step.call: step for step in steps if step.kind == "tool" and step.state not in ("begun", "waiting")}
+        for step in calls.values():
+            # What a model calls that is no tool is named as it likes: a label of it would be as many as it likes.
+            tool = "" if step.error == "tool.unknown" else step.node.removeprefix("tool:")
+            self.tools[(run.asset, tool, step.error)] += 1
 
     def families(self, n_going: int) -> Iterator[Metric]:
         """As Prometheus reads them."""

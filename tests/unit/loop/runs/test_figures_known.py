@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from perdure.core.runs import RunRecord, StepRecord, Wait, WaitAnswer
-from perdure.loop.work.runs.outcomes import calls_made, driven_s, failed_calls
+from perdure.loop.work.runs.outcomes import calls_made, claims_in, driven_s, failed_calls
 from perdure.loop.work.runs.reading import Seen
 
 
@@ -45,3 +45,30 @@ def test_waits_that_were_open_at_once_are_one():
         for n in range(3)
     ]  # fmt: skip
     assert driven_s(Seen(a_run(began_us=1, ended_us=15_000_001), (), waits)) == 5.0
+
+
+FOUND = a_step(0, "node", "node:find", {"hits": [{"text": "A parcel takes 5 days."}]}, versions={"index:h": "h@1:2"})
+COMPUTED = a_step(1, "node", "node:sum", {"value": "The fee of it is 12 euros."})
+
+
+def a_graph(said: str, *nodes: StepRecord) -> tuple[RunRecord, list[StepRecord]]:
+    """A graph that finds, computes, and has a prompt answer."""
+    chat = a_step(2, "chat", "prompt:answer", {"role": "assistant", "content": said}, versions={"prompt:answer": "p@1"})
+    node = a_step(3, "node", "node:answer", {"text": said}, versions={"prompt:answer": "p@1"})
+    output = json.dumps({"text": said}).encode()
+    return a_run("graph", output=output), [FOUND, COMPUTED, chat, node, *nodes]
+
+
+def test_a_graph_s_answer_does_not_support_itself():
+    """Neither the node of the prompt nor a rule or a function that passes its words on is a source of them."""
+    said = "A parcel takes 99 days."
+    for passed in ({"value": said}, {"text": f"Hello. {said}", "n": 1}, {"value": 99}):
+        passes = a_step(4, "node", "node:told", passed)
+        assert [claim.supported for claim in claims_in(*a_graph(said, passes))] == [False]
+
+
+def test_what_nodes_found_and_computed_supports_a_graph_s_answer():
+    """Also where the answer says it word by word."""
+    for said in ("A parcel takes 5 days.", "The fee of it is 12 euros."):
+        passes = a_step(4, "node", "node:told", {"value": said})
+        assert [claim.supported for claim in claims_in(*a_graph(said, passes))] == [True]

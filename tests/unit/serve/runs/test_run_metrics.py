@@ -38,8 +38,8 @@ def told(*steps: StepRecord) -> RunTold:
     return RunTold(run=run, steps=list(steps), waits=[], recorded_us=1)
 
 
-def step(node: str, state: str = "done", error: str = "") -> StepRecord:
-    return StepRecord(run="run_1", n=0, kind="tool", state=state, node=node, call="0.0", error=error)
+def step(node: str, state: str = "done", error: str = "", call: str = "0.0") -> StepRecord:
+    return StepRecord(run="run_1", n=0, kind="tool", state=state, node=node, call=call, error=error)
 
 
 def samples(counters: RunCounters) -> dict[str, float]:
@@ -80,8 +80,8 @@ def test_a_run_that_is_told_is_counted_and_written(repository):
 def test_calls_of_tools_are_counted_by_error_and_no_invented_name_is_a_label():
     counters = RunCounters()
     steps = [
-        step("tool:look_up"), step("tool:look_up", "begun"), step("tool:look_up", "failed", "tool.timed_out"),
-        step("tool:rm_rf_a1b2", "failed", "tool.unknown"),
+        step("tool:look_up", "begun"), step("tool:look_up", "unknown"), step("tool:look_up"),
+        step("tool:look_up", "failed", "tool.timed_out", call="0.1"), step("tool:rm_rf_a1b2", "failed", "tool.unknown", call="0.2"),
     ]  # fmt: skip
     counters.count(told().run, steps)
     assert dict(counters.tools) == {
