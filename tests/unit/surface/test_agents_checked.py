@@ -163,7 +163,7 @@ def test_an_agent_that_no_server_could_run_is_not_released():
 def test_an_agent_s_definition_holds_success_objectives_and_policy_beside_what_its_version_is():
     """Only the latter makes another version."""
     found = definitions(Project.of("p", ROUTE, PROMPT, DESK))["agent", "desk"]
-    assert found["success"] and found["healthy"] and found["policy"]
+    assert all(found[each] for each in ("success", "healthy", "policy"))
     assert {name: found[name] for name in DESK.definition()} == DESK.definition()
     json.dumps(found)
 

@@ -202,7 +202,7 @@ def cancel(
 
 @group.command(cls=Command)
 def replay(
-    target: Annotated[str, typer.Argument(metavar="RUN|NAME", help="A run; or with --since an agent or graph.")],
+    target: Annotated[str, typer.Argument(metavar="TARGET", help="A run; or with --since an agent or graph.")],
     swap: Annotated[
         list[str], typer.Option("--swap", metavar="KIND:NAME=VALUE", help="What takes the place of what; once or more.")
     ],
