@@ -24,7 +24,7 @@ def task_success(*, over: timedelta, by: str | None = None) -> SignalSpec:
 
 
 def grounded_ratio(*, over: timedelta) -> SignalSpec:
-    """Share of claims in final answers that what tools and nodes gave supports, 0 to 1; what a model of the run said supports none."""
+    """Share of claims in final answers that what tools and nodes gave supports, 0 to 1; a model of the run supports none."""
     return SignalSpec("grounded_ratio", over)
 
 

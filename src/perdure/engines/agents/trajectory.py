@@ -67,7 +67,15 @@ def trajectory_of(
     ]
     others = {*repeated, *wrong}
     unused = [step.n for step in _unused(over, asked, gave, _effects(steps)) if step.n not in others]
-    return Trajectory(len(over), tuple(each for each in repeated if each not in wrong), tuple(unused), tuple(wrong))
+    return Trajectory(
+        _n_steps(over), tuple(each for each in repeated if each not in wrong), tuple(unused), tuple(wrong)
+    )
+
+
+def _n_steps(over: Sequence[StepRecord]) -> int:
+    """A call of an agent, or a node that asks something, stands in two entries and is one step; asked again it is another."""
+    asked = {step.call for step in over if step.kind != "node"}
+    return sum(step.kind != "child" for step in over) - sum(step.kind == "node" and step.call in asked for step in over)
 
 
 def _repeated(over: Sequence[StepRecord]) -> list[int]:

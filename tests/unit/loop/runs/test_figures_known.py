@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from perdure.assets.graph import Graph, RuleNode
+from perdure.assets.scorers import Exact
 from perdure.core.runs import RunRecord, StepRecord, Wait, WaitAnswer
-from perdure.loop.work.runs.outcomes import calls_made, claims_in, driven_s, failed_calls
+from perdure.engines.agents.trajectory import trajectory_of
+from perdure.loop.work.runs.outcomes import Outcomes, calls_made, claims_in, driven_s, failed_calls
 from perdure.loop.work.runs.reading import Seen
+from perdure.loop.work.runs.watched import watched_run
 
 
 def a_step(n: int, kind: str, node: str, gave: Any = None, **more: Any) -> StepRecord:
@@ -72,3 +76,35 @@ def test_what_nodes_found_and_computed_supports_a_graph_s_answer():
     for said in ("A parcel takes 5 days.", "The fee of it is 12 euros."):
         passes = a_step(4, "node", "node:told", {"value": said})
         assert [claim.supported for claim in claims_in(*a_graph(said, passes))] == [True]
+
+
+def test_a_step_that_stands_in_two_entries_is_one_step():
+    """A call of another agent has the entry of its run beside it, a node that asks a prompt or a tool the entry of what it asked."""
+    called = [
+        a_step(0, "chat", "prompt:p"),
+        a_step(1, "child", "agent:helper", call="0.0"),
+        a_step(2, "tool", "tool:ask_helper", "x", call="0.0", input=b"{}"),
+        a_step(3, "tool", "tool:ask_helper", "x", call="0.1", input=b"{}"),
+    ]
+    assert (trajectory_of(called, b"", b"").n_steps, trajectory_of(called, b"", b"").ratio) == (3, 1 / 3)
+    graph = [
+        a_step(0, "chat", "prompt:p", call="sort"),
+        a_step(1, "chat", "prompt:p", call="sort+1"),
+        a_step(2, "node", "node:sort", call="sort"),
+        a_step(3, "tool", "tool:track", call="found"),
+        a_step(4, "node", "node:found", call="found"),
+        a_step(5, "node", "node:told", call="told"),
+    ]
+    assert trajectory_of(graph, b"", b"").n_steps == 4
+
+
+def test_what_is_expected_of_a_graph_s_run_is_what_its_scorers_compare_with():
+    """Its input is its own, so a tag says it."""
+    schema = {"type": "object", "properties": {"text": {"type": "string"}}}
+    graph = Graph(
+        "desk", input=schema, nodes=[RuleNode("told", [], otherwise="x")], output="$told.value", success=[Exact()]
+    )
+    outcomes = Outcomes.of(watched_run(graph))
+    for said, found in (("in Bern", 1.0), ("in Basel", 0.0)):
+        run = a_run("graph", output=json.dumps({"text": said}).encode(), tags={"expected": '"in Bern"'})
+        assert outcomes.scored(run, (), {"text": "Where?"}) == found

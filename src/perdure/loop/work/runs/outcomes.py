@@ -64,7 +64,7 @@ class Outcomes:
             return None
         if run.status == "failed":
             return 0.0
-        case = Case(run.id, dict(asked), asked.get("expected"), contexts=tuple(sources_of(steps, run.input)))
+        case = Case(run.id, dict(asked), expected_of(run, asked), contexts=tuple(sources_of(steps, run.input)))
         answered = Answered(_message(run, steps), "stop", None, run.cost_pusd, max(0, run.ended_us - run.began_us))
         scores = [each.score(case, answered) for each in self.scorers]
         found = combined(scores, [each.weight for each in self.scorers])
@@ -91,6 +91,12 @@ class Outcomes:
 def claims_in(run: RunRecord, steps: Sequence[StepRecord]) -> list[Claim]:
     """Claims of a run's final answer, each with whether its tools, its nodes or the request support it."""
     return look_up(answer_of(run.output), sources_of(steps, run.input)) if run.output else []
+
+
+def expected_of(run: RunRecord, asked: Mapping[str, Any]) -> Any:
+    """What the caller said that a run should give; None: nothing. The input of a graph is its own: there a tag says it, as JSON."""
+    told = run.tags.get("expected")
+    return value_of(told.encode()) if run.kind == "graph" and told is not None else asked.get("expected")
 
 
 def expected_tools(run: RunRecord) -> frozenset[str] | None:
