@@ -50,8 +50,8 @@ def as_told(row: DocumentRow) -> bytes:
 
 def as_document(id_: object, told: object) -> DocumentRow:
     """What a row says; `damaged` where it is not what was written of that document."""
-    row = _told_of(told)
-    if row is None or row.id != id_ or zlib.crc32(told) != INTACT:  # type: ignore[arg-type]
+    row = _told_of(id_, told)
+    if row is None:
         return DocumentRow(name_of(id_), "", "", "", 0, "", None, 0, 0, readers=(), damaged=True)
     return DocumentRow(
         row.id,
@@ -84,9 +84,9 @@ def all_recorded(rows: Sequence[tuple[object, bytes]]) -> dict[str, RecordedRow]
     return {row.id: row for row in starmap(_recorded, rows)}
 
 
-def shown_of(told: object) -> tuple[Mapping[str, Scalar], Sequence[str] | None]:
+def shown_of(id_: object, told: object) -> tuple[Mapping[str, Scalar], Sequence[str] | None]:
     """Metadata and readers of a row, for who filters by them; nothing and nobody, where it is damaged. Cost: 1 µs."""
-    row = _told_of(told)
+    row = _told_of(id_, told)
     return ({}, ()) if row is None else (row.metadata, row.readers)
 
 
@@ -95,11 +95,15 @@ def name_of(id_: object) -> str:
     return id_.decode("utf-8", "backslashreplace") if isinstance(id_, bytes) else str(id_)
 
 
-def _told_of(told: object) -> Told | None:
-    try:
-        return _decode(told)  # type: ignore[arg-type]
-    except (msgspec.MsgspecError, UnicodeDecodeError, TypeError):
+def _told_of(id_: object, told: object) -> Told | None:
+    """None: it is not what was written of that document."""
+    if not isinstance(told, bytes) or zlib.crc32(told) != INTACT:
         return None
+    try:
+        row = _decode(told)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return row if row.id == id_ else None
 
 
 def _recorded(id_: object, told: bytes) -> RecordedRow:

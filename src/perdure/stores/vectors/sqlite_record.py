@@ -195,7 +195,7 @@ class SqliteRecord:
         where, groups = query.where, query.groups
         if not where and groups is None:
             return frozenset(row[0] for row in rows)
-        shown = ((id_, *shown_of(told)) for id_, told in rows)
+        shown = ((id_, *shown_of(id_, told)) for id_, told in rows)
         found = frozenset(
             id_
             for id_, metadata, readers in shown
@@ -205,7 +205,7 @@ class SqliteRecord:
             return found
         # Who was let out since finds nothing in the past either, nor of what was deleted after that.
         since = connection.execute(_SINCE, {"at": at})
-        return found - {id_ for id_, told, _ in since if not may_read(shown_of(told)[1], groups)}
+        return found - {id_ for id_, told, _ in since if not may_read(shown_of(id_, told)[1], groups)}
 
     def write_documents(self, connection: sqlite3.Connection, change: Change) -> int:
         """Documents of the next generation, within the writer's transaction; its number.
