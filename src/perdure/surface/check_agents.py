@@ -241,7 +241,7 @@ def _limits(agent: Agent) -> Said:
 
 def _circles(agent: Agent, project: Project) -> Said:
     """Agents that may ask themselves: allowed, and ended by their depth."""
-    stack = [(agent.name, (agent.name,))]
+    stack: list[tuple[str, tuple[str, ...]]] = [(agent.name, (agent.name,))]
     seen: set[str] = set()
     while stack:
         name, path = stack.pop()

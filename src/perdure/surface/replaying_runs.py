@@ -95,6 +95,7 @@ class ReplaysHere:
     actor: str
     _stages: dict[tuple[str, ...], Stage] = field(default_factory=dict)
     _scenes: OrderedDict[tuple[object, ...], Scene] = field(default_factory=OrderedDict)
+    _known: Mapping[str, Mapping[str, str]] | None = None
     _opening: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def replay(self, asked: ReplayAsked) -> Replayed:
@@ -191,6 +192,8 @@ class ReplaysHere:
 
     def _known_versions(self) -> Mapping[str, Mapping[str, str]]:
         """Asset → what people call a version (its id, a pointer's name, `declared`) → its id."""
+        if self._known is not None:
+            return self._known
         found: dict[str, dict[str, str]] = {}
         with self.ledger.read() as session:
             for record in session.registry.list_assets():
@@ -201,6 +204,7 @@ class ReplaysHere:
                 found[version.asset][DECLARED] = version.id
             for pointer in session.pointers.list():
                 found.setdefault(pointer.asset, {})[pointer.name] = pointer.version
+        self._known = found
         return found
 
     def _swap(self, name: str, value: str, known: Mapping[str, Mapping[str, str]]) -> str:

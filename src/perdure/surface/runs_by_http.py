@@ -71,6 +71,10 @@ class RunsByHttp:
                 run = str(event.data.get("id", "")) if event.name in ("begin", "end") else run
                 if hears is not None:
                     hears(event)
+        if not run:
+            raise UpstreamError(
+                f"The server at {self.url} told of no run.", hint="perdure agent runs --url lists them."
+            )
         return self.get(run)
 
     def get(self, run: str) -> Told:

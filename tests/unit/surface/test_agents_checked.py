@@ -63,7 +63,10 @@ DESK = Agent(
 )
 
 
-def said(agent, *others, prompt=PROMPT, teams=(Team("counter"),)):
+COUNTER = Team("counter")
+
+
+def said(agent, *others, prompt=PROMPT, teams=(COUNTER,)):
     project = Project.of("p", ROUTE, prompt, agent, *others, *teams)
     return [(level, text) for level, text, _ in agent_notes(agent, project)]
 
