@@ -49,6 +49,7 @@ DESK = Prompt("desk_prompt", [("system", "You are the desk.")], route=ROUTE)
 AGENT = Agent("desk", prompt="desk_prompt", tools=[look_up, send_notice, broken], limits=RunLimits(steps=8))
 PLAIN = Agent("plain", prompt="desk_prompt")
 SHORT = Agent("short", prompt="desk_prompt", tools=[look_up], limits=RunLimits(steps=2))
+CIRCULAR = Agent("circular", prompt="desk_prompt", route="agent:circular")
 SCHEMA = {"type": "object", "properties": {"parcel": {"type": "integer"}}, "required": ["parcel"]}
 GRAPH = Graph(
     "track",
@@ -94,7 +95,7 @@ class AgentsWorld(World):
         """A route, its prompt, agents and a graph."""
         self.declare(Route(ROUTE, [self.target()]))
         self.put(DESK, "prompt")
-        for each in (AGENT, PLAIN, SHORT, GRAPH):
+        for each in (AGENT, PLAIN, SHORT, CIRCULAR, GRAPH):
             self.release(each)
 
     def open_runs(self) -> SqliteRuns:

@@ -120,6 +120,12 @@ def test_what_an_agent_has_its_own_of_is_refused(client, members):
         client.chat.completions.create(model="agent:plain", messages=ASKED, **members)
 
 
+def test_an_agent_whose_route_names_an_agent_begins_no_run_beside_its_own(desk, upstreams):
+    found = desk.run("circular", task="Hello?").json
+    assert (found["status"], found["why"]) == ("failed", "not_found")
+    assert desk.ask("GET", "/v1/runs?agent=circular").json["runs"] == [found]
+
+
 def test_a_graph_answers_a_chat_by_its_variables(client):
     answer = client.chat.completions.create(model="graph:track", messages=[], extra_body={"variables": {"parcel": 7}})
     assert answer.choices[0].message.content == "Parcel 7 is in Köln."

@@ -142,9 +142,11 @@ class GatewayApp:
         key, team = self._caller(call, scope, headers)
         try:
             found = await self._peeked(call, headers, receive)
-            if self.runs is not None and call.endpoint.name == "chat" and self.runs.takes(found.model):
+            # What asks within this process is a run itself: one below it is begun as that, and counted in its limits.
+            runs = self.runs if call.endpoint.name == "chat" and "perdure.key" not in scope else None
+            if runs is not None and runs.takes(found.model):
                 call.recorded = True  # its run is its record, and each call of a model within it is one of its own
-                await self.runs.answer(found, (key, team), headers, receive, send)
+                await runs.answer(found, (key, team), headers, receive, send)
                 return
             ask = self._read(call, (key, team), headers, found)
         except PerdureError as error:

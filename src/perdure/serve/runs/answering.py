@@ -7,8 +7,7 @@ apart, and nothing is answered here: an agent with an HTTP tool could say yes to
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -40,7 +39,13 @@ class Answering:
 
     async def waiting(self, team: str | None) -> list[Wait]:
         """The open questions of a team's runs, the newest run first; None: of all."""
-        return await asyncio.to_thread(self._open, team)
+        found: list[Wait] = []
+        async for _, wait in self._questions(team):
+            if wait.answer is None:
+                found.append(wait)
+            if len(found) == _MOST:
+                break
+        return found
 
     async def answer(self, wait: str, body: bytes, caller: Caller) -> Wait:
         """Answer a question; the first answer counts, and comes back.
@@ -52,7 +57,7 @@ class Answering:
         """
         _check_admin(caller)
         said = read_answer(body)
-        run, found = await asyncio.to_thread(self._find, wait)
+        run, found = await self._find(wait)
         assert caller.record is not None
         actor = f"key:{caller.record.id}"
         if run.key == caller.record.id:
@@ -73,28 +78,20 @@ class Answering:
             ),
         )
 
-    def _find(self, wait: str) -> tuple[RunRecord, Wait]:
-        for run, each in self._questions(None):
+    async def _find(self, wait: str) -> tuple[RunRecord, Wait]:
+        async for run, each in self._questions(None):
             if each.id == wait:
                 return run, each
         raise not_found("open question", wait[:80], ())
 
-    def _open(self, team: str | None) -> list[Wait]:
-        found = []
-        for _, wait in self._questions(team):
-            if wait.answer is None:
-                found.append(wait)
-            if len(found) == _MOST:
-                break
-        return found
-
-    def _questions(self, team: str | None) -> Iterator[tuple[RunRecord, Wait]]:
+    async def _questions(self, team: str | None) -> AsyncIterator[tuple[RunRecord, Wait]]:
         """Of all runs with an open one, the answered ones too."""
         before = ""
         while True:
-            page = self.runtime.runs.list(Wanted(team=team, waiting=True, before=before, limit=_PAGE))
+            page = await self.runtime.list(Wanted(team=team, waiting=True, before=before, limit=_PAGE))
             for run in page:
-                yield from ((run, wait) for wait in self.runtime.runs.get(run.id).waits)
+                for wait in (await self.runtime.get(run.id)).waits:
+                    yield run, wait
             if len(page) < _PAGE:
                 return
             before = page[-1].id

@@ -113,8 +113,9 @@ class Stream:
             gone.cancel()
 
     async def send(self, data: bytes) -> None:
-        """Send a piece."""
-        await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        """Send a piece, where there is anything in it."""
+        if data:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
 
     async def end(self) -> None:
         """Send the end."""
