@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
@@ -11,9 +12,11 @@ import msgspec
 
 from perdure.core.errors import BadGraph, LostLease, PerdureError, StoreError, Temporary
 from perdure.core.runs import RunRecord
+from perdure.engines.agents.provenance import texts_of
 from perdure.engines.features.planned import KEY_SEPARATOR, key_text
 from perdure.engines.graphs.compiled import CompiledNode
 from perdure.engines.graphs.values import Values, holds, resolve
+from perdure.engines.guards.injection import signs
 from perdure.serve.boundary import contained, contained_async
 from perdure.serve.graphs.drives import Drive, Gave, NodeFailed, Unwritten
 from perdure.serve.graphs.prompting import ask
@@ -22,6 +25,10 @@ from perdure.serve.tools.offering import ToolFailure
 
 DEFERRED = ("tool", "agent")
 """Kinds that have tries and times of their own, and are not let go of while they work."""
+_READS = ("search", "features", "agent")
+"""Kinds that give what others wrote."""
+_AT_ONCE = 60_000
+"""Characters that are looked through on the serving loop; more on a thread."""
 _PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 10.0
 _LONGEST = 500
@@ -71,7 +78,8 @@ async def compute(drive: Drive, node: CompiledNode, call: str, given: Given) -> 
     tries = 1 if node.kind in DEFERRED else node.tries
     for n in range(1, tries + 1):
         try:
-            return await contained_async(partial(_KINDS[node.kind], drive, node, call, given), _failed)
+            gave = await contained_async(partial(_KINDS[node.kind], drive, node, call, given), _failed)
+            return await _looked_through(gave) if node.kind in _READS else gave
         except NodeFailed as error:
             left_s = drive.driven.limits.left_s()
             if not error.again or n == tries or left_s <= 0.0:
@@ -79,6 +87,14 @@ async def compute(drive: Drive, node: CompiledNode, call: str, given: Given) -> 
             pause_s = max(error.delay_s, _PAUSE_S * 2 ** (n - 1))
             await asyncio.sleep(min(pause_s, _LONGEST_PAUSE_S, left_s))
     raise AssertionError("a node has one try at least")
+
+
+async def _looked_through(gave: Gave) -> Gave:
+    """With how much of an attack rules see in what others wrote; tools look through what they give themselves."""
+    text = "\n".join(texts_of(gave.value))
+    looked = signs(text) if len(text) <= _AT_ONCE else await asyncio.to_thread(signs, text)
+    score = round(looked.score, 4)
+    return replace(gave, facts={**gave.facts, "injection": score}) if score else gave
 
 
 async def _failed(error: Exception) -> Gave:
