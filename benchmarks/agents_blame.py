@@ -105,7 +105,12 @@ def declared(kind: str) -> Agent | Graph:
     """The agent or the graph whose runs are scripted."""
     success, healthy = [Exact()], [OBJECTIVE]
     if kind == "agent":
-        tools = [SearchTool("handbook"), track, PredictTool("air_time", name="air_time"), FeaturesTool("weather", name="weather")]
+        tools = [
+            SearchTool("handbook"),
+            track,
+            PredictTool("air_time", name="air_time"),
+            FeaturesTool("weather", name="weather"),
+        ]
         return Agent("support", prompt="answer", tools=tools, success=success, healthy=healthy)
     nodes = [
         RuleNode("way", [("$input.kind == 'parcel'", "parcel")], otherwise="other"),
@@ -177,7 +182,16 @@ def main() -> None:
     wrong = sum(row["wrongly_blamed"] for row in rows)
     print(f"blamed wrongly: {wrong} of {len(rows) * given.seeds}")
     if given.json:
-        told = [{"what": row["what"], "ours": row["first"], "peer": given.seeds, "unit": "first", "ratio": row["first"] / given.seeds} for row in faults]
+        told = [
+            {
+                "what": row["what"],
+                "ours": row["first"],
+                "peer": given.seeds,
+                "unit": "first",
+                "ratio": row["first"] / given.seeds,
+            }
+            for row in faults
+        ]
         given.json.write_text(json.dumps({"bench": "agents_blame", "agree": wrong == 0, "rows": told}, indent=1))
 
 
