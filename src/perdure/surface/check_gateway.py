@@ -76,7 +76,8 @@ def cannot_judge(guard: Guard) -> Said:
 
 def team_notes(team: Team, project: Project) -> Said:
     """A team against the routes and prompts that there are, its time zone, its objectives against its budgets."""
-    known = [*project.routes, *(_PROMPT + name for name in project.prompts)]
+    named = {"prompt": project.prompts, "index": project.indexes, "agent": project.agents, "graph": project.graphs}
+    known = [*project.routes, *(f"{kind}:{name}" for kind, names in named.items() for name in names)]
     budgeted = [budget.route for budget in team.budgets if budget.route]
     for names, there in ((team.routes, known), (budgeted, list(project.routes))):
         for name in names:

@@ -109,6 +109,10 @@ class BlameNode:
             incident = find_incident(session, asset.name)
             told = _told(facts, step, incident.id if incident else "")
             session.audit.append(VERIFIED, asset.name, told)
+            if incident is not None:
+                session.incidents.update(
+                    incident.id, summary=f"{facts['text']} {facts['objective']} is broken.", facts=incident.facts
+                )
         return []
 
 
