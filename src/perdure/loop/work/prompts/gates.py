@@ -189,18 +189,22 @@ class PromptGuarded:
         alone = not primaries(asset)
         met = [meet(place, asset, trial, suite, trial.n_rivals) for suite in suites]
         words = [each.judged() for each in met]
-        evidence = {"suites": {each.suite.name: each.facts(word) for each, word in zip(met, words, strict=True)}}
-        refused = [_refused(each, word, alone) for each, word in zip(met, words, strict=True)]
+        evidence: dict[str, Any] = {
+            "suites": {each.suite.name: each.facts(word) for each, word in zip(met, words, strict=True)}
+        }
+        refused = [_refused(each, word, alone=alone) for each, word in zip(met, words, strict=True)]
         told = "; ".join(
             each.told(f"{word.text}{f' – {why}' if why else ''}")
             for each, word, why in zip(met, words, refused, strict=True)
         )
         said = {word.comparison for word in words}
         worst = _WORSE if _WORSE in said else _EQUAL if said == {_EQUAL} else _UNSURE
+        # Proof may come from elsewhere, as from runs of an agent; it stands in for nothing else that is asked here.
+        evidence["lacks_only_proof"] = not any(_refused(*each, alone=False) for each in zip(met, words, strict=True))
         return Verdict(self.name, worst, not any(refused), f"{told}.", evidence)
 
 
-def _refused(met: Met, word: Compared, alone: bool) -> str:
+def _refused(met: Met, word: Compared, *, alone: bool) -> str:
     """Why a guarded suite lets nothing through; empty where it does."""
     if not met.whole:
         return "nothing is proven"

@@ -88,6 +88,7 @@ class _Job:
         """In the thread: the completion, pushed as it comes."""
         request = self._request
         params = {name: request[name] for name in _PARAMS if name in request}
+        params["messages"] = [_worded(message) for message in request["messages"]]
         if "max_completion_tokens" in request:
             params["max_tokens"] = request["max_completion_tokens"]
         if "response_format" in params:
@@ -215,6 +216,12 @@ def _checked(request: dict[str, Any]) -> dict[str, Any]:
     if request.get("n", 1) != 1:
         raise Refusal(400, "A local model gives one choice: n must be 1.")
     return request
+
+
+def _worded(message: Any) -> Any:
+    """A message whose content is no text where it only calls tools: templates join it as one."""
+    calls = isinstance(message, dict) and message.get("content") is None and message.get("tool_calls")
+    return {**message, "content": ""} if calls else message
 
 
 def _form(wanted: Any) -> Any:

@@ -43,6 +43,7 @@ class Llama:
 
     def create_chat_completion(self, messages, *, model=None, stream=False, **params):
         self.asked.append(params)
+        "".join(message["content"] for message in messages)  # as a model's template joins them
         if len(messages) > 5:
             raise ValueError("Requested tokens (931) exceed context window of 512")
         if "logprobs" in params:
@@ -120,6 +121,20 @@ def test_a_completion_is_answered_whole(file):
     with_client(file, work)
     assert made[0].loaded == (4096, None, 0, False)
     assert made[0].closed
+
+
+def test_a_message_that_only_calls_a_tool_is_read(file):
+    """Its content is null, and templates join texts."""
+    call = {"id": "call_0_0", "type": "function", "function": {"name": "find", "arguments": "{}"}}
+    calls = {"role": "assistant", "content": None, "tool_calls": [call]}
+
+    async def work(client):
+        result = {"role": "tool", "tool_call_id": "call_0_0", "content": "found"}
+        body = json.dumps({"model": "tiny", "messages": [{"role": "user", "content": "hi"}, calls, result]}).encode()
+        answer = await client.send("/chat/completions", [], body, first_s=5.0, idle_s=5.0)
+        assert answer.status == 200
+
+    with_client(file, work)
 
 
 def test_a_stream_comes_as_events_and_ends_in_so_many_words(file):
