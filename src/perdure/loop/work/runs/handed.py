@@ -129,7 +129,13 @@ class Handed:
 
 def _outcome(facts: Mapping[str, Any], incident: str, how: str) -> dict[str, Any]:
     """In the form in which repairs tell theirs."""
-    told: dict[str, Any] = {"outcome": "mended", "why": how, "candidates": [], "winner": None, "remedy": f"mended: {facts['node']}"}
+    told: dict[str, Any] = {
+        "outcome": "mended",
+        "why": how,
+        "candidates": [],
+        "winner": None,
+        "remedy": f"mended: {facts['node']}",
+    }
     return {"job": "", "incident": incident, "stage": "outcome", "champion": None, **told}
 
 
@@ -145,10 +151,11 @@ def how_ended(place: Workplace, name: str, facts: Mapping[str, Any], now: dateti
         ]
         jobs = [job for job in session.jobs.list(subject=name, limit=_LOOKED_AT) if job.workflow == REPAIR]
         champion = next((each.version for each in session.pointers.list(name) if each.name == CHAMPION), None)
+    if moves and champion != facts.get("version"):
+        # Though its release is still watched: if it goes back, the runs from then on are bad again, and it is blamed anew.
+        return f"{node}: {champion} was released in place of {facts.get('version')}.", moves[-1].at
     if busy:
         return "", None
-    if moves and champion != facts.get("version"):
-        return f"{node}: {champion} was released in place of {facts.get('version')}.", moves[-1].at
     mended = [job for job in jobs if job.started_at >= since and job.output.get("outcome") == "mended"]
     if mended:
         return f"{node}: {str(mended[0].output.get('why', 'it was mended')).rstrip('.')}.", mended[
