@@ -23,14 +23,15 @@ from perdure.core.errors import BadRequest, NotFound
 from perdure.core.runs import RunStatus
 from perdure.core.units import days
 from perdure.surface.opened import Opened, When, instant_of
+from perdure.surface.run_asked import RunAsked, body_of, told_body
 from perdure.surface.runs_kept import Chosen, get_run, list_runs, opened_runs, told_runs, waiting
 
 if TYPE_CHECKING:
     from perdure.core.runs import RunRecord, Wait
     from perdure.engines.agents.differing import RunDiff
-    from perdure.serve.runs.asking import RunBody
     from perdure.stores.ledger.protocols import Approval
     from perdure.stores.runs.protocols import Told
+    from perdure.surface.red_team import RedTeam
     from perdure.surface.replays_told import ReplayTable
     from perdure.surface.running_here import Hears
     from perdure.surface.runs_by_http import RunsByHttp
@@ -74,29 +75,6 @@ class AgentShown:
     definition: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RunAsked:
-    """How a run is asked for, beside its task.
-
-    Args:
-        input: variables of the agent's prompt, or the input of a graph.
-        messages: earlier turns.
-        expected: what it should give, for the scorers of its `success`.
-        user: on whose behalf.
-        tags: kept with the run.
-        version: an id or how it begins, a pointer, or `declared`; by default the champion, else what is declared.
-        team: whose key it acts for; by default the only one that may ask for it.
-    """
-
-    input: Mapping[str, Any] | None = None
-    messages: Sequence[Mapping[str, Any]] = ()
-    expected: Any = None
-    user: str = ""
-    tags: Mapping[str, str] | None = None
-    version: str = ""
-    team: str = ""
-
-
 class Agents:
     """`project.agents`."""
 
@@ -134,9 +112,9 @@ class Agents:
                 raise BadRequest(
                     "A server chooses the version, and its key says the team.", hint="Leave --version and --team out."
                 )
-            return server.run(name, _told_body(_body(task, asked)), hears)
+            return server.run(name, told_body(body_of(task, asked)), hears)
         version = self.show(name, asked.version).version if asked.version else ""
-        here = AskedHere("agent", name, _body(task, asked), version, asked.team)
+        here = AskedHere("agent", name, body_of(task, asked), version, asked.team)
         with opened_runs(self._project, made=True) as runs:
             assert runs is not None
             return run_now(partial(RunsHere(cast("Perdure", self._project), runs).run, here, hears))
@@ -277,6 +255,22 @@ class Agents:
         one, two = self.get(before), self.get(after)
         return diff_runs((one.run, one.steps), (two.run, two.steps))
 
+    def red_team(self, name: str, *, blind: bool = False) -> RedTeam:
+        """Attack an agent's tools by every case of a corpus (extra `redteam`), as a model that obeys each would; nothing is executed.
+
+        Args:
+            name: of the agent.
+            blind: as if the rules of injection had seen nothing: what is left are the rules of provenance.
+
+        Raises:
+            NotFound: no such agent.
+            MissingExtra: the extra is not installed.
+        """
+        from perdure.surface.red_team import red_team
+
+        project = self._project.project
+        return red_team(project.agent(name).tools, project, blind=blind)
+
     def _server(self, url: str) -> RunsByHttp | None:
         """The server that is asked; None: the project's own stores."""
         settings = self._project.settings.agents
@@ -365,27 +359,6 @@ def run_now(work: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         return asyncio.run(work())
     with ThreadPoolExecutor(1, "perdure-runs") as thread:
         return thread.submit(lambda: asyncio.run(work())).result()
-
-
-def _body(task: str, asked: RunAsked) -> RunBody:
-    from perdure.serve.runs.asking import RunBody, check_about
-
-    tags = dict(asked.tags or {})
-    check_about(asked.user, tags)
-    return RunBody(
-        input=None if asked.input is None else dict(asked.input),
-        task=task,
-        messages=[dict(each) for each in asked.messages],
-        expected=asked.expected,
-        user=asked.user,
-        tags=tags,
-    )
-
-
-def _told_body(body: RunBody) -> dict[str, Any]:
-    told = {"task": body.task, "input": body.input, "messages": body.messages, "expected": body.expected}
-    told |= {"user": body.user, "tags": body.tags}
-    return {name: value for name, value in told.items() if value}
 
 
 __all__ = ["AgentRow", "AgentShown", "Agents", "RunAsked", "Running", "run_now"]

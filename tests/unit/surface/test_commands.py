@@ -250,7 +250,7 @@ class TestHelp:
         assert found == {
             "Declare": ["init", "check"],
             "Train": ["train", "runs", "backtest"],
-            "Run": ["apply", "up", "serve", "tick", "plan", "key", "cache", "eval"],
+            "Run": ["apply", "up", "serve", "tick", "plan", "key", "cache", "eval", "agent"],
             "Look": [
                 "status",
                 "spend",
@@ -262,10 +262,11 @@ class TestHelp:
                 "prompt",
                 "judge",
                 "index",
+                "graph",
                 "review",
             ],
             "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence", "alerts"],
-            "Decide": ["approvals", "approve", "reject", "rollback", "pause", "jobs"],
+            "Decide": ["inbox", "approvals", "approve", "reject", "rollback", "pause", "jobs"],
             "Options": ["--help"],
         }
 

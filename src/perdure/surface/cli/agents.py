@@ -16,7 +16,7 @@ import typer
 from perdure.core.clock import machine_now
 from perdure.core.errors import DeclarationError, nearest
 from perdure.core.runs import RunStatus
-from perdure.surface.cli import show_run_trace, show_runs, show_runs_compared
+from perdure.surface.cli import printing, show_run_trace, show_runs, show_runs_compared
 from perdure.surface.cli.options import HERE, Actor, Folder, Json, Reason, opened
 from perdure.surface.cli.printing import console
 from perdure.surface.cli.taking import taking
@@ -231,6 +231,23 @@ def diff(
 ) -> None:
     """Lay two runs side by side, step by step."""
     show_runs_compared.diff(opened(project).agents.diff(before, after), full=full, as_json=json)
+
+
+@group.command(cls=Command)
+def redteam(
+    name: _Name,
+    blind: Annotated[
+        bool, typer.Option("--blind", help="As if no rule saw an injection: only rules of where data comes from.")
+    ] = False,
+    project: Folder = HERE,
+    json: Json = False,
+) -> None:
+    """Attack an agent's tools by every case of a corpus, as a model that obeys each would; nothing is executed."""
+    with printing.working("attacking", quiet=json):
+        found = opened(project).agents.red_team(name, blind=blind)
+    show_runs.red_team(found, as_json=json)
+    if not found.held:
+        raise typer.Exit(1)
 
 
 def _ran(told: Told, live: show_runs.Live, *, as_json: bool) -> None:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from perdure.serve.runs.protocols import RunEvent
     from perdure.stores.ledger.protocols import Approval
     from perdure.stores.runs.protocols import Told
+    from perdure.surface.red_team import RedTeam
     from perdure.surface.running import AgentRow, AgentShown
 
 _AGENTS = {
@@ -267,6 +268,26 @@ def answered(found: Approval | Wait, *, as_json: bool) -> None:
     if not as_json and found.status != "open":
         run = str(found.facts.get("run", ""))
         put(Text(f"  a server of the project goes on with it; without one: perdure agent resume {run}", "dim"))
+    return None
+
+
+def red_team(found: RedTeam, *, as_json: bool) -> None:
+    """What came of attacks on an agent's tools."""
+    if as_json:
+        return print_json(found)
+    word, style = ("held", "green") if found.held else ("broken", "red")
+    attempts = f"{counted(found.n_cases, 'case')}, {counted(found.n_attempts, 'attempt')}"
+    put(
+        Text.assemble(
+            (word, style), f"  {attempts}", (f"  on {', '.join(found.tools) or 'no tool that sends or changes'}", "dim")
+        )
+    )
+    for rule, n in found.stopped.most_common():
+        put(Text.assemble(("  stopped by ", "dim"), rule, f"  {n:,}"))
+    for each in found.passed:
+        put(Text.assemble(("  passed ", "red"), f"{each.case} ({each.category}): {each.tool} {line(each.what)}"))
+    for server in found.left_out:
+        put(Text(f"  left out: {server}, whose tools no version pins yet: perdure apply", "yellow"))
     return None
 
 
