@@ -202,7 +202,10 @@ class ToolGave:
 class Toolbox(Protocol):
     """The tools of one version of an agent or graph."""
 
-    offered: Sequence[Offered]
+    @property
+    def offered(self) -> Sequence[Offered]:
+        """As models see them."""
+        ...
 
     async def call(self, asked: ToolAsked, context: ToolContext) -> ToolGave:
         """Do it, once; never raises for what the tool does. Cancelling it lets go of what it waits for.
