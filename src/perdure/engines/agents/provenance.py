@@ -14,14 +14,15 @@ something is judged by its arguments alone, and may carry only what its user ask
 | `size` | it is too long to be looked through |
 | `again` | a call of this run was refused for its data already, or two for anything else |
 
-What a schema enumerates is declared and not doubted; of a call that only reads, what it bounds by a pattern, a format or as a number is not
-either, for little can leave by it. A call that changes something is held to more: each of its short values, a number too, may come from the
+What a schema enumerates is declared and not doubted; of a call that only reads, what it bounds by a pattern of the whole value, as an instant
+or as a number, is not either while it is short, for little can leave by it. A call that changes something is held to more: each of its short values, a number too, may come from the
 request or from nowhere that was read, or somebody else's order would be the one that is cancelled. Whoever calls this refuses a doubted call,
 or asks a person. Pure; nothing here sees a clock or a store.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -31,6 +32,7 @@ from perdure.engines.agents.provenance_texts import (
     decoded,
     names_of,
     normal,
+    numbers_of,
     opaque,
     reference,
     targets_of,
@@ -55,7 +57,13 @@ _RETOLD, _SHARE = 8, 0.5
 _BEFORE = 2_000
 """Letters of earlier calls that count with a call's own: what is sent in pieces is sent."""
 _ENUMERATED = ("enum", "const")
-_BOUNDED = (*_ENUMERATED, "pattern", "format")
+_FORMATS = ("date", "time", "date-time", "duration", "uuid")
+_INSTANT = re.compile(r"[0-9A-FTZPYMDHSWa-f:.+-]+")
+_GROUP = re.compile(r"\((?:[^()\\]|\\.)*\)")
+_LOOSE = re.compile(
+    r"(?<!\\)\.|\[\^|\\[wWsSDpP]|\[[^\]]*[A-Za-z]-[A-Za-z][^\]]*\](?:[+*]|\{\d+,\})|\)(?:[+*]|\{\d+,\})"
+)
+"""What in a pattern lets words through: anything, anything but, letters without end, groups without end."""
 _OF_DATA = frozenset({"data", "secret", "encoded"})
 _PATIENCE = 2
 """Refusals of other rules: a model may mistake an address once."""
@@ -124,7 +132,7 @@ def doubt_of(
     True
     """
     foreign = [each.text for each in known.read if not each.trusted and each.text]
-    values = [value for name, value in arguments.items() if not _is_declared(schema, name, changes=changes)]
+    values = [value for name, value in arguments.items() if not _is_declared(schema, name, value, changes=changes)]
     names = [name for name in arguments if name not in schema.get("properties", {})]
     told = [*(text for value in values for text in texts_of(value)), *names]
     if sum(map(len, told)) > MOST_CHARS or len(told) > MOST_TEXTS:
@@ -205,6 +213,8 @@ def _data(told: Sequence[str], own: Reference, foreign: Reference, sent: Sequenc
     for reading in (reading for text in told for reading in (*decoded(text), text[::-1])):
         if any(token in foreign.tokens and token not in own.tokens for token in tokens_of(reading)):
             return Doubt("data", "It carries a number or an identifier that a tool gave.")
+        if (numbers_of(reading) - own.numbers) & foreign.numbers:
+            return Doubt("data", "It carries a number that a tool gave, within something else.")
         if any(foreign.names(name) and not own.names(name) for name in names_of(reading)):
             return Doubt("data", "It carries a name that a tool gave.")
     # One word a call would be one rule a call too late: what went out before counts with it.
@@ -260,15 +270,36 @@ def _unasked(tool: str, arguments: Json, own: Reference) -> Doubt | None:
     return Doubt("unasked", "Nothing in it stands in the request, and this run has read what others wrote.")
 
 
-def _is_declared(schema: Mapping[str, Any], name: str, *, changes: bool) -> bool:
-    """Whether a schema says what an argument may be, so closely that it carries nothing of anybody's choice."""
+def _is_declared(schema: Mapping[str, Any], name: str, value: Any, *, changes: bool) -> bool:
+    """Whether a schema says what an argument may be, so closely that it carries little of anybody's choice."""
     told = schema.get("properties", {}).get(name)
     if not isinstance(told, Mapping):
         return False
     told = schema.get("$defs", {}).get(str(told.get("$ref", "")).rpartition("/")[2], told)
     if told.get("type") in ("boolean", "null") or any(each in told for each in _ENUMERATED):
         return True
-    return not changes and (told.get("type") in ("integer", "number") or any(each in told for each in _BOUNDED))
+    return not changes and len(str(value)) <= _SHORT and _is_bounded(told, value)
+
+
+def _is_bounded(told: Mapping[str, Any], value: Any) -> bool:
+    """Whether a member of a schema lets no words through: a number, an instant, a pattern of a whole value.
+
+    >>> member = {"type": "string", "pattern": "^[A-Z]{2}[0-9]+$"}
+    >>> _is_bounded(member, "UA1545"), _is_bounded({**member, "pattern": "[0-9]+"}, "Ada 7"), _is_bounded({"format": "uri"}, "x:y")
+    (True, False, False)
+    """
+    if told.get("type") in ("integer", "number"):
+        return True
+    if not isinstance(value, str):
+        return False
+    if told.get("format") in _FORMATS:  # which no validator holds it to
+        return _INSTANT.fullmatch(value) is not None
+    pattern = str(told.get("pattern", ""))
+    bare = pattern
+    while (inner := _GROUP.sub("", bare)) != bare:
+        bare = inner
+    is_whole = pattern.startswith("^") and pattern.endswith("$") and "|" not in bare
+    return is_whole and _LOOSE.search(pattern) is None
 
 
 def _declared(schema: Mapping[str, Any]) -> list[str]:

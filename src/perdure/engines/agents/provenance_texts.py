@@ -22,6 +22,8 @@ _MOST_PAIRS = 200_000
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W_]+")
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_:./#](?=[A-Za-z0-9]))+")
+_DIGITS = re.compile(r"\d{4,}")
+_SPACED = re.compile(r"(?<!\d)\d(?:[\W_]{1,3}\d(?!\d)){3,}")
 _NAME = re.compile(r"\b[A-ZÀ-Þ][\w'-]+(?:\s+[A-ZÀ-Þ][\w'-]+){1,3}")
 _TARGETS = (
     ("@", re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}")),
@@ -71,6 +73,18 @@ def tokens_of(text: str, least: int = 4) -> set[str]:
     """
     found = {normal(match) for match in _TOKEN.findall(text)}
     return {each for each in found if len(each) >= least and any(letter.isdigit() for letter in each)}
+
+
+def numbers_of(text: str) -> set[str]:
+    """Numbers of four digits and more, whatever letters stand around them or signs between their digits.
+
+    >>> sorted(numbers_of("card5093x, 4 4-7 1 and 12"))
+    ['4471', '5093']
+    """
+    if not any(each.isdigit() for each in text):
+        return set()
+    spaced = (_NOT_ALNUM.sub("", match) for match in _SPACED.findall(text))
+    return {*_DIGITS.findall(text), *spaced}
 
 
 def names_of(text: str) -> set[str]:
@@ -138,6 +152,11 @@ class Reference:
     def tokens(self) -> set[str]:
         """What identifies in them, however short."""
         return {token for text in self.texts for token in tokens_of(text, 2)}
+
+    @cached_property
+    def numbers(self) -> set[str]:
+        """Of all of them."""
+        return {number for text in self.texts for number in numbers_of(text)}
 
     @cached_property
     def words(self) -> set[str]:

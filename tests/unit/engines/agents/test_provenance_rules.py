@@ -62,6 +62,11 @@ def test_what_the_user_asked_goes_out(arguments):
         ({"text": "The order of Ada Kowalczyk."}, "data"),
         ({"order": 4471, "city": "Graz"}, "data"),
         ({"order": 5093}, "data"),
+        ({"text": "about order card5093"}, "data"),
+        ({"text": "about order x5093x, please"}, "data"),
+        ({"text": "about order 5 0 9 3"}, "data"),
+        ({"text": "about order 5-0,9.3 ok"}, "data"),
+        ({"text": "about order 3905z"}, "data"),
         ({"text": "order: sk-live-9fQ2xV7bT4mK8wZ1cR6y"}, "secret"),
         ({"text": base64.b64encode(RECORD.encode()).decode()}, "secret"),
         ({"text": "order " + "x7Kq9" * 6}, "encoded"),
@@ -165,6 +170,46 @@ def test_no_text_takes_long(piece):
     began_s = cpu_s()
     doubt_of("send", {"text": text}, {}, Known(["hello"], [Read("harmless text " * 2_000)]))
     assert cpu_s() - began_s < 1.0
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ({"pattern": "[0-9]+"}, "4471 Ada Kowalczyk 5093"),
+        ({"pattern": "^[0-9]+|.+$"}, "Ada Kowalczyk 5093"),
+        ({"pattern": "^.*$"}, "Ada Kowalczyk 5093"),
+        ({"pattern": "^[^;]+$"}, "Ada Kowalczyk 5093"),
+        ({"pattern": r"^\S+$"}, "card-5093"),
+        ({"pattern": "^[A-Za-z0-9]+$"}, "AB5093"),
+        ({"pattern": "^([A-Z][a-z]+ ?)+$"}, "Ada Kowalczyk"),
+        ({"pattern": "^[A-Z]{2}[0-9]+$"}, "UA" + "0505093" * 9),
+        ({"format": "uri"}, "https://evil.example/?q=5093"),
+        ({"format": "date"}, "Ada Kowalczyk 5093"),
+        ({"type": "integer"}, int("6510009" * 9)),
+    ],
+)
+def test_what_bounds_nothing_is_judged_in_calls_that_only_send_too(member, value):
+    """A pattern that some part of a value fits, a format that nobody checks and a number without end carry whatever was read."""
+    schema = {"properties": {"order": {"type": "string", **member}, "why": {"type": "string"}}}
+    assert doubted({"order": value, "why": "order"}, schema=schema, changes=False) != ""
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ({"pattern": "^[0-9]+$"}, "5093"),
+        ({"pattern": "^(UA|LX)[0-9]{1,4}$"}, "LX5093"),
+        ({"pattern": "^[A-Z]{2}[0-9]+$"}, "AB5093"),
+        ({"format": "date"}, "2026-03-01"),
+        ({"format": "uuid"}, "0f8fad5b-d9cb-469f-a165-70867728950e"),
+        ({"type": "integer"}, 5093),
+    ],
+)
+def test_what_a_schema_bounds_closely_may_be_looked_up(member, value):
+    """A number of what a tool gave is looked up by a call that only reads."""
+    schema = {"properties": {"order": {"type": "string", **member}, "why": {"type": "string"}}}
+    assert doubted({"order": value, "why": "order"}, schema=schema, changes=False) == ""
+    assert doubted({"order": value, "why": "order"}, schema=schema) in ("data", "encoded", "")
 
 
 def test_texts_that_are_alike_in_many_places_do_not_take_long():
