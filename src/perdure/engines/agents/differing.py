@@ -1,16 +1,18 @@
 """What differs between two runs, step by step: the same run replayed with something swapped, or any two of one agent or graph.
 
 Pure. Steps are laid side by side by what they are of (a chat of a prompt, a call of a tool, a node), as a text's lines are by what they
-say: what stands on one side alone was added or left out. Calls side by side in one answer may end in any order, so two steps of one node
-are paired by equal input first.
+say: what stands on one side alone was added or left out. Calls side by side in one answer, and nodes side by side, may end in any order: those
+that both runs have are laid in the order of the first, and two steps of one node are paired by equal input first.
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import groupby
 from typing import Any, Literal
 
 from perdure.core.runs import RunRecord, StepRecord
@@ -69,7 +71,8 @@ def diff_runs(before: tuple[RunRecord, Sequence[StepRecord]], after: tuple[RunRe
     >>> [(pair.node, pair.differs, pair.after is None) for pair in found.pairs]
     [('tool:find', ('output',), False), ('tool:send', (), True)]
     """
-    pairs = tuple(_pairs(_over(before[1]), _over(after[1])))
+    steps = _over(before[1])
+    pairs = tuple(_pairs(steps, _in_order(steps, _over(after[1]))))
     same = (before[0].status, _value(before[0].output)) == (after[0].status, _value(after[0].output))
     return RunDiff(before[0], after[0], pairs, same)
 
@@ -77,6 +80,30 @@ def diff_runs(before: tuple[RunRecord, Sequence[StepRecord]], after: tuple[RunRe
 def _over(steps: Sequence[StepRecord]) -> list[StepRecord]:
     """What was done: not what began or waited for it."""
     return [step for step in steps if step.state not in _OPEN]
+
+
+def _in_order(before: list[StepRecord], after: list[StepRecord]) -> list[StepRecord]:
+    """The second side with what lies between two chats in the order of the first, as far as both have it; what is new keeps its place."""
+    places = {key: place for place, key in enumerate(_keys(before))}
+    found: list[StepRecord] = []
+    keyed = zip(_keys(after), after, strict=True)
+    for chats, group in groupby(keyed, lambda each: each[1].kind == "chat"):
+        steps = list(group)
+        known = [each for each in steps if each[0] in places]
+        ordered = iter(known if chats else sorted(known, key=lambda each: places[each[0]]))
+        found += [next(ordered)[1] if key in places else step for key, step in steps]
+    return found
+
+
+def _keys(steps: list[StepRecord]) -> list[tuple[str, str, str, int]]:
+    """Each step by its call, and how often that was written down before: what failed for now is there again."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    keys: list[tuple[str, str, str, int]] = []
+    for step in steps:
+        key = (step.kind, step.node, step.call)
+        keys.append((*key, seen[key]))
+        seen[key] += 1
+    return keys
 
 
 def _pairs(before: list[StepRecord], after: list[StepRecord]) -> list[StepPair]:
