@@ -8,6 +8,7 @@ import pytest
 from agents_world import AGENT, SENT, Desk, calls, says
 from gateway_world import version_of
 
+from perdure import Policy
 from perdure.core.errors import Refused
 from perdure.core.settings import AgentSettings
 
@@ -88,6 +89,19 @@ def test_a_key_without_the_role_does_not_answer(world, upstreams):
         asked(desk, upstreams)
         answer = say(desk.as_(secret), desk.waits()[0]["id"], approve=True)
     assert (answer.status, "reviewer" in answer.error["message"]) == (403, True)
+
+
+def test_one_person_over_http_is_not_two(world, upstreams):
+    world.release(replace(AGENT, policy=Policy.propose(four_eyes=True)))
+    secret = world.make_admin(world.key())
+    with world.serving() as gateway:
+        desk = Desk(gateway)
+        asked(desk, upstreams)
+        wait = desk.waits()[0]["id"]
+        yes = say(desk.as_(secret), wait, approve=True)
+        no = say(desk.as_(secret), wait, approve=False)
+    assert (yes.status, no.status) == (403, 200), "a no of one is enough"
+    assert SENT == []
 
 
 def test_a_run_waits_without_a_server_and_goes_on_with_its_own_version(world, upstreams):

@@ -7,7 +7,7 @@ apart, and nothing is answered here: an agent with an HTTP tool could say yes to
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass
 
 import msgspec
@@ -32,10 +32,12 @@ class Answering:
     Args:
         runtime: of this process.
         check_role: refuses an actor (`key:ID`) who has not a role.
+        of_four_eyes: agents and graphs whose policy wants two people's yes: a server keeps no first half of an answer.
     """
 
     runtime: Runtime
     check_role: Callable[[str, str], None]
+    of_four_eyes: Collection[str] = ()
 
     async def waiting(self, team: str | None) -> list[Wait]:
         """The open questions of a team's runs, the newest run first; None: of all."""
@@ -64,6 +66,11 @@ class Answering:
             raise Refused(
                 "This run was asked for with this key, and another one has to answer.",
                 hint="Use another administrator's key, or perdure approve.",
+            )
+        if said.approve and run.asset in self.of_four_eyes:
+            raise Refused(
+                f"{run.asset!r} wants the yes of two people, and over HTTP there is one.",
+                hint=f"Each says: perdure approve {wait[:80]}",
             )
         if found.role:
             self.check_role(actor, found.role)

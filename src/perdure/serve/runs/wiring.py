@@ -218,7 +218,9 @@ def _app(declared: RunsDeclared, around: RunsAround, versions: RunVersions, runt
     beginning = Beginning(runtime, versions, around.writer, around.now_us, _lacks(declared, around))
     if around.gateway is not None:
         around.gateway.runs = RunModels(runtime, versions, beginning, draining)
-    answering = Answering(runtime, declared.check_role)
+    released = [*declared.agents.values(), *declared.graphs.values()]
+    careful = frozenset(each.name for each in released if each.policy.four_eyes)
+    answering = Answering(runtime, declared.check_role, careful)
     return RunsApp(
         RunsParts(runtime, versions, beginning, answering, draining, settings.wait_s, settings.max_body_bytes)
     )
