@@ -155,7 +155,7 @@ class Runtime:
     async def child(self, kind: str, asset: str, input_: Json, parent: RunRecord, call: str) -> RunRecord:
         """A run below a run that is driven here; see `World.child`. What it took is written to the journal above, once."""
         above = self._going.get(parent.id)
-        if above is None or above.limiter is None:
+        if above is None or above.limiter is None or self._is_stopping:
             raise lost_claim(parent.id)
         above.limiter.check_depth()
         above.has_below = True

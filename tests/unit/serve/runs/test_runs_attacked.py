@@ -525,6 +525,31 @@ def test_a_run_below_that_goes_on_alone_is_held_to_the_limits_of_the_run_above(d
     assert below.n_tokens <= 20
 
 
+def test_a_process_that_stops_is_no_failure_of_a_run_that_begins_one_below_it(desk):
+    """What is refused for the stop alone is asked of the next process."""
+
+    async def drives():
+        first, second = desk.process(), desk.process()
+
+        async def ask(asked, context):
+            first._is_stopping = True
+            runtime = second if second.n_going else first
+            below = await runtime.child("agent", "helper", asked.arguments, context.run, asked.call)
+            return gave(below.status)
+
+        desk.tools = Tools([offered("ask", uses="agent:helper")], {"ask": ask})
+        await first.begin(new_run("run_1", [[["ask", {"script": []}]]]))
+        await until(lambda: first.n_going == 0)
+        await first.stop()
+        desk.store.let_go(desk.store.claim("first", 0, 1, [], 1, "run_1"), 0)
+        second.start()
+        await until(lambda: desk.store.get("run_1").run.ended)
+        await second.stop()
+
+    run(drives())
+    assert json.loads(desk.store.get("run_1").run.output) == {"0.0": ['"done"', ""]}
+
+
 def test_a_run_below_is_found_again_though_its_agent_answers_no_more(desk):
     async def drives():
         runtime = desk.process()
