@@ -22,6 +22,8 @@ from perdure.stores.runs.protocols import Told
 Mask = Callable[[str], str]
 KEPT = "kept"
 """Member of `facts` of what is told: `redacted`, or `none` where nothing but digests and lengths is; absent where all is."""
+EXPECTED = "expected"
+"""Tag of a graph's run that says what it should give, as JSON."""
 _DIGESTS = frozenset({"digest"})
 _encode = msgspec.json.encode
 
@@ -39,7 +41,11 @@ def run_told(run: RunRecord, steps: Sequence[StepRecord], waits: Sequence[Wait],
     keep = _keeper(keeps, mask)
     if keep is not None:
         run = msgspec.structs.replace(
-            run, input=keep(run.input), output=keep(run.output), text=_text(run.text, keeps, mask)
+            run,
+            input=keep(run.input),
+            output=keep(run.output),
+            text=_text(run.text, keeps, mask),
+            tags=_kept_tags(run.tags, keeps, mask),
         )
         steps = [_kept_step(step, keep, keeps, mask) for step in steps]
         waits = [_kept_wait(wait, keep, keeps, mask) for wait in waits]
@@ -55,6 +61,12 @@ def _keeper(keeps: str, mask: Mask) -> Callable[[bytes], bytes] | None:
     if keeps == "full":
         return None
     return _digested if keeps == "none" else lambda data: _masked(data, mask)
+
+
+def _kept_tags(tags: Mapping[str, str], keeps: str, mask: Mask) -> Mapping[str, str]:
+    """Tags are the caller's labels and stay, but for what a graph should give, which is a text like what it gave."""
+    kept = {name: _text(told, keeps, mask) if name == EXPECTED else told for name, told in tags.items()}
+    return {name: told for name, told in kept.items() if name != EXPECTED or told}
 
 
 def _kept_step(step: StepRecord, keep: Callable[[bytes], bytes], keeps: str, mask: Mask) -> StepRecord:
