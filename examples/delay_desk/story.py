@@ -1,6 +1,6 @@
 """A delay desk works for two days on real flights; on the second somebody releases a smaller model, and the loop finds and mends that.
 
-`python examples/delay_desk/story.py` (extras `agents` and `demo`) takes some forty seconds: it trains on two weeks of flights, starts a real
+`python examples/delay_desk/story.py` (extras `agents` and `demo`) takes a minute: it trains on two weeks of flights, starts a real
 server and a stand-in model behind the gateway, and lets an agent predict, explain, look at the weather and draft notices that a dispatcher
 has to say yes to. When a flight has landed, dispatch says whether what the desk told held.
 """

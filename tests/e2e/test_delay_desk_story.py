@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow, pytest.mark.enable_socket]
 
 
 def test_a_notice_waits_for_a_person_and_a_worse_model_is_blamed_and_taken_back(repository: Path):
-    """Predicted by the live model, explained, approved, sent once; four trees fail the desk before the model's own labels tell."""
+    """Predicted by the live model, explained, approved, sent once; four trees fail the desk while a week's mean of errors says nothing."""
     program = repository / "examples" / "delay_desk" / "story.py"
 
     done = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, timeout=400, check=False)

@@ -31,6 +31,7 @@ from perdure import (
     ToolCall,
     UnitPrices,
     Upstream,
+    error_ratio,
     failed_ratio,
     hours,
     scorers,
@@ -104,7 +105,11 @@ def plain_words(predicted: float, planned: float) -> dict[str, str]:
 
 
 writer = Upstream("writer", os.environ.get("WRITER_URL", "http://127.0.0.1:9911") + "/v1")
-desk_route = Route("desk_route", [Target(writer, "desk-1", prices=UnitPrices(input=0.25, output=2.0))])
+desk_route = Route(
+    "desk_route",
+    [Target(writer, "desk-1", prices=UnitPrices(input=0.25, output=2.0))],
+    healthy=[error_ratio(over=hours(6)) <= 0.05],
+)
 
 desk_rules = Prompt(
     "desk_rules",

@@ -30,10 +30,22 @@ def read_landings() -> pl.DataFrame:
 
 
 plans = Source(
-    "plans", contract=PlannedFlight, read=read_plans, event_at="planned_at", key=("flight_id",), every=days(30)
+    "plans",
+    contract=PlannedFlight,
+    read=read_plans,
+    event_at="planned_at",
+    key=("flight_id",),
+    every=days(30),
+    owner="dispatch",
 )
 landed = Source(
-    "landed", contract=Landing, read=read_landings, event_at="landed_at", key=("flight_id",), every=days(30)
+    "landed",
+    contract=Landing,
+    read=read_landings,
+    event_at="landed_at",
+    key=("flight_id",),
+    every=days(30),
+    owner="dispatch",
 )
 
 
