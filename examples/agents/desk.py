@@ -127,12 +127,16 @@ class Told(BaseModel):
     quoted: bool
 
 
+def body(text: str) -> str:
+    """A passage without the headings that it stands under."""
+    return text.splitlines()[-1]
+
+
 def bear(said: str, passage: str, source: str) -> Told:
     """The model's answer where each word of it stands in the passage; else the passage itself."""
     words, known = (set(re.findall(r"\w+", each.lower())) for each in (said, passage))
-    body = passage.splitlines()[-1]
     quoted = not words or not words <= known
-    return Told(text=body if quoted else said.strip(), source=source, quoted=quoted)
+    return Told(text=passage if quoted else said.strip(), source=source, quoted=quoted)
 
 
 FOUND = "$found.hits[0].text != null and $found.hits[0].document != null"
@@ -141,16 +145,17 @@ answer = Graph(
     input=Asked,
     nodes=[
         SearchNode("found", "handbook", "$input.question", k=1),
+        PythonNode("passage", body, inputs={"text": "$found.hits[0].text"}, when=FOUND),
         PromptNode(
             "said",
             "short_answer",
-            variables={"context": "$found.hits[0].text", "question": "$input.question"},
+            variables={"context": "$passage.value", "question": "$input.question"},
             when=FOUND,
         ),
         PythonNode(
             "borne",
             bear,
-            inputs={"said": "$said.text", "passage": "$found.hits[0].text", "source": "$found.hits[0].document"},
+            inputs={"said": "$said.text", "passage": "$passage.value", "source": "$found.hits[0].document"},
             when=FOUND,
         ),
         RuleNode(

@@ -45,7 +45,7 @@ class Desk:
     def run(self, path: str, body: dict) -> dict:
         """A run, to its end."""
         headers = {"content-type": "application/json", "authorization": f"Bearer {self.key}"}
-        data = json.dumps({"wait_s": 300, **body}).encode()
+        data = json.dumps({"wait_s": 120, **body}).encode()
         with urllib.request.urlopen(urllib.request.Request(self.url + path, data, headers), timeout=400) as answer:
             return json.loads(answer.read())
 

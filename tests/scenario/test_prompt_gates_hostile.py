@@ -26,6 +26,19 @@ def test_nobody_answers_either_version_and_nothing_is_released(tmp_path):
     assert world.champion() == BASE
 
 
+@pytest.mark.parametrize(
+    ("words", "lacks_only_proof"), [("Answer briefly, please.", True), ("Answer as a pirate.", False)]
+)
+def test_a_guarded_suite_says_whether_it_lacks_proof_alone(tmp_path, words, lacks_only_proof):
+    """Runs of an agent may prove what twenty cases cannot; they stand in for nothing that looks worse."""
+    world = PromptWorld(tmp_path, n_cases=20, role="guarded", settings={"improve_share": 0.0})
+    world.apply()
+    assert world.say(words).what == "blocked"
+    told = world.verdicts()["prompt_guarded"]
+    assert not told["passed"]
+    assert told["evidence"]["lacks_only_proof"] is lacks_only_proof
+
+
 def test_the_incumbents_time_outs_release_nobody(tmp_path, monkeypatch):
     """Every fourth question to it is lost; what is answered is as good as the candidate's."""
     world = PromptWorld(tmp_path, settings={"improve_share": 0.0})

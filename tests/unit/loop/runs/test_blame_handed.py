@@ -89,14 +89,13 @@ def blame(place, **more):
 class Unproven:
     """A gate that asks for proof and finds none; or finds it worse."""
 
-    name = "prompt_quality"
     stages = ("verify",)
 
-    def __init__(self, word=Comparison.NOT_ENOUGH_EVIDENCE, gain=0.0):
-        self.word, self.gain = word, gain
+    def __init__(self, word=Comparison.NOT_ENOUGH_EVIDENCE, gain=0.0, name="prompt_quality", **evidence):
+        self.word, self.gain, self.name, self.evidence = word, gain, name, evidence
 
     def judge(self, place, asset, trial, now):
-        return Verdict(self.name, self.word, False, "Nothing proves it.", gain=self.gain)
+        return Verdict(self.name, self.word, False, "Nothing proves it.", self.evidence, self.gain)
 
 
 def judge(place, candidate, gate=None, at=NOW):
@@ -167,6 +166,14 @@ def test_runs_of_who_blames_it_prove_what_its_own_gates_cannot(desk):
         "Runs of who blames it prove it: 12 runs of desk done again with it: 100% come out well"
         in found["prompt_quality"].text
     )
+
+
+@pytest.mark.parametrize("lacks_only_proof", [True, False])
+def test_runs_prove_that_a_guarded_suite_alone_cannot_and_stand_in_for_nothing_else(desk, lacks_only_proof):
+    place, _ = desk
+    blame(place)
+    gate = Unproven(name="prompt_guarded", lacks_only_proof=lacks_only_proof)
+    assert judge(place, "answer@1", gate)["prompt_guarded"].passed is lacks_only_proof
 
 
 def test_a_candidate_that_runs_come_out_worse_with_is_refused(desk, script):
