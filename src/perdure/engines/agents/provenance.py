@@ -34,6 +34,7 @@ from perdure.engines.agents.provenance_texts import (
     normal,
     numbers_of,
     opaque,
+    pairs_of,
     reference,
     targets_of,
     tokens_of,
@@ -67,6 +68,8 @@ _LOOSE = re.compile(
 _OF_DATA = frozenset({"data", "secret", "encoded"})
 _PATIENCE = 2
 """Refusals of other rules: a model may mistake an address once."""
+_SMALL = 24
+"""Flags and small numbers of one call: as many as letters of a stretch."""
 _SHORT, _FEW = 40, 3
 """Characters and words of a value that is no prose but says which, whom or how many."""
 
@@ -150,6 +153,7 @@ def doubt_of(
         _target(told, own, others)
         or _secret(told, own, known)
         or _encoded(told, own)
+        or _row(values)
         or _leaked(told, known)
         or _data(told, own, others, known.sent)
         or (_which(values, own, others) if changes else None)
@@ -198,6 +202,21 @@ def _encoded(told: Sequence[str], own: Reference) -> Doubt | None:
     return None
 
 
+def _row(values: Sequence[Any]) -> Doubt | None:
+    """Flags and small numbers say nothing one by one, and whatever one likes in a row."""
+    if sum(map(_n_small, values)) > _SMALL:
+        return Doubt(
+            "encoded", f"It carries more than {_SMALL} flags and small numbers, which may be letters of a text."
+        )
+    return None
+
+
+def _n_small(value: Any) -> int:
+    if isinstance(value, Mapping | list | tuple):
+        return sum(map(_n_small, value.values() if isinstance(value, Mapping) else value))
+    return int(isinstance(value, bool | int | float) and len(str(value)) <= 5)  # False, and what `texts_of` leaves out
+
+
 def _leaked(told: Sequence[str], known: Known) -> Doubt | None:
     if not known.private:
         return None
@@ -217,6 +236,9 @@ def _data(told: Sequence[str], own: Reference, foreign: Reference, sent: Sequenc
             return Doubt("data", "It carries a number that a tool gave, within something else.")
         if any(foreign.names(name) and not own.names(name) for name in names_of(reading)):
             return Doubt("data", "It carries a name that a tool gave.")
+    for reading in (reading for text in told for reading in (*decoded(text), *turned(text))):
+        if (pairs_of(reading) & foreign.pairs) - own.every_pair:
+            return Doubt("data", "It carries a name that a tool gave, spelt otherwise.")
     # One word a call would be one rule a call too late: what went out before counts with it.
     words = {word for text in (*told, *sent) for word in words_of(text) if len(word) > 4}
     retold = {word for word in words if word in foreign.words and word not in own.words}

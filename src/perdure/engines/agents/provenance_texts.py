@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from urllib.parse import unquote
 
 _GRAM = 10
@@ -22,6 +23,8 @@ _MOST_PAIRS = 200_000
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _WORD = re.compile(r"[^\W_]+")
 _TOKEN = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9]|[-_:./#](?=[A-Za-z0-9]))+")
+_DOTS = {0x3002: ".", 0xFF61: "."}
+"""What names of hosts may be written with in the place of a dot."""
 _DIGITS = re.compile(r"\d{4,}")
 _SPACED = re.compile(r"(?<!\d)\d(?:[\W_]{1,3}\d(?!\d)){3,}")
 _NAME = re.compile(r"\b[A-ZÀ-Þ][\w'-]+(?:\s+[A-ZÀ-Þ][\w'-]+){1,3}")
@@ -33,6 +36,8 @@ _TARGETS = (
     ("\\", re.compile(r"(?<!\w)[A-Za-z]:\\[\w.\\ -]+")),
     ("", re.compile(r"(?<![\w.])\+?\d[\d ()./-]{6,30}\d(?![\w.])")),
     ("@", re.compile(r"(?<!\w)@[A-Za-z_]\w{2,}")),
+    (":", re.compile(r"(?<![\w:])(?=[0-9A-Fa-f:]*::|(?:[0-9A-Fa-f]{1,4}:){7})[0-9A-Fa-f:]{2,39}(?!\w)")),
+    ("ocalhost", re.compile(r"(?<![\w.-])localhost(?![\w.-])", re.IGNORECASE)),
 )
 """What has to stand in a text, and where it could point to: long texts of one letter must not take long."""
 _DATE = re.compile(r"\d{4}-\d\d-\d\d(?:[T ][\d:.Z+-]*)?|\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d\d?:\d\d(?::\d\d)?")
@@ -43,8 +48,10 @@ _CODES = (
     re.compile(r"(?:[.\-]{1,6}[ /]{1,3}){8,}"),
     re.compile(r"<~[!-u\s]{8,}"),
     re.compile(r"(?:\\u[0-9A-Fa-f]{4}){4,}"),
+    re.compile(r"(?:\b\d{2,3}\b[ ,;]{1,2}){7,}\d{2,3}\b"),
     re.compile(r"[!-~]{40,}"),
 )
+_ALIKE = frozenset({"LATIN", "CYRILLIC", "GREEK", "ARMENIAN", "CHEROKEE"})
 _VOWELS = frozenset("aeiouyáàâäéèêëíïóôöúüAEIOUY")
 _ESCAPED = re.compile(r"\\u([0-9A-Fa-f]{4})")
 _LONGEST_PIECE = 20_000
@@ -98,6 +105,7 @@ def targets_of(text: str) -> set[str]:
     >>> sorted(targets_of("Mail a@b.org, see example.com/x and /var/db; it is 12:30 on 2026-01-02."))
     ['/var/db', 'a@b.org', 'example.com']
     """
+    text = text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_DOTS)
     plain = _DATE.sub(" ", text) if any(each.isdigit() for each in text) else text
     found = {match for sign, pattern in _TARGETS if sign in plain for match in pattern.findall(plain)}
     return {match.rstrip(".,;:!?/") for match in found} - {""}
@@ -111,8 +119,18 @@ def opaque(text: str) -> list[str]:
     """
     found = [run for run in _RUN.findall(text) if _is_drawn(run)]
     found += [match[0] for pattern in _CODES for match in pattern.finditer(text)]
+    if not text.isascii():
+        found += [word for word in _WORD.findall(text) if _is_mixed(word)]
     hidden = [each for each in text if unicodedata.category(each) in ("Cf", "Co", "Cn")]
     return found + (["".join(hidden)] if hidden else [])
+
+
+def _is_mixed(word: str) -> bool:
+    """Whether a word mixes letters of alphabets that look alike: nobody writes so who wants to be read."""
+    if word.isascii():
+        return False
+    scripts = {unicodedata.name(each, "").partition(" ")[0] for each in word if each.isalpha()}
+    return len(scripts & _ALIKE) > 1
 
 
 def decoded(text: str) -> list[str]:
@@ -157,6 +175,16 @@ class Reference:
     def numbers(self) -> set[str]:
         """Of all of them."""
         return {number for text in self.texts for number in numbers_of(text)}
+
+    @cached_property
+    def pairs(self) -> set[str]:
+        """Of names in them."""
+        return {pair for text in self.texts for name in names_of(text) for pair in pairs_of(name)}
+
+    @cached_property
+    def every_pair(self) -> set[str]:
+        """Of all words of them."""
+        return {pair for text in self.texts for pair in pairs_of(text)}
 
     @cached_property
     def words(self) -> set[str]:
@@ -226,6 +254,16 @@ def _extended(plain: str, place: int, theirs: str, at: int) -> tuple[int, int]:
     while end < len(plain) and at < len(theirs) and plain[end] == theirs[at]:
         end, at = end + 1, at + 1
     return start, end
+
+
+def pairs_of(text: str) -> set[str]:
+    """Words that stand side by side, without case and what stands between them.
+
+    >>> sorted(pairs_of("To Ada, KOWALCZYK!"))
+    ['adakowalczyk', 'toada']
+    """
+    words = _WORD.findall(text.casefold())
+    return {first + second for first, second in pairwise(words)}
 
 
 def _runs(text: str) -> Iterator[str]:
