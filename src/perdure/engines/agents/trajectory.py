@@ -1,8 +1,8 @@
 """Which steps of a run it could have done without: repeated ones, results that nothing afterwards used, tools that were not the right ones.
 
 `needless` is careful: a step counts only where the journal shows it. A repeated call counts where it gave the same again; a result counts as
-unused only where it holds words of its own and none of them comes up afterwards, neither in an argument nor in an answer. Pure; the health
-of agents asks it.
+unused only where it holds words of its own and none of them comes up afterwards, neither in an argument nor in an answer, while words of
+another result do. Pure; the health of agents asks it.
 
 What surprised us: an empty result is used by not being used, since that there is nothing is an answer too; so it never counts.
 """
@@ -18,6 +18,8 @@ from perdure.engines.agents.looping import digest_of
 from perdure.engines.agents.nodes import is_empty, value_of
 
 _WORD = re.compile(r"[^\W_]{4,}|\d+(?:[.,]\d+)*")
+_UNSPACED = "\u2e80"
+"""From here on are scripts that put no spaces between words: there two letters are one."""
 _LEAST_OWN = 3
 """So many words of its own a result must have, or nobody could tell whether it was used."""
 _MEMBERS = frozenset({"hits", "text", "document", "score", "generation", "seen_at", "prediction", "value", "content", "role", "assistant", "null", "true", "false", "status"})  # fmt: skip
@@ -98,15 +100,18 @@ def _effects(steps: Sequence[StepRecord]) -> set[str]:
 
 def _unused(over: Sequence[StepRecord], asked: bytes, gave: bytes, effects: Collection[str]) -> list[StepRecord]:
     after: set[str] = _words(gave)
-    found = []
+    found, n_used = [], 0
     for step in reversed(over):
         if step.kind == "tool" and step.state == "done" and not step.error and step.call not in effects:
             own = _words(step.output) - _words(step.input) - _words(asked) - _MEMBERS
-            if len(own) >= _LEAST_OWN and not is_empty(value_of(step.output)) and not own & after:
+            if own & after:
+                n_used += 1
+            elif len(own) >= _LEAST_OWN and not is_empty(value_of(step.output)):
                 found.append(step)
         after |= _words(step.input) if step.kind == "tool" else _words(step.output)
-    # Where nothing that is kept says what came of the run, nothing says what was used.
-    return found if _words(gave) else []
+    # Where nothing that is kept says what came of the run, nothing says what was used; nor where no result at all comes up again:
+    # "Yes, we have it", or an answer in another language, rests on one of them all the same.
+    return found if _words(gave) and n_used else []
 
 
 def _words(body: bytes) -> set[str]:
@@ -114,6 +119,8 @@ def _words(body: bytes) -> set[str]:
     found: set[str] = set()
     for word in _WORD.findall(body.decode(errors="replace").casefold()):
         found.add(word)
+        if word[-1] >= _UNSPACED:
+            found |= {word[at : at + 2] for at in range(len(word) - 1)}
         if word[0].isdigit() and "." in word:
             found |= _rounded(word)
     return found

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from perdure.assets.graph import Graph, RuleNode
 from perdure.assets.scorers import Exact
 from perdure.core.runs import RunRecord, StepRecord, Wait, WaitAnswer
@@ -108,3 +110,33 @@ def test_what_is_expected_of_a_graph_s_run_is_what_its_scorers_compare_with():
     for said, found in (("in Bern", 1.0), ("in Basel", 0.0)):
         run = a_run("graph", output=json.dumps({"text": said}).encode(), tags={"expected": '"in Bern"'})
         assert outcomes.scored(run, (), {"text": "Where?"}) == found
+
+
+HITS = {"hits": [{"text": "The parcel centre opens at nine every morning"}]}
+
+
+@pytest.mark.parametrize("said", ["Das Paketzentrum ist ab neun Uhr offen.", "Yes, it does.", "9 Uhr"])
+def test_an_answer_in_other_words_rests_on_what_was_found_all_the_same(said):
+    """Where no result comes up again, nothing says which was of no use; where another does, something does."""
+    search = a_step(0, "tool", "tool:search", HITS, input=b'{"query": "hours"}')
+    assert trajectory_of([search], b'{"task": "When?"}', json.dumps({"text": said}).encode()).unused == ()
+    other = a_step(1, "tool", "tool:weather", {"sky": "rain", "wind": "strong", "place": "Graz"}, input=b"{}")
+    both = json.dumps({"text": "The centre opens at nine."}).encode()
+    assert trajectory_of([search, other], b'{"task": "When?"}', both).unused == (1,)
+
+
+def test_scripts_without_spaces_are_read_by_pairs_of_letters():
+    """A part of a sentence is a use of it."""
+    found = {
+        "hits": [
+            {
+                "text": "\u822a\u73ed\u5ef6\u8bef\u4e86\u4e24\u4e2a\u5c0f\u65f6\uff0c\u767b\u673a\u53e3\u6539\u4e3a\u4e8c\u53f7"
+            }
+        ]
+    }
+    steps = [
+        a_step(0, "tool", "tool:search", found, input=b"{}"),
+        a_step(1, "tool", "tool:gate", {"gate": "terminal north"}, input=b"{}"),
+    ]
+    said = json.dumps({"text": "\u60a8\u7684\u822a\u73ed\u5ef6\u8bef\u4e86\u3002 Terminal north."}).encode()
+    assert trajectory_of(steps, b"{}", said).unused == ()
