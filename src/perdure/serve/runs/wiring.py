@@ -39,6 +39,8 @@ from perdure.serve.runs.counted import CountingWriter, RunCounters
 from perdure.serve.runs.going import Parts
 from perdure.serve.runs.protocols import Driver
 from perdure.serve.runs.running import Runtime, Served, Terms
+from perdure.serve.runs.shadow_world import ShadowWorlds
+from perdure.serve.runs.shadowing import RunShadows, ShadowParts
 from perdure.serve.runs.streaming import Draining
 from perdure.serve.runs.telling import Mask
 from perdure.serve.runs.versions import RunVersions
@@ -136,6 +138,7 @@ class RunsServed:
 
     declared: RunsDeclared
     app: RunsApp
+    shadows: RunShadows
     loaders: Mapping[str, KindLoader]
     runtime: Runtime
     counters: RunCounters
@@ -155,6 +158,7 @@ class RunsServed:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._looking
         await self.runtime.stop()
+        await self.shadows.stop()
         await self._tools.close()
         await asyncio.to_thread(self._runs.close)
 
@@ -195,6 +199,7 @@ def make_runs(declared: RunsDeclared, around: RunsAround) -> RunsServed:
         "agent": AgentDriver(lambda: live.serving),
         "graph": GraphDriver(lambda: live.generation),
     }
+    shadows = _shadows(declared, around, world, (versions, drivers, counters))
     parts = Parts(
         drivers=drivers,
         prepare=versions.prepare,
@@ -203,13 +208,37 @@ def make_runs(declared: RunsDeclared, around: RunsAround) -> RunsServed:
         writer=CountingWriter(around.writer, counters),
         mask=declared.mask,
         expires_us=int(days(settings.approval_days).total_seconds() * 1e6),
+        ended=shadows.follow,
     )
     terms = Terms(settings.most_at_once, settings.poll_s, settings.claim_ttl_s)
     runs = declared.open_runs()
     runtime = Runtime(runs, parts, Served(versions.served, versions.choose_below), terms)
+    shadows.is_busy = lambda: runtime.n_going >= settings.most_at_once
     world.begin_child = runtime.child
     app = _app(declared, around, versions, runtime)
-    return RunsServed(declared, app, loaders, runtime, counters, tools, runs)
+    return RunsServed(declared, app, shadows, loaders, runtime, counters, tools, runs)
+
+
+def _shadows(
+    declared: RunsDeclared,
+    around: RunsAround,
+    world: Reaching,
+    made: tuple[RunVersions, Mapping[str, Driver], RunCounters],
+) -> RunShadows:
+    versions, drivers, counters = made
+    worlds = ShadowWorlds(world, around.gateway, declared.teams, around.writer)
+    return RunShadows(
+        ShadowParts(
+            live=around.live,
+            versions=versions,
+            drivers=drivers,
+            world=worlds.of,
+            writer=around.writer,
+            mask=declared.mask,
+            counters=counters,
+            most_at_once=declared.settings.shadows_at_once,
+        )
+    )
 
 
 def _app(declared: RunsDeclared, around: RunsAround, versions: RunVersions, runtime: Runtime) -> RunsApp:
@@ -218,8 +247,8 @@ def _app(declared: RunsDeclared, around: RunsAround, versions: RunVersions, runt
     beginning = Beginning(runtime, versions, around.writer, around.now_us, _lacks(declared, around))
     if around.gateway is not None:
         around.gateway.runs = RunModels(runtime, versions, beginning, draining)
-    released = [*declared.agents.values(), *declared.graphs.values()]
-    careful = frozenset(each.name for each in released if each.policy.four_eyes)
+    careful = {name for name, each in declared.agents.items() if each.policy.four_eyes}
+    careful |= {name for name, each in declared.graphs.items() if each.policy.four_eyes}
     answering = Answering(runtime, declared.check_role, careful)
     return RunsApp(
         RunsParts(runtime, versions, beginning, answering, draining, settings.wait_s, settings.max_body_bytes)
