@@ -36,7 +36,7 @@ def driven_s(run: RunRecord, steps: Sequence[StepRecord], waits: Sequence[Wait])
         driven.append((at, min(began, run.ended_us) - at))
         at = max(at, ended)
     driven.append((at, run.ended_us - at))
-    driven += [(step.began_us, step.took_us) for step in steps if step.began_us >= run.began_us]
+    driven += [(step.began_us, step.took_us) for step in steps if run.began_us <= step.began_us < run.ended_us]
     return covered_s([each for each in driven if each[1] > 0])
 
 
@@ -44,3 +44,11 @@ def _waited(step: StepRecord) -> tuple[int, int]:
     """Begin and end of the waits of a run below: where among its work they lay is not known, and makes no difference to the sum."""
     began_us = step.began_us + step.took_us
     return began_us, began_us + int(step.facts[WAITED])
+
+
+def worked_s(steps: Sequence[StepRecord]) -> float:
+    """Seconds that the steps of a run took, one after the other: what stands in two entries is counted once."""
+    took: dict[str, int] = {}
+    for step in steps:
+        took[step.call] = max(took.get(step.call, 0), step.took_us)
+    return sum(took.values()) / 1e6

@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from perdure.assets.agent_objectives import run_s
 from perdure.assets.graph import Graph, RuleNode
 from perdure.assets.scorers import Exact
-from perdure.core.runs import RunRecord, StepRecord, Wait, WaitAnswer
+from perdure.core.runs import Replayed, RunRecord, StepRecord, Wait, WaitAnswer
+from perdure.core.units import days
 from perdure.engines.agents.trajectory import trajectory_of
-from perdure.loop.work.runs.outcomes import Outcomes, calls_made, claims_in, driven_s, failed_calls
+from perdure.loop.work.runs.outcomes import Outcomes, calls_made, claims_in, driven_s, failed_calls, goodness_of
 from perdure.loop.work.runs.reading import Seen
 from perdure.loop.work.runs.watched import watched_run
 
@@ -140,3 +142,20 @@ def test_scripts_without_spaces_are_read_by_pairs_of_letters():
     ]
     said = json.dumps({"text": "\u60a8\u7684\u822a\u73ed\u5ef6\u8bef\u4e86\u3002 Terminal north."}).encode()
     assert trajectory_of(steps, b"{}", said).unused == ()
+
+
+def test_a_replay_takes_what_the_run_took_but_for_what_changed():
+    """Its steps ran side by side, and a node's entry holds what its prompt took: neither makes a replay that changed nothing slower."""
+    began = 1_700_000_000_000_000
+    steps = [
+        a_step(0, "chat", "prompt:p", call="a", began_us=began, took_us=2_000_000),
+        a_step(1, "node", "node:a", call="a", began_us=began, took_us=2_000_000),
+        a_step(2, "node", "node:b", call="b", began_us=began, took_us=2_000_000),
+    ]
+    seen = Seen(a_run("graph", began_us=began, ended_us=began + 2_500_000), steps)
+    graph = Graph("desk", input={"type": "object"}, nodes=[RuleNode("told", [], otherwise="x")], output="$told.value")
+    judged = goodness_of(watched_run(graph), run_s(quantile=0.5, over=days(1)) <= 3.0)
+    assert judged.of(seen) == 1.0
+    assert judged.replayed(seen, Replayed(run=seen.run, steps=tuple(steps))) == 1.0
+    slower = [*steps[:2], a_step(2, "node", "node:b", call="b", began_us=began, took_us=4_000_000)]
+    assert judged.replayed(seen, Replayed(run=seen.run, steps=tuple(slower))) == 0.0

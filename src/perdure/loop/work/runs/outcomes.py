@@ -160,13 +160,10 @@ def _fair(value: float | None) -> float:
 
 
 def _as_seen(seen: Seen, again: Replayed) -> Seen:
-    # A replay answers from the record in no time: what it asked anew took what it took.
-    run = msgspec.structs.replace(
-        again.run,
-        input=again.run.input or seen.run.input,
-        began_us=0,
-        ended_us=sum(step.took_us for step in again.steps),
-    )
+    # A replay answers from the record in no time: it took what the run took, but for what its steps took more or less than then.
+    more_s = timing.worked_s(again.steps) - timing.worked_s(seen.steps)
+    took_us = max(0, round((driven_s(seen) + more_s) * 1e6))
+    run = msgspec.structs.replace(again.run, input=again.run.input or seen.run.input, began_us=0, ended_us=took_us)
     return Seen(run, again.steps, (), None)
 
 
