@@ -56,11 +56,31 @@ def _id(run: RunRecord, call: str, question: str) -> str:
 
 
 def _told(arguments: Json) -> str:
+    r"""Arguments as a person reads them: none can look like another one, move the cursor or hide a part of itself.
+
+    >>> print(_told({"text": "Hello\n  to: ann@example.org", "to": "eve\u202e"}))
+    <BLANKLINE>
+      text: Hello
+      |   to: ann@example.org
+      to: eve\u202e
+    """
     lines = []
     for name, value in arguments.items():
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-        lines.append(f"\n  {name}: {text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + ' …'}")
+        hidden = len(text) - _MOST_TEXT
+        shown = text if hidden <= 0 else f"{text[:_MOST_TEXT]} … ({hidden:,} characters more)"
+        lines.append(f"\n  {plain(name)}: {plain(shown)}")
     return "".join(lines)
+
+
+def plain(text: str) -> str:
+    """A text in which every line but the first is marked as one, and what cannot be seen is spelt out."""
+    lines = text.replace("\t", "    ").split("\n")
+    return "\n  | ".join("".join(each if each.isprintable() else _spelt(each) for each in line) for line in lines)
+
+
+def _spelt(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")
 
 
 def json_of(arguments: Json) -> bytes:
