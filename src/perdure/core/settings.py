@@ -326,6 +326,8 @@ class AgentSettings:
     """Recorded runs that are done again, at most, to find who is to blame for runs that went worse, and by each gate that asks for it; 0: none."""
     most_at_once: int = 64
     """Runs of callers that a serving process drives at once; four times as many more wait for their turn, and further ones are answered 429."""
+    shadows_at_once: int = 4
+    """Runs that a serving process does again with shadow versions at a time; what comes above that is left out, and counted. 0: none."""
     wait_s: float = 30.0
     """Seconds that a request for a run waits for its end, where it does not say: then it is answered 202."""
     poll_s: float = 1.0
@@ -350,8 +352,11 @@ class AgentSettings:
             raise BadSettings(
                 "agents.most_at_once and agents.max_body_bytes must be 1 or more.", key="agents.most_at_once"
             )
-        if self.replays < 0:
-            raise BadSettings(f"agents.replays is {self.replays!r}, but it must be 0 or more.", key="agents.replays")
+        for name in ("replays", "shadows_at_once"):
+            if getattr(self, name) < 0:
+                raise BadSettings(
+                    f"agents.{name} is {getattr(self, name)!r}, but it must be 0 or more.", key=f"agents.{name}"
+                )
         if not 0.0 <= self.approval_days < float("inf"):
             raise BadSettings(
                 f"agents.approval_days is {self.approval_days!r}, but it must be 0 or more.", key="agents.approval_days"

@@ -12,7 +12,7 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace as with_members
 
@@ -23,7 +23,7 @@ from perdure.core.runs import ReplayAsked, Replayed, RunRecord, StepRecord
 from perdure.serve.gateway.app import EVALS
 from perdure.serve.runs.recorded import LIVE, RECORDED
 from perdure.serve.runs.replaying import ReplayParts, replay
-from perdure.stores.capture.events import Call, Event
+from perdure.serve.runs.shadow_world import OnlyCalls
 from perdure.surface.declaring import declared_versions
 from perdure.surface.prompting import DECLARED
 from perdure.surface.staged_versions import staged_versions
@@ -39,30 +39,6 @@ VERSIONED = ("prompt", "route", "model", "agent", "graph", "index", "guard")
 GIVEN = ("tool", "node")
 _SCENES = 8
 """Sets of versions that are kept in force at a time."""
-
-
-@dataclass(slots=True)
-class _OnlyCalls:
-    """A writer that records what was billed, and nothing else: a replay is no traffic."""
-
-    writer: CaptureWriter
-
-    @property
-    def n_lost(self) -> int:
-        """Of the writer."""
-        return self.writer.n_lost
-
-    def append(self, event: Event) -> bool:
-        """Record a call; anything else is let go."""
-        return self.writer.append(event) if isinstance(event, Call) else True
-
-    def has_room(self) -> bool:
-        """Of the writer."""
-        return self.writer.has_room()
-
-    def close(self) -> None:
-        """Close the segment."""
-        self.writer.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +122,7 @@ class ReplaysHere:
         return replace(own, routes=("*",), reads=() if theirs is None else theirs.reads)
 
     def _open_writer(self) -> CaptureWriter:
-        return cast("CaptureWriter", _OnlyCalls(self.parts.open_writer()))
+        return OnlyCalls(self.parts.open_writer())
 
     async def _scene(self, stage: Stage, cast_: _Cast, run: RunRecord) -> Scene:
         key = (id(stage), run.asset, cast_.key)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from perdure.assets.team import Team
@@ -106,6 +106,10 @@ class GatewayApp:
         self.runs: RunModels | None = None
         """Answers chats with agents and graphs; None where none is declared."""
         self._slow = Waits(parts.settings.body_seconds)
+
+    def beside(self, live: Live, teams: Mapping[str, Team]) -> GatewayApp:
+        """The same gateway over another table in force, for other keys and teams: what asks within this process, as shadows of runs do."""
+        return GatewayApp(replace(self._parts, live=live, teams=teams))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request of one of the gateway's paths."""

@@ -50,6 +50,10 @@ class Recorder:
         if keeps == "redacted":
             self._guard = compile_guard("searches", "searches", _MASK, {})
 
+    def beside(self, writer: CaptureWriter) -> Recorder:
+        """Another that appends elsewhere, without texts."""
+        return Recorder(writer, self._next_id, "none")
+
     def new_id(self) -> str:
         """Of a search."""
         return "s" + self._next_id()[1:]

@@ -56,6 +56,9 @@ class RunCounters:
         self.tools: defaultdict[tuple[str, str, str], int] = defaultdict(int)
         self.steps = Bins(STEPS)
         self.seconds = Bins(SECONDS)
+        self.shadows: defaultdict[tuple[str, str, str], int] = defaultdict(int)
+        """By kind, asset and what came of it."""
+        self.shadow_usd: defaultdict[tuple[str, str], float] = defaultdict(float)
         self.waiting: Mapping[tuple[str, str], int] = {}
         """Runs that wait for a person, of this project, as the store was seen last."""
 
@@ -96,11 +99,26 @@ class RunCounters:
         for called, n in self.tools.items():
             tools.add_metric(called, n)
         yield tools
+        yield from self._shadow_families()
         yield GaugeMetricFamily("perdure_runs_going", "Runs that go on in this process.", value=n_going)
         waiting = GaugeMetricFamily("perdure_runs_waiting", "Runs that wait for a person.", labels=_OF_ASSET)
         for labels, n in self.waiting.items():
             waiting.add_metric(labels, n)
         yield waiting
+
+    def _shadow_families(self) -> Iterator[Metric]:
+        shadows = CounterMetricFamily(
+            "perdure_run_shadows",
+            "Runs that a shadow version did again, by what came of it.",
+            labels=(*_OF_ASSET, "outcome"),
+        )
+        for outcome, n in self.shadows.items():
+            shadows.add_metric(outcome, n)
+        yield shadows
+        usd = CounterMetricFamily("perdure_run_shadow_cost_usd", "What shadows paid for.", labels=_OF_ASSET)
+        for labels, paid in self.shadow_usd.items():
+            usd.add_metric(labels, paid)
+        yield usd
 
 
 class CountingWriter:
@@ -126,7 +144,7 @@ class CountingWriter:
 
     def append(self, event: Event) -> bool:
         """As the writer does."""
-        if isinstance(event, RunTold):
+        if isinstance(event, RunTold) and not event.run.replay_of:
             self._count(event.run, event.steps)
         return self._writer.append(event)
 

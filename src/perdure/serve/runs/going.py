@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
@@ -66,6 +66,10 @@ async def _nowhere(run: str) -> Told | None:  # noqa: ARG001 - as the runtime's
     return None
 
 
+def _unheard(run: RunRecord, steps: Sequence[StepRecord]) -> None:
+    """Nobody hears of runs that are over."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Parts:
     """What runs of a process are driven with.
@@ -79,6 +83,7 @@ class Parts:
         mask: takes personal data and secrets out of a text.
         expires_us: how long an approval waits; 0: for ever.
         find: reads a run of the store; the runtime gives it.
+        ended: hears of each run that is over, with its journal as it was driven.
     """
 
     drivers: Mapping[str, Driver]
@@ -89,6 +94,7 @@ class Parts:
     mask: Mask = str
     expires_us: int = 0
     find: Callable[[str], Awaitable[Told | None]] = _nowhere
+    ended: Callable[[RunRecord, Sequence[StepRecord]], None] = _unheard
 
 
 @dataclass(slots=True, eq=False)
@@ -254,6 +260,7 @@ async def settle(going: Going, parts: Parts, ended: Ended) -> None:
     run = going.run = ended_run(going.run, [*journal.steps, *unknown], ended)
     if unknown:
         await journal.write(*unknown)
+    driven = list(journal.steps)  # closing leaves them as they are told
     kept = None
     if is_over and parts.writer is not None and not run.replay_of:
         keeps = going.keeps or await contained_async(partial(_keeps_of, going.run, parts), _nothing)
@@ -264,6 +271,11 @@ async def settle(going: Going, parts: Parts, ended: Ended) -> None:
     await journal.close(run, kept)
     if is_over:
         journal.tell(RunEvent("end", shown_run(run)))
+        contained(lambda: parts.ended(run, driven), lambda error: _unfollowed(run, error))
+
+
+def _unfollowed(run: RunRecord, error: Exception) -> None:
+    log.error("What follows the end of run %s failed: %s.", run.id, type(error).__name__, exc_info=error)
 
 
 async def _told(going: Going, run: RunRecord, keeps: str, mask: Mask) -> RunTold:

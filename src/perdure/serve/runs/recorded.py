@@ -7,7 +7,9 @@ come of it. As long as nothing differs, the next request is known to be the next
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import msgspec
 
 from perdure.core.canonical import bytes_hash
 from perdure.core.runs import ReplayAsked, Replayed, RunRecord, StepKind, StepRecord
@@ -90,6 +92,24 @@ class Record:
             run=run, steps=tuple(steps), diverged_at=diverged_at(self._steps, steps), unknown=tuple(self._unknown)
         )
 
+    def as_then(self, steps: Sequence[StepRecord]) -> list[StepRecord]:
+        """Entries of a replay with what those that the record answered took then: their time, and what runs below them cost."""
+        turns = {kind: _Turns((each for each in self._steps if each.kind == kind), key) for kind, key in _KEYS.items()}
+        below = defaultdict(list)
+        for each in self._steps:
+            if each.kind == "child":
+                below[each.call].append(each)
+        found, added = list(steps), []
+        for place, step in enumerate(steps):
+            if step.kind not in _KEYS or not step.facts.get("recorded"):
+                continue
+            then = turns[step.kind].take(_KEYS[step.kind](step)) or turns[step.kind].next(step.node)
+            if then is not None:
+                found[place] = msgspec.structs.replace(step, took_us=then.took_us)
+                added += [_again(each, step) for each in below[then.call]]
+        numbered = [msgspec.structs.replace(each, n=n) for n, each in enumerate(added, len(found))]
+        return [*found, *numbered]
+
     def _of(self, turns: _Turns, node: str, key: str, kind: StepKind) -> StepRecord | None:
         """By what a swap says of the node, else from the record."""
         swap = self._swaps.get(node)
@@ -142,6 +162,11 @@ def _said(step: StepRecord) -> tuple[str, str, bytes, str]:
     return step.node, arguments, step.output, step.error
 
 
+def _again(below: StepRecord, step: StepRecord) -> StepRecord:
+    """What a run below took, under the entry that gives its output again."""
+    return msgspec.structs.replace(below, run=step.run, call=step.call, facts={**below.facts, "recorded": True})
+
+
 def _request(step: StepRecord) -> str:
     told = value_of(step.input)
     digest = told.get("digest", "") if isinstance(told, dict) else ""
@@ -154,3 +179,7 @@ def _tool_key(step: StepRecord) -> str:
 
 def _node_key(step: StepRecord) -> str:
     return f"{step.node} {digest_of(value_of(step.input))}"
+
+
+_KEYS: Mapping[StepKind, Callable[[StepRecord], str]] = {"tool": _tool_key, "node": _node_key}
+"""Of what is computed in no time where it is recorded; answers of models are given again with their time."""

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from perdure.assets.agent import RunLimits
+from perdure.core.clock import machine_us
 from perdure.core.errors import NotFound, PerdureError
 from perdure.core.ids import new_id
 from perdure.core.runs import ReplayAsked, Replayed, RunRecord
@@ -65,12 +66,19 @@ class ReplayParts:
     below: Callable[[str, str], Awaitable[ReplayParts]] | None = None
 
 
-async def replay(asked: ReplayAsked, parts: ReplayParts) -> Replayed:
-    """The run as it would have gone; never raises for the run's own failure. Cancelling it cancels what it asks."""
+async def replay(asked: ReplayAsked, parts: ReplayParts, arm: str = "replay") -> Replayed:
+    """The run as it would have gone; never raises for the run's own failure. Cancelling it cancels what it asks.
+
+    Args:
+        asked: the run, and what is swapped.
+        parts: what it is driven with.
+        arm: as which it stands in records: `replay`, or `shadow`, whose run is told.
+    """
     version = asked.swaps.get(f"{asked.run.kind}:{asked.run.asset}", asked.run.version)
+    own = new_id("run" if arm == "shadow" else "replay")
     run = msgspec.structs.replace(
-        asked.run, id=new_id("replay"), version=version, arm="replay", status="running", output=b"", why="", text="",
-        idempotency="", replay_of=asked.run.id, swaps=dict(asked.swaps),
+        asked.run, id=own, version=version, arm=arm, status="running", output=b"", why="", text="",
+        idempotency="", began_us=machine_us(), replay_of=asked.run.id, swaps=dict(asked.swaps),
     )  # fmt: skip
     prepared = replace(parts.prepared, limits=_limits(parts.prepared.limits, asked.limits))
     return await _replayed(run, Record(asked), replace(parts, prepared=prepared), None)
@@ -98,7 +106,8 @@ async def _replayed(run: RunRecord, record: Record, parts: ReplayParts, above: L
         return await parts.driver.drive(driven)
 
     ended = await contained_async(drive, _failed)
-    return record.done(ended_run(run, journal.steps, ended), journal.steps)
+    steps = record.as_then(journal.steps)
+    return record.done(ended_run(run, steps, ended), steps)
 
 
 async def _failed(error: Exception) -> Ended:

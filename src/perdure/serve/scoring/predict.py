@@ -143,6 +143,10 @@ class PredictHandler:
         self._counters = counters
         self._max_rows = max_rows
 
+    def beside(self, live: Live, taps: Taps) -> PredictHandler:
+        """The same models by another table in force, recorded elsewhere and counted nowhere."""
+        return PredictHandler(self.models, live, self._online, taps, Counters(), self._max_rows)
+
     def answer(self, ask: Ask) -> Answered:
         """Predict every row of a request and record it.
 

@@ -160,7 +160,8 @@ class Reaching:
     def _asking(self, body: Json, caller: Caller, run: RunRecord, tags: Mapping[str, str]) -> tuple[Asgi, Asking]:
         if self.gateway is None:
             raise NotReady("This process has no gateway.", hint="Declare a route, and perdure apply.")
-        own = {"run": run.id, run.kind: run.asset, **tags}
+        again = {f"{run.arm}_of": run.replay_of} if run.replay_of else {}
+        own = {"run": run.id, run.kind: run.asset, **again, **tags}
         now = iso(from_us(run.served_us)) if self.replay else ""
         return self.gateway, Asking(body, _key_of(caller), own, run.trace, now)
 
