@@ -132,11 +132,11 @@ def body(text: str) -> str:
     return text.splitlines()[-1]
 
 
-def bear(said: str, passage: str, source: str) -> Told:
-    """The model's answer where each word of it stands in the passage; else the passage itself."""
-    words, known = (set(re.findall(r"\w+", each.lower())) for each in (said, passage))
-    quoted = not words or not words <= known
-    return Told(text=passage if quoted else said.strip(), source=source, quoted=quoted)
+def bear(said: str, passage: str, question: str, source: str) -> Told:
+    """The model's answer where what it adds to the question stands in the passage, word by word; else the passage itself."""
+    told, known, asked = (set(re.findall(r"\w+", each.lower())) for each in (said, passage, question))
+    borne = bool(told - asked) and told - asked <= known and "?" not in said
+    return Told(text=said.strip() if borne else passage, source=source, quoted=not borne)
 
 
 FOUND = "$found.hits[0].text != null and $found.hits[0].document != null"
@@ -155,7 +155,12 @@ answer = Graph(
         PythonNode(
             "borne",
             bear,
-            inputs={"said": "$said.text", "passage": "$passage.value", "source": "$found.hits[0].document"},
+            inputs={
+                "said": "$said.text",
+                "passage": "$passage.value",
+                "question": "$input.question",
+                "source": "$found.hits[0].document",
+            },
             when=FOUND,
         ),
         RuleNode(

@@ -39,8 +39,6 @@ def test_an_agent_waits_through_a_crash_and_a_worse_prompt_of_it_is_blamed_and_t
         f"incident of support_agent, blamed: support blames it: 24 of 72 runs went badly, and prompt:support_agent is to blame: {hasty}",
         f"support_agent: champion → {first} (release all)",
         "12 of 12 answers are right",
-        "closed blamed of support_agent: Every objective is healthy again",
-        "closed node_to_blame of support: prompt:support_agent: ",
         f"mended: prompt:support_agent: {first} was released in place of {hasty}.",
         "passed prompt_guarded: manners@",
         "Runs of who blames it prove it: 36 runs of support done again with it: 100% come out well",
@@ -51,4 +49,7 @@ def test_an_agent_waits_through_a_crash_and_a_worse_prompt_of_it_is_blamed_and_t
     for line in in_order:
         at = said.find(line, at)
         assert at >= 0, f"{line!r} comes not in its place in: {done.stdout}"
+    healed = said.index("stores of this run")
+    for closed in ("closed blamed of support_agent: ", "closed node_to_blame of support: prompt:support_agent: "):
+        assert said.index("(release all)") < said.find(closed) < healed
     assert "Tickets open: 2" not in said

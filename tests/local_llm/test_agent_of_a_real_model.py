@@ -12,6 +12,9 @@ import pytest
 HERE = Path(__file__).resolve().parents[2] / "examples" / "agents"
 
 
+pytestmark = pytest.mark.enable_socket
+
+
 @pytest.fixture(scope="module")
 def local():
     """The example's own module, with the site of the model made known to the server that it starts."""
