@@ -13,10 +13,10 @@ from perdure.assets.agent_objectives import task_success
 from perdure.assets.scorers import Number
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import iso
-from perdure.core.runs import Replayed
+from perdure.core.runs import Replayed, RunRecord, StepRecord
 from perdure.core.units import days, hours
 from perdure.loop.work.runs.handed import hand_over, how_ended
-from perdure.loop.work.runs.outcomes import Outcomes
+from perdure.loop.work.runs.outcomes import Outcomes, Supported
 from perdure.loop.work.runs.reading import Seen
 from perdure.loop.work.runs.watched import watched_run
 from perdure.stores.ledger.protocols import Job
@@ -80,3 +80,39 @@ def test_a_blame_ends_with_the_release_and_not_only_with_the_watch_after_it(plac
     with place.transaction(T0 + hours(6), "repair") as session:
         session.jobs.put(replace(watching, status="done", ended_at=T0 + hours(6), output={"outcome": "rolled_back"}))
     assert how_ended(place, "answer", facts, T0 + hours(6)) == ("", None)
+
+
+def looked(minutes: float, said: float, place: str = "Bern", n: int = 7) -> Seen:
+    """A run of an agent that gives an object: where its parcel is, which a tool tells, and for how long, which it reckons itself."""
+    tool = StepRecord(run="r", n=0, kind="tool", state="done", node="tool:track", call="0", output=b'{"place": "Bern"}')
+    run = RunRecord(
+        id=f"run_{n}", kind="agent", asset="desk", version="desk@1", arm="champion", status="done", input=b'{"task": "?"}',
+        output=b'{"place": "%s", "minutes": %g}' % (place.encode(), minutes),
+    )  # fmt: skip
+    return Seen(run, [tool], (), said)
+
+
+def again(seen: Seen) -> Replayed:
+    """A replay that came to this."""
+    return Replayed(run=seen.run, steps=tuple(seen.steps))
+
+
+def test_a_replay_that_nothing_scores_is_held_against_the_runs_that_went_well():
+    """Half of what a good run says is its own reckoning: to ask that all of it be supported would blame nobody, ever."""
+    unscored = watched_run(Agent("desk", prompt="answer", healthy=[task_success(over=days(1)) >= 0.8]))
+    good, lost = looked(41.0, 1.0), looked(43.0, 0.0, "Rome")
+    outcomes = Outcomes.of(unscored, [looked(40.0 + n, 1.0, n=n) for n in range(8)])
+
+    assert outcomes.usual == Supported(2, 0.5), "place: Bern"
+    assert outcomes.replayed(lost, again(looked(77.0, 1.0))) == 1.0
+    assert outcomes.replayed(lost, again(looked(77.0, 1.0, "Oslo"))) == 0.0
+    assert outcomes.replayed(good, again(looked(77.0, 1.0))) == 1.0
+    assert outcomes.replayed(good, again(looked(77.0, 1.0, "Oslo"))) == 0.0
+    assert Outcomes.of(unscored).replayed(lost, again(looked(77.0, 1.0))) == 0.0, "nothing it could be held against"
+
+
+def test_other_words_of_a_bad_run_prove_nothing_where_it_was_as_well_supported_itself():
+    """What does not tell good runs from bad ones makes no replay a success, and so no node is blamed by it."""
+    unscored = watched_run(Agent("desk", prompt="answer", healthy=[task_success(over=days(1)) >= 0.8]))
+    outcomes = Outcomes.of(unscored, [looked(40.0 + n, 1.0, n=n) for n in range(8)])
+    assert outcomes.replayed(looked(43.0, 0.0), again(looked(77.0, 1.0))) == 0.0

@@ -111,7 +111,8 @@ class AgentReplays:
             return Verdict(
                 self.name, _UNSURE, True, f"Nobody counted {trial.candidate}, so no run can be replayed with it."
             )
-        goodness = goodness_of(agent, objective)
+        good = set(standing.facts["good"])
+        goodness = goodness_of(agent, objective, [seen for seen in runs if seen.run.id in good])
         node = f"{asset.kind}:{asset.name}"
         swaps: Mapping[str, Mapping[str, str]] = {seen.run.id: {node: swap} for seen in runs}
         came = replay(place, Redo(agent.name, runs, swaps, goodness, objective.text()), now)

@@ -84,6 +84,7 @@ def gather(
     good = [seen for seen, value in judged if value >= WELL]
     good = [*_before(place, reader, asset, goodness, window, objective), *good]
     bad, good = spread(bad, MOST), spread(good, MOST)
+    goodness = goodness_of(asset, objective, good)
     ranked = suspects(_journals(asset, good), _journals(asset, bad), _ill(place, asset, [*bad, *good]))
     return Gathered(finding, objective, goodness, window, bad, good, len(judged), ranked)
 

@@ -1,15 +1,17 @@
 """Whether a run did well, by what an objective is about: the same function for runs of production and for their replays.
 
 Success is what people said, else the declared scorers that compute; a judge is not asked here. Of a replay nobody said anything, but what was
-said of the very same output holds. Where no scorer is declared, one that gives the very same output did as well as the recorded run, and another one did well where it came to an end
-without an error and says nothing that its tools do not support.
+said of the very same output holds. Where no scorer says anything, one that gives the very same output did as well as the recorded run, and
+another one is held against the recorded runs that went well: it came to an end without an error, and as large a share of its claims is
+supported, and as much as it says by them, as in three of four of those. A run that went badly though it was as well supported itself proves
+nothing by being so again in other words.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -20,6 +22,7 @@ from perdure.assets.suite import Case, Suite
 from perdure.core.errors import BadSuite
 from perdure.core.ports import Answered
 from perdure.core.runs import Replayed, RunRecord, StepRecord
+from perdure.core.texts.tokens import words
 from perdure.core.usage import PICO
 from perdure.engines.agents import timing
 from perdure.engines.agents.grounding import answer_of, sources_of
@@ -37,6 +40,21 @@ WELL = 0.5
 INJECTED = 0.5
 """Score of the injection rules from which on a result counts as one: one full sign."""
 _ENDED_WELL = ("done",)
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Supported:
+    """How much of a run's final answer its tools, its nodes or the request support."""
+
+    n: int
+    """Words of claims that are."""
+    share: float
+    """Of its claims."""
+
+    def reaches(self, other: Supported) -> bool:
+        """Whether it is no less in either."""
+        return self.n >= other.n and self.share >= other.share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,13 +62,20 @@ class Outcomes:
     """How well runs of one agent or graph did."""
 
     scorers: Sequence[Compiled]
+    usual: Supported = Supported(1, 1.0)
+    """What a replay that did well and that no scorer judges has at least."""
 
     @classmethod
-    def of(cls, asset: Watched) -> Outcomes:
-        """By its declared scorers, but for those that need a judge, a process or a model of entailment."""
+    def of(cls, asset: Watched, good: Sequence[Seen] = ()) -> Outcomes:
+        """By its declared scorers, but for those that need a judge, a process or vectors.
+
+        Args:
+            asset: whose runs.
+            good: recorded runs that went well, which replays that nothing scores are held against; none: all claims must be supported.
+        """
         declared = declared_of(asset)
         schema = declared.definition()["output"] if isinstance(declared, Agent) else None
-        return cls(_compiled(tuple(declared.success), msgspec.json.decode(schema) if schema else None))
+        return cls(_compiled(tuple(declared.success), msgspec.json.decode(schema) if schema else None), usual_of(good))
 
     def succeeded(self, seen: Seen) -> float | None:
         """1 or 0; None: nobody said, and nothing scores it. One that was called off counts nowhere."""
@@ -83,14 +108,39 @@ class Outcomes:
             return found
         if same:
             return 1.0
-        claims = claims_in(run, steps)
         clean = run.status in _ENDED_WELL and not any(step.error for step in steps if step.kind == "tool")
-        return float(clean and all(claim.supported for claim in claims))
+        return float(clean and self._supported(seen, supported_in(run, steps)))
+
+    def _supported(self, seen: Seen, found: Supported) -> bool:
+        before = supported_in(seen.run, seen.steps)
+        if (seen.said or 0.0) >= WELL:
+            return found.reaches(self.usual) or found.reaches(before)
+        return found.reaches(self.usual) and not before.reaches(self.usual)
 
 
 def claims_in(run: RunRecord, steps: Sequence[StepRecord]) -> list[Claim]:
     """Claims of a run's final answer, each with whether its tools, its nodes or the request support it."""
     return look_up(answer_of(run.output), sources_of(steps, run.input)) if run.output else []
+
+
+def supported_in(run: RunRecord, steps: Sequence[StepRecord]) -> Supported:
+    """Of one run; an answer that claims nothing has nothing supported."""
+    claims = claims_in(run, steps)
+    supported = [claim.at.text for claim in claims if claim.supported]
+    return Supported(sum(len(words(text)) for text in supported), len(supported) / len(claims) if claims else 0.0)
+
+
+def usual_of(good: Sequence[Seen]) -> Supported:
+    """What three in four runs reach, in words and in share; without runs any, and all of them."""
+    found = [supported_in(seen.run, seen.steps) for seen in good]
+    if not found:
+        return Supported(1, 1.0)
+    return Supported(_lower(each.n for each in found), _lower(each.share for each in found))
+
+
+def _lower(values: Iterable[Number]) -> Number:
+    ordered = sorted(values)
+    return ordered[len(ordered) // 4]
 
 
 def expected_of(run: RunRecord, asked: Mapping[str, Any]) -> Any:
@@ -139,9 +189,9 @@ class Goodness:
     replayed: Callable[[Seen, Replayed], float]
 
 
-def goodness_of(asset: Watched, objective: Objective) -> Goodness:
-    """By what an objective of an agent or a graph is about."""
-    outcomes = Outcomes.of(asset)
+def goodness_of(asset: Watched, objective: Objective, good: Sequence[Seen] = ()) -> Goodness:
+    """By what an objective of an agent or a graph is about; `good`: as of `Outcomes.of`."""
+    outcomes = Outcomes.of(asset, good)
     signal, bound = objective.spec.signal, objective.bound if objective.bound is not None else 0.0
     if signal in ("task_success", "usd_per_success"):
         if signal == "task_success":
