@@ -17,6 +17,7 @@ from perdure.assets.tools import AgentTool, FeaturesTool, FunctionTool, HttpTool
 from perdure.core.errors import BadAgent, nearest
 
 if TYPE_CHECKING:
+    from perdure.assets.graph import Graph
     from perdure.assets.project import Project
     from perdure.assets.team import Team
     from perdure.assets.tools import Tool
@@ -269,3 +270,16 @@ def _health(agent: Agent, project: Project) -> Said:
     for scorer in flattened(agent.success):
         if isinstance(scorer, Judged):
             yield from _missing("Judges", scorer.judge, project.judges, "is judged by")
+    yield from unasked_notes(agent)
+
+
+def unasked_notes(declared: Agent | Graph) -> Said:
+    """Scorers of the `success` of an agent or a graph that its recorded runs are not judged by."""
+    from perdure.loop.work.runs.outcomes import unasked
+
+    for label, why in unasked(declared):
+        yield (
+            "warning",
+            f"is not judged by its scorer {label!r}: {why}.",
+            "Send feedback by run id, or declare a scorer that computes: scorers.Custom takes a function.",
+        )

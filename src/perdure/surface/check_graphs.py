@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from perdure.surface.check_agents import unasked_notes
+
 if TYPE_CHECKING:
     from perdure.assets.graph import Graph
     from perdure.assets.project import Project
@@ -33,6 +35,7 @@ def graph_notes(graph: Graph, project: Project) -> Said:
         yield found.level, f"{_told(found.node, lines)}{found.text}", found.hint
     if not graph.healthy:
         yield "warning", "has no objectives: it can decay unseen.", f"Write: healthy=[{_ENOUGH}]"
+    yield from unasked_notes(graph)
 
 
 def _told(node: str, lines: dict[str, int]) -> str:

@@ -27,11 +27,13 @@ from perdure import (
     tool,
 )
 from perdure.assets.agent_objectives import task_success
+from perdure.assets.graph import Graph, RuleNode
 from perdure.assets.project import Project
 from perdure.assets.tools import McpTools, tool_definition
 from perdure.core.errors import BadAgent
 from perdure.core.settings import Settings
 from perdure.surface.check_agents import agent_notes
+from perdure.surface.check_graphs import graph_notes
 from perdure.surface.checks import check_project
 from perdure.surface.declaring import refuse_unready
 from perdure.surface.definitions import definitions
@@ -184,3 +186,34 @@ def test_what_an_mcp_server_offered_last_stands_until_somebody_applies():
     assert pinned_project(other, known, None).agents["desk"].tools[0].pinned == ()
     plain = Project.of("p", ROUTE, PROMPT, DESK)
     assert pinned_project(plain, known, None) is plain
+
+
+@pytest.mark.parametrize(
+    ("scorer", "why"),
+    [
+        (scorers.Judged("tone"), "'judged': the judge 'tone' is asked of suites alone"),
+        (scorers.Similar(label="near"), "'near': Similar needs an embedder, and none is there"),
+        (scorers.CodePasses(), "'code_passes': CodePasses needs a runner of code, and none is there"),
+        (scorers.FitsSchema(), "'fits_schema': FitsSchema has no schema, and the prompt declares no `output`"),
+        (
+            scorers.Together([scorers.Exact(), scorers.Judged("tone")]),
+            "'together': the judge 'tone' is asked of suites",
+        ),
+    ],
+)
+def test_every_scorer_of_success_that_runs_are_not_judged_by_is_told(scorer, why):
+    """Else an agent is held to a success that nothing measures, and nobody knows."""
+    told = said(replace(DESK, success=[scorers.Exact(), scorer]))
+    assert [level for level, text in told if f"is not judged by its scorer {why}" in text] == ["warning"]
+
+
+def test_functions_of_the_project_judge_runs_and_are_not_spoken_of():
+    own = scorers.Custom(lambda case, answer: bool(answer.text))
+    assert said(replace(DESK, success=[own, scorers.Together([scorers.Exact(), own])])) == []
+
+
+def test_a_graph_is_told_of_scorers_that_do_not_judge_it_too():
+    schema = {"type": "object", "properties": {}}
+    graph = Graph("g", schema, [RuleNode("told", [], otherwise="x")], "$told.value", success=[scorers.Judged("tone")])
+    texts = [text for _, text, _ in graph_notes(graph, Project.of("p", graph))]
+    assert any("is not judged by its scorer 'judged'" in each for each in texts)

@@ -10,9 +10,10 @@ from msgspec.structs import replace as with_members
 
 from perdure.assets.agent import Agent
 from perdure.assets.agent_objectives import task_success
-from perdure.assets.scorers import Number
+from perdure.assets.scorers import Custom, Number
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import iso
+from perdure.core.errors import NotReady
 from perdure.core.runs import Replayed, RunRecord, StepRecord
 from perdure.core.units import days, hours
 from perdure.loop.work.runs.handed import hand_over, how_ended
@@ -116,3 +117,18 @@ def test_other_words_of_a_bad_run_prove_nothing_where_it_was_as_well_supported_i
     unscored = watched_run(Agent("desk", prompt="answer", healthy=[task_success(over=days(1)) >= 0.8]))
     outcomes = Outcomes.of(unscored, [looked(40.0 + n, 1.0, n=n) for n in range(8)])
     assert outcomes.replayed(looked(43.0, 0.0), again(looked(77.0, 1.0))) == 0.0
+
+
+def test_a_function_of_the_project_judges_runs():
+    """It is the user's own code, which computes; what it says for now only is nothing, and no failure of the run."""
+
+    def own(case, answer):
+        if case.inputs["task"] == "later":
+            raise NotReady("The service of truth is away.")
+        return "Bern" in answer.text
+
+    asset = watched_run(Agent("desk", prompt="answer", success=[Custom(own)]))
+    outcomes = Outcomes.of(asset)
+    found = [looked(1.0, 0.0, place).run for place in ("Bern", "Rome")]
+    assert [outcomes.scored(run, [], {"task": "?"}) for run in found] == [1.0, 0.0]
+    assert outcomes.scored(found[0], [], {"task": "later"}) is None

@@ -16,10 +16,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from perdure.assets.agent import Agent
+from perdure.assets.graph import Graph
 from perdure.assets.objective import Objective
+from perdure.assets.scorer_specs import label_of
 from perdure.assets.scorers import Scorer
 from perdure.assets.suite import Case, Suite
-from perdure.core.errors import BadSuite
+from perdure.core.errors import BadSuite, PerdureError, Temporary
 from perdure.core.ports import Answered
 from perdure.core.runs import Replayed, RunRecord, StepRecord
 from perdure.core.texts.tokens import words
@@ -31,6 +33,8 @@ from perdure.engines.agents.trajectory import trajectory_of
 from perdure.engines.evals.compiling import Compiled, compile_scorers
 from perdure.engines.evals.composite import combined
 from perdure.engines.evals.evidence import Claim, look_up
+from perdure.engines.evals.parts import not_applicable
+from perdure.engines.evals.protocols import Score
 from perdure.loop.protocols import Watched
 from perdure.loop.work.runs.reading import Seen
 from perdure.loop.work.runs.watched import declared_of
@@ -67,15 +71,15 @@ class Outcomes:
 
     @classmethod
     def of(cls, asset: Watched, good: Sequence[Seen] = ()) -> Outcomes:
-        """By its declared scorers, but for those that need a judge, a process or vectors.
+        """By its declared scorers, but for those that `unasked` tells: they need a judge, a process or vectors.
 
         Args:
             asset: whose runs.
             good: recorded runs that went well, which replays that nothing scores are held against; none: all claims must be supported.
         """
         declared = declared_of(asset)
-        schema = declared.definition()["output"] if isinstance(declared, Agent) else None
-        return cls(_compiled(tuple(declared.success), msgspec.json.decode(schema) if schema else None), usual_of(good))
+        compiled = [_compiled(each, _schema_of(declared)) for each in declared.success]
+        return cls([each for each in compiled if not isinstance(each, str)], usual_of(good))
 
     def succeeded(self, seen: Seen) -> float | None:
         """1 or 0; None: nobody said, and nothing scores it. One that was called off counts nowhere."""
@@ -91,7 +95,7 @@ class Outcomes:
             return 0.0
         case = Case(run.id, dict(asked), expected_of(run, asked), contexts=tuple(sources_of(steps, run.input)))
         answered = Answered(_message(run, steps), "stop", None, run.cost_pusd, max(0, run.ended_us - run.began_us))
-        scores = [each.score(case, answered) for each in self.scorers]
+        scores = [_score(each, case, answered) for each in self.scorers]
         found = combined(scores, [each.weight for each in self.scorers])
         return None if found is None else float(found >= WELL)
 
@@ -265,16 +269,35 @@ def _content(run: RunRecord) -> str:
     return value if isinstance(value, str) else run.output.decode(errors="replace")
 
 
-def _compiled(scorers: tuple[Scorer, ...], schema: Mapping[str, Any] | None) -> Sequence[Compiled]:
-    if not scorers:
-        return ()
-    # Each alone: one that cannot be compiled here (it needs a judge, a process or vectors) leaves the others.
-    found = []
-    for each in scorers:
-        suite = Suite("runs", (Case("run", {}),), (each,), route="runs")
-        try:
-            [compiled] = compile_scorers(suite, embed=None, entails=None, run_code=None, schema=schema)
-        except BadSuite:
-            continue
-        found += [compiled] if compiled.quick and not compiled.judges else []
-    return found
+def unasked(declared: Agent | Graph) -> list[tuple[str, str]]:
+    """Scorers of its `success` that say nothing of recorded runs and replays, each with why."""
+    found = [(label_of(each), _compiled(each, _schema_of(declared))) for each in declared.success]
+    return [(label, how) for label, how in found if isinstance(how, str)]
+
+
+def _schema_of(declared: Agent | Graph) -> Mapping[str, Any] | None:
+    schema = declared.definition()["output"] if isinstance(declared, Agent) else None
+    return msgspec.json.decode(schema) if schema else None
+
+
+def _compiled(scorer: Scorer, schema: Mapping[str, Any] | None) -> Compiled | str:
+    """One scorer alone, for one that cannot be asked here leaves the others; else why it is not.
+
+    What waits for a judge, an embedder or a process is not asked; a function of the project's is.
+    """
+    suite = Suite("runs", (Case("run", {}),), (scorer,), route="runs")
+    try:
+        [compiled] = compile_scorers(suite, embed=None, entails=None, run_code=None, schema=schema)
+    except BadSuite as error:
+        return error.message.rstrip(".")
+    return f"the judge {min(compiled.judges)!r} is asked of suites alone" if compiled.judges else compiled
+
+
+def _score(scorer: Compiled, case: Case, answered: Answered) -> Score:
+    """What may be known later is not known now, and counts nowhere."""
+    try:
+        return scorer.score(case, answered)
+    except PerdureError as error:
+        if not isinstance(error, Temporary):
+            raise
+        return not_applicable(error.message)
