@@ -59,6 +59,30 @@ def test_a_prompt_made_worse_silently_is_blamed_and_its_past_version_released(tm
     assert one(world).closed_at is not None, "it stays healthy"
 
 
+def test_a_repair_that_is_taken_back_in_its_watch_leaves_the_agent_ill(tmp_path):
+    """Its incident closed with the release; what answers again is what was blamed, and that is mended anew."""
+    world = AgentWorld(tmp_path)
+    world.live(14)
+    good = world.version("answer")
+    world.redeclare(words=OTHER)
+    bad = world.version("answer")
+    world.flaws[bad] = Flaw("forgets", 0.9)
+    while world.version("answer") != good:
+        world.live(1)
+    world.live(1)
+    assert world.perdure.explain("desk")
+    world.perdure.rollback("answer", to=bad, reason="it was said too bluntly", at=world.now)
+    world.live(1)
+    ill = [each for each in world.incidents() + world.incidents("answer") if each.closed_at is None]
+    assert ill, "what was taken back mended nothing"
+    with world.perdure.place.stores.ledger.read() as session:
+        told = [each.facts["why"] for each in session.audit.list(subject="desk") if each.action == "loop.outcome"]
+    assert f"prompt:answer: {bad} answers again, so the blame stands as before." in told
+    world.live(12)
+    assert world.version("answer") == good
+    assert all(each.closed_at is not None for each in world.incidents() + world.incidents("answer"))
+
+
 def test_a_damaged_generation_of_an_index_is_blamed_and_resynced(tmp_path):
     """The index declares no objective of its own: only the agent's runs tell that its new generation is worse."""
     documents = DocumentsWorld(tmp_path, 20)

@@ -23,7 +23,7 @@ from perdure.loop.protocols import Kind, Watched
 from perdure.loop.work.captured import CapturedBatch
 from perdure.loop.work.runs.blamed import with_blame
 from perdure.loop.work.runs.gates import Paired, paired
-from perdure.loop.work.runs.handed import LONGEST, Handed, find_standing, hand_over, mended_since
+from perdure.loop.work.runs.handed import LONGEST, OUTCOME, Handed, find_standing, hand_over, mended_since, put_mended
 from perdure.loop.work.runs.outcomes import goodness_of
 from perdure.loop.work.runs.reading import Window, read_seen
 from perdure.loop.work.runs.replaying import Redo, replay
@@ -130,6 +130,46 @@ def test_a_blame_ends_with_the_release_of_another_version_and_the_agent_is_measu
     looker.run(place, NOW + hours(3))
     assert find_standing(place, "answer") is None
     assert mended_since(place, "desk") == NOW + hours(2)
+
+
+@pytest.mark.parametrize("before", [None, NOW - days(3)])
+def test_a_release_that_is_taken_back_mended_nothing_and_the_blame_stands_again(desk, before):
+    """Only the runs since the release were read: the agent would be well by what no longer answers."""
+    place, _ = desk
+    if before is not None:
+        with place.transaction(before, "mended before") as session:
+            put_mended(session, "desk", before)
+    blame(place)
+    looker = Handed([DESK], [DESK, ANSWER])
+    release(place, "answer", "answer@3", NOW + hours(2))
+    looker.run(place, NOW + hours(3))
+    assert (find_standing(place, "answer"), signal(place).value) == (None, 0.0)
+    with place.transaction(NOW + hours(4), "rollback") as session:
+        session.pointers.set([Pointer("answer", CHAMPION, "answer@2")])
+    looker.run(place, NOW + hours(5))
+    assert find_standing(place, "answer") is not None
+    assert signal(place).value == 1.0
+    assert mended_since(place, "desk") == before
+    with place.stores.ledger.read() as session:
+        told = [each.facts["outcome"] for each in session.audit.list(subject="desk") if each.action == OUTCOME]
+    assert told == ["mended", "rolled_back"]
+    looker.run(place, NOW + hours(6))
+    with place.transaction(NOW + hours(7), "release") as session:
+        session.pointers.set([Pointer("answer", CHAMPION, "answer@1")])
+    looker.run(place, NOW + hours(8))
+    assert (find_standing(place, "answer"), mended_since(place, "desk")) == (None, NOW + hours(7))
+
+
+def test_a_version_that_answers_again_long_after_is_blamed_by_its_runs_alone(desk):
+    place, _ = desk
+    blame(place)
+    looker = Handed([DESK], [DESK, ANSWER])
+    release(place, "answer", "answer@3", NOW + hours(2))
+    looker.run(place, NOW + hours(3))
+    with place.transaction(NOW + LONGEST, "rollback") as session:
+        session.pointers.set([Pointer("answer", CHAMPION, "answer@2")])
+    looker.run(place, NOW + LONGEST)
+    assert find_standing(place, "answer") is None
 
 
 def test_a_blame_ends_with_what_was_mended_below_the_version_and_not_before(desk):

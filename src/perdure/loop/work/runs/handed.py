@@ -1,9 +1,9 @@
 """Blame as the ledger keeps it: what was found of an agent, which node it was handed to, and when that ended.
 
 Three cursors: `blame/<agent>` holds the newest ranking, `blamed/<asset>` what is laid at an asset's door, `mended/<agent>` since when it is
-without what was last to blame. A blame stands until the asset answers
-by another version, or its state was mended, or nobody's runs are bad any more; then `Handed` writes down how it ended, at the agent's
-incident too, and has the agent measured anew.
+without what was last to blame. A blame stands until the asset answers by another version, or its state was mended, or it is too old; then
+`Handed` writes down how it ended, at the agent's incident too, and has the agent measured anew. Where the release that ended it is taken
+back, it stands again as if it had never ended: the agent is measured with its runs of before, and is not healed.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ BLAME, HANDED, MENDED = "blame/", "blamed/", "mended/"
 LONGEST = days(7)
 """A blame that nothing came of ends: what it rests on is old by then."""
 _LOOKED_AT = 20
+_OF_END = ("ended", "mended_at", "mended_before")
+"""Members that a blame has since it ended."""
 OUTCOME = "loop.outcome"
 """Action of the audit's entry that tells how a blame ended, in the story of the agent's incident."""
 
@@ -83,14 +85,14 @@ def standing_by(place: Workplace, asset: str) -> list[Standing]:
 def put_mended(session: LedgerSession, asset: str, at: datetime) -> None:
     """From this instant on an agent's runs are without what was last to blame."""
     known = session.cursors.get(MENDED + asset)
-    session.cursors.put(MENDED + asset, iso(at if known is None else max(at, parse_at(known))))
+    session.cursors.put(MENDED + asset, iso(max(at, parse_at(known)) if known else at))
 
 
 def mended_since(place: Workplace, asset: str) -> datetime | None:
     """When what was last to blame for an agent's runs was mended; None: nothing was."""
     with place.stores.ledger.read() as session:
         found = session.cursors.get(MENDED + asset)
-    return None if found is None else parse_at(found)
+    return parse_at(found) if found else None
 
 
 class Handed:
@@ -105,36 +107,80 @@ class Handed:
         """End what is over; one read a round where nothing is blamed."""
         with place.stores.ledger.read() as session:
             known = session.cursors.list(HANDED)
-        for name, facts in known.items():
-            if facts and not facts.get("ended") and facts["by"] in self._agents:
-                self._end(place, name.removeprefix(HANDED), facts, now)
+        for cursor, facts in known.items():
+            if not facts or facts["by"] not in self._agents:
+                continue
+            name = cursor.removeprefix(HANDED)
+            if not facts.get("ended"):
+                self._end(place, name, facts, now)
+            elif facts.get("mended_at") and _is_back(place, name, facts, now):
+                self._stand_again(place, name, facts, now)
 
     def _end(self, place: Workplace, name: str, facts: Mapping[str, Any], now: datetime) -> None:
-        how, at = how_ended(place, name, facts, now)
+        how, mended = how_ended(place, name, facts, now)
         if not how:
             return
-        by, mended = self._agents[str(facts["by"])], at
+        by = str(facts["by"])
         with place.transaction(now, "blame ended") as session:
-            session.cursors.put(HANDED + name, {**facts, "ended": how})
+            kept = {**facts, "ended": how}
             if mended is not None:
-                put_mended(session, by.name, mended)
-            for asset in (by, self._assets.get(name)):
-                if asset is not None:
-                    measure_again(session, asset)
-            incident = find_incident(session, by.name)
-            session.audit.append(OUTCOME, by.name, _outcome(facts, incident.id if incident else "", how))
-            if incident is not None and mended is not None:
-                note(session, incident.id, {"outcomes": [how], "healed_by": how})
+                before = session.cursors.get(MENDED + by) or ""
+                put_mended(session, by, mended)
+                kept |= {"mended_before": before, "mended_at": session.cursors.get(MENDED + by)}
+            session.cursors.put(HANDED + name, kept)
+            self._tell(session, name, facts, how, "" if mended is None else how)
+
+    def _stand_again(self, place: Workplace, name: str, facts: Mapping[str, Any], now: datetime) -> None:
+        """Nothing was mended after all: only runs since then were read, and now those of before are too."""
+        how = f"{facts['node']}: {facts['version']} answers again, so the blame stands as before."
+        by = str(facts["by"])
+        with place.transaction(now, "blame stands again") as session:
+            session.cursors.put(HANDED + name, {key: value for key, value in facts.items() if key not in _OF_END})
+            if session.cursors.get(MENDED + by) == facts["mended_at"]:
+                session.cursors.put(MENDED + by, facts["mended_before"])
+            self._tell(session, name, facts, how, "", outcome="rolled_back")
+
+    def _tell(
+        self,
+        session: LedgerSession,
+        name: str,
+        facts: Mapping[str, Any],
+        how: str,
+        healed_by: str,
+        outcome: str = "mended",
+    ) -> None:
+        by = self._agents[str(facts["by"])]
+        for asset in (by, self._assets.get(name)):
+            if asset is not None:
+                measure_again(session, asset)
+        incident = find_incident(session, by.name)
+        session.audit.append(OUTCOME, by.name, _outcome(facts, incident.id if incident else "", how, outcome))
+        if incident is not None:
+            note(session, incident.id, {"outcomes": [how], "healed_by": healed_by})
 
 
-def _outcome(facts: Mapping[str, Any], incident: str, how: str) -> dict[str, Any]:
+def _is_back(place: Workplace, name: str, facts: Mapping[str, Any], now: datetime) -> bool:
+    """Whether the blamed version answers again, by a release that was taken back while what was found is not too old."""
+    if now - parse_at(facts["at"]) >= LONGEST or not facts.get("version"):
+        return False
+    with place.stores.ledger.read() as session:
+        champion = next((each.version for each in session.pointers.list(name) if each.name == CHAMPION), None)
+        moves = [
+            move.version
+            for move in session.pointers.history(name)
+            if move.name == CHAMPION and move.version and move.at >= parse_at(facts["at"])
+        ]
+    return champion == facts["version"] and any(version != champion for version in moves)
+
+
+def _outcome(facts: Mapping[str, Any], incident: str, how: str, outcome: str) -> dict[str, Any]:
     """In the form in which repairs tell theirs."""
     told: dict[str, Any] = {
-        "outcome": "mended",
+        "outcome": outcome,
         "why": how,
         "candidates": [],
         "winner": None,
-        "remedy": f"mended: {facts['node']}",
+        "remedy": f"{'mended' if outcome == 'mended' else 'not mended'}: {facts['node']}",
     }
     return {"job": "", "incident": incident, "stage": "outcome", "champion": None, **told}
 
@@ -152,7 +198,7 @@ def how_ended(place: Workplace, name: str, facts: Mapping[str, Any], now: dateti
         jobs = [job for job in session.jobs.list(subject=name, limit=_LOOKED_AT) if job.workflow == REPAIR]
         champion = next((each.version for each in session.pointers.list(name) if each.name == CHAMPION), None)
     if moves and champion != facts.get("version"):
-        # Though its release is still watched: if it goes back, the runs from then on are bad again, and it is blamed anew.
+        # Though its release is still watched: if it goes back, the blame stands again.
         return f"{node}: {champion} was released in place of {facts.get('version')}.", moves[-1].at
     if busy:
         return "", None
