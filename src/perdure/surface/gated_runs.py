@@ -22,7 +22,7 @@ def owed_replays(place: Workplace, project: Project, move: Pointer, champion: st
     from perdure.loop.work.captured_runs import read_runs
     from perdure.loop.work.runs.gates import LEAST
 
-    runs = read_runs(place.stores.lake, move.asset, None, None, ["version"])
-    if int((runs["version"] == champion).sum()) < LEAST:
+    runs = read_runs(place.stores.lake, move.asset, None, None, ["version", "arm"])
+    if int(((runs["version"] == champion) & (runs["arm"] != "shadow")).sum()) < LEAST:
         return None
     return Gated(move, champion, (), project.kind_of(move.asset))

@@ -138,7 +138,7 @@ def _of_lake(opened: Opened, chosen: Chosen) -> list[RunRecord]:
         return []
     import polars as pl
 
-    rows = read_runs(lake, chosen.asset or None, chosen.since, None)
+    rows = read_runs(lake, chosen.asset or None, chosen.since, None).filter(pl.col("arm") != "shadow")
     if chosen.statuses:
         rows = rows.filter(pl.col("status").is_in(list(chosen.statuses)))
     if not chosen.below:

@@ -29,7 +29,6 @@ from perdure.loop.work.runs.outcomes import WELL, Goodness, goodness_of
 from perdure.loop.work.runs.reading import Reader, Seen, Window, counted, read_seen
 from perdure.loop.work.runs.replaying import Redo, Redone, replay
 from perdure.loop.work.runs.watched import own_node
-from perdure.loop.work.versions import get_version
 
 MARGIN = 0.05
 """Differences of success within it count as none."""
@@ -49,7 +48,7 @@ _BETTER, _WORSE, _SAME, _UNSURE = (
 
 
 def run_gates(reader: Reader) -> tuple[Gate, ...]:
-    """The gates of the kinds "agent" and "graph"."""
+    """The gates of the kinds "agent" and "graph" that compare versions by recorded runs; `shadows` has the others."""
     return (RunReplays(reader), RunAnswers())
 
 
@@ -155,7 +154,7 @@ class RunReplays:
         if trial.incumbent is None:
             return Verdict(self.name, _UNSURE, True, "Nothing runs that it could be compared with.")
         broken = worst(asset, newest_findings(place, asset, now))
-        objective = broken[1] if broken else _usual(asset)
+        objective = broken[1] if broken else usual(asset)
         goodness = goodness_of(asset, objective)
         over = objective.spec.over if broken else _LATELY
         seen = read_seen(place, asset.name, Window(now - over, now, trial.incumbent), now)
@@ -176,7 +175,7 @@ class RunReplays:
         return Verdict(self.name, word, passed, told, found.facts(), max(0.0, found.after - found.before))
 
 
-def _usual(asset: Watched) -> Objective:
+def usual(asset: Watched) -> Objective:
     """What runs are judged by where nothing is broken: its own objective of success, else plain success."""
     own = [each for each in asset.healthy if each.spec.signal == "task_success" and each.bound is not None]
     return own[0] if own else task_success(over=_LATELY) >= 0.5
@@ -186,17 +185,10 @@ class RunAnswers:
     """Whether the runs of a version in production end in errors or limits more often than those of the other one."""
 
     name = "run_answers"
-    stages: Sequence[Stage] = ("canary", "watch", "rollback")
+    stages: Sequence[Stage] = ("canary", "watch")
 
     def judge(self, place: Workplace, asset: Watched, trial: Trial, now: datetime) -> Verdict:
-        """A way back is open to what the ledger knows; too few runs are no proof against it.
-
-        Raises:
-            NotFound: the ledger does not know the version.
-        """
-        if trial.stage == "rollback":
-            known = get_version(place.stores.ledger, trial.candidate)
-            return Verdict(self.name, _UNSURE, True, f"{known.id} is known.")
+        """Too few runs are no proof against it."""
         since = trial.since or now
         mine = self._ends(place, asset, Window(since, now, trial.candidate))
         others = self._ends(place, asset, Window(since - (now - since), now, str(trial.incumbent)))

@@ -10,6 +10,7 @@ from perdure.loop.work.runs.gates import run_gates
 from perdure.loop.work.runs.handed import Handed
 from perdure.loop.work.runs.reading import Reader
 from perdure.loop.work.runs.remedies import run_remedies
+from perdure.loop.work.runs.shadows import RunLoads, RunShadows
 from perdure.loop.work.runs.signals import run_signals
 
 
@@ -24,4 +25,5 @@ def run_kind(name: str, assets: Sequence[Watched] = ()) -> Kind:
     signals = {each: make() for each, make in run_signals(reader).items()}
     mine = [asset for asset in assets if asset.kind == name]
     lookers: tuple[Looker, ...] = (Handed(mine, assets),) if mine else ()
-    return Kind(name, signals, run_causes(reader), run_remedies(reader, assets), run_gates(reader), lookers)
+    gates = (*run_gates(reader), RunShadows(), RunLoads())
+    return Kind(name, signals, run_causes(reader), run_remedies(reader, assets), gates, lookers)

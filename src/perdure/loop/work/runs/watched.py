@@ -50,10 +50,10 @@ def watched_run(
     views = {name: sources[name] for kind, name in used if kind == "feature_view" and sources and name in sources}
     above = [name for kind, name in used if kind != "feature_view"]
     rests_on = tuple(dict.fromkeys([*above, *mine.values(), *views.values()]))
-    # A shadow's runs are no runs of production, and what they would change is not changed: replays prove more.
-    policy = replace(declared.policy, ramp=replace(declared.policy.ramp, shadow=hours(0)))
     kind = "agent" if isinstance(declared, Agent) else "graph"
-    return Watched(declared.name, kind, tuple(declared.healthy), policy, Working(declared, mine, views), rests_on)
+    return Watched(
+        declared.name, kind, tuple(declared.healthy), declared.policy, Working(declared, mine, views), rests_on
+    )
 
 
 def blamable(assets: Sequence[Watched]) -> list[Watched]:
