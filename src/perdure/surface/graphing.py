@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from perdure.assets.version import CHAMPION
 from perdure.core.canonical import content_hash, plain
+from perdure.core.clock import machine_now
 from perdure.core.errors import DeclarationError, NotFound, not_found
 from perdure.core.ids import version_id
 from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened
+from perdure.surface.shadow_seen import ShadowSeen, shadow_seen
 
 if TYPE_CHECKING:
     from perdure.assets.graph import Graph
@@ -80,6 +82,8 @@ class GraphShown:
     """JSON schema of what a run gives."""
     nodes: Sequence[NodeShown]
     definition: Mapping[str, Any]
+    shadow: ShadowSeen | None = None
+    """What it did as a shadow; None: nothing."""
 
 
 class Graphing(Opened):
@@ -137,7 +141,8 @@ class Graphing(Opened):
             for stage, names in enumerate(plan.stages, 1)
             for each in names
         ]
-        return GraphShown(name, found, pointers, inline(compiled.input), types.output(), nodes, definition)
+        seen = shadow_seen(self.place, name, found, machine_now())
+        return GraphShown(name, found, pointers, inline(compiled.input), types.output(), nodes, definition, seen)
 
     def draw_graph(
         self, name: str, version: str = "", *, run: str = "", form: Drawing = "text", width: int = 120

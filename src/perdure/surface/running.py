@@ -25,6 +25,7 @@ from perdure.core.units import days
 from perdure.surface.opened import Opened, When, instant_of
 from perdure.surface.run_asked import RunAsked, body_of, told_body
 from perdure.surface.runs_kept import Chosen, get_run, list_runs, opened_runs, told_runs, waiting
+from perdure.surface.shadow_seen import ShadowSeen, shadow_seen
 
 if TYPE_CHECKING:
     from perdure.core.runs import RunRecord, Wait
@@ -73,6 +74,8 @@ class AgentShown:
     pointers: Sequence[Any]
     """Those that point at this version."""
     definition: Mapping[str, Any]
+    shadow: ShadowSeen | None = None
+    """What it did as a shadow; None: nothing."""
 
 
 class Agents:
@@ -98,7 +101,8 @@ class Agents:
         declared = self._declared(name)
         known[declared.id] = declared.definition
         found = self._named(name, version, known, {each.name: each.version for each in pointers})
-        return AgentShown(name, found, [each for each in pointers if each.version == found], known[found])
+        seen = shadow_seen(self._project.place, name, found, machine_now())
+        return AgentShown(name, found, [each for each in pointers if each.version == found], known[found], seen)
 
     def run(
         self, name: str, task: str = "", asked: RunAsked | None = None, *, hears: Hears | None = None, url: str = ""

@@ -85,7 +85,7 @@ class RunShadows:
         """Have a run that is over done again, where its asset has a shadow that sees this caller. Cost: some µs; nobody waits."""
         parts, serving = self._parts, self._parts.live.serving
         route = None if serving is None else serving.table.routes.get(run.asset)
-        if serving is None or route is None or not _is_followed(run, steps, route):
+        if serving is None or route is None or not is_followed(run, steps, route):
             return
         if len(self._under_way) >= parts.most_at_once or self.is_busy() or not parts.writer.has_room():
             self._count(run, LEFT_OUT)
@@ -149,7 +149,7 @@ class RunShadows:
         self._parts.counters.shadow_usd[(run.kind, run.asset)] += anew / PICO
 
 
-def _is_followed(run: RunRecord, steps: Sequence[StepRecord], route: Route) -> bool:
+def is_followed(run: RunRecord, steps: Sequence[StepRecord], route: Route) -> bool:
     """Whether there is something to hold against: the champion's own run, not called off, not one that takes processes down."""
     if route.shadow is None or run.arm != "champion" or run.replay_of or run.version != route.champion.version:
         return False

@@ -198,6 +198,8 @@ def _shown(found: GraphShown, *, as_json: bool) -> None:
         return print_json(found)
     pointers = ", ".join(f"{each.name} {each.share:.0%}" for each in found.pointers)
     put(Text.assemble((found.version, "bold"), f"  {pointers}" if pointers else ""))
+    if found.shadow is not None:
+        put(Text.assemble(("shadow ", "dim"), found.shadow.words()))
     required = found.takes.get("required", ())
     for name, schema in found.takes.get("properties", {}).items():
         put(Text.assemble(("takes  ", "dim"), name, f"  {told(schema)}", "" if name in required else "  (optional)"))

@@ -14,6 +14,7 @@ from perdure.surface.cli.printing import Column, Fitted, console, hanging, of_ro
 from perdure.surface.cli.run_words import (
     MARKS,
     STATUS,
+    UNPRICED,
     asked_text,
     compact,
     cost,
@@ -184,6 +185,8 @@ def agent(found: AgentShown, *, as_json: bool) -> None:
     put(Text.assemble(("limits  ", "dim"), f"{counted(limits['steps'], 'step')}, {limits['tokens']:,} tokens, {money(limits['usd'])}, "
                       f"{limits['wall_s']:g} s, {limits['depth']} deep"))  # fmt: skip
     put(Text.assemble(("keeps   ", "dim"), told["keeps"]))
+    if found.shadow is not None:
+        put(Text.assemble(("shadow  ", "dim"), found.shadow.words()))
     if told["output"]:
         put(Text.assemble(("gives   ", "dim"), told["output"]))
     return None
@@ -212,7 +215,7 @@ def runs(found: Sequence[RunRecord], *, as_json: bool) -> None:
             "took": took(run.ended_us - run.began_us) if run.ended_us else "",
             "steps": f"{run.n_steps:,}" if run.n_steps else "",
             "tokens": f"{run.n_tokens:,}" if run.n_tokens else "",
-            "cost": cost(run),
+            "cost": "?" if cost(run) == UNPRICED else cost(run),
             "what": escape(cut(run.text or output_text(run) or asked_text(run), 60)),
         }
         for run in found
@@ -237,19 +240,19 @@ def question(run: RunRecord, wait: Wait, said: Sequence[Approval] = (), n_needed
     """One question with its arguments, and how it is answered."""
     head, _, rest = wait.text.partition("\n")
     put(Text.assemble((f"{run.asset}", "bold"), f"  {wait.id}  ", (f"run {run.id}", "dim")))
-    put(hanging(Text("asks", "dim"), Text(head.rstrip(":")), indent=2))
+    put(hanging(Text("asks  ", "dim"), Text(head.rstrip(":")), indent=2))
     for each in rest.splitlines():
         put(Text(f"    {each.strip()}", "cyan"))
     role = f"a yes of {wait.role}" if wait.role else "a yes"
     until = f", else it counts as no at {instant(from_us(wait.expires_us))}" if wait.expires_us else ""
     put(
         hanging(
-            Text("needs", "dim"), Text(f"{role if n_needed == 1 else f'{role} by {n_needed} people'}{until}"), indent=2
+            Text("needs ", "dim"), Text(f"{role if n_needed == 1 else f'{role} by {n_needed} people'}{until}"), indent=2
         )
     )
     for one in (one for each in said for one in each.answers):
         word = "yes" if one.approves else "no"
-        put(hanging(Text("said", "dim"), Text(f"{one.actor}: {word}, {one.reason}"), indent=2))
+        put(hanging(Text("said  ", "dim"), Text(f"{one.actor}: {word}, {one.reason}"), indent=2))
     put(hanging(Text("answer", "dim"), Text(f'perdure approve {wait.id} --reason "…"  (or reject)'), indent=2))
 
 
