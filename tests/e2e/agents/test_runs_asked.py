@@ -52,6 +52,18 @@ def test_the_same_key_gives_the_same_run_and_another_request_under_it_is_refused
     assert (other.status, other.error["code"]) == (409, "request.key_reused")
 
 
+@pytest.mark.parametrize("other", [{"user": "bob"}, {"tags": {"page": "shop"}}, {}])
+def test_a_key_of_a_run_for_one_person_gives_nobody_else_its_run(desk, other):
+    """What it did was done on somebody's behalf, and is told under his tags."""
+    mine = {"user": "ann", "tags": {"page": "help"}}
+    first = desk.run("plain", task="Hello?", headers={"idempotency-key": "order 8"}, **mine)
+    again = desk.run("plain", task="Hello?", headers={"idempotency-key": "order 8"}, **mine)
+    asked = {**mine, **other} if other else {}
+    refused = desk.run("plain", task="Hello?", headers={"idempotency-key": "order 8"}, **asked)
+    assert again.json["id"] == first.json["id"]
+    assert (refused.status, refused.error["code"]) == (409, "request.key_reused")
+
+
 def test_a_key_that_runs_below_have_cannot_be_sent(desk):
     answer = desk.run("plain", task="Hello?", headers={"idempotency-key": "child:run_1:0.0"})
     assert (answer.status, answer.error["code"]) == (400, "request.unreadable")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from perdure.core.errors import KeyReused, NotReady, StoreFull
-from perdure.core.runs import RunKind
+from perdure.core.runs import RunKind, RunRecord
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.asking import (
     RunBody,
@@ -70,7 +70,7 @@ class Beginning:
             NotFound: there is no such agent or graph that he may run.
             NotReady: it is not served, or this process stops.
             BadRequest, BadGraph: the input is not what it takes.
-            KeyReused: the key was used for another request.
+            KeyReused: the key was used for another request: another input, user or tags.
             LimitReached: too many runs wait for their turn.
             StoreFull: there is no room to write down what it does.
         """
@@ -97,12 +97,12 @@ class Beginning:
         )
         run = run_of(wish, caller)
         begun = await self.runtime.begin(run, listens=listens)
-        if not begun.is_new and begun.run.input != run.input:
+        if not begun.is_new and _asks(begun.run) != _asks(run):
             if begun.listening is not None:
                 self.runtime.leave(begun.run.id, begun.listening)
             raise KeyReused(
-                f"This Idempotency-Key began the run {begun.run.id}, which was asked something else.",
-                hint="Send another key with another request.",
+                f"This Idempotency-Key began the run {begun.run.id}, which was asked something else, or for somebody else.",
+                hint="Send another key with another request: input, user and tags are held against each other.",
                 run=begun.run.id,
             )
         return begun
@@ -115,6 +115,11 @@ class Beginning:
                 "What this run does could not be recorded: the disk of the captures is full.",
                 hint="Make room; nothing was begun.",
             )
+
+
+def _asks(run: RunRecord) -> tuple[bytes, str, dict[str, str]]:
+    """What of a request a run is about."""
+    return run.input, run.user, dict(run.tags)
 
 
 def _trace(headers: Mapping[bytes, bytes]) -> str:
