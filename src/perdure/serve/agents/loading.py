@@ -99,12 +99,14 @@ def _function(version: Version, told: Mapping[str, Any], agent: Agent) -> Functi
             f"Version {version.id} has the tool {told['name']!r} of {where}, which the agent does not declare any more.",
             hint="Declare it again, or release a version of what is declared: perdure apply.",
             version=version.id,
+            other_code=True,
         )
     if source_digest(found.function) != told["code"]:
         raise BadAgent(
             f"Version {version.id} was made of other code of the tool {told['name']!r} ({where}).",
             hint="Release a version of the code as it is: perdure apply.",
             version=version.id,
+            other_code=True,
         )
     return found
 

@@ -63,7 +63,7 @@ class LiveGraph:
         """
         if self.accepts.is_valid(given):
             return
-        errors = [f"{'.'.join(map(str, each.instance_path)) or 'it'}: {each.message}"
+        errors = [f"{'.'.join(map(str, each.instance_path))}{': ' if each.instance_path else ''}{each.message}"
                   for each, _ in zip(self.accepts.iter_errors(given), range(_MOST_ERRORS), strict=False)]  # fmt: skip
         raise BadGraph(
             f"The input of a run of graph {self.name!r} is not what it takes: {'; '.join(errors)}.",
@@ -185,6 +185,7 @@ def _gone(version: Version, what: str, where: str) -> BadGraph:
         f"Version {version.id} has {what} of {where}, which the graph does not declare any more.",
         hint="Declare it again, or release a version of what is declared: perdure apply.",
         version=version.id,
+        other_code=True,
     )
 
 
@@ -194,6 +195,7 @@ def _check_code(version: Version, told: Mapping[str, Any], function: Any) -> Non
             f"Version {version.id} was made of other code of {told['name']!r} ({told['function']}).",
             hint="Release a version of the code as it is: perdure apply.",
             version=version.id,
+            other_code=True,
         )
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from perdure.assets.team import Team
-from perdure.core.clock import machine_now
-from perdure.core.errors import NotReady, Refused, Unauthorized, not_found
+from perdure.core.clock import machine_now, monotonic_s
+from perdure.core.errors import BadAgent, BadGraph, NotReady, Refused, Unauthorized, not_found
 from perdure.core.runs import RunKind, RunRecord
 from perdure.serve.gateway.asking import team_of
 from perdure.serve.gateway.keys import still_good
@@ -29,6 +29,9 @@ from perdure.stores.ledger.protocols import Ledger
 
 _MOST_OLDER = 64
 """Versions that are kept ready though no pointer names them."""
+LACKING_S = 3600.0
+"""So long a run whose version was made of other code is left to a process that has it; then it is failed."""
+_MOST_LACKING = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +65,8 @@ class RunVersions:
     tools: Toolmaker
     open_ledger: Callable[[], Ledger]
     _older: OrderedDict[str, Any] = field(default_factory=OrderedDict)
+    _lacking: OrderedDict[str, float] = field(default_factory=OrderedDict)
+    """Run → when it was first seen here that its version's code is not."""
 
     def served(self) -> list[str]:
         """Names of those of which a version answers."""
@@ -122,14 +127,30 @@ class RunVersions:
 
         Raises:
             NotFound: there is no such version.
-            NotReady: its environment lacks something, or the ledger cannot be read.
-            PerdureError: it cannot be loaded: its code is not declared any more, an extra is missing.
+            NotReady: its environment lacks something, the ledger cannot be read, or its code is not here, for an hour.
+            PerdureError: it cannot be loaded: its code is here no more, an extra is missing.
         """
         serving = self.live.serving
         found: Any = None if serving is None else serving.servables.get(run.version)
-        found = found or self._older.get(run.version) or await asyncio.to_thread(self._load, run.version)
+        try:
+            found = found or self._older.get(run.version) or await asyncio.to_thread(self._load, run.version)
+        except (BadAgent, BadGraph) as error:
+            if not error.facts.get("other_code") or self._lacks_for_s(run.id) >= LACKING_S:
+                raise
+            raise NotReady(
+                f"The run {run.id} is left to a process that has its code. {error.message}", hint=error.hint
+            ) from error
+        self._lacking.pop(run.id, None)
         tooled = _Tooled(run.version, getattr(found, "prompt", ""), found.tools, found.functions, found.keeps)
         return Prepared(found, self.tools.toolbox(tooled), found.limits, found.keeps)
+
+    def _lacks_for_s(self, run: str) -> float:
+        """How long it is known here that the code of a run's version is not."""
+        now_s = monotonic_s()
+        since_s = self._lacking.setdefault(run, now_s)
+        while len(self._lacking) > _MOST_LACKING:
+            self._lacking.popitem(last=False)
+        return now_s - since_s
 
     def _load(self, version: str) -> Any:
         ledger = self.open_ledger()
