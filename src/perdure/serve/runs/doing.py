@@ -16,7 +16,7 @@ from functools import partial
 from perdure.assets.tools import ToolTerms
 from perdure.core.canonical import content_hash
 from perdure.core.clock import machine_us, monotonic_s
-from perdure.core.errors import LostLease, PerdureError
+from perdure.core.errors import LostLease, PerdureError, StoreError
 from perdure.core.runs import Effect, RunRecord, StepRecord, StepState, Wait
 from perdure.core.usage import picodollars
 from perdure.engines.agents.looping import digest_of, find_loop
@@ -50,6 +50,8 @@ ANSWERED_BY = "answered_by"
 _TOLD = 5
 _NOT_CALLED = ("tool.unknown", "tool.bad_arguments", REFUSED)
 _PASSES = (Parked, LimitHit, LostLease)
+_PASSES_BELOW = (*_PASSES, StoreError)
+"""A run below that could not be written down is no failure of its tool: the run goes on later."""
 _PAUSE_S = 0.2
 _TURNS = 4
 """Of the event loop, in which calls that were asked for side by side come to begin."""
@@ -159,11 +161,11 @@ class RunDoing:
                 raise LimitHit(standing.ended.error, standing.ended.text)
             return gave_of(standing.ended)
         call = self._call(asked, standing)
-        if standing.n_begun:
+        if standing.n_begun and not self._did_not_happen(call):
             return await self._effected(call)
         try:
             with self._limiter.step(asked.call):
-                return await self._begin(call)
+                return await (self._effected(call) if standing.n_begun else self._begin(call))
         except LimitHit as hit:
             await self._end(call, ToolGave(b"", hit.text, hit.why), 0)
             raise
@@ -176,7 +178,8 @@ class RunDoing:
             asked = replace(asked, arguments=_arguments(begun.input))
             key = begun.key
         elif effect != "none":
-            key = self._standings.open_key(asked.name, digest_of(asked.arguments)) if effect == "keyed" else ""
+            same = digest_of(asked.arguments)
+            key = self._standings.take_key(asked.name, same, asked.call) if effect == "keyed" else ""
             key = key or key_of(self._around.run, asked.call)
         node = f"tool:{asked.name}" if offered is None else offered.node
         terms = ToolTerms(tries=1) if offered is None else offered.terms
@@ -253,8 +256,10 @@ class RunDoing:
             return await self._end(call, *await self._tried(call))
         if call.standing.n_begun == 0:
             await self._journal.write(self._entry(call, "begun"))
-        elif call.effect == "once" and not await self._begins_again(call):
-            return await self._found_out(call)
+        elif call.effect == "once":
+            if not self._did_not_happen(call):
+                return await self._found_out(call)
+            await self._journal.write(self._entry(call, "begun"))
         if call.effect == "keyed":
             gave, tries = await self._tried(call)
             if gave.error and gave.again and not gave.facts.get(UNDONE):
@@ -268,13 +273,10 @@ class RunDoing:
             return await self._found_out(call)
         return await self._end(call, gave, 1)
 
-    async def _begins_again(self, call: _Call) -> bool:
-        """Whether a person said of the last beginning that nothing happened: then it is begun once more."""
-        wait = self._question(call)
-        if wait is None or wait.answer is None or wait.answer.approves:
-            return False
-        await self._journal.write(self._entry(call, "begun"))
-        return True
+    def _did_not_happen(self, call: _Call) -> bool:
+        """Whether a person said of the last beginning that nothing happened: then it is begun once more, within the limits."""
+        wait = self._question(call) if call.effect == "once" else None
+        return wait is not None and wait.answer is not None and not wait.answer.approves
 
     async def _found_out(self, call: _Call) -> ToolGave:
         """What became of an effect that was begun and may not be done again: by its tool, else by a person.
@@ -320,13 +322,13 @@ class RunDoing:
         raise AssertionError("a tool has one try at least")
 
     async def _tried_once(self, call: _Call) -> ToolGave:
-        seconds = self._limiter.left_s()
-        if not _is_run(self._offered.get(call.asked.name)):  # which has limits of its own, and may wait for a person
+        seconds, is_run = self._limiter.left_s(), _is_run(self._offered.get(call.asked.name))
+        if not is_run:  # which has limits of its own, and may wait for a person
             seconds = min(seconds, call.terms.timeout.total_seconds())
         try:
             async with asyncio.timeout(seconds):
                 tried = partial(self._toolbox.call, call.asked, self._context(call))
-                return await contained_async(tried, _broke)
+                return await contained_async(tried, partial(_broke, passes=_PASSES_BELOW if is_run else _PASSES))
         except asyncio.CancelledError as error:
             if is_cancelled():
                 raise
@@ -376,9 +378,9 @@ class RunDoing:
         )
 
 
-async def _broke(error: Exception) -> ToolGave:
+async def _broke(error: Exception, passes: tuple[type[Exception], ...] = _PASSES) -> ToolGave:
     """The toolbox itself failed: nobody knows what was done."""
-    if isinstance(error, _PASSES):
+    if isinstance(error, passes):
         raise error
     why = error.message if isinstance(error, PerdureError) else type(error).__name__
     return ToolGave(b"", f"The tool failed: {why}", "tool.failed", again=True)

@@ -213,7 +213,7 @@ class Toolbox(Protocol):
         Time, tries, approval and the declared cost are `Doing`'s: `ToolGave.cost_pusd` is what came on top of `ToolTerms.cost_usd`.
 
         Raises:
-            Parked, LimitHit, LostLease: of a run below this one; they pass.
+            Parked, LimitHit, LostLease, StoreError: of a run below this one; they pass.
         """
         ...
 

@@ -44,7 +44,9 @@ class Standings:
     n_calls: Counter[str] = field(default_factory=Counter)
     """Tool → calls that are over, but for those that were refused."""
     _by_call: dict[str, Standing] = field(default_factory=lambda: defaultdict(Standing))
-    _open_keys: dict[tuple[str, str], str] = field(default_factory=dict)
+    _open_keys: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _held: dict[str, str] = field(default_factory=dict)
+    """Key → the call that goes out under it, until that is over."""
     _n_read: int = 0
 
     def of(self, call: str) -> Standing:
@@ -52,9 +54,15 @@ class Standings:
         self.read()
         return self._by_call[call]
 
-    def open_key(self, tool: str, arguments: str) -> str:
-        """Key under which the same call went out before without anybody knowing what became of it; empty without one."""
-        return self._open_keys.get((tool, arguments), "")
+    def take_key(self, tool: str, arguments: str, call: str) -> str:
+        """Key under which the same call went out before without anybody knowing what became of it; empty without one.
+
+        It is this call's until that is over: of two such calls side by side one alone goes out under it.
+        """
+        for key in self._open_keys.get((tool, arguments), ()):
+            if self._held.setdefault(key, call) == call:
+                return key
+        return ""
 
     def wait(self, call: str, question: str) -> Wait | None:
         """The newest question of this kind about a call."""
@@ -74,15 +82,23 @@ class Standings:
         if step.state == "begun":
             standing.n_begun += 1
             standing.begun = step
+            if step.key:
+                self._held[step.key] = step.call
         elif step.state in ENDS:
             standing.ended = step
             made = made_of(step)
             self.made.append(made)
             self.n_calls[made.tool] += step.state != "refused"
-            if step.key and step.facts.get(OPEN):
-                self._open_keys[made.tool, made.arguments] = step.key
-            else:
-                self._open_keys.pop((made.tool, made.arguments), None)
+            self._give_back(step, self._open_keys[made.tool, made.arguments])
+
+    def _give_back(self, step: StepRecord, open_keys: list[str]) -> None:
+        """A call that is over holds no key any more. One that was refused did nothing: what was open stays so."""
+        for key in [key for key, call in self._held.items() if call == step.call]:
+            del self._held[key]
+        if step.key in open_keys:
+            open_keys.remove(step.key)
+        if step.key and step.facts.get(OPEN):
+            open_keys.append(step.key)
 
 
 def made_of(step: StepRecord) -> Made:

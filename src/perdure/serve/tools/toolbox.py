@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from perdure.core.errors import BadAgent, BadPrompt, LostLease, PerdureError, Temporary
+from perdure.core.errors import BadAgent, BadPrompt, LostLease, PerdureError, StoreError, Temporary
 from perdure.engines.agents.marking import fence_of, fenced
 from perdure.engines.agents.provenance import SUSPECT, Doubt, doubt_of, texts_of
 from perdure.engines.guards.injection import signs
@@ -25,6 +25,7 @@ from perdure.serve.runs.protocols import Offered, ToolAsked, ToolContext, ToolGa
 from perdure.serve.tools.calling_functions import HeldFunction
 from perdure.serve.tools.knowing import Sent, known_of
 from perdure.serve.tools.offering import Held, Result, ToolFailure
+from perdure.serve.tools.project_tools import HeldAgent
 
 _MOST_ERRORS = 5
 _REMEMBERED = 1_024
@@ -63,13 +64,13 @@ class Box:
         """Do it, once; a failure is a result.
 
         Raises:
-            Parked, LimitHit, LostLease: of a run below this one.
+            Parked, LimitHit, LostLease, StoreError: of a run below this one.
         """
         held = self.held.get(asked.name)
         if held is None:
             known = ", ".join(self.held) or "none"
             return ToolGave(b"", f"There is no tool {asked.name[:64]!r}. There are: {known}.", "tool.unknown")
-        why = self._wrong(asked)
+        why = self.wrong(asked)
         if why:
             return ToolGave(b"", f"The arguments of {asked.name} do not fit: {why}", "tool.bad_arguments")
         doubt = None if context.approved else self.doubt(asked, context)
@@ -86,6 +87,8 @@ class Box:
         except LostLease:
             raise
         except PerdureError as error:
+            if isinstance(error, StoreError) and isinstance(held, HeldAgent):
+                raise
             again = isinstance(error, Temporary)
             return await self._failed(held, ToolFailure("tool.failed", error.message, again=again), context)
         return await self._gave(held, result, context)
@@ -113,10 +116,10 @@ class Box:
         changes = held.offered.terms.effect != "none"
         return doubt_of(asked.name, asked.arguments, held.offered.schema, known, changes=changes)
 
-    def _wrong(self, asked: ToolAsked) -> str:
-        """What of the arguments does not fit; no value of them is told."""
+    def wrong(self, asked: ToolAsked) -> str:
+        """What of the arguments of a tool of it does not fit; no value of them is told, and nothing where they fit."""
         errors = [
-            f"{'/'.join(map(str, each.instance_path)) or 'arguments'}: {each.message}"
+            f"{'/'.join(map(str, each.instance_path))}{': ' if each.instance_path else ''}{each.message}"
             for each, _ in zip(
                 self._validators[asked.name].iter_errors(asked.arguments), range(_MOST_ERRORS), strict=False
             )

@@ -15,7 +15,7 @@ from perdure.assets.agent import RunLimits
 from perdure.assets.team import Team
 from perdure.core.canonical import bytes_hash
 from perdure.core.clock import machine_us
-from perdure.core.errors import LostLease
+from perdure.core.errors import LostLease, StoreFull
 from perdure.core.runs import WaitAnswer
 from perdure.core.usage import PICO
 from perdure.serve.retrieval.callers import Caller
@@ -421,3 +421,90 @@ def test_a_tool_knows_what_its_run_read_and_whether_a_person_said_yes():
         hands.do("send", {"n": 2}, "1.0")
     hands.again(**{"1.0": said()}).do("send", {"n": 2}, "1.0")
     assert seen == [(0, False), (3, True)]
+
+
+def unknown_end(asked, context):
+    """It failed for now, and nobody knows whether it happened."""
+    return gave(None, "tool.timed_out", again=True)
+
+
+def test_of_two_same_calls_side_by_side_one_alone_goes_out_under_the_open_key():
+    """Under one key the other side would do one of two things that were asked for."""
+    box = tools(effect="keyed", tries=1, does=unknown_end)
+    hands = Hands(box)
+    first = key_of(hands.run, "0.0")
+    hands.do("send", {"to": "a"})
+
+    async def both():
+        asked = [ToolAsked("send", {"to": "a"}, call) for call in ("1.0", "1.1")]
+        return await asyncio.gather(*(hands.doing.do(each) for each in asked))
+
+    async def slowly(asked, context):
+        await asyncio.sleep(0.01)
+        return gave(context.key)
+
+    box.does["send"] = slowly
+    keys = [json.loads(each.value) for each in asyncio.run(both())]
+    assert keys == [first, key_of(hands.run, "1.1")]
+    hands.do("send", {"to": "a"}, "2.0")
+    assert box.calls[-1][2] == key_of(hands.run, "2.0"), "what was open is known now"
+
+
+def test_a_key_that_a_call_went_out_under_is_no_other_calls_in_another_process_either():
+    box = tools(effect="keyed", tries=1, does=unknown_end)
+    hands = Hands(box)
+    hands.do("send", {"to": "a"})
+    box.does["send"] = dies
+    with pytest.raises(Killed):
+        hands.do("send", {"to": "a"}, "1.0")
+    box.does["send"] = lambda asked, context: gave(context.key)
+    after = hands.again()
+    assert json.loads(after.do("send", {"to": "a"}, "1.1").value) == key_of(hands.run, "1.1")
+    assert json.loads(after.do("send", {"to": "a"}, "1.0").value) == key_of(hands.run, "0.0")
+
+
+def test_a_call_that_was_refused_leaves_the_key_open():
+    """It did nothing: the next one like it must still do nothing more than the first."""
+    box = tools(effect="keyed", tries=1, does=unknown_end, approve_by="desk")
+    hands = Hands(box)
+    for call in ("0.0", "1.0"):
+        with pytest.raises(Parked):
+            hands.do("send", {"to": "a"}, call)
+        hands = hands.again(**{call: said(call == "0.0")})
+        hands.do("send", {"to": "a"}, call)
+    with pytest.raises(Parked):
+        hands.do("send", {"to": "a"}, "2.0")
+    hands = hands.again(**{"2.0": said()})
+    hands.do("send", {"to": "a"}, "2.0")
+    assert {key for _, _, key in box.calls} == {key_of(hands.run, "0.0")}
+
+
+def test_a_no_to_whether_it_happened_is_not_asked_again_where_no_time_is_left():
+    """It would be begun, cut at once, and asked about for ever."""
+    box = tools(does=dies, effect="once")
+    hands = Hands(box, limits=RunLimits(wall=timedelta(seconds=5)))
+    with pytest.raises(Killed):
+        hands.do("send")
+    hands = hands.again()
+    with pytest.raises(Parked):
+        hands.do("send")
+    hands.journal.steps[0] = replace(hands.journal.steps[0], took_us=6_000_000)
+    hands = hands.again(**{"0.0": said(False)})
+    with pytest.raises(LimitHit) as hit:
+        hands.do("send")
+    assert hit.value.why == "limit.wall"
+    assert (hands.states(), len(box.counted)) == (["begun", "unknown", "refused"], 1)
+
+
+@pytest.mark.parametrize("effect", ["none", "keyed"])
+def test_a_run_below_that_could_not_be_written_down_is_no_failure_of_its_tool(effect):
+    """The run above goes on when there is room, as it does when its own journal cannot be written."""
+
+    def full(asked, context):
+        raise StoreFull("No room is left.")
+
+    hands = Hands(Tools([offered("ask", "agent:helper", effect=effect), offered("look")], {"ask": full, "look": full}))
+    with pytest.raises(StoreFull):
+        hands.do("ask")
+    assert "failed" not in hands.states()
+    assert hands.do("look", call="0.1").error == "tool.failed", "a store that a tool reads is its own affair"

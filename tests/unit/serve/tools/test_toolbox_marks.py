@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from perdure.assets.tools import AgentTool, FeaturesTool, HttpTool, SearchTool, ToolTerms, tool, tool_definition
-from perdure.core.errors import BadAgent, LostLease, NotFound, NotReady
+from perdure.core.errors import BadAgent, LostLease, NotFound, NotReady, StoreFull
 from perdure.core.runs import StepRecord
 from perdure.engines.agents.marking import fence_of
 from perdure.serve.runs.protocols import LimitHit, Parked, ToolAsked
@@ -218,7 +218,9 @@ def test_what_the_process_says_no_to_is_a_failure_in_words(bench, error, again):
     assert (gave.error, gave.again, gave.text) == ("tool.failed", again, error.message)
 
 
-@pytest.mark.parametrize("passing", [Parked(), LimitHit("limit.depth", "Too deep."), LostLease("Gone.")])
+@pytest.mark.parametrize(
+    "passing", [Parked(), LimitHit("limit.depth", "Too deep."), LostLease("Gone."), StoreFull("Full.")]
+)
 def test_what_ends_the_run_above_passes(bench, passing):
     """A run below that waits, hits a limit or was lost is no failure of its tool."""
     bench.world.answers["child"] = passing
