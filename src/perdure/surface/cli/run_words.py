@@ -21,6 +21,7 @@ MARKS = {
     "done": ("✓", "green"), "failed": ("✗", "red"), "refused": ("⊘", "red"), "waiting": ("…", "yellow"),
     "begun": ("▸", "cyan"), "unknown": ("?", "red"),
 }  # fmt: skip
+UNPRICED = "price not known"
 _LINE = 160
 """Characters of a text that is told in a line."""
 
@@ -73,7 +74,9 @@ def summary(run: RunRecord) -> Text:
 
 
 def cost(run: RunRecord) -> str:
-    """Of a run, with a mark where a price is not known."""
+    """Of a run; a mark says that the price of a part of it is not known."""
+    if run.unpriced and not run.cost_pusd:
+        return UNPRICED
     return money(run.cost_pusd / PICO) + ("+?" if run.unpriced else "")
 
 
