@@ -72,8 +72,8 @@ class Governing(Opened):
         from perdure.surface.inbox import answer_wait, find_wait
 
         wait = find_wait(self, question)
-        if wait:
-            return answer_wait(self, wait, said, instant_of(at))
+        if wait or question.startswith("wait_"):
+            return answer_wait(self, wait or question, said, instant_of(at))
         if said.value is not None:
             raise BadRequest("This question takes no value: it is not a run's.", hint="perdure inbox")
         told = Said(question, said.approves, said.reason)

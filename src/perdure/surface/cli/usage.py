@@ -6,6 +6,7 @@ Typer's own pages import a Markdown renderer and every lexer of Pygments, three 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,6 +22,7 @@ from perdure.surface.cli.printing import console, table
 _Section = tuple[str, list[tuple[str, str]]]
 """A heading, and names with what they are."""
 _INDENT = "  "
+_NO_COMMAND = re.compile(r"No such command '([\w-]+)'")
 
 
 class Command(TyperCommand):
@@ -90,11 +92,21 @@ def _first_sentence(text: str) -> str:
     return " ".join(text.partition("\n\n")[0].split())
 
 
+def _elsewhere(ctx: Any, message: str) -> str:
+    """Where a command stands that was looked for among others; empty where it is nowhere."""
+    asked = _NO_COMMAND.match(message)
+    groups = {} if asked is None else getattr(ctx.find_root().command, "commands", {})
+    found = [name for name, each in groups.items() if asked is not None and asked[1] in getattr(each, "commands", {})]
+    return f"Write: perdure {found[0]} {asked[1]}" if found and asked is not None else ""
+
+
 def mistake(problem: TyperException) -> BadRequest:
     """A mistake of use as an error of ours: what is wrong, and where the help is."""
     ctx = getattr(problem, "ctx", None)
     message, _, suggestion = problem.format_message().partition(" Did you mean ")
     hint = f"Did you mean {suggestion}" if suggestion else ""
+    if not hint and ctx is not None:
+        hint = _elsewhere(ctx, message)
     if not hint and ctx is not None:
         hint = f"{ctx.command_path} --help tells what it takes."
     return BadRequest(message if message.endswith(".") else f"{message}.", hint=hint)
