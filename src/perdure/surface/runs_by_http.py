@@ -123,6 +123,7 @@ class _Asked:
         headers = {"content-type": "application/json"}
         if server.secret:
             headers["authorization"] = f"Bearer {server.secret}"
+        self._has_key = bool(server.secret)
         data = None if body is None else msgspec.json.encode(body)
         try:
             self._connection.request(method, parts.path + path, data, headers)
@@ -143,7 +144,10 @@ class _Asked:
             kind = _BY_STATUS.get(self._answer.status, UpstreamError)
             message = str(error.get("message") or f"The server answered {self._answer.status}.")
             self._connection.close()
-            raise kind(message, hint=str(error.get("hint", "")))  # type: ignore[call-arg]  # a leaf of our own
+            hint = str(error.get("hint", ""))
+            if kind is Unauthorized and not self._has_key:
+                hint = 'Put a key into a variable of the environment, and name that in perdure.toml: [agents] key_env = "SHOP_KEY"'
+            raise kind(message, hint=hint)  # type: ignore[call-arg]  # a leaf of our own
         return self._answer
 
     def __exit__(self, *_: object) -> None:
