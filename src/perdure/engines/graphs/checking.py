@@ -221,6 +221,11 @@ def _signs(graph: CompiledGraph, value: Template, place: Place) -> Iterator[Find
     """Texts that hold what looks like a reference, and is none."""
     if isinstance(value, Constant) and isinstance(value.value, str):
         names = (*graph.nodes, INPUT, EACH)
+        head, dot, rest = value.value.partition(".")
+        if head in names and dot and rest.replace(".", "_").isidentifier():
+            yield place.warning(
+                f"{value.value!r} is given as a text.", f"Write {SIGN}{value.value} for what stands there."
+            )
         told_name = next((name for name in names if f"{SIGN}{name}" in value.value[1:]), None)
         if told_name is not None:
             yield place.warning(

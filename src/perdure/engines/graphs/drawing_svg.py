@@ -12,8 +12,10 @@ from perdure.engines.graphs.picturing import ENTRY, EXIT, Card, Line, Picture
 _SPACING = Spacing(between=36, layers=66, passing=24)
 _EDGE = 28
 _LINE = 16
-_SHARES = (0.5, 0.7, 0.32, 0.86, 0.18)
+_SHARES = (0.5, 0.68, 0.34, 0.82, 0.2)
 """Where along a line its label may stand."""
+_LABEL = 15.0
+"""Height that a label takes."""
 _COLOURS = {
     "prompt": "#7c5cff",
     "search": "#0e9f8e",
@@ -139,22 +141,28 @@ def _way(line: Line, layout: Layout) -> str:
 
 
 def _labels(lines: Sequence[Line], layout: Layout) -> Iterator[str]:
-    """What goes along each line, beside its end; those that end at one node stand apart by where they come from."""
+    """What goes along each line, between two layers: above its end, or further back where others stand there already."""
     taken: list[tuple[float, float, float]] = []
     for line in lines:
         if not line.labels:
             continue
-        (x, y), (to_x, to_y) = _points(line, layout)[-2:]
+        between = list(pairwise(_points(line, layout)))[::-2]
         text = ", ".join(line.labels)
         text = text if len(text) <= 40 else f"{text[:39]}…"
         half = _words(text, 6.5) / 2
-        places = [_on_curve(share, (x, y), (to_x, to_y)) for share in _SHARES]
-        free = (place for place in places if all(abs(place[1] - other_y) > 12 or abs(place[0] - other_x) > half + other
-                                                 for other_x, other_y, other in taken))  # fmt: skip
-        at_x, at_y = next(free, places[0])
+        places = [_on_curve(share, start, end) for start, end in between for share in _SHARES]
+        at_x, at_y = max(places, key=lambda place: min(_apart(place, half, taken), 1.0))
         taken.append((at_x, at_y, half))
         kind = "label labelfallback" if line.kind == "fallback" else "label"
         yield f'<text class="{kind}" x="{at_x:.1f}" y="{at_y + 3.5:.1f}" text-anchor="middle">{escape(text)}</text>'
+
+
+def _apart(place: tuple[float, float], half: float, taken: Sequence[tuple[float, float, float]]) -> float:
+    """How far a label stands from those that stand already: 1 and more where it touches none; the first place of the farthest is taken."""
+    return min(
+        (max(abs(place[1] - y) / _LABEL, abs(place[0] - x) / (half + other + _LABEL / 2)) for x, y, other in taken),
+        default=1.0,
+    )
 
 
 def _on_curve(share: float, start: tuple[float, float], end: tuple[float, float]) -> tuple[float, float]:

@@ -157,6 +157,10 @@ def test_what_is_wrong_is_told_with_what_was_expected(nodes, told, hint):
         ([PromptNode("a", "reply", variables={"question": "$input.note"})], "may be missing or null"),
         ([PythonNode("loud", function, inputs={"text": "$input.items[0]"})], "may be missing or null"),
         ([PromptNode("a", "reply", variables={"question": "Say $input.text"})], "references are not filled into texts"),
+        (
+            [PromptNode("a", "reply", variables={"question": "input.text"})],
+            "'input.text' is given as a text. Write $input.text",
+        ),
         ([reply()], "nothing comes of it"),
         ([RuleNode("r", [])], "there is none"),
         ([ToolNode("sent", send, arguments={"to": "x"}, tries=5)], "no effect here"),

@@ -138,3 +138,21 @@ def test_any_graph_is_drawn_with_every_node_whole(made):
         assert f"╭─ {name} ─" in told
     ET.fromstring(svg(found))
     assert mermaid(found).count("rule") == len(sizes)
+
+
+def test_labels_of_lines_that_end_at_one_node_touch_each_other_nowhere():
+    """Many lines end at the output, from near and from far: those from far are labelled further back."""
+    graph = Graph("g", {"type": "object", "properties": {"text": {"type": "string"}}}, [
+        RuleNode("sorted", [("$input.text", {"kind": "$input.text"})]),
+        RuleNode("found", [("$sorted.value", {"hits": ["$input.text"]})]),
+        RuleNode("asked", [("$sorted.value.kind", "$input.text")]),
+        RuleNode("told", [("$asked.value", "$found.value")], otherwise="We will look into it."),
+    ], output={"a": "$told.value", "b": "$sorted.value.kind", "c": "$found.value.hits", "d": "$asked.value"})  # fmt: skip
+    drawing = ET.fromstring(svg(picture(compile_graph("g", graph.definition()))))
+    labels = [each for each in drawing.iter("{http://www.w3.org/2000/svg}text") if "label" in each.get("class", "")]
+    places = [(float(each.get("x", 0)), float(each.get("y", 0)), len(each.text or "") * 6.5 / 2) for each in labels]
+
+    assert len(places) > 6
+    for at, (x, y, half) in enumerate(places):
+        for other_x, other_y, other in places[at + 1 :]:
+            assert abs(y - other_y) > 11 or abs(x - other_x) > half + other
