@@ -118,6 +118,8 @@ class Agent:
             raise BadAgent(f"Agent {self.name!r} names no prompt.", hint='Say what instructs it: prompt="support".')
         if self.keeps not in get_args(Keeps):
             raise BadAgent(f"Agent {self.name!r} keeps {self.keeps!r}.", hint=f"Use {', '.join(get_args(Keeps))}.")
+        for given in self.tools:
+            _check_tool(self.name, given)
         names = [each.name for each in self.tools]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -159,6 +161,21 @@ class Agent:
         except BadPrompt as error:
             raise BadAgent(f"Agent {self.name!r}: {error.message}", hint=error.hint) from error
         return json.dumps(plain(schema), ensure_ascii=False, separators=(",", ":"))
+
+
+def _check_tool(agent: str, given: object) -> None:
+    if isinstance(given, Tool):
+        return
+    if isinstance(given, Agent):
+        hint = f"Write AgentTool({given.name!r}, …)."
+    elif callable(given):
+        hint = f"Write @tool above {getattr(given, '__name__', 'it')}."
+    else:
+        hint = (
+            "Give a function with @tool, or a SearchTool, PredictTool, FeaturesTool, HttpTool, McpTools or AgentTool."
+        )
+    what = getattr(given, "__name__", None) or repr(given)[:60]
+    raise BadAgent(f"Agent {agent!r} has {what} among its tools, which is no tool.", hint=hint)
 
 
 def _used(tool: Tool) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ An error of perdure keeps its type and gets its place; any other becomes a `BadP
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 import traceback
@@ -19,6 +20,7 @@ _PLACED = re.compile(r"[^\s:]+\.py:\d+: ")
 _CANNOT_IMPORT = re.compile(
     r"cannot import name '(?P<name>\w+)' from (?P<partial>partially initialized module )?'(?P<module>[\w.]+)'"
 )
+_UNKNOWN_SETTING = re.compile(r"(?P<owner>\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(?P<name>\w+)'.*")
 _WHERE_FROM = re.compile(r" \([^)]*\)")
 
 
@@ -77,6 +79,9 @@ def _message(error: BaseException, folder: Path, package: str) -> tuple[str, str
     if isinstance(error, AttributeError) and error.name:
         near = nearest(error.name, dir(error.obj))
         return f"{error}.", f"Did you mean {near!r}?" if near else ""
+    unknown = _UNKNOWN_SETTING.fullmatch(str(error)) if isinstance(error, TypeError) else None
+    if unknown is not None and unknown["owner"] in perdure.__all__:
+        return _unknown_setting(unknown["owner"], unknown["name"])
     if isinstance(error, SystemExit):
         return "The program ends itself when it is imported.", 'Put what runs under `if __name__ == "__main__":`.'
     first_line = str(error).partition("\n")[0]
@@ -84,6 +89,13 @@ def _message(error: BaseException, folder: Path, package: str) -> tuple[str, str
         f"{type(error).__name__}: {first_line}",
         f"It fails whenever it is imported; try: python -c 'import {package}'",
     )
+
+
+def _unknown_setting(owner: str, name: str) -> tuple[str, str]:
+    """What a declaration was given and does not take."""
+    takes = [each for each in inspect.signature(getattr(perdure, owner)).parameters if not each.startswith("_")]
+    near = nearest(name, takes)
+    return f"{owner} takes no {name!r}.", f"Did you mean {near!r}?" if near else f"It takes {', '.join(takes)}."
 
 
 def _missing_module(name: str, folder: Path, package: str) -> tuple[str, str]:

@@ -217,3 +217,18 @@ def test_a_graph_is_told_of_scorers_that_do_not_judge_it_too():
     graph = Graph("g", schema, [RuleNode("told", [], otherwise="x")], "$told.value", success=[scorers.Judged("tone")])
     texts = [text for _, text, _ in graph_notes(graph, Project.of("p", graph))]
     assert any("is not judged by its scorer 'judged'" in each for each in texts)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (len, "Write @tool above len."),
+        (Agent("bags", prompt="desk_prompt"), "Write AgentTool('bags', …)."),
+        ("handbook", "Give a function with @tool, or a SearchTool,"),
+    ],
+)
+def test_what_is_no_tool_is_refused_with_what_makes_one_of_it(given, hint):
+    with pytest.raises(BadAgent, match="which is no tool") as caught:
+        Agent("desk", prompt="desk_prompt", tools=[given])
+
+    assert caught.value.hint.startswith(hint)

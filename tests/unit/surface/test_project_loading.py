@@ -221,6 +221,13 @@ def test_a_wrong_package_name_is_told_with_the_right_one(make: Make, package: st
         ("models", "import Label, Model,", "import Label,", "'Model' is not defined. Write: from perdure import Model"),
         ("models", "    features = [length]", "    features = [lenth]", "The name 'lenth' is not defined."),
         ("sources", 'csv("fares.csv")', "1 / 0", "ZeroDivisionError: division by zero"),
+        ("sources", 'event_at="left_at"', 'event="left_at"', "Source takes no 'event'. Did you mean 'event_at'?"),
+        (
+            "sources",
+            'event_at="left_at"',
+            "zzzzzz=1",
+            "Source takes no 'zzzzzz'. It takes name, contract, read, event_at",
+        ),
         ("sources", "trips = ", "raise SystemExit(1)\ntrips = ", '`if __name__ == "__main__":`'),
         ("sources", "trips = ", "import perdure\nmae = perdure.mea\ntrips = ", "Did you mean 'mae'?"),
     ],
