@@ -93,10 +93,9 @@ class Why(BaseModel):
     adds: float
 
 
-def largest(contributions: dict[str, float]) -> Why:
+def largest(contributions: list[Why]) -> Why:
     """Of the contributions of a prediction's features the largest one, which stands first."""
-    name, adds = next(iter(contributions.items()))
-    return Why(feature=name, adds=adds)
+    return contributions[0]
 
 
 def plain_words(predicted: float, planned: float) -> dict[str, str]:

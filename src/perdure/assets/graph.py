@@ -106,7 +106,7 @@ class SearchNode(NodeTerms):
 
 @dataclass(frozen=True, slots=True)
 class PredictNode(NodeTerms):
-    """Asks a model about a row; gives `prediction`, and with `explain` `contributions`."""
+    """Asks a model about a row; gives `prediction`, and with `explain` `contributions`: `{feature, adds}`, largest first."""
 
     name: str
     model: str

@@ -52,7 +52,7 @@ _HIT = record(
 )
 HITS = record({"hits": list_of(_HIT), "generation": WHOLE, "seen_at": _INSTANT, "version": TEXT})
 """What a search gives."""
-_CONTRIBUTIONS: Schema = {"type": "object", "additionalProperties": NUMBER}
+_CONTRIBUTIONS = list_of(record({"feature": TEXT, "adds": NUMBER}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from perdure.serve.graphs.drives import Drive, Gave, NodeFailed, Unwritten
 from perdure.serve.graphs.prompting import ask
 from perdure.serve.runs.protocols import LimitHit, Parked, ToolAsked, ToolContext
 from perdure.serve.tools.offering import ToolFailure
+from perdure.serve.tools.project_tools import largest_first
 
 DEFERRED = ("tool", "agent")
 """Kinds that have tries and times of their own, and are not let go of while they work."""
@@ -140,8 +141,7 @@ async def _predict(drive: Drive, node: CompiledNode, call: str, given: Given) ->
     found = (await drive.in_time(node.timeout_s, asked))["predictions"][0]
     value = {"prediction": found["value"], "status": found.get("status") or {}}
     if explains:
-        adds: Mapping[str, float] = (found.get("explanation") or {}).get("contributions", {})
-        value["contributions"] = dict(sorted(adds.items(), key=lambda each: (-abs(each[1]), each[0])))
+        value["contributions"] = largest_first((found.get("explanation") or {}).get("contributions", {}))
     return Gave(value, {f"model:{model}": str(found["version"])}, {"prediction": str(found.get("id", ""))})
 
 

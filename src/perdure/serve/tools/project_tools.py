@@ -125,12 +125,17 @@ class HeldPredict:
 
 
 def _explained(told: Json) -> Json:
-    ordered = sorted(told["contributions"].items(), key=lambda each: (-abs(each[1]), each[0]))
-    return {
-        "scale": told["scale"],
-        "base": told["base"],
-        "contributions": [{"feature": name, "adds": value} for name, value in ordered],
-    }
+    return {"scale": told["scale"], "base": told["base"], "contributions": largest_first(told["contributions"])}
+
+
+def largest_first(contributions: Mapping[str, float]) -> list[Json]:
+    """Contributions of features as tools and nodes give them, so that the first is what counts most.
+
+    >>> largest_first({"miles": 1.0, "gust": -3.0})
+    [{'feature': 'gust', 'adds': -3.0}, {'feature': 'miles', 'adds': 1.0}]
+    """
+    ordered = sorted(contributions.items(), key=lambda each: (-abs(each[1]), each[0]))
+    return [{"feature": name, "adds": value} for name, value in ordered]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

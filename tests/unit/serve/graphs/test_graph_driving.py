@@ -140,15 +140,16 @@ def test_every_kind_of_node_gives_what_it_says(bench, world):
         PythonNode("loud", shout, inputs={"text": "$input.text"}),
         PythonNode("own", is_own, inputs={"text": "$input.text"}),
     ], output={"t": "$time", "w": "$wind", "h": "$helper.text", "s": "$sent.sent", "r": "$rule.value", "l": "$loud.value",
-               "o": "$own.value"})  # fmt: skip
+               "o": "$own.value", "why": "$time.contributions[0].feature"})  # fmt: skip
     desk = bench(graph, views={"weather": View})
 
     found = output_of(desk.run({"text": "hi", "n": 3}))
 
     assert found == {
-        "t": {"prediction": 2.5, "status": {}, "contributions": {"b": -3.0, "a": 1.0}},
+        "t": {"prediction": 2.5, "status": {},
+              "contributions": [{"feature": "b", "adds": -3.0}, {"feature": "a", "adds": 1.0}]},
         "w": {"gust": 9.0, "status": "fresh"},
-        "h": "done it", "s": True, "r": {"some": 3}, "l": "HI", "o": "run_1",
+        "h": "done it", "s": True, "r": {"some": 3}, "l": "HI", "o": "run_1", "why": "b",
     }  # fmt: skip
     assert ("weather", ["EWR\x1f7"]) in desk.world.asked
     assert desk.toolbox.calls == [{"text": "hi"}]
