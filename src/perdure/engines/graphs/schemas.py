@@ -181,6 +181,31 @@ def _part(schema: Schema, step: str | int) -> Part:
     return Part(others if isinstance(others, Mapping) else ANY, (), optional=bool(properties))
 
 
+def with_defaults(schema: Schema, value: Any) -> Any:
+    """A value with the defaults of members that are missing from it: what `part_of` takes to be there. Of a union only a single object's.
+
+    >>> with_defaults({"type": "object", "properties": {"n": {"type": "integer", "default": 1}, "m": {}}}, {})
+    {'n': 1}
+    """
+    if isinstance(value, list):
+        items = _only(schema, "array").get("items")
+        return [with_defaults(items, each) for each in value] if isinstance(items, Mapping) else value
+    if not isinstance(value, dict):
+        return value
+    found = dict(value)
+    for name, declared in _only(schema, "object").get("properties", {}).items():
+        if name in value:
+            found[name] = with_defaults(declared, value[name])
+        elif "default" in declared:
+            found[name] = declared["default"]
+    return found
+
+
+def _only(schema: Schema, kind: str) -> Schema:
+    found = [each for each in options(schema) if each.get("type") == kind]
+    return found[0] if len(found) == 1 else {}
+
+
 def misfit(given: Schema, wanted: Schema, depth: int = 0) -> str:
     """Why no value of one schema fits another; empty where one may.
 

@@ -15,6 +15,7 @@ import msgspec
 
 from perdure.core.errors import BadGraph, LostLease, PerdureError, StoreError
 from perdure.engines.graphs.compiled import INPUT, CompiledNode
+from perdure.engines.graphs.schemas import inline, with_defaults
 from perdure.engines.graphs.values import resolve, template_refs
 from perdure.serve.boundary import contained_async
 from perdure.serve.graphs.caching import NodeCache
@@ -93,7 +94,7 @@ class _Going:
         """To the end, or until it waits."""
         given = msgspec.json.decode(self._driven.run.input) if self._driven.run.input else {}
         self._live.check_input(given)
-        self._values[INPUT] = given
+        self._values[INPUT] = with_defaults(inline(self._live.compiled.input), given)
         try:
             while True:
                 self._begin()

@@ -23,11 +23,22 @@ from perdure.assets.version import Version
 from perdure.core.errors import BadAgent, BadGraph, BadPrompt, not_found
 from perdure.engines.graphs.compiled import CompiledGraph, compile_graph
 from perdure.engines.graphs.planning import Plan, plan_graph
+from perdure.engines.graphs.schemas import Schema, inline
 from perdure.engines.prompts.variables import validator_of
 from perdure.serve.runs.protocols import Json
 from perdure.serve.tools.calling_functions import HeldFunction, hold_function
 
 _MOST_ERRORS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What a prompt must give."""
+
+    accepts: Any
+    """Its validator."""
+    schema: Schema
+    """Without references."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +55,8 @@ class LiveGraph:
     """Of the tools of the kind `function`, by name: the functions that the version was made of."""
     code: Mapping[str, HeldFunction]
     """Functions of Python nodes, by the node's name."""
-    outputs: Mapping[str, Any]
-    """Validators of what prompts must give, by the prompt's name; text where there is none."""
+    outputs: Mapping[str, Form]
+    """What prompts must give, by the prompt's name; text where there is none."""
     keys: Mapping[str, Sequence[str]]
     """Fields of the keys of feature views."""
     limits: RunLimits
@@ -121,7 +132,8 @@ class GraphLoader:
         for name in (str(node.told["prompt"]) for node in compiled.nodes.values() if node.kind == "prompt"):
             output = self.prompts[name].definition()["output"] if name in self.prompts else None
             if output is not None:
-                found[name] = _validator(f"The output of prompt {name!r}", msgspec.json.decode(output))
+                schema = msgspec.json.decode(output)
+                found[name] = Form(_validator(f"The output of prompt {name!r}", schema), inline(schema))
         return found
 
 

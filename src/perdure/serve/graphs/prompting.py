@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -16,8 +16,12 @@ from perdure.core.canonical import bytes_hash, canonical_json
 from perdure.core.clock import machine_us
 from perdure.core.runs import StepRecord
 from perdure.engines.graphs.compiled import CompiledNode
+from perdure.engines.graphs.schemas import with_defaults
 from perdure.serve.graphs.drives import Drive, Gave, NodeFailed
 from perdure.serve.runs.protocols import ChatSaid, Json
+
+if TYPE_CHECKING:
+    from perdure.serve.graphs.loading import Form
 
 _FENCED = re.compile(r"\A\s*```[a-z]*\n(?P<inside>.*)\n```\s*\Z", re.DOTALL)
 _TRIES = 3
@@ -35,17 +39,17 @@ async def ask(drive: Drive, node: CompiledNode, call: str, variables: Json) -> G
     """
     prompt = str(node.told["prompt"])
     body: Json = {"model": f"prompt:{prompt}", "variables": variables}
-    accepts, versions = drive.live.outputs.get(prompt), dict[str, str]()
-    n_tries = 1 if accepts is None else _TRIES
+    form, versions = drive.live.outputs.get(prompt), dict[str, str]()
+    n_tries = 1 if form is None else _TRIES
     wrong = ""
     for n in range(n_tries):
         step = await _said(drive, node, call if n == 0 else f"{call}+{n}", body)
         versions |= step.versions
         facts = {"tries": n + 1} if n else {}
         text = _text(step)
-        if accepts is None:
+        if form is None:
             return Gave({"text": text}, versions, facts)
-        value, wrong = _read(text, accepts)
+        value, wrong = _read(text, form)
         if not wrong:
             return Gave(value, versions, facts)
         body = {**body, "messages": [*body.get("messages", ()), {"role": "assistant", "content": text or "(nothing)"},
@@ -123,15 +127,15 @@ def _text(step: StepRecord) -> str:
     raise NodeFailed("node.bad_output", "The model gave no text.", again=False)
 
 
-def _read(text: str, accepts: Any) -> tuple[Any, str]:
+def _read(text: str, form: Form) -> tuple[Any, str]:
     """The value of an answer, and what is wrong with it."""
     fenced = _FENCED.match(text)
     try:
         value = msgspec.json.decode(fenced["inside"] if fenced else text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None, "it is no JSON"
-    if accepts.is_valid(value):
-        return value, ""
-    error = next(iter(accepts.iter_errors(value)))
+    if form.accepts.is_valid(value):
+        return with_defaults(form.schema, value), ""
+    error = next(iter(form.accepts.iter_errors(value)))
     where = ".".join(map(str, error.instance_path))
     return None, f"{where}: {error.message}"[:_LONGEST] if where else str(error.message)[:_LONGEST]
