@@ -19,6 +19,13 @@ def send(text: str, times: int = 1) -> dict[str, int]:
 
 post = Graph("post", {"type": "object"}, [ToolNode("send", send, arguments={"text": "hello"})], output="$send")
 '''
+PROMPTS = """
+from perdure import Prompt, Route, Target, Upstream
+
+main = Route("main", [Target(Upstream("up", "http://127.0.0.1:1/v1"), "m")])
+short = Prompt("short", [("user", "x")], "main")
+long = Prompt("a_longer_name", [("user", "y")], "main")
+"""
 
 
 @pytest.fixture
@@ -67,6 +74,12 @@ def test_a_question_that_there_is_not_says_that_none_waits(cli, folder):
     told = cli("perdure approve wait_1 --reason lost", folder, expect=None).err
     assert "There is no open question 'wait_1'." in told
     assert "No run waits for a person." in told
+
+
+def test_words_of_apply_begin_in_one_column(cli, folder):
+    (folder / "post.py").write_text(CODE + PROMPTS)
+    told = [line for line in cli("perdure apply", folder).out.splitlines() if "no suite tests it" in line]
+    assert {line.index("no suite") for line in told} == {len("  a_longer_name  ")}
 
 
 def test_a_command_of_a_group_is_found_from_outside_of_it(cli, folder):

@@ -228,10 +228,11 @@ def changes(found: Sequence[Change], *, dry_run: bool, as_json: bool) -> None:
     if moved:
         shown = Fitted(of_rows(headings, [_change(change) for change in moved]))
         put(shown)
-        for change in moved:
-            if _is_apart(change):
-                name = f"[{_COLOURS.get(change.what, 'green')}]{escape(change.asset)}[/]"
-                put(hanging(name, Text(change.why), indent=2))
+        apart = [change for change in moved if _is_apart(change)]
+        width = max((len(change.asset) for change in apart), default=0) + 1
+        for change in apart:
+            name = f"[{_COLOURS.get(change.what, 'green')}]{escape(change.asset.ljust(width))}[/]"
+            put(hanging(name, Text(change.why), indent=2))
     n_same = len(found) - len(moved)
     same = f"{counted(n_same, 'declaration')} unchanged" if n_same else ""
     dry = "dry run: nothing was written" if dry_run else ""
