@@ -20,6 +20,7 @@ from perdure.loop.work.captured_runs import read_runs
 from perdure.serve.routing import build_routes
 from perdure.stores.capture.events import RunTold
 from perdure.stores.capture.segments import SegmentWriter
+from perdure.surface.shadow_seen import ShadowSeen, shadow_seen
 from perdure.testing.agents import ScriptedReplays
 
 pytestmark = pytest.mark.scenario
@@ -89,6 +90,10 @@ def test_a_version_of_an_agent_goes_from_shadow_to_canary_to_all(tmp_path):
     assert set(shadows["version"]) == {new}
     assert set(shadows["replay_of"]) <= set(runs.filter(runs["version"] == old)["run_id"])
     assert world.incidents() == []
+    seen = shadow_seen(world.perdure.place, "desk", new, world.now)
+    assert seen == ShadowSeen(shadows.height, {"done": shadows.height}, seen.usd, seen.usd_then)
+    assert seen.usd_then > 0.0
+    assert shadow_seen(world.perdure.place, "desk", old, world.now) is None
 
 
 def test_a_version_that_does_worse_as_a_shadow_ends_there(tmp_path):

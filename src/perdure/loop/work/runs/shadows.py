@@ -42,9 +42,9 @@ from perdure.loop.observe import newest_findings
 from perdure.loop.protocols import Watched, Workplace
 from perdure.loop.work.captured_runs import read_run_steps, read_runs, read_told, told_of
 from perdure.loop.work.comparing import LATER_CONFIDENCE, surely
-from perdure.loop.work.runs.gates import LEAST, MARGIN, MOST_DEARER, Paired, paired, usual
+from perdure.loop.work.runs.gates import LEAST, MARGIN, MOST_DEARER, paired, usual
 from perdure.loop.work.runs.gathering import worst
-from perdure.loop.work.runs.outcomes import driven_s, expected_tools, goodness_of
+from perdure.loop.work.runs.outcomes import Goodness, driven_s, expected_tools, goodness_of
 from perdure.loop.work.runs.reading import MOST, Seen, feedback_on
 from perdure.loop.work.runs.replaying import Outcome, Redone
 from perdure.loop.work.runs.watched import own_node
@@ -127,39 +127,31 @@ class RunShadows:
         if len(pairs) < LEAST:
             text = f"{len(pairs)} runs with their shadows are too few to tell."
             return Verdict(self.name, Comparison.NOT_ENOUGH_EVIDENCE, True, text, {"n": len(pairs)})
-        outcomes = [
-            Outcome(
-                each.seen.run.id, goodness.replayed(each.seen, each.again), each.again.run.cost_pusd, _unknown(each)
-            )
-            for each in pairs
-        ]
-        sure = surely(LATER_CONFIDENCE, trial.n_rivals)
-        found = paired([each.seen for each in pairs], goodness, Redone(tuple(outcomes)), sure)
-        return self._verdict(asset, found, pairs, sure)
+        return compared(asset.name, pairs, goodness, surely(LATER_CONFIDENCE, trial.n_rivals))
 
-    def _verdict(self, asset: Watched, found: Paired, pairs: Sequence[Pair], confidence: float) -> Verdict:
-        slower, needless = _slower(pairs), _needless(pairs, confidence)
-        no_better = found.after <= found.before + MARGIN
-        against = [
-            why
-            for why, holds in (
-                ("It does worse.", found.comparison is Comparison.WORSE),
-                ("It is more than twice as dear, and no better.", no_better and (found.usd_ratio or 0.0) > MOST_DEARER),
-                ("It is more than twice as slow, and no better.", no_better and (slower or 0.0) > MOST_DEARER),
-                ("More of its steps are needless.", no_better and needless.low > MARGIN),
-            )
-            if holds
-        ]
-        took = "" if slower is None else f" It takes {slower:.2g} times as long."
-        text = " ".join([f"As a shadow: {found.told(asset.name)}{took}", *against])
-        facts = {
-            **found.facts(),
-            "s_ratio": slower,
-            "needless": [needless.value, needless.low, needless.high],
-        }
-        # Recorded runs have spoken for it already: differences that may be chance stop nothing here.
-        said = Comparison.WORSE if against else found.comparison
-        return Verdict(self.name, said, not against, text, facts)
+
+def compared(name: str, pairs: Sequence[Pair], goodness: Goodness, confidence: float) -> Verdict:
+    """What pairs of runs and shadows of an agent or graph say, at a confidence."""
+    outcomes = [
+        Outcome(each.seen.run.id, goodness.replayed(each.seen, each.again), each.again.run.cost_pusd, _unknown(each))
+        for each in pairs
+    ]
+    found = paired([each.seen for each in pairs], goodness, Redone(tuple(outcomes)), confidence)
+    slower, needless = _slower(pairs), _needless(pairs, confidence)
+    no_better = found.after <= found.before + MARGIN
+    # Recorded runs have spoken for it already: differences that may be chance stop nothing here.
+    reasons = (
+        ("It does worse.", found.comparison is Comparison.WORSE),
+        ("It is more than twice as dear, and no better.", no_better and (found.usd_ratio or 0.0) > MOST_DEARER),
+        ("It is more than twice as slow, and no better.", no_better and (slower or 0.0) > MOST_DEARER),
+        ("More of its steps are needless.", no_better and needless.low > MARGIN),
+    )
+    against = [why for why, holds in reasons if holds]
+    took = "" if slower is None else f" It takes {slower:.2g} times as long."
+    facts = {**found.facts(), "s_ratio": slower, "needless": [needless.value, needless.low, needless.high]}
+    text = " ".join([f"As a shadow: {found.told(name)}{took}", *against])
+    said = Comparison.WORSE if against else found.comparison
+    return Verdict(RunShadows.name, said, not against, text, facts)
 
 
 def _unknown(pair: Pair) -> int:
