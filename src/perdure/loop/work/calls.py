@@ -14,7 +14,6 @@ from datetime import datetime
 
 import polars as pl
 
-from perdure.core.errors import not_found
 from perdure.loop.work.captured_calls import (
     ATTEMPTS,
     ATTEMPTS_SCHEMA,
@@ -24,12 +23,17 @@ from perdure.loop.work.captured_calls import (
     FEEDBACK_SCHEMA,
     GUARDED,
     GUARDED_SCHEMA,
+)
+from perdure.loop.work.captured_tables import (
+    LAST,
     Schema,
+    last_parts,
+    last_wholes,
+    of_one,
+    read_columns,
+    wanted_columns,
 )
 from perdure.stores.lake.protocols import Lake, Span
-
-_LAST = ("recorded_at", "batch")
-"""Of two records, the later in this order stands."""
 
 
 def read_calls(
@@ -49,19 +53,19 @@ def read_calls(
 
     Cost: the files of the window, and about 0.8 µs a row.
     """
-    rows = _read(lake, CALLS, CALLS_SCHEMA, columns, Span("served_at", start, end), ("route", *_LAST))
-    rows = _of(rows, "route", route)
-    last = rows.sort("call_id", *_LAST).unique("call_id", keep="last", maintain_order=True)
-    return last.sort("served_at", "call_id").select(_wanted(CALLS_SCHEMA, columns, ("call_id", "served_at")))
+    rows = _read(lake, CALLS, CALLS_SCHEMA, columns, Span("served_at", start, end), ("route", *LAST))
+    rows = of_one(rows, "route", route)
+    last = last_wholes(rows, "call_id")
+    return last.sort("served_at", "call_id").select(wanted_columns(CALLS_SCHEMA, columns, ("call_id", "served_at")))
 
 
 def read_attempts(
     lake: Lake, route: str | None, start: datetime | None, end: datetime | None, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """Attempts of the calls that began in the window, by time, call and `place` within it; see `read_calls`."""
-    rows = _read(lake, ATTEMPTS, ATTEMPTS_SCHEMA, columns, Span("served_at", start, end), ("route", "place", *_LAST))
-    rows = _last_records(_of(rows, "route", route))
-    return rows.select(_wanted(ATTEMPTS_SCHEMA, columns, ("call_id", "served_at", "place")))
+    rows = _read(lake, ATTEMPTS, ATTEMPTS_SCHEMA, columns, Span("served_at", start, end), ("route", "place", *LAST))
+    rows = last_parts(of_one(rows, "route", route), "call_id", "place")
+    return rows.select(wanted_columns(ATTEMPTS_SCHEMA, columns, ("call_id", "served_at", "place")))
 
 
 def read_guarded(
@@ -71,10 +75,10 @@ def read_guarded(
 
     Raises: as `read_calls`.
     """
-    rows = _read(lake, GUARDED, GUARDED_SCHEMA, columns, Span("served_at", start, end), ("guard", "place", *_LAST))
+    rows = _read(lake, GUARDED, GUARDED_SCHEMA, columns, Span("served_at", start, end), ("guard", "place", *LAST))
     # The last record of a call is found among all guards' rows of it, so it is asked before one guard's are taken.
-    rows = _of(_last_records(rows), "guard", guard)
-    return rows.select(_wanted(GUARDED_SCHEMA, columns, ("call_id", "served_at", "place")))
+    rows = of_one(last_parts(rows, "call_id", "place"), "guard", guard)
+    return rows.select(wanted_columns(GUARDED_SCHEMA, columns, ("call_id", "served_at", "place")))
 
 
 def read_feedback(lake: Lake, name: str | None, start: datetime | None, end: datetime | None) -> pl.DataFrame:
@@ -83,8 +87,8 @@ def read_feedback(lake: Lake, name: str | None, start: datetime | None, end: dat
     One row a call, name and key: of several the last that came within the window. What a call was answered is found by its
     `call_id` in `read_calls`, whose window lies before: feedback comes late.
     """
-    rows = _of(_read(lake, FEEDBACK, FEEDBACK_SCHEMA, None, Span("received_at", start, end), ()), "name", name)
-    ordered = rows.sort("received_at", *_LAST, "call_id", "name", "key", "value", "text")
+    rows = of_one(_read(lake, FEEDBACK, FEEDBACK_SCHEMA, None, Span("received_at", start, end), ()), "name", name)
+    ordered = rows.sort("received_at", *LAST, "call_id", "name", "key", "value", "text")
     last = ordered.unique(["call_id", "name", "key"], keep="last", maintain_order=True)
     return last.sort("received_at", "call_id", "name", "key")
 
@@ -92,26 +96,4 @@ def read_feedback(lake: Lake, name: str | None, start: datetime | None, end: dat
 def _read(
     lake: Lake, table: str, schema: Schema, columns: Sequence[str] | None, span: Span, needed: Sequence[str]
 ) -> pl.DataFrame:
-    names = list(schema) if columns is None else sorted({*columns, *needed, "call_id", span.column})
-    unknown = [name for name in names if name not in schema]
-    if unknown:
-        raise not_found(f"column of {table!r}", unknown[0], schema)
-    if lake.version(table) is None:
-        return pl.DataFrame(schema={name: schema[name] for name in names})
-    return lake.read(table, columns=names, span=span)
-
-
-def _of(rows: pl.DataFrame, column: str, value: str | None) -> pl.DataFrame:
-    return rows if value is None else rows.filter(pl.col(column) == value)
-
-
-def _last_records(rows: pl.DataFrame) -> pl.DataFrame:
-    """The parts of each call's last record, by time, call and place."""
-    record = pl.struct(_LAST)
-    last = rows.filter(record == record.sort_by(*_LAST).last().over("call_id"))
-    return last.unique(["call_id", "place"], keep="first", maintain_order=True).sort("served_at", "call_id", "place")
-
-
-def _wanted(schema: Schema, columns: Sequence[str] | None, always: Sequence[str]) -> list[str]:
-    """In the schema's order, whatever the order that was asked for."""
-    return [name for name in schema if columns is None or name in columns or name in always]
+    return read_columns(lake, table, schema, columns, span, (*needed, "call_id", span.column))

@@ -9,13 +9,14 @@ the drain for ever. It is kept as null, which is what we know of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import polars as pl
 
 from perdure.core.usage import Usage
+from perdure.loop.work.captured_tables import INSTANT, Schema, body_text, frame
 from perdure.stores.capture.events import Call, Feedback
 
 CALLS = "calls"
@@ -23,9 +24,6 @@ ATTEMPTS = "attempts"
 GUARDED = "guarded"
 FEEDBACK = "feedback"
 
-Schema = Mapping[str, pl.DataType | type[pl.DataType]]
-
-_INSTANT = pl.Datetime("us", "UTC")
 USAGE = tuple(Usage.__struct_fields__)
 """Columns that a `Usage` becomes."""
 _USAGE: Schema = {name: pl.Boolean if name == "estimated" else pl.Int64 for name in USAGE}
@@ -33,8 +31,8 @@ CALLS_SCHEMA: Schema = {
     "call_id": pl.String,
     "route": pl.String,
     "endpoint": pl.String,
-    "served_at": _INSTANT,
-    "recorded_at": _INSTANT,
+    "served_at": INSTANT,
+    "recorded_at": INSTANT,
     "generation": pl.Int64,
     "version": pl.String,
     "arm": pl.String,
@@ -61,8 +59,8 @@ CALLS_SCHEMA: Schema = {
 ATTEMPTS_SCHEMA: Schema = {
     "call_id": pl.String,
     "route": pl.String,
-    "served_at": _INSTANT,
-    "recorded_at": _INSTANT,
+    "served_at": INSTANT,
+    "recorded_at": INSTANT,
     "place": pl.Int64,
     "target": pl.String,
     "status": pl.Int64,
@@ -78,8 +76,8 @@ GUARDED_SCHEMA: Schema = {
     "call_id": pl.String,
     "route": pl.String,
     "team": pl.String,
-    "served_at": _INSTANT,
-    "recorded_at": _INSTANT,
+    "served_at": INSTANT,
+    "recorded_at": INSTANT,
     "place": pl.Int64,
     "guard": pl.String,
     "version": pl.String,
@@ -95,8 +93,8 @@ GUARDED_SCHEMA: Schema = {
 }
 FEEDBACK_SCHEMA: Schema = {
     "call_id": pl.String,
-    "received_at": _INSTANT,
-    "recorded_at": _INSTANT,
+    "received_at": INSTANT,
+    "recorded_at": INSTANT,
     "key": pl.String,
     "name": pl.String,
     "value": pl.Float64,
@@ -122,7 +120,7 @@ def feedback_table(events: Sequence[Feedback]) -> pl.DataFrame:
     columns = {name: [getattr(event, name) for event in events] for name in ("call_id", "key", "name", "value", "text")}
     columns["received_at"] = [event.received_us for event in events]
     columns["recorded_at"] = [event.recorded_us for event in events]
-    return _frame(columns, FEEDBACK_SCHEMA)
+    return frame(columns, FEEDBACK_SCHEMA)
 
 
 def _calls(calls: Sequence[Call]) -> pl.DataFrame:
@@ -132,10 +130,10 @@ def _calls(calls: Sequence[Call]) -> pl.DataFrame:
     columns["recorded_at"] = [call.recorded_us for call in calls]
     columns |= {name: [getattr(call.usage, name) for call in calls] for name in USAGE}
     columns["n_attempts"] = [len(call.attempts) for call in calls]
-    columns["request"] = [_text(call.request) for call in calls]
-    columns["answer"] = [_text(call.answer) for call in calls]
+    columns["request"] = [body_text(call.request) for call in calls]
+    columns["answer"] = [body_text(call.answer) for call in calls]
     columns["tags"] = [msgspec.json.encode(call.tags).decode() for call in calls]
-    return _frame(columns, CALLS_SCHEMA)
+    return frame(columns, CALLS_SCHEMA)
 
 
 def _attempts(calls: Sequence[Call]) -> pl.DataFrame:
@@ -143,15 +141,15 @@ def _attempts(calls: Sequence[Call]) -> pl.DataFrame:
     columns: dict[str, list[Any]] = {name: [getattr(row[2], name) for row in rows] for name in _OF_ATTEMPTS}
     usages = [attempt.usage for _, _, attempt in rows]
     columns |= {name: [None if usage is None else getattr(usage, name) for usage in usages] for name in USAGE}
-    return _frame(columns | _shared(rows), ATTEMPTS_SCHEMA)
+    return frame(columns | _shared(rows), ATTEMPTS_SCHEMA)
 
 
 def _guarded(calls: Sequence[Call]) -> pl.DataFrame:
     rows = [(call, place, verdict) for call in calls for place, verdict in enumerate(call.guards)]
     columns: dict[str, list[Any]] = {name: [getattr(row[2], name) for row in rows] for name in _OF_GUARDED}
-    columns["text"] = [_text(verdict.text) for _, _, verdict in rows]
+    columns["text"] = [body_text(verdict.text) for _, _, verdict in rows]
     columns["team"] = [call.team for call, _, _ in rows]
-    return _frame(columns | _shared(rows), GUARDED_SCHEMA)
+    return frame(columns | _shared(rows), GUARDED_SCHEMA)
 
 
 def _shared(rows: Sequence[tuple[Call, int, Any]]) -> dict[str, list[Any]]:
@@ -162,19 +160,3 @@ def _shared(rows: Sequence[tuple[Call, int, Any]]) -> dict[str, list[Any]]:
         "recorded_at": [call.recorded_us for call, _, _ in rows],
         "place": [place for _, place, _ in rows],
     }
-
-
-def _frame(columns: Mapping[str, list[Any]], schema: Schema) -> pl.DataFrame:
-    return pl.DataFrame([_column(name, columns[name], schema[name]) for name in schema if name != "batch"])
-
-
-def _column(name: str, values: list[Any], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
-    if dtype == _INSTANT:
-        return pl.Series(name, values, pl.Int64).cast(_INSTANT)
-    # Not strict: a whole number beyond 64 bits becomes null.
-    return pl.Series(name, values, dtype, strict=dtype != pl.Int64)
-
-
-def _text(body: bytes) -> str | None:
-    """Bodies that are not kept are null, not empty."""
-    return body.decode(errors="replace") if body else None

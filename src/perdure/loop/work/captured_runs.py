@@ -17,10 +17,22 @@ import msgspec
 import polars as pl
 
 from perdure.core.clock import to_us
-from perdure.core.errors import NotFound, not_found
+from perdure.core.errors import NotFound
 from perdure.core.runs import RunRecord, StepRecord, Wait
 from perdure.core.usage import Usage
-from perdure.loop.work.captured_calls import USAGE, Schema
+from perdure.loop.work.captured_calls import USAGE
+from perdure.loop.work.captured_tables import (
+    INSTANT,
+    LAST,
+    Schema,
+    body_text,
+    frame,
+    last_parts,
+    last_wholes,
+    of_one,
+    read_columns,
+    wanted_columns,
+)
 from perdure.stores.capture.events import RunTold
 from perdure.stores.lake.protocols import Lake, Span
 from perdure.stores.runs.protocols import Told
@@ -28,7 +40,6 @@ from perdure.stores.runs.protocols import Told
 RUNS = "runs"
 RUN_STEPS = "run_steps"
 
-_INSTANT = pl.Datetime("us", "UTC")
 RUNS_SCHEMA: Schema = {
     "run_id": pl.String,
     "asset": pl.String,
@@ -38,10 +49,10 @@ RUNS_SCHEMA: Schema = {
     "status": pl.String,
     "why": pl.String,
     "text": pl.String,
-    "served_at": _INSTANT,
-    "began_at": _INSTANT,
-    "ended_at": _INSTANT,
-    "recorded_at": _INSTANT,
+    "served_at": INSTANT,
+    "began_at": INSTANT,
+    "ended_at": INSTANT,
+    "recorded_at": INSTANT,
     "n_steps": pl.Int64,
     "n_tokens": pl.Int64,
     "cost_pusd": pl.Int64,
@@ -66,8 +77,8 @@ is kept."""
 RUN_STEPS_SCHEMA: Schema = {
     "run_id": pl.String,
     "asset": pl.String,
-    "served_at": _INSTANT,
-    "recorded_at": _INSTANT,
+    "served_at": INSTANT,
+    "recorded_at": INSTANT,
     "n": pl.Int64,
     "kind": pl.String,
     "state": pl.String,
@@ -78,7 +89,7 @@ RUN_STEPS_SCHEMA: Schema = {
     "versions": pl.String,
     "error": pl.String,
     "text": pl.String,
-    "began_at": _INSTANT,
+    "began_at": INSTANT,
     "took_us": pl.Int64,
     **{name: pl.Boolean if name == "estimated" else pl.Int64 for name in USAGE},
     "cost_pusd": pl.Int64,
@@ -88,8 +99,6 @@ RUN_STEPS_SCHEMA: Schema = {
     "batch": pl.Int64,
 }
 """`served_at` is the run's; `versions` and `facts` are JSON objects; `cost_pusd` is null where the price is not known."""
-_LAST = ("recorded_at", "batch")
-"""Of two records of one run, the later in this order stands."""
 _INSTANTS = {"served_us": "served_at", "began_us": "began_at", "ended_us": "ended_at"}
 _BODIES = ("input", "output")
 _OF_RUN = tuple(name for name in RUNS_SCHEMA if name in RunRecord.__struct_fields__ and name not in (*_BODIES, "tags"))
@@ -124,17 +133,21 @@ def read_runs(
     Raises:
         NotFound: a column that the table does not have.
     """
-    rows = _of(_read(lake, RUNS, RUNS_SCHEMA, columns, Span("served_at", start, end), ()), asset)
-    last = rows.sort("run_id", *_LAST).unique("run_id", keep="last", maintain_order=True)
-    return last.sort("served_at", "run_id").select(_wanted(RUNS_SCHEMA, columns, ("run_id", "served_at")))
+    rows = of_one(_read(lake, RUNS, RUNS_SCHEMA, columns, Span("served_at", start, end), ()), "asset", asset)
+    last = last_wholes(rows, "run_id")
+    return last.sort("served_at", "run_id").select(wanted_columns(RUNS_SCHEMA, columns, ("run_id", "served_at")))
 
 
 def read_run_steps(
     lake: Lake, asset: str | None, start: datetime | None, end: datetime | None, columns: Sequence[str] | None = None
 ) -> pl.DataFrame:
     """Entries of the journals of runs that were asked for in the window, by the run's time, run and `n`; see `read_runs`."""
-    rows = _of(_read(lake, RUN_STEPS, RUN_STEPS_SCHEMA, columns, Span("served_at", start, end), ("n",)), asset)
-    return _last_steps(rows).select(_wanted(RUN_STEPS_SCHEMA, columns, ("run_id", "served_at", "n")))
+    rows = of_one(
+        _read(lake, RUN_STEPS, RUN_STEPS_SCHEMA, columns, Span("served_at", start, end), ("n",)), "asset", asset
+    )
+    return last_parts(rows, "run_id", "n").select(
+        wanted_columns(RUN_STEPS_SCHEMA, columns, ("run_id", "served_at", "n"))
+    )
 
 
 def read_told(lake: Lake, run_id: str) -> Told:
@@ -150,9 +163,9 @@ def read_told(lake: Lake, run_id: str) -> Told:
         raise NotFound(
             f"There is no run {run_id!r} in the lake.", hint="One that has just ended comes with the next round."
         )
-    batch = known.sort(*_LAST)["batch"][-1]
+    batch = known.sort(*LAST)["batch"][-1]
     span, wanted = Span("batch", batch, batch + 1), pl.col("run_id") == run_id
-    runs = _read(lake, RUNS, RUNS_SCHEMA, None, span, ()).filter(wanted).sort(*_LAST).tail(1)
+    runs = _read(lake, RUNS, RUNS_SCHEMA, None, span, ()).filter(wanted).sort(*LAST).tail(1)
     steps = _read(lake, RUN_STEPS, RUN_STEPS_SCHEMA, None, span, ()).filter(wanted)
     return told_of(runs, steps)[0]
 
@@ -166,7 +179,7 @@ def read_unbodied(lake: Lake, batch: int, ids: Sequence[str]) -> list[Told]:
         columns = [name for name in schema if name not in _BODIES]
         return _read(lake, table, schema, columns, span, ()).filter(wanted).with_columns(*bare)
 
-    runs = read(RUNS, RUNS_SCHEMA).sort("run_id", *_LAST).unique("run_id", keep="last", maintain_order=True)
+    runs = last_wholes(read(RUNS, RUNS_SCHEMA), "run_id")
     return told_of(runs, read(RUN_STEPS, RUN_STEPS_SCHEMA))
 
 
@@ -194,19 +207,19 @@ def _run_rows(events: Sequence[RunTold]) -> pl.DataFrame:
     runs = [each.run for each in events]
     columns: dict[str, list[Any]] = {name: [getattr(run, name) for run in runs] for name in _OF_RUN}
     columns |= {column: [getattr(run, name) or None for run in runs] for name, column in _INSTANTS.items()}
-    columns |= {name: [_text(getattr(run, name)) for run in runs] for name in _BODIES}
+    columns |= {name: [body_text(getattr(run, name)) for run in runs] for name in _BODIES}
     columns["run_id"] = [run.id for run in runs]
     columns["tags"] = [_json(run.tags) for run in runs]
     columns["waits"] = [_json(each.waits) for each in events]
     columns["recorded_at"] = [each.recorded_us for each in events]
-    return _frame(columns, RUNS_SCHEMA)
+    return frame(columns, RUNS_SCHEMA)
 
 
 def _step_rows(events: Sequence[RunTold]) -> pl.DataFrame:
     pairs = [(each, step) for each in events for step in each.steps]
     steps = [step for _, step in pairs]
     columns: dict[str, list[Any]] = {name: [getattr(step, name) for step in steps] for name in _OF_STEP}
-    columns |= {name: [_text(getattr(step, name)) for step in steps] for name in _BODIES}
+    columns |= {name: [body_text(getattr(step, name)) for step in steps] for name in _BODIES}
     columns |= {name: [_json(getattr(step, name)) for step in steps] for name in ("versions", "facts")}
     columns |= {name: [None if step.usage is None else getattr(step.usage, name) for step in steps] for name in USAGE}
     columns["began_at"] = [step.began_us or None for step in steps]
@@ -214,7 +227,7 @@ def _step_rows(events: Sequence[RunTold]) -> pl.DataFrame:
     columns["asset"] = [each.run.asset for each, _ in pairs]
     columns["served_at"] = [each.run.served_us or None for each, _ in pairs]
     columns["recorded_at"] = [each.recorded_us for each, _ in pairs]
-    return _frame(columns, RUN_STEPS_SCHEMA)
+    return frame(columns, RUN_STEPS_SCHEMA)
 
 
 def _run(row: Mapping[str, Any]) -> RunRecord:
@@ -240,45 +253,7 @@ def _waits(row: Mapping[str, Any]) -> list[Wait]:
 def _read(
     lake: Lake, table: str, schema: Schema, columns: Sequence[str] | None, span: Span | None, needed: Sequence[str]
 ) -> pl.DataFrame:
-    always = ("run_id", "asset", "served_at", *_LAST, *needed)
-    names = list(schema) if columns is None else sorted({*columns, *always})
-    unknown = [name for name in names if name not in schema]
-    if unknown:
-        raise not_found(f"column of {table!r}", unknown[0], schema)
-    if lake.version(table) is None:
-        return pl.DataFrame(schema={name: schema[name] for name in names})
-    return lake.read(table, columns=names, span=span)
-
-
-def _of(rows: pl.DataFrame, asset: str | None) -> pl.DataFrame:
-    return rows if asset is None else rows.filter(pl.col("asset") == asset)
-
-
-def _last_steps(rows: pl.DataFrame) -> pl.DataFrame:
-    """The entries of each run's last record, by time, run and number."""
-    record = pl.struct(_LAST)
-    last = rows.filter(record == record.sort_by(*_LAST).last().over("run_id"))
-    return last.unique(["run_id", "n"], keep="first", maintain_order=True).sort("served_at", "run_id", "n")
-
-
-def _wanted(schema: Schema, columns: Sequence[str] | None, always: Sequence[str]) -> list[str]:
-    return [name for name in schema if columns is None or name in columns or name in always]
-
-
-def _frame(columns: Mapping[str, list[Any]], schema: Schema) -> pl.DataFrame:
-    return pl.DataFrame([_column(name, columns[name], schema[name]) for name in schema if name != "batch"])
-
-
-def _column(name: str, values: list[Any], dtype: pl.DataType | type[pl.DataType]) -> pl.Series:
-    if dtype == _INSTANT:
-        return pl.Series(name, values, pl.Int64).cast(_INSTANT)
-    # Not strict: an upstream's count of tokens may be beyond 64 bits, and becomes null.
-    return pl.Series(name, values, dtype, strict=dtype != pl.Int64)
-
-
-def _text(body: bytes) -> str | None:
-    """Bodies that are not kept are null, not empty."""
-    return body.decode(errors="replace") if body else None
+    return read_columns(lake, table, schema, columns, span, ("run_id", "asset", "served_at", *LAST, *needed))
 
 
 def _json(value: Any) -> str:
