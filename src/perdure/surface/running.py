@@ -160,7 +160,7 @@ class Agents:
         if server is not None:
             found = server.list(asset, statuses, limit)
             return [run for run in found if start is None or run.began_us >= to_us(start)]
-        return list_runs(self._project, Chosen(asset, tuple(statuses), start, limit, below))
+        return list_runs(self._project, Chosen(asset, tuple(statuses), start, limit=limit, below=below))
 
     def get(self, run: str, *, url: str = "") -> Told:
         """A run with its journal and questions, by its id or how that begins.
@@ -172,9 +172,17 @@ class Agents:
         server = self._server(url)
         return get_run(self._project, run) if server is None else server.get(run)
 
-    def last(self, asset: str, since: timedelta, *, limit: int = 1000) -> Sequence[Told]:
-        """Runs of an agent or graph that are over and began in the last while, oldest first, with their journals."""
-        return told_runs(self._project, Chosen(asset, (), machine_now() - since, limit))
+    def last(self, asset: str, since: timedelta, *, at: When = None, limit: int = 1000) -> Sequence[Told]:
+        """Runs of an agent or graph that are over, with their journals, oldest first.
+
+        Args:
+            asset: its name.
+            since: asked for so long before `at` at most.
+            at: domain time; None: now.
+            limit: the newest so many.
+        """
+        end = instant_of(at)
+        return told_runs(self._project, Chosen(asset, (), end - since, end, limit))
 
     def waiting(self, *, url: str = "") -> Sequence[tuple[RunRecord, Wait]]:
         """Open questions to people with their runs, those first that were asked first."""

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
-from itertools import islice
+from datetime import datetime, timedelta
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING
 
 from perdure.core.clock import to_us
@@ -33,7 +33,9 @@ class Chosen:
     asset: str = ""
     statuses: Sequence[RunStatus] = ()
     since: datetime | None = None
-    """Begun at this instant or later."""
+    """Begun at this instant or later; with `until`, asked for."""
+    until: datetime | None = None
+    """Asked for at this instant of the domain's time at the latest."""
     limit: int = 50
     below: bool = False
     """Those that runs began, too."""
@@ -98,7 +100,7 @@ def waiting(opened: Opened) -> list[tuple[RunRecord, Wait]]:
 
 def told_runs(opened: Opened, chosen: Chosen) -> list[Told]:
     """Runs that are over with their journals, oldest first: for replays."""
-    over = Chosen(chosen.asset, chosen.statuses or tuple(sorted(ENDED)), chosen.since, chosen.limit)
+    over = replace(chosen, statuses=chosen.statuses or tuple(sorted(ENDED)))
     return [get_run(opened, run.id) for run in reversed(list_runs(opened, over))]
 
 
@@ -108,10 +110,12 @@ def _of_store(opened: Opened, chosen: Chosen) -> Iterator[RunRecord]:
         if runs is None:
             return
         wanted = Wanted(asset=chosen.asset, statuses=chosen.statuses, parent=None if chosen.below else "", limit=_PAGE)
-        for run in islice(_pages(runs, wanted), chosen.limit):
-            if run.began_us < since_us:
-                return
-            yield run
+        pages = _pages(runs, wanted)
+        if chosen.until is not None:  # runs stand in the order in which they were begun: a domain's time may be any
+            until_us = to_us(chosen.until)
+            yield from islice((run for run in pages if since_us <= run.served_us <= until_us), chosen.limit)
+            return
+        yield from takewhile(lambda run: run.began_us >= since_us, islice(pages, chosen.limit))
 
 
 def _beginning(runs: SqliteRuns, whole: str) -> list[str]:
@@ -138,7 +142,8 @@ def _of_lake(opened: Opened, chosen: Chosen) -> list[RunRecord]:
         return []
     import polars as pl
 
-    rows = read_runs(lake, chosen.asset or None, chosen.since, None).filter(pl.col("arm") != "shadow")
+    end = None if chosen.until is None else chosen.until + timedelta(microseconds=1)
+    rows = read_runs(lake, chosen.asset or None, chosen.since, end).filter(pl.col("arm") != "shadow")
     if chosen.statuses:
         rows = rows.filter(pl.col("status").is_in(list(chosen.statuses)))
     if not chosen.below:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 
 import pytest
 from gateway_upstream import Said, recorded
+from msgspec.structs import replace
 from typer.testing import CliRunner
 
-from perdure import days, open_project
+from perdure import days, hours, open_project
+from perdure.core.clock import machine_us, to_us
 from perdure.core.errors import BadRequest, DeclarationError, NotFound, Refused
+from perdure.core.runs import RunRecord
+from perdure.stores.runs.protocols import Progress
 from perdure.surface.cli.app import app
 from perdure.surface.running import RunAsked
 
@@ -150,6 +155,35 @@ def test_with_four_eyes_two_people_let_a_run_act(folder, upstreams):
     assert open_project(folder).agents.get(waiting.run.id).waits[0].answer is None
     assert open_project(folder, actor="cleo").approve(question, reason="yes").status == "approved"
     assert open_project(folder).agents.get(waiting.run.id).waits[0].answer.actor == "bob, cleo"
+
+
+def test_runs_of_a_while_are_those_that_were_asked_for_in_it_in_the_domains_time(folder):
+    """A world that is played in the past has its runs there: the machine's clock finds none of them, and another one's."""
+    from perdure.surface.runs_kept import opened_runs
+
+    project = open_project(folder)
+    past = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    with opened_runs(project, made=True) as runs:
+        for n, served in enumerate((past, past - hours(3), past + hours(3))):
+            run = RunRecord(
+                id=f"run_{n}", kind="agent", asset="desk", version="desk@1", arm="champion", status="running", root=f"run_{n}",
+                input=b"{}", served_us=to_us(served), began_us=machine_us() + n, ended_us=machine_us() + n,
+            )  # fmt: skip
+            _, claim = runs.begin(run, "worker", machine_us() + 1_000_000)
+            runs.write([Progress(claim, (), (), replace(run, status="done"))])
+
+    def told(at, since):
+        return [each.run.id for each in project.agents.last("desk", since, at=at)]
+
+    assert told(past, hours(1)) == ["run_0"]
+    assert told("2026-03-02T12:00:00Z", days(1)) == ["run_0", "run_1"]
+    assert told(past + hours(4), hours(2)) == ["run_2"]
+    assert told(None, days(1)) == []
+    found = CliRunner().invoke(
+        app, ["agent", "replay", "desk", "--since", "1h", "--at", "2026-03-01", "--swap", "tool:where_is=live",
+              "--project", str(folder)],
+    )  # fmt: skip
+    assert "No such option" not in found.output
 
 
 def test_runs_are_done_again_with_another_wording(folder, upstreams):

@@ -17,7 +17,7 @@ from perdure.core.clock import machine_now
 from perdure.core.errors import DeclarationError, nearest
 from perdure.core.runs import RunStatus
 from perdure.surface.cli import printing, show_run_trace, show_runs, show_runs_compared
-from perdure.surface.cli.options import HERE, Actor, Folder, Json, Reason, opened
+from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Reason, opened
 from perdure.surface.cli.printing import console
 from perdure.surface.cli.taking import taking
 from perdure.surface.cli.usage import Command, Group
@@ -201,7 +201,7 @@ def cancel(
 
 
 @group.command(cls=Command)
-def replay(
+def replay(  # noqa: PLR0913 - a command takes what may be said with it
     target: Annotated[str, typer.Argument(metavar="TARGET", help="A run; or with --since an agent or graph.")],
     swap: Annotated[
         list[str], typer.Option("--swap", metavar="KIND:NAME=VALUE", help="What takes the place of what; once or more.")
@@ -210,12 +210,13 @@ def replay(
         str, typer.Option("--since", metavar="SPAN", help="Its runs of the last while, such as 1d.", show_default=False)
     ] = "",
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="The newest so many.")] = 200,
+    at: At = None,
     project: Folder = HERE,
     json: Json = False,
 ) -> None:
     """Do recorded runs again with something changed, and tell what would have come of it; nothing is changed by it."""
     found, swaps = opened(project), _pairs(swap, "--swap")
-    told = found.agents.last(target, _span(since), limit=limit) if since else [found.agents.get(target)]
+    told = found.agents.last(target, _span(since), at=at, limit=limit) if since else [found.agents.get(target)]
     with _bar(quiet=json) as watching:
         table = found.agents.replay(told, swaps, watching=watching)
     show_runs_compared.replays(table, as_json=json)
