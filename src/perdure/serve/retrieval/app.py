@@ -16,8 +16,7 @@ import msgspec
 from perdure.assets.documents import Pushed
 from perdure.assets.index import Index
 from perdure.assets.team import Team
-from perdure.core.errors import BadRequest, NotFound, PerdureError, Refused
-from perdure.core.ids import new_id
+from perdure.core.errors import NotFound, Refused
 from perdure.engines.retrieval.searching.digests import served
 from perdure.serve.boundary import contained_async
 from perdure.serve.live import Live
@@ -36,7 +35,7 @@ from perdure.serve.scoring.http import (
     Send,
     check_media,
     check_method,
-    error_reply,
+    failure_reply,
     json_reply,
     read_body_within,
     send_reply,
@@ -217,16 +216,9 @@ def _check_reads_all(caller: Caller, name: str) -> None:
 
 
 async def _failure(error: Exception) -> Reply:
-    """The answer to an error; one that nobody meant to raise goes by an id only."""
+    """The answer to an error; what the gateway declined goes on as it said it."""
     if isinstance(error, ClientGone):
         raise error
     if isinstance(error, Declined):
         return error.reply
-    if isinstance(error, RecursionError):
-        return error_reply(BadRequest("The request is nested too deeply.", hint="Send a flatter one."))
-    if isinstance(error, PerdureError):
-        return error_reply(error)
-    error_id = new_id("err")
-    log.error("A request to an index failed (%s).", error_id, exc_info=error)
-    told = PerdureError("The request failed by a defect of the server.", hint=f"Its log has {error_id}.")
-    return error_reply(told)
+    return failure_reply(error, "A request to an index")

@@ -6,12 +6,10 @@ keys of administrators; everybody where no team is declared.
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from functools import partial
 
-from perdure.core.errors import BadRequest, NotFound, PerdureError
-from perdure.core.ids import new_id
+from perdure.core.errors import BadRequest, NotFound
 from perdure.core.runs import RunKind
 from perdure.serve.boundary import contained_async
 from perdure.serve.retrieval.callers import Caller, caller_of
@@ -32,15 +30,13 @@ from perdure.serve.scoring.http import (
     Send,
     check_media,
     check_method,
-    error_reply,
+    failure_reply,
     json_reply,
     read_body_within,
     send_reply,
 )
 from perdure.serve.waits import Waits
 from perdure.stores.runs.protocols import Told
-
-log = logging.getLogger("perdure.serve")
 
 RUNS = "/v1/runs"
 _ROOTS: dict[str, RunKind] = {"/v1/agents": "agent", "/v1/graphs": "graph"}
@@ -262,14 +258,7 @@ def _with_waits(told: Told) -> Json:
 
 
 async def _failure(error: Exception) -> Reply:
-    """The answer to an error; one that nobody meant to raise goes by an id only."""
+    """The answer to an error; none where nobody hears it, or heard all already."""
     if isinstance(error, ClientGone | _Told):
         raise error
-    if isinstance(error, RecursionError):
-        return error_reply(BadRequest("The request is nested too deeply.", hint="Send a flatter one."))
-    if isinstance(error, PerdureError):
-        return error_reply(error)
-    error_id = new_id("err")
-    log.error("A request for a run failed (%s).", error_id, exc_info=error)
-    told = PerdureError("The request failed by a defect of the server.", hint=f"Its log has {error_id}.")
-    return error_reply(told)
+    return failure_reply(error, "A request for a run")

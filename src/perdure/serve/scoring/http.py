@@ -7,6 +7,7 @@ of their family in `core.errors`; a temporary one carries `Retry-After`.
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
@@ -24,7 +25,10 @@ from perdure.core.errors import (
     WrongMethod,
     nearest,
 )
+from perdure.core.ids import new_id
 from perdure.serve.waits import Waits
+
+log = logging.getLogger("perdure.serve")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -61,6 +65,23 @@ def error_reply(error: PerdureError) -> Reply:
     if isinstance(error, WrongMethod):
         headers.append((b"allow", ", ".join(error.facts["allowed"]).encode()))
     return Reply(error.status, msgspec.json.encode({"error": error.as_dict()}, enc_hook=str), headers)
+
+
+def failure_reply(error: Exception, asked: str) -> Reply:
+    """The answer to an error; one that nobody meant to raise is logged, and goes by an id only.
+
+    Args:
+        error: what the work raised.
+        asked: of what kind the request was, as the log says it: "A request to an index".
+    """
+    if isinstance(error, RecursionError):
+        return error_reply(BadRequest("The request is nested too deeply.", hint="Send a flatter one."))
+    if isinstance(error, PerdureError):
+        return error_reply(error)
+    error_id = new_id("err")
+    log.error("%s failed (%s).", asked, error_id, exc_info=error)
+    told = PerdureError("The request failed by a defect of the server.", hint=f"Its log has {error_id}.")
+    return error_reply(told)
 
 
 async def send_reply(send: Send, reply: Reply) -> None:
