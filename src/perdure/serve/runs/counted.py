@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from perdure.core.runs import RunRecord, StepRecord
 from perdure.core.usage import PICO
+from perdure.serve.runs.passing import PassingWriter
 from perdure.stores.capture.events import Event, RunTold
 from perdure.stores.capture.protocols import CaptureWriter
 
@@ -121,7 +122,7 @@ class RunCounters:
         yield usd
 
 
-class CountingWriter:
+class CountingWriter(PassingWriter):
     """A capture writer through which runs that are over go, and are counted.
 
     Args:
@@ -130,27 +131,14 @@ class CountingWriter:
     """
 
     def __init__(self, writer: CaptureWriter, counters: RunCounters) -> None:
-        self._writer = writer
+        super().__init__(writer)
         self._count: Callable[[RunRecord, Sequence[StepRecord]], None] = counters.count
-
-    @property
-    def n_lost(self) -> int:
-        """As the writer counts them."""
-        return self._writer.n_lost
-
-    @n_lost.setter
-    def n_lost(self, n: int) -> None:
-        self._writer.n_lost = n
 
     def append(self, event: Event) -> bool:
         """As the writer does."""
         if isinstance(event, RunTold) and not event.run.replay_of:
             self._count(event.run, event.steps)
-        return self._writer.append(event)
-
-    def has_room(self) -> bool:
-        """As the writer says."""
-        return self._writer.has_room()
+        return super().append(event)
 
     def close(self) -> None:
         """Nothing: who opened the writer closes it."""

@@ -21,6 +21,7 @@ from perdure.serve.live import Live
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.retrieval.counted import SearchCounters
 from perdure.serve.routing import ServingTable
+from perdure.serve.runs.passing import PassingWriter
 from perdure.serve.runs.protocols import ChatSaid, Json, LimitHit, World
 from perdure.serve.taps import Taps
 from perdure.serve.tools.reaching import Reaching
@@ -35,36 +36,12 @@ SHADOW_KEY = "shadow"
 """Id of the key by which shadows ask; only this process knows it, and nobody its secret."""
 
 
-class OnlyCalls:
-    """A writer that records what was billed, and nothing else: a replay is no traffic.
-
-    Args:
-        writer: of this process.
-    """
-
-    def __init__(self, writer: CaptureWriter) -> None:
-        self._writer = writer
-
-    @property
-    def n_lost(self) -> int:
-        """Of the writer."""
-        return self._writer.n_lost
-
-    @n_lost.setter
-    def n_lost(self, n: int) -> None:
-        self._writer.n_lost = n
+class OnlyCalls(PassingWriter):
+    """A writer that records what was billed, and nothing else: a replay is no traffic."""
 
     def append(self, event: Event) -> bool:
         """Record a call; anything else is let go."""
-        return self._writer.append(event) if isinstance(event, Call) else True
-
-    def has_room(self) -> bool:
-        """Of the writer."""
-        return self._writer.has_room()
-
-    def close(self) -> None:
-        """Close the segment."""
-        self._writer.close()
+        return super().append(event) if isinstance(event, Call) else True
 
 
 class _Within:
