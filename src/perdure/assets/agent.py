@@ -22,7 +22,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from pydantic import BaseModel
 
@@ -33,7 +33,7 @@ from perdure.assets.scorer_specs import check_scorers
 from perdure.assets.scorers import Scorer
 from perdure.assets.tools import AgentTool, FeaturesTool, PredictTool, SearchTool, Tool, tool_definition
 from perdure.core.canonical import plain
-from perdure.core.errors import BadAgent, BadPrompt, BadSuite
+from perdure.core.errors import BadAgent, BadPrompt, BadSuite, DeclarationError
 from perdure.core.units import minutes
 
 Keeps = Literal["redacted", "full", "none"]
@@ -80,6 +80,50 @@ class RunLimits:
         }
 
 
+class RunDeclared(Protocol):
+    """What an agent and a graph both declare; see `Agent`."""
+
+    @property
+    def name(self) -> str:
+        """Lower case with underscores."""
+        ...
+
+    @property
+    def success(self) -> Sequence[Scorer]:
+        """Scorers of what it gave."""
+        ...
+
+    @property
+    def keeps(self) -> Keeps:
+        """What records hold of texts."""
+        ...
+
+
+def settle(declared: RunDeclared, kind: str, wrong: type[DeclarationError], *lists: str) -> None:
+    """Make tuples of the sequences that were given, and check what agents and graphs share.
+
+    Args:
+        declared: it, half made.
+        kind: `agent` or `graph`, as errors say it.
+        wrong: raised where something is.
+        lists: members that are sequences, beside `success` and `healthy`.
+
+    Raises:
+        BadAgent, BadGraph: a name that is none, a `keeps` that means nothing, scorers that nothing can be scored by.
+    """
+    for each in (*lists, "success", "healthy"):
+        object.__setattr__(declared, each, tuple(getattr(declared, each)))
+    if not _NAME.fullmatch(declared.name):
+        raise wrong(f"The {kind} name {declared.name!r} is not legal.", hint="Use a-z, 0-9 and _ in it.")
+    named = f"{kind.capitalize()} {declared.name!r}"
+    if declared.keeps not in get_args(Keeps):
+        raise wrong(f"{named} keeps {declared.keeps!r}.", hint=f"Use {', '.join(get_args(Keeps))}.")
+    try:
+        check_scorers(declared.success)
+    except BadSuite as error:
+        raise wrong(f"{named}: {error.message}", hint=error.hint) from error
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Agent:
     """A model that chooses what to do next, within what is declared.
@@ -110,14 +154,9 @@ class Agent:
     policy: Policy = field(default_factory=Policy.observe)
 
     def __post_init__(self) -> None:
-        for each in ("tools", "success", "healthy"):
-            object.__setattr__(self, each, tuple(getattr(self, each)))
-        if not _NAME.fullmatch(self.name):
-            raise BadAgent(f"The agent name {self.name!r} is not legal.", hint="Use a-z, 0-9 and _ in it.")
+        settle(self, "agent", BadAgent, "tools")
         if not self.prompt:
             raise BadAgent(f"Agent {self.name!r} names no prompt.", hint='Say what instructs it: prompt="support".')
-        if self.keeps not in get_args(Keeps):
-            raise BadAgent(f"Agent {self.name!r} keeps {self.keeps!r}.", hint=f"Use {', '.join(get_args(Keeps))}.")
         for given in self.tools:
             _check_tool(self.name, given)
         names = [each.name for each in self.tools]
@@ -126,10 +165,6 @@ class Agent:
             raise BadAgent(
                 f"Agent {self.name!r} has two tools named {', '.join(twice)}.", hint="Give one of them another name=."
             )
-        try:
-            check_scorers(self.success)
-        except BadSuite as error:
-            raise BadAgent(f"Agent {self.name!r}: {error.message}", hint=error.hint) from error
         self.definition()
 
     def definition(self) -> dict[str, Any]:

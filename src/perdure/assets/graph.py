@@ -27,7 +27,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from perdure.assets.agent import Keeps, RunLimits
+from perdure.assets.agent import Keeps, RunLimits, settle
 from perdure.assets.objective import Objective
 from perdure.assets.policy import Policy
 from perdure.assets.prompt_variables import model_schema
@@ -201,10 +201,7 @@ class Graph:
     policy: Policy = field(default_factory=Policy.observe)
 
     def __post_init__(self) -> None:
-        for each in ("nodes", "success", "healthy"):
-            object.__setattr__(self, each, tuple(getattr(self, each)))
-        if not _NAME.fullmatch(self.name):
-            raise BadGraph(f"The graph name {self.name!r} is not legal.", hint="Use a-z, 0-9 and _ in it.")
+        settle(self, "graph", BadGraph, "nodes")
         if not self.nodes:
             raise BadGraph(f"Graph {self.name!r} has no node.", hint="Give it one.")
         names = [INPUT, "each", *(node.name for node in self.nodes)]

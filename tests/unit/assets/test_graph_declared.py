@@ -15,6 +15,7 @@ from perdure.assets.graph import (
     SearchNode,
     ToolNode,
 )
+from perdure.assets.scorers import Contains
 from perdure.assets.tools import AgentTool, FeaturesTool, McpTools, PredictTool, SearchTool
 from perdure.core.canonical import content_hash
 from perdure.core.errors import BadGraph
@@ -64,6 +65,18 @@ def test_a_node_cannot_have_every_name(name):
 def test_two_nodes_cannot_share_a_name():
     with pytest.raises(BadGraph, match="a"):
         graph(RuleNode("a", []), RuleNode("a", []))
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"keeps": "all"}, "Graph 'desk' keeps 'all'"),
+        ({"success": [Contains(), Contains()]}, "Graph 'desk': Two scorers go by"),
+    ],
+)
+def test_what_it_keeps_and_is_scored_by_is_checked_as_an_agents_is(given, said):
+    with pytest.raises(BadGraph, match=said):
+        graph(PromptNode("a", "reply"), **given)
 
 
 def test_a_node_calls_one_tool_of_a_server():
