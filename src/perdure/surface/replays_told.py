@@ -11,12 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from perdure.core.errors import DeclarationError, NotReady
+from perdure.assets.graph import ToolNode
+from perdure.assets.tools import McpTools
+from perdure.core.errors import DeclarationError, NotReady, not_found
 from perdure.core.runs import ReplayAsked, Replayed, RunRecord
 from perdure.core.usage import PICO
 from perdure.engines.agents.differing import RunDiff, diff_runs
 
 if TYPE_CHECKING:
+    from perdure.assets.project import Project
     from perdure.core.ports import Replays
     from perdure.loop.work.runs.outcomes import Outcomes
     from perdure.loop.work.runs.reading import Seen
@@ -73,6 +76,25 @@ class ReplayTable:
         return sum(row.verdict == verdict for row in self.rows)
 
 
+def _check_named(declared: Project, told: Sequence[Told], swaps: Mapping[str, str]) -> None:
+    """That swapped tools and nodes are declared, or stand in the records: a name that nothing has would change nothing.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    known = {step.node for each in told for step in each.steps} | {
+        f"node:{n.name}" for g in declared.graphs.values() for n in g.nodes
+    }
+    tools = [tool for agent in declared.agents.values() for tool in agent.tools]
+    tools += [node.tool for graph in declared.graphs.values() for node in graph.nodes if isinstance(node, ToolNode)]
+    known |= {f"tool:{tool.name}" for tool in tools}
+    servers = tuple(f"tool:{tool.name}_" for tool in tools if isinstance(tool, McpTools))
+    for swapped in swaps:
+        kind, _, name = swapped.partition(":")
+        if kind in ("tool", "node") and swapped not in known and not swapped.startswith(servers):
+            raise not_found(kind, name, [each.partition(":")[2] for each in known if each.startswith(f"{kind}:")])
+
+
 async def replay_all(
     project: Perdure, told: Sequence[Told], swaps: Mapping[str, str], watching: Callable[[int, int], None] | None = None
 ) -> ReplayTable:
@@ -85,6 +107,7 @@ async def replay_all(
     """
     if not told:
         raise DeclarationError("There is no run to do again.", hint="perdure agent runs lists those that there are.")
+    _check_named(project.project, told, swaps)
     opens = project.place.open_replays
     if opens is None:
         raise NotReady("Nothing here replays runs.", hint="Declare an agent or a graph.")
