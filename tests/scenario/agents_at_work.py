@@ -1,4 +1,4 @@
-"""A world in which an agent works: scripted runs are captured, and the real loop keeps it and its nodes healthy on a settable clock."""
+"""A world in which an agent or a graph works: scripted runs are captured, and the real loop keeps it and its nodes healthy on a settable clock."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from perdure.assets.agent import Agent, RunLimits
 from perdure.assets.agent_objectives import task_success
+from perdure.assets.graph import Graph, PromptNode, RuleNode, ToolNode
 from perdure.assets.policy import Policy, Ramp
 from perdure.assets.project import Project
 from perdure.assets.prompt import Prompt
@@ -17,6 +18,7 @@ from perdure.assets.route import Route, Target, UnitPrices
 from perdure.assets.scorers import Exact
 from perdure.assets.tools import Tool, tool
 from perdure.assets.upstream import Upstream
+from perdure.core.runs import RunKind
 from perdure.core.settings import AgentSettings, CaptureSettings, ProjectSettings, Settings
 from perdure.core.units import hours, per_month
 from perdure.loop.work.indexes.kept import newest_census
@@ -50,6 +52,7 @@ def search_handbook(question: str) -> dict[str, Any]:
 class AgentWorld:
     """An agent `desk` over the prompt `answer`, the route `support` and tools."""
 
+    kind: ClassVar[RunKind] = "agent"
     folder: Path
     words: str = GOOD
     tools: Sequence[Tool] = (track,)
@@ -78,21 +81,26 @@ class AgentWorld:
             "answer", [("system", self.words), ("user", "{{ question }}")], route="support",
             variables={"question": str}, policy=ACTS,
         )  # fmt: skip
-        agent = Agent(
-            "desk", prompt="answer", tools=self.tools, success=self.success, healthy=list(self.healthy),
-            limits=self.limits, policy=self.policy,
-        )  # fmt: skip
         settings = Settings(project=ProjectSettings(name="agents"), agents=AgentSettings(replays=24))
-        self.perdure = Perdure(self.folder, settings, project=Project.of("agents", route, prompt, agent, *self.beside))
+        self.perdure = Perdure(
+            self.folder, settings, project=Project.of("agents", route, prompt, self.declared(), *self.beside)
+        )
         self.replaying = ScriptedReplays(self.script())
         opens = (lambda: self.replaying) if self.replays else None
         self.perdure.place = replace(self.perdure.place, open_replays=opens)
 
+    def declared(self) -> Agent | Graph:
+        """What works here."""
+        return Agent(
+            "desk", prompt="answer", tools=self.tools, success=self.success, healthy=list(self.healthy),
+            limits=self.limits, policy=self.policy,
+        )  # fmt: skip
+
     def script(self) -> Script:
-        """The agent's runs by what answers now."""
-        nodes = {"agent:desk": "desk", "prompt:answer": "answer", "route:support": "support"}
+        """Its runs by what answers now."""
+        nodes = {f"{self.kind}:desk": "desk", "prompt:answer": "answer", "route:support": "support"}
         champions = {node: self.version(name) for node, name in nodes.items()}
-        return Script({**STEADY, **champions, **self._index()}, self.flaws, name="desk")
+        return Script({**STEADY, **champions, **self._index()}, self.flaws, name="desk", kind=self.kind)
 
     def _index(self) -> dict[str, str]:
         version = self.version("handbook")
@@ -149,4 +157,28 @@ class AgentWorld:
         return markdown(self.perdure.explain(name))
 
 
-__all__ = ["GOOD", "OTHER", "T0", "AgentWorld", "Flaw", "search_handbook", "track"]
+@dataclass
+class GraphWorld(AgentWorld):
+    """The same as a graph: a rule, the tool, and two questions to the prompt."""
+
+    kind: ClassVar[RunKind] = "graph"
+    way: str = "parcel"
+    """What the rule looks for."""
+
+    def declared(self) -> Graph:
+        """A rule says which way it goes."""
+        asked = {"type": "object", "properties": {"task": {"type": "string"}, "parcel": {"type": "integer"}},
+                 "required": ["task", "parcel"]}  # fmt: skip
+        nodes = [
+            RuleNode("way", [(f"$input.task == '{self.way}'", self.way)], otherwise="other"),
+            PromptNode("chat0", "answer", {"question": "$input.task"}),
+            ToolNode("found", track, {"parcel": "$input.parcel"}),
+            PromptNode("chat1", "answer", {"question": "{{ $way.value }}: {{ $chat0.text }} {{ $found.status }}"}),
+        ]
+        return Graph(
+            "desk", asked, nodes, "$chat1.text", success=self.success, healthy=list(self.healthy), limits=self.limits,
+            policy=self.policy,
+        )  # fmt: skip
+
+
+__all__ = ["GOOD", "OTHER", "T0", "AgentWorld", "Flaw", "GraphWorld", "search_handbook", "track"]
