@@ -38,3 +38,9 @@ def test_a_name_that_nothing_has_is_told_with_the_nearest(cli, folder, swap, nea
 
     assert f"There is no {swap.partition(':')[0]} {swap.partition(':')[2]!r}." in told
     assert f"Did you mean {near!r}?" in told
+
+
+def test_a_swap_without_a_value_is_told_how_it_is_written(cli, folder):
+    told = cli("perdure agent replay run_1 --swap prompt", folder, expect=None).err
+
+    assert "Write --swap KIND:NAME=VALUE." in told

@@ -83,7 +83,10 @@ class _Asked:
     user: Annotated[str, typer.Option(metavar="NAME", help="On whose behalf.", show_default=False)] = ""
     tag: Annotated[list[str] | None, typer.Option(metavar="K=V", help="Kept with the run.")] = None
     version: Annotated[
-        str, typer.Option("--version", metavar="V", help="As with `show`. Default: the champion.", show_default=False)
+        str,
+        typer.Option(
+            "--version", metavar="V", help="As with `show`. Default: the champion, else `declared`.", show_default=False
+        ),
     ] = ""
     team: Annotated[str, typer.Option("--team", metavar="NAME", help="Whose key it acts for.", show_default=False)] = ""
     url: _Url = ""
@@ -263,7 +266,8 @@ def _pairs(pairs: Sequence[str] | None, option: str) -> dict[str, str]:
         name, sign, text = pair.partition("=")
         if not sign or not name or name in found:
             raise DeclarationError(
-                f"{option} {pair!r} gives nothing, or one again.", hint=f"Write {option} NAME=VALUE."
+                f"{option} {pair!r} gives nothing, or one again.",
+                hint=f"Write {option} {'KIND:NAME=VALUE' if option == '--swap' else 'NAME=VALUE'}.",
             )
         found[name] = text
     return found

@@ -109,7 +109,9 @@ def run(
     ] = "{}",
     version: Annotated[
         str,
-        typer.Option("--version", metavar="V", help="As with `show`. Default: `champion`.", show_default=False),
+        typer.Option(
+            "--version", metavar="V", help="As with `show`. Default: the champion, else `declared`.", show_default=False
+        ),
     ] = "",
     team: Annotated[
         str, typer.Option("--team", metavar="NAME", help="Whose key it acts for.", show_default=False)
