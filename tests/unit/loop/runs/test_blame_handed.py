@@ -16,7 +16,7 @@ from perdure.assets.repair import BLAMED, Trial
 from perdure.assets.scorers import Exact
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import iso
-from perdure.core.errors import BadSettings
+from perdure.core.errors import BadAgent, BadSettings
 from perdure.core.settings import AgentSettings
 from perdure.core.units import days, hours
 from perdure.loop.protocols import Kind, Watched
@@ -250,7 +250,7 @@ def test_a_gate_that_judges_again_pays_for_no_replay_twice_and_says_the_same(des
     assert replays.n_replayed == n
 
 
-def test_a_swap_that_cannot_be_loaded_is_told_and_tried_again_later(desk):
+def test_a_swap_that_cannot_be_loaded_is_told_and_tried_again_later(desk, monkeypatch):
     place, replays = desk
     runs = seen(place)[:4]
     goodness = goodness_of(DESK, OBJECTIVE)
@@ -258,6 +258,13 @@ def test_a_swap_that_cannot_be_loaded_is_told_and_tried_again_later(desk):
     replays.unknown = frozenset({"answer@9"})
     assert replay(place, redo, NOW).why_not == "There is no version 'answer@9'"
     replays.unknown = frozenset()
+
+    async def other_code(_asked):
+        raise BadAgent("The tool 'look_up' has other code now.")
+
+    monkeypatch.setattr(replays, "replay", other_code)
+    assert replay(place, redo, NOW).why_not == "The tool 'look_up' has other code now"
+    monkeypatch.undo()
     assert len(replay(place, redo, NOW).outcomes) == 4
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from perdure.core.canonical import content_hash
-from perdure.core.errors import BadRequest, NotFound, NotReady
+from perdure.core.errors import DeclarationError, NotFound, NotReady
 from perdure.core.ports import Replays
 from perdure.core.runs import ReplayAsked
 from perdure.loop.protocols import Workplace
@@ -74,7 +74,7 @@ def replay(place: Workplace, redo: Redo, now: datetime) -> Redone:
         return kept
     try:
         found = Redone(tuple(asyncio.run(_all(place.open_replays(), redo))))
-    except (NotFound, NotReady, BadRequest) as error:
+    except (NotFound, NotReady, DeclarationError) as error:
         found = Redone(why_not=error.message.rstrip("."))
     facts = {
         "outcomes": [[each.run, each.value, each.cost_pusd, each.n_unknown] for each in found.outcomes],
@@ -118,7 +118,7 @@ async def _all(replays: Replays, redo: Redo) -> list[Outcome]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(seen)) for seen in redo.runs]
-    except* (NotFound, NotReady, BadRequest) as failed:
+    except* (NotFound, NotReady, DeclarationError) as failed:
         raise failed.exceptions[0] from None
     finally:
         await replays.close()
