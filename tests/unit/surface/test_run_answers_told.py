@@ -92,3 +92,15 @@ def test_an_input_that_a_graph_does_not_take_is_told_without_a_word_for_the_whol
     assert 'not what it takes: "text" is a required' in cli("perdure graph run post", folder, expect=None).out.replace(
         "'text'", '"text"'
     )
+
+
+def test_a_run_of_a_graph_ends_with_what_it_took_and_how_its_question_is_answered(cli, folder):
+    cli("perdure apply", folder)
+    waits = cli("perdure graph run post", folder).out
+    assert "post asks to call send  waits for a person" in waits
+    assert "answer perdure approve wait_" in waits
+    (folder / "post.py").write_text(CODE.replace(', approve_by="on_call"', ""))
+    cli("perdure apply", folder)
+    *_, last = cli("perdure graph run post", folder).out.splitlines()
+    assert last.startswith("done  run_")
+    assert "0 tokens, $0.00" in last

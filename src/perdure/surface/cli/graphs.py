@@ -13,8 +13,10 @@ from rich.markup import escape
 from rich.text import Text
 
 from perdure.core.errors import DeclarationError
+from perdure.surface.cli import show_runs
 from perdure.surface.cli.options import HERE, Folder, Json, opened
-from perdure.surface.cli.printing import Column, Fitted, console, counted, of_rows, print_json, put
+from perdure.surface.cli.printing import Column, Fitted, console, counted, hanging, of_rows, print_json, put
+from perdure.surface.cli.run_words import summary
 from perdure.surface.cli.usage import Command, Group
 from perdure.surface.graphing import DECLARED
 
@@ -146,20 +148,27 @@ def _tell(event: RunEvent) -> None:
         mark, style = ("✓", "green") if data["state"] == "done" else ("✗", "red")
         why = "" if data["state"] == "done" else f"  {data.get('error', '')}  {data.get('text', '')}"
         put(Text.assemble((f"{mark} ", style), data["call"], (f"  {data['took_ms']:,.1f} ms", "dim"), (why, style)))
+    elif event.name == "begin":
+        put(Text.assemble((data["id"], "bold"), ("  " + data["version"], "dim")))
     elif event.name == "wait":
-        put(Text.assemble(("… ", "yellow"), data["text"]))
+        asks = data["text"].partition("\n")[0].rstrip(":")
+        put(Text.assemble(("… ", "yellow"), asks, ("  waits for a person", "yellow")))
 
 
 def _ran(told: Told, *, as_json: bool) -> None:
     from perdure.serve.runs.showing import shown_run
 
-    if as_json:
-        return print_json(shown_run(told.run))
     run = told.run
-    style = {"done": "green", "waiting": "yellow"}.get(run.status, "red")
-    put(Text.assemble((run.status, style), f"  {run.id}", f"  {run.text}" if run.text else ""))
+    if as_json:
+        return print_json(shown_run(run))
     if run.output:
         sys.stdout.write(msgspec.json.format(run.output, indent=2).decode() + "\n")
+    put("", summary(run))
+    if run.text:
+        put(hanging(Text("why", "dim"), Text(f"{run.text} [{run.why}]" if run.why else run.text), indent=2))
+    for wait in told.waits:
+        if wait.answer is None:
+            show_runs.question(run, wait)
     return None
 
 
