@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import sys
 from collections import Counter
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from acting import NOBODY, Tools, gave, new_run, offered
 from msgspec.structs import replace
-from runs_killed import TTL_S, Chaos, Told, World
+from runs_killed import TTL_S, Chaos, Told, World, main
 
 from perdure.assets.agent import RunLimits
 from perdure.assets.graph import Graph, PromptNode, PythonNode, RuleNode, ToolNode
@@ -116,21 +115,13 @@ async def work(root: Path, seed: int) -> None:
 class GraphChaos(Chaos):
     """A trial of graphs."""
 
+    work = staticmethod(work)
+
     def begin(self, store):
         id_ = f"run_{len(self.scripts):05}"
         self.scripts[id_] = words = [f"{id_[-2:]}{n}" for n in range(self.draw.randint(1, 4))]
         run = replace(new_run(id_, kind="graph"), input=json.dumps({"words": words}).encode())
         store.begin(run, "nobody", 0)
-
-    def fork(self):
-        seed = self.draw.randrange(2**31)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                asyncio.run(work(self.root, seed))
-            finally:
-                os._exit(1)
-        self.workers.append(pid)
 
 
 def failures(trial: GraphChaos) -> list[str]:
@@ -158,17 +149,11 @@ def failures(trial: GraphChaos) -> list[str]:
     return wrong
 
 
-def main() -> int:
-    """A trial as a program: figures as JSON, then what is wrong, a line each."""
-    trial = GraphChaos(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
-    trial.run()
-    wrong = failures(trial)
-    told = {"kills": trial.killed, "runs": len(trial.scripts), "effects": len(trial.world.counts()),
+def summary(trial: GraphChaos) -> dict[str, float]:
+    """The trial in figures."""
+    return {"kills": trial.killed, "runs": len(trial.scripts), "effects": len(trial.world.counts()),
             "happened": trial.questions["happened"], "seconds": round(trial.took_s, 1)}  # fmt: skip
-    print(json.dumps(told))
-    print("\n".join(wrong[:20]))
-    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(GraphChaos, failures, summary))

@@ -137,6 +137,9 @@ class Chaos:
         seed: of scripts and instants.
     """
 
+    work = staticmethod(work)
+    """What each of its processes does."""
+
     def __init__(self, root: Path, n_kills: int, seed: int) -> None:
         self.root, self.n_kills, self.draw = root, n_kills, random.Random(seed)
         self.world = World(root / "world.db")
@@ -219,7 +222,7 @@ class Chaos:
         pid = os.fork()
         if pid == 0:
             try:
-                asyncio.run(work(self.root, seed))
+                asyncio.run(self.work(self.root, seed))
             finally:
                 os._exit(1)
         self.workers.append(pid)
@@ -284,9 +287,9 @@ def summary(trial: Chaos) -> dict[str, float]:
     }
 
 
-def main() -> int:
+def main(chaos=Chaos, failures=failures, summary=summary) -> int:
     """A trial as a program: figures as JSON, then what is wrong, a line each."""
-    trial = Chaos(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    trial = chaos(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
     trial.run()
     wrong = failures(trial)
     print(json.dumps(summary(trial)))

@@ -11,12 +11,11 @@ from datetime import timedelta
 import pytest
 from acting import Scripted, Tools, chat_step, gave, new_run, offered
 from msgspec.structs import replace
-from processes import run, scripted, until
+from processes import run, scripted, until, yes
 
 from perdure.assets.agent import RunLimits
 from perdure.core.clock import machine_us
 from perdure.core.errors import LostLease, NotReady, StoreFull
-from perdure.core.runs import WaitAnswer
 from perdure.serve.runs.going import Going
 from perdure.serve.runs.journaling import RunJournal
 from perdure.serve.runs.protocols import Ended, ToolGave
@@ -36,13 +35,7 @@ def test_a_run_that_takes_every_process_down_is_ended_and_says_so(desk):
     desk.store.begin(scripted(["look", {"to": "a@b.c"}]), "dead", 1)
     died(desk, "run_1", 4)
 
-    async def drives():
-        runtime = desk.process()
-        runtime.start()
-        await until(lambda: desk.store.get("run_1").run.ended)
-        await runtime.stop()
-
-    run(drives())
+    run(desk.over("run_1"))
     ended = desk.store.get("run_1").run
     assert (ended.status, ended.why) == ("failed", "run.poisoned")
     assert not desk.tools.calls
@@ -56,27 +49,12 @@ def test_a_run_that_got_on_is_not_poisoned_however_often_its_processes_died(desk
     desk.store.write([Progress(claim, [replace(chat_step("chat.0"), run="run_1")])])
     died(desk, "run_1", 3)
 
-    async def drives():
-        runtime = desk.process()
-        runtime.start()
-        await until(lambda: desk.store.get("run_1").run.ended)
-        await runtime.stop()
-
-    run(drives())
+    run(desk.over("run_1"))
     assert desk.store.get("run_1").run.status == "done"
 
 
 def test_suspects_are_driven_one_at_a_time_so_that_none_dies_of_another(desk):
-    at_work, most = set(), []
-
-    async def look(asked, context):
-        at_work.add(context.run.id)
-        most.append(len(at_work))
-        await asyncio.sleep(0.02)
-        at_work.remove(context.run.id)
-        return gave("ok")
-
-    desk.tools.does["look"] = look
+    desk.crowd(0.02)
     for n in range(4):
         desk.store.begin(scripted(["look", {}], id_=f"run_{n}"), "dead", 1)
     for n in range(2):
@@ -94,13 +72,7 @@ def test_suspects_are_driven_one_at_a_time_so_that_none_dies_of_another(desk):
 
     desk.driver._chat = told
 
-    async def drives():
-        runtime = desk.process()
-        runtime.start()
-        await until(lambda: all(desk.store.get(f"run_{n}").run.ended for n in range(4)))
-        await runtime.stop()
-
-    run(drives())
+    run(desk.over(*(f"run_{n}" for n in range(4))))
     assert max(both) == 1
     assert {desk.store.get(f"run_{n}").run.status for n in range(4)} == {"done"}
 
@@ -149,13 +121,8 @@ def test_a_run_that_cannot_be_read_does_not_keep_the_others_from_being_taken_ove
         "UPDATE records SET record = x'93c1' WHERE run = (SELECT seq FROM runs WHERE id = 'run_0')"
     )
 
-    async def drives():
-        runtime = desk.process()
-        runtime.start()
-        await until(lambda: all(desk.store.get(f"run_{n}").run.ended for n in (1, 2)))
-        await runtime.stop()
-
-    run(drives())
+    run(desk.over("run_1", "run_2"))
+    assert [desk.store.get(f"run_{n}").run.status for n in (1, 2)] == ["done", "done"]
 
 
 @pytest.mark.parametrize("state", ["done", "failed"])
@@ -285,7 +252,7 @@ def test_a_run_that_goes_on_as_soon_as_it_parked_is_not_left_claimed_and_undrive
         await runtime.wait("run_1", 5)
         (wait,) = desk.store.get("run_1").waits
         runtime._going["run_1"] = Going(desk.store.get("run_1").run, RunJournal("run_1", None))
-        await runtime.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us()))
+        await runtime.answer(wait.id, yes())
         await runtime._resume_once()
         del runtime._going["run_1"]
         runtime.start()
@@ -346,14 +313,7 @@ def test_a_cancellation_that_nobody_asked_for_is_a_failure_and_not_a_riddle(desk
     if where == "drive":
         desk.driver = Odd()
 
-    async def drives():
-        runtime = desk.process()
-        await runtime.begin(scripted(["look", {}]))
-        done = await runtime.wait("run_1", 5)
-        await runtime.stop()
-        return done
-
-    done = run(drives())
+    done = run(desk.driven(scripted(["look", {}])))
     if where == "tool":
         assert (done.status, json.loads(done.output)["0.0"][1]) == ("done", "tool.failed")
     else:
@@ -369,8 +329,7 @@ def test_arguments_that_a_person_broke_are_told_to_the_model(desk):
         await runtime.begin(scripted(["send", {}]))
         await runtime.wait("run_1", 5)
         (wait,) = desk.store.get("run_1").waits
-        said = WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us(), value=b"{broken")
-        await runtime.answer(wait.id, said)
+        await runtime.answer(wait.id, yes(value=b"{broken"))
         await until(lambda: desk.store.get("run_1").run.ended)
         await runtime.stop()
 
@@ -393,7 +352,7 @@ def test_texts_of_a_run_that_is_over_are_kept_in_the_store_as_its_agent_keeps_th
         await until(lambda: desk.store.get("run_1").run.status == "waiting")
         (wait,) = desk.store.get("run_1").waits
         assert b"a@b.c" in wait.arguments + desk.store.get("run_1").steps[1].input
-        await runtime.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="For a@b.c.", at_us=machine_us()))
+        await runtime.answer(wait.id, yes("For a@b.c."))
         await until(lambda: desk.store.get("run_1").run.ended)
         await runtime.stop()
 
@@ -515,7 +474,7 @@ def test_a_run_below_that_goes_on_alone_is_held_to_the_limits_of_the_run_above(d
         below = await begun_above(desk, runtime, [["ask", {"script": chats}]])
         await until(lambda: desk.store.get("run_1").run.status == "waiting")
         (wait,) = desk.store.get(below.id).waits
-        await runtime.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us()))
+        await runtime.answer(wait.id, yes())
         await until(lambda: desk.store.get("run_1").run.ended)
         await runtime.stop()
         return desk.store.get(below.id).run
@@ -562,7 +521,7 @@ def test_a_run_below_is_found_again_though_its_agent_answers_no_more(desk):
             raise NotReady("No version of it answers.")
 
         runtime.served = replace_parts(runtime.served, choose=gone)
-        await runtime.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us()))
+        await runtime.answer(wait.id, yes())
         await until(lambda: desk.store.get("run_1").run.ended)
         await runtime.stop()
 

@@ -7,12 +7,11 @@ import json
 
 import pytest
 from acting import Tools, gave, offered
-from processes import run, scripted, until
+from processes import run, scripted, until, yes
 
 from perdure.assets.agent import RunLimits
 from perdure.core.clock import machine_us
 from perdure.core.errors import LimitReached, MissingExtra, NotFound, NotReady, StoreFull
-from perdure.core.runs import WaitAnswer
 from perdure.serve.runs.going import Prepared
 from perdure.serve.runs.protocols import ToolGave
 
@@ -84,7 +83,7 @@ def test_a_run_waits_without_a_process_and_another_goes_on_once_it_is_answered(d
         await asyncio.sleep(0.1)
         assert desk.store.get("run_1").run.status == "waiting"
         (wait,) = desk.store.get("run_1").waits
-        await runtime.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us()))
+        await runtime.answer(wait.id, yes())
         await until(lambda: desk.store.get("run_1").run.ended)
         await runtime.stop()
 
@@ -229,22 +228,12 @@ def test_a_run_that_several_call_off_at_once_ends_once_with_the_reason_of_one(de
 
 
 def test_a_run_below_is_driven_once_and_counted_above(desk):
-    async def helped(asked, context):
-        below = await desk.child("agent", "helper", {"script": [[["look", {}]]]}, context.run, asked.call)
-        return ToolGave(below.output, below.status)
-
     desk.tools = Tools(
-        [offered("help", uses="agent:helper"), offered("look")], {"help": helped, "look": lambda a, c: gave("seen")}
+        [offered("help", uses="agent:helper"), offered("look")],
+        {"help": desk.helped([["look", {}]]), "look": lambda a, c: gave("seen")},
     )
 
-    async def drives():
-        runtime = desk.process()
-        await runtime.begin(scripted(["help", {}]))
-        done = await runtime.wait("run_1", 5)
-        await runtime.stop()
-        return done
-
-    done = run(drives())
+    done = run(desk.driven(scripted(["help", {}])))
     (below,) = [each.run for each in desk.log.told if each.run.parent]
     assert (below.parent, below.root, below.depth, below.asset) == ("run_1", "run_1", 1, "helper")
     assert (done.status, done.n_tokens, done.cost_pusd) == ("done", 20, 2_000_000)
@@ -252,14 +241,7 @@ def test_a_run_below_is_driven_once_and_counted_above(desk):
 
 
 def test_a_run_whose_run_below_waits_for_a_person_waits_too(desk):
-    async def helped(asked, context):
-        below = await desk.child("agent", "helper", {"script": [[["send", {}]]]}, context.run, asked.call)
-        return ToolGave(below.output, below.status)
-
-    desk.tools = Tools(
-        [offered("help", uses="agent:helper"), offered("send", effect="keyed", approve_by="boss")],
-        {"help": helped, "send": lambda a, c: gave("sent")},
-    )
+    desk.has_helper_who_asks()
 
     async def drives():
         runtime = desk.process()
@@ -271,7 +253,7 @@ def test_a_run_whose_run_below_waits_for_a_person_waits_too(desk):
         again.start()
         (below,) = [each for each in await again.list(_all()) if each.parent]
         (wait,) = (await again.get(below.id)).waits
-        await again.answer(wait.id, WaitAnswer(actor="anna", approves=True, reason="", at_us=machine_us()))
+        await again.answer(wait.id, yes())
         await until(lambda: desk.store.get("run_1").run.ended)
         await again.stop()
 
@@ -323,16 +305,7 @@ def test_calling_a_run_off_calls_off_the_runs_below_it(desk):
 
 
 def test_no_more_runs_go_on_at_once_than_allowed_and_no_more_wait_than_is_sound(desk):
-    at_work, most = set(), []
-
-    async def look(asked, context):
-        at_work.add(context.run.id)
-        most.append(len(at_work))
-        await asyncio.sleep(0.01)
-        at_work.remove(context.run.id)
-        return gave("ok")
-
-    desk.tools.does["look"] = look
+    most = desk.crowd(0.01)
 
     async def drives():
         runtime = desk.process(most_at_once=2)
@@ -392,24 +365,11 @@ def test_nothing_is_made_for_listeners_that_are_not_there(desk, monkeypatch):
 
     monkeypatch.setattr("perdure.serve.runs.journaling.shown_step", made)
 
-    async def drives():
-        runtime = desk.process()
-        await runtime.begin(scripted(["look", {}]))
-        done = await runtime.wait("run_1", 5)
-        await runtime.stop()
-        return done
-
-    assert run(drives()).status == "done"
+    assert run(desk.driven(scripted(["look", {}]))).status == "done"
 
 
 def test_a_replay_is_not_told(desk):
-    async def drives():
-        runtime = desk.process()
-        await runtime.begin(scripted(replay_of="run_0"))
-        await runtime.wait("run_1", 5)
-        await runtime.stop()
-
-    run(drives())
+    run(desk.driven(scripted(replay_of="run_0")))
     assert not desk.log.told
 
 
@@ -473,14 +433,7 @@ def test_a_full_disk_stops_a_run_before_its_effect_and_it_goes_on_when_there_is_
 
     monkeypatch.setattr(desk.store, "write", full)
 
-    async def drives():
-        runtime = desk.process()
-        runtime.start()
-        await runtime.begin(scripted(["send", {}]))
-        await until(lambda: desk.store.get("run_1").run.ended)
-        await runtime.stop()
-
-    run(drives())
+    run(desk.over("run_1", begins=scripted(["send", {}])))
     assert len(desk.tools.calls) == 1
     assert desk.store.get("run_1").run.status == "done"
 
@@ -488,14 +441,7 @@ def test_a_full_disk_stops_a_run_before_its_effect_and_it_goes_on_when_there_is_
 def test_a_limit_ends_a_run_with_what_it_has(desk):
     desk.limits = RunLimits(steps=3)
 
-    async def drives():
-        runtime = desk.process()
-        await runtime.begin(scripted(*[["look", {"n": n}] for n in range(5)]))
-        done = await runtime.wait("run_1", 5)
-        await runtime.stop()
-        return done
-
-    done = run(drives())
+    done = run(desk.driven(scripted(*[["look", {"n": n}] for n in range(5)])))
     assert (done.status, done.why) == ("limited", "limit.steps")
     assert json.loads(done.output) == {"0.0": ['{"n": 0}', ""]}
 
