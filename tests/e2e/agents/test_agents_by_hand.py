@@ -314,5 +314,5 @@ def test_what_the_commands_print_reads_well(folder):
     assert "released  instructions  where_is, send_notice" in said("list")
     assert "needs a yes of reviewer" in said("show", "desk")
     parked = said("run", "desk", "Find parcel 8 and tell them.")
-    assert "needs a yes of reviewer" in parked
+    assert "needs  a yes of reviewer" in parked
     assert "desk asks to call send_notice" in said("waiting")
