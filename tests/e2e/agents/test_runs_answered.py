@@ -155,6 +155,15 @@ def test_without_teams_nobody_answers_over_http(world, upstreams):
 
 
 def test_waiting_runs_are_counted(desk, upstreams):
-    asked(desk, upstreams)
-    text = 'perdure_runs_waiting{asset="desk",kind="agent"} '
-    desk.gateway.wait_for(lambda: text in desk.ask("GET", "/metrics").content.decode(), 10.0)
+    run = asked(desk, upstreams)
+    waiting = {each["run"] for each in desk.waits() if each["asset"] == "desk"}
+    assert run in waiting
+
+    def counted():
+        text = desk.ask("GET", "/metrics").content.decode()
+        figures = [
+            line for line in text.splitlines() if line.startswith('perdure_runs_waiting{asset="desk",kind="agent"} ')
+        ]
+        return [n for figure in figures if (n := float(figure.split()[-1])) >= len(waiting)]
+
+    assert desk.gateway.wait_for(counted, 10.0) == [len(waiting)]

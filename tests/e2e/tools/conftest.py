@@ -1,14 +1,19 @@
-"""A host that answers what a test says, over real HTTP."""
+"""A host that answers what a test says, over real HTTP; and what tests of tools share is made importable."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, Self
 
 import pytest
 
-from perdure.core.runs import RunRecord
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tools_world import desk_run
+
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.protocols import ToolContext
 
@@ -59,14 +64,5 @@ def make_host() -> Callable[[Answering], Host]:
 @pytest.fixture
 def context() -> ToolContext:
     """Of a call whose user asked for parcel 4471."""
-    run = RunRecord(
-        id="run_1",
-        kind="agent",
-        asset="desk",
-        version="desk@1",
-        arm="champion",
-        status="running",
-        input=b'{"task": "Where is parcel 4471?"}',
-    )
     world: Any = None
-    return ToolContext(run, Caller("", None), "key-1", world)
+    return ToolContext(desk_run(b'{"task": "Where is parcel 4471?"}'), Caller("", None), "key-1", world)

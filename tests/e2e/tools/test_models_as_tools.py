@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from tools_world import app_up, desk_run, until
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "scoring"))
 
@@ -17,7 +18,6 @@ from scoring_world import MODELS, SERVED_AT, World, weather_now
 from perdure.assets.tools import FeaturesTool, PredictTool
 from perdure.assets.version import Pointer
 from perdure.core.clock import to_us
-from perdure.core.runs import RunRecord
 from perdure.serve.live import Live
 from perdure.serve.metrics import Counters
 from perdure.serve.online_reader import OnlineReader
@@ -31,16 +31,7 @@ from perdure.stores.online.protocols import OnlineRow
 from perdure.stores.online.sqlite import SqliteOnline
 
 TRIP = {"trip_id": "t1", "origin": "JFK", "distance_mi": 500.0, "scheduled_at": "2013-03-01T13:00:00Z"}
-RUN = RunRecord(
-    id="run_1",
-    kind="agent",
-    asset="desk",
-    version="desk@1",
-    arm="champion",
-    status="running",
-    input=b"{}",
-    served_us=to_us(SERVED_AT),
-)
+RUN = desk_run(served_us=to_us(SERVED_AT))
 HOUR_US = 3_600_000_000
 
 
@@ -95,29 +86,15 @@ def test_a_prediction_is_explained_recorded_and_by_the_contract(tmp_path):
     app = make_app(world.parts())
 
     async def run() -> tuple[ToolGave, ToolGave]:
-        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        up = asyncio.Event()
-
-        async def send(message: Any) -> None:
-            if message["type"].endswith("startup.complete"):
-                up.set()
-
-        lifespan = asyncio.ensure_future(app({"type": "lifespan"}, waiting.get, send))
-        await waiting.put({"type": "lifespan.startup"})
-        await up.wait()
-        handler = app._scoring._parts.predict
-        reaching = Reaching(handler._live, predicting=handler)
-        for _ in range(2_000):
-            if handler._live.serving is not None:
-                break
-            await asyncio.sleep(0.01)
-        tool = PredictTool("air_time", explain=True)
-        box = Toolmaker(MODELS).box([tool])
-        context = ToolContext(RUN, Caller("", None), "k", reaching)
-        good = await box.call(ToolAsked(tool.name, TRIP, "1"), context)
-        bad = await box.call(ToolAsked(tool.name, {**TRIP, "scheduled_at": "soon"}, "2"), context)
-        await waiting.put({"type": "lifespan.shutdown"})
-        await lifespan
+        async with app_up(app):
+            handler = app._scoring._parts.predict
+            reaching = Reaching(handler._live, predicting=handler)
+            await until(lambda: handler._live.serving is not None)
+            tool = PredictTool("air_time", explain=True)
+            box = Toolmaker(MODELS).box([tool])
+            context = ToolContext(RUN, Caller("", None), "k", reaching)
+            good = await box.call(ToolAsked(tool.name, TRIP, "1"), context)
+            bad = await box.call(ToolAsked(tool.name, {**TRIP, "scheduled_at": "soon"}, "2"), context)
         return good, bad
 
     good, bad = asyncio.run(run())

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from gateway_upstream import Said, recorded, status
 from gateway_world import World
+from tools_world import app_up, desk_run, until
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "retrieval"))
 
@@ -19,7 +20,6 @@ from retrieval_world import RetrievalWorld, write
 
 from perdure import Route, Team
 from perdure.core.errors import BadRequest, NotFound, NotReady, PerdureError, Refused, Unauthorized, UpstreamError
-from perdure.core.runs import RunRecord
 from perdure.serve.gateway.keys import digest_of
 from perdure.serve.live import Live
 from perdure.serve.retrieval.callers import Caller
@@ -28,9 +28,7 @@ from perdure.serve.server import make_app
 from perdure.serve.tools.reaching import Reaching
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-RUN = RunRecord(
-    id="run_1", kind="agent", asset="desk", version="desk@1", arm="champion", status="running", input=b"{}", trace=TRACE
-)
+RUN = desk_run(trace=TRACE)
 CHAT = {"model": "main", "messages": [{"role": "user", "content": "When do trains leave?"}]}
 
 
@@ -49,28 +47,15 @@ def reached(world: World, work: Callable[[Reached], Awaitable[Any]], secret: str
 
     async def run() -> Any:
         app = make_app(world.parts())
-        waiting: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-        up = asyncio.Event()
-
-        async def send(message: Any) -> None:
-            if message["type"].endswith("startup.complete"):
-                up.set()
-
-        lifespan = asyncio.ensure_future(app({"type": "lifespan"}, waiting.get, send))
-        await waiting.put({"type": "lifespan.startup"})
-        await up.wait()
-        live = app._gateway._parts.live
-        await _until(lambda: live.serving is not None and digest_of(secret.encode()) in live.keys)
-        key = live.keys[digest_of(secret.encode())]
-        searching = None if app._retrieval is None else app._retrieval._parts.searching
-        reaching = Reaching(
-            live, gateway=app._gateway, searching=searching, indexes=tuple(getattr(world, "indexes", ()))
-        )
-        try:
+        async with app_up(app):
+            live = app._gateway._parts.live
+            await until(lambda: live.serving is not None and digest_of(secret.encode()) in live.keys)
+            key = live.keys[digest_of(secret.encode())]
+            searching = None if app._retrieval is None else app._retrieval._parts.searching
+            reaching = Reaching(
+                live, gateway=app._gateway, searching=searching, indexes=tuple(getattr(world, "indexes", ()))
+            )
             return await work(Reached(reaching, Caller(key.id, world.teams.get(key.team), key), live))
-        finally:
-            await waiting.put({"type": "lifespan.shutdown"})
-            await lifespan
 
     return asyncio.run(run())
 
@@ -152,7 +137,7 @@ def test_a_revoked_key_acts_no_more(world):
 
     async def revoked(here: Reached) -> None:
         world.revoke(secret)
-        await _until(lambda: digest_of(secret.encode()) not in here.live.keys)
+        await until(lambda: digest_of(secret.encode()) not in here.live.keys)
         await here.reaching.chat(CHAT, here.caller, RUN, {})
 
     with pytest.raises(Unauthorized):
@@ -234,14 +219,6 @@ def test_what_is_not_served_is_told():
         return found
 
     assert asyncio.run(all_of_it()) == [NotReady, NotReady, NotFound, NotFound, NotReady]
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    for _ in range(2_000):
-        if holds():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came")
 
 
 async def _asked(here: Reached, body: dict[str, Any], *, streams: bool) -> Any:
