@@ -12,6 +12,7 @@ from perdure.serve.scoring.http import (
     ClientGone,
     check_media,
     error_reply,
+    failure_reply,
     query_flag,
     read_body,
 )
@@ -95,3 +96,18 @@ def test_a_wrong_method_names_the_right_one():
     reply = error_reply(WrongMethod("/v1/labels does not answer GET.", allowed=["POST"]))
     assert (reply.status, dict(reply.headers)[b"allow"]) == (405, b"POST")
     assert json.loads(reply.body)["error"]["code"] == "request.method"
+
+
+def test_what_nobody_meant_to_raise_is_told_by_an_id_that_the_log_has(caplog):
+    reply = failure_reply(ValueError("secret"), "A request to an index")
+    error = json.loads(reply.body)["error"]
+    (record,) = caplog.records
+    assert (reply.status, "secret" in str(error)) == (500, False)
+    assert record.getMessage().startswith("A request to an index failed (err_")
+    assert record.getMessage().split("(")[1].rstrip(").") in error["hint"]
+
+
+@pytest.mark.parametrize(("error", "status"), [(RecursionError(), 400), (NotReady("It is loaded."), 503)])
+def test_what_is_known_is_told_and_not_logged(caplog, error, status):
+    assert failure_reply(error, "A request for a run").status == status
+    assert not caplog.records
