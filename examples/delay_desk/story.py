@@ -260,8 +260,9 @@ def main() -> int:
             before = worse(desk)
             desk.live(4)
             perdure(
-                "agent", "replay", "delay_desk", "--since", "1h", "--limit", "8", "--swap", f"model:air_time={before}"
-            )
+                "agent", "replay", "delay_desk", "--since", "4h", "--at", desk.now.isoformat(), "--limit", "8",
+                "--swap", f"model:air_time={before}",
+            )  # fmt: skip
             print()
             desk.live(18)
         notices = [json.loads(line) for line in Path(os.environ["DELAY_DESK_OUTBOX"]).read_text().splitlines()]
