@@ -259,10 +259,10 @@ def test_a_swap_that_cannot_be_loaded_is_told_and_tried_again_later(desk, monkey
     assert replay(place, redo, NOW).why_not == "There is no version 'answer@9'"
     replays.unknown = frozenset()
 
-    async def other_code(_asked):
+    async def other_code(_self, _asked):
         raise BadAgent("The tool 'look_up' has other code now.")
 
-    monkeypatch.setattr(replays, "replay", other_code)
+    monkeypatch.setattr(type(replays), "replay", other_code)
     assert replay(place, redo, NOW).why_not == "The tool 'look_up' has other code now"
     monkeypatch.undo()
     assert len(replay(place, redo, NOW).outcomes) == 4
