@@ -54,6 +54,14 @@ def test_arguments_may_be_changed_with_the_yes(desk, admin, upstreams):
     assert SENT == ["A little late."]
 
 
+def test_a_yes_is_not_spent_on_arguments_that_the_tool_does_not_take(desk, admin, upstreams):
+    run = asked(desk, upstreams)
+    (wait,) = desk.waits(run)
+    answer = say(admin, wait["id"], approve=True, arguments={"txt": "Late."})
+    assert (answer.status, "txt" in answer.error["message"]) == (400, True)
+    assert desk.waits(run) == [wait]
+
+
 @pytest.mark.parametrize(
     "body", [{}, {"approve": True}, {"approve": True, "reason": " "}, {"approve": "yes", "reason": "x"},
              {"approve": True, "reason": "x", "value": 1}]

@@ -7,16 +7,19 @@ apart, and nothing is answered here: an agent with an HTTP tool could say yes to
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 
 from perdure.core.clock import machine_us
-from perdure.core.errors import BadRequest, Refused, not_found
+from perdure.core.errors import BadRequest, NotFound, Refused
 from perdure.core.runs import RunRecord, Wait, WaitAnswer
 from perdure.serve.retrieval.callers import Caller
 from perdure.serve.runs.asking import AnswerBody, read_answer
+from perdure.serve.runs.fitting import misfit
+from perdure.serve.runs.going import Prepared
 from perdure.serve.runs.running import Runtime
 from perdure.stores.runs.protocols import Wanted
 
@@ -32,11 +35,13 @@ class Answering:
     Args:
         runtime: of this process.
         check_role: refuses an actor (`key:ID`) who has not a role.
+        prepare: a run's version, for what its tools take.
         of_four_eyes: agents and graphs whose policy wants two people's yes: a server keeps no first half of an answer.
     """
 
     runtime: Runtime
     check_role: Callable[[str, str], None]
+    prepare: Callable[[RunRecord], Awaitable[Prepared]]
     of_four_eyes: Collection[str] = ()
 
     async def waiting(self, team: str | None) -> list[Wait]:
@@ -74,6 +79,8 @@ class Answering:
             )
         if found.role:
             self.check_role(actor, found.role)
+        if said.approve and said.arguments is not None:
+            await self._check_arguments(run, found.tool, said.arguments)
         return await self.runtime.answer(
             wait,
             WaitAnswer(
@@ -85,11 +92,20 @@ class Answering:
             ),
         )
 
+    async def _check_arguments(self, run: RunRecord, tool: str, arguments: Mapping[str, Any]) -> None:
+        """A yes with arguments that the tool does not take would be spent on a call that fails."""
+        toolbox = (await self.prepare(run)).toolbox
+        wrong = next((misfit(each, arguments) for each in toolbox.offered if each.name == tool), "")
+        if wrong:
+            raise BadRequest(f"{wrong}.", hint="Send all of them; the question shows those that were asked.")
+
     async def _find(self, wait: str) -> tuple[RunRecord, Wait]:
         async for run, each in self._questions(None):
             if each.id == wait:
                 return run, each
-        raise not_found("open question", wait[:80], ())
+        raise NotFound(
+            f"No run waits for an answer to {wait[:80]!r}.", hint="It was answered, or is over: GET /v1/runs/waiting."
+        )
 
     async def _questions(self, team: str | None) -> AsyncIterator[tuple[RunRecord, Wait]]:
         """Of all runs with an open one, the answered ones too."""
@@ -108,12 +124,12 @@ def _check_admin(caller: Caller) -> None:
     if caller.record is None:
         raise Refused(
             "This project declares no team, so nobody is told apart over HTTP.",
-            hint="Answer by perdure approve, or declare a Team and issue a key: perdure key create --admin.",
+            hint="Answer by perdure approve, or declare a Team and issue a key: perdure key create --team NAME --admin.",
         )
     if not caller.record.admin:
         raise Refused(
             "This key may not answer what a run asks a person.",
-            hint="Use an administrator's key (perdure key create --admin), or perdure approve.",
+            hint="Use an administrator's key (perdure key create --team NAME --admin), or perdure approve.",
         )
 
 

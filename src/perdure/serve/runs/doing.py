@@ -20,9 +20,9 @@ from perdure.core.errors import LostLease, PerdureError, StoreError
 from perdure.core.runs import Effect, RunRecord, StepRecord, StepState, Wait
 from perdure.core.usage import picodollars
 from perdure.engines.agents.looping import digest_of, find_loop
-from perdure.engines.prompts.variables import validator_of
 from perdure.serve.boundary import contained_async, is_cancelled
 from perdure.serve.retrieval.callers import Caller
+from perdure.serve.runs.fitting import misfit
 from perdure.serve.runs.journaling import sound
 from perdure.serve.runs.limiting import Limiter
 from perdure.serve.runs.protocols import (
@@ -47,7 +47,6 @@ UNDONE = "undone"
 """Member of `ToolGave.facts`: certainly nothing was done."""
 ANSWERED_BY = "answered_by"
 """Member of `facts`: who said yes or no, or whether it happened."""
-_TOLD = 5
 _NOT_CALLED = ("tool.unknown", "tool.bad_arguments", REFUSED)
 _PASSES = (Parked, LimitHit, LostLease)
 _PASSES_BELOW = (*_PASSES, StoreError)
@@ -209,9 +208,7 @@ class RunDoing:
         offered = self._offered.get(asked.name)
         if offered is None:
             return ""
-        errors = validator_of(f"The schema of the tool {asked.name!r}", offered.schema).iter_errors(asked.arguments)
-        told = [f"{'/'.join(map(str, each.instance_path)) or 'arguments'}: {each.message}" for each in errors]
-        return f"The arguments of {asked.name} do not fit: {'; '.join(told[:_TOLD])}" if told else ""
+        return misfit(offered, asked.arguments)
 
     def _check_calls(self, call: _Call) -> None:
         name, most = call.asked.name, call.terms.calls

@@ -249,7 +249,7 @@ def _app(declared: RunsDeclared, around: RunsAround, versions: RunVersions, runt
         around.gateway.runs = RunModels(runtime, versions, beginning, draining)
     careful = {name for name, each in declared.agents.items() if each.policy.four_eyes}
     careful |= {name for name, each in declared.graphs.items() if each.policy.four_eyes}
-    answering = Answering(runtime, declared.check_role, careful)
+    answering = Answering(runtime, declared.check_role, versions.prepare, careful)
     return RunsApp(
         RunsParts(runtime, versions, beginning, answering, draining, settings.wait_s, settings.max_body_bytes)
     )
