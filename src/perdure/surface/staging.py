@@ -307,9 +307,10 @@ class Stage:
     def _drivers(self, live: Live) -> Mapping[str, Driver]:
         drivers: dict[str, Driver] = {"agent": AgentDriver(lambda: live.serving)}
         if self.parts.project.graphs:
+            from perdure.serve.graphs.caching import in_force
             from perdure.serve.graphs.driving import GraphDriver
 
-            drivers["graph"] = GraphDriver(lambda: live.generation)
+            drivers["graph"] = GraphDriver(partial(in_force, live))
         return drivers
 
     def _instructions(self, prompt: str) -> Any:

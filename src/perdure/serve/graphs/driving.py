@@ -7,7 +7,7 @@ run. One that waits for a person lets all others go on as far as they can; then 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,11 +31,11 @@ class GraphDriver:
     """The driver of the kind `graph`.
 
     Args:
-        generation: of the routing table in force; what was cached before a move of it is forgotten.
+        force: what is in force, such as `in_force` of a server; what was cached before it was another is forgotten.
         cache: what nodes gave, of all runs of this process.
     """
 
-    generation: Callable[[], int] = int
+    force: Callable[[], Hashable] = int
     cache: NodeCache = field(default_factory=NodeCache)
 
     async def drive(self, driven: Driven) -> Ended:
@@ -45,7 +45,7 @@ class GraphDriver:
             LostLease: another worker drives this run now.
             StoreError: the journal cannot be written; the run is not over.
         """
-        going = _Going(driven, Caching(self.cache, self.generation))
+        going = _Going(driven, Caching(self.cache, self.force))
 
         async def failed(error: Exception) -> Ended:
             if isinstance(error, Unwritten):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -32,8 +32,8 @@ class Caching:
     """What nodes gave before, for this run."""
 
     cache: NodeCache
-    generation: Callable[[], int]
-    """Of the routing table in force."""
+    force: Callable[[], Hashable]
+    """What is in force."""
 
 
 class Nodes:
@@ -157,10 +157,10 @@ class Nodes:
             known = await self._known(node, entry, given)
             if known is None:
                 self._check(node, call)
-                generation = self._caching.generation() if self._caching is not None else 0
+                force = self._caching.force() if self._caching is not None else None
                 gave = await compute(self._drive, node, call, given)
                 value = await self._drive.gave(entry, gave)
-                self._keep(node, entry, gave, value, generation)
+                self._keep(node, entry, gave, value, force)
                 return value
         except NodeFailed as error:
             await self._told(entry, node, error)
@@ -173,7 +173,7 @@ class Nodes:
             return await self._recorded(node, entry, given)
         if self._caching is None or not node.cache_s:
             return None
-        kept = self._caching.cache.find(self._key(node, entry), self._caching.generation())
+        kept = self._caching.cache.find(self._key(node, entry), self._caching.force())
         if kept is None:
             return None
         step = self._drive.step(entry, "done", kept.output, Gave(None, kept.versions, {"cached": True}))
@@ -228,11 +228,11 @@ class Nodes:
         elif limits.left_s() <= 0.0:
             raise LimitHit("limit.wall", "The time of the run is over.")
 
-    def _keep(self, node: CompiledNode, entry: Entry, gave: Gave, value: Any, generation: int) -> None:
+    def _keep(self, node: CompiledNode, entry: Entry, gave: Gave, value: Any, force: Hashable) -> None:
         if self._caching is None or not node.cache_s or self._drive.driven.replayer is not None:
             return
         kept = Kept(msgspec.json.encode(value), gave.versions, monotonic_s() + node.cache_s)
-        self._caching.cache.put(self._key(node, entry), kept, generation)
+        self._caching.cache.put(self._key(node, entry), kept, force)
 
     def _key(self, node: CompiledNode, entry: Entry) -> str:
         team = self._drive.driven.caller.team

@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from prometheus_client.core import Metric
@@ -25,6 +26,7 @@ from perdure.serve.agents.driving import AgentDriver
 from perdure.serve.agents.loading import AgentLoader
 from perdure.serve.boundary import contained_async
 from perdure.serve.gateway.app import GatewayApp
+from perdure.serve.graphs.caching import in_force
 from perdure.serve.graphs.driving import GraphDriver
 from perdure.serve.graphs.loading import GraphLoader
 from perdure.serve.live import Live
@@ -197,7 +199,7 @@ def make_runs(declared: RunsDeclared, around: RunsAround) -> RunsServed:
     versions = RunVersions(declared.assets, declared.teams, live, loaders, tools, declared.open_ledger)
     drivers: dict[str, Driver] = {
         "agent": AgentDriver(lambda: live.serving),
-        "graph": GraphDriver(lambda: live.generation),
+        "graph": GraphDriver(partial(in_force, live)),
     }
     shadows = _shadows(declared, around, world, (versions, drivers, counters))
     parts = Parts(

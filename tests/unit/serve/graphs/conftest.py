@@ -123,7 +123,7 @@ class Bench:
     prompts: Mapping[str, Any] = field(default_factory=dict)
     views: Mapping[str, Any] = field(default_factory=dict)
     cache: NodeCache = field(default_factory=NodeCache)
-    generation: int = 1
+    force: int = 1
     steps: list[StepRecord] = field(default_factory=list)
     waits: list[Any] = field(default_factory=list)
 
@@ -155,7 +155,7 @@ class Bench:
             limits=limiter,
             streams=False,
         )
-        driver = GraphDriver(lambda: self.generation, self.cache)
+        driver = GraphDriver(lambda: self.force, self.cache)
         try:
             return await driver.drive(driven)
         except BaseExceptionGroup as group:  # of items of a list

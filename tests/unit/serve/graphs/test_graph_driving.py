@@ -284,7 +284,7 @@ def test_a_cache_gives_again_until_a_release_or_another_team_or_its_time(bench, 
     assert desk.steps[-1].facts["cached"]
     assert desk.steps[-1].versions["prompt:reply"] == "reply@1"
     assert asked(caller=Caller("k", Team("other"))) == 1
-    desk.generation = 2
+    desk.force = 2
     assert [asked(), asked()] == [1, 0]
 
 
