@@ -2,6 +2,9 @@
 
 Called on a thread, for it computes and reads. All hits of one answer stand in one generation: what the guard takes away leaves a part
 of it, and where much of it is gone the newest generation is followed and asked as a whole.
+
+What surprised us: on a busy machine a store that is written all the time is younger than memory again and again between following and
+checking. So the last try gives what stood in the generation that it followed: that was the newest while the search ran.
 """
 
 from __future__ import annotations
@@ -98,20 +101,23 @@ def find(served: ServedIndex, search: Search) -> Found:
         BadRequest: the embedder cannot read what is asked.
     """
     ask = _ask(served, search)
-    found = _found(served, search, ask, served.held)
-    for _ in range(_TRIES - 1):
-        if not found[1] or not served.follow(anew=False):
+    found, behind = _found(served, search, ask, served.held)
+    for left in reversed(range(_TRIES - 1)):
+        if not behind or not served.follow(anew=False):
             break
-        found = _found(served, search, ask, served.held)
-    return found[0]
+        try:
+            found, behind = _found(served, search, ask, served.held, steady=not left)
+        except NotFound:  # it was pruned as soon as it was followed
+            break
+    return found
 
 
-def _found(served: ServedIndex, search: Search, ask: Ask, held: Held) -> tuple[Found, bool]:
-    """What one state gives, and whether too little of it is left because the store went on."""
+def _found(served: ServedIndex, search: Search, ask: Ask, held: Held, *, steady: bool = False) -> tuple[Found, bool]:
+    """What one state gives, and whether too little of it is left because the store went on; `steady`: as of that state."""
     then = _as_of(held.store, search.as_of_us, held)
     at = 0 if then is held.generation else then.number
     fingerprint = served.fingerprint if search.mode != "lexical" else ""
-    bounds = Bounds(held, at, search.groups, search.where, fingerprint)
+    bounds = Bounds(held, at or (then.number if steady else 0), search.groups, search.where, fingerprint)
     marks = served.index.unverified == "mark"
     n = search.k + _SPARE
     while True:
@@ -235,14 +241,17 @@ def _fused(rankings: Sequence[Sequence[Hit]]) -> list[Hit]:
 def _sections(store: IndexStore, good: Sequence[Checked], newest: int) -> dict[int, tuple[int, int, str]]:
     """Text of the section that each chunk is part of, put together from the chunks that stand there, with blanks where there is none.
 
-    What came after the generation that was searched is of another text, and perhaps for other readers.
+    What came after the generation that was searched is of another text, and perhaps for other readers. Of a document that was replaced
+    since there is what was found of it.
     """
     rows = [each.row for each in good if each.row is not None and each.row.parent is not None and not each.reason]
-    around: dict[str, list[ChunkRow]] = {}
-    for row in store.chunks_of(list(dict.fromkeys(row.document for row in rows))):
+    around: dict[str, dict[int, ChunkRow]] = {}
+    for row in rows:
+        around.setdefault(row.document, {})[row.key] = row
+    for row in store.chunks_of(list(around)):
         if row.born <= newest and checksum_of(row) == row.checksum:
-            around.setdefault(row.document, []).append(row)
-    return {row.key: _section(row, around.get(row.document, [])) for row in rows}
+            around[row.document][row.key] = row
+    return {row.key: _section(row, list(around[row.document].values())) for row in rows}
 
 
 def _section(row: ChunkRow, around: Sequence[ChunkRow]) -> tuple[int, int, str]:

@@ -48,7 +48,7 @@ class Bounds:
 
     Args:
         held: what was searched.
-        at: generation that was asked as of; 0: the newest.
+        at: generation that was asked as of, that of `held` among them; 0: the newest.
         groups: of whoever asks; None: everything may be found.
         where: the filter.
         embedder: fingerprint of what embedded the question; empty: nothing did.
@@ -89,7 +89,7 @@ def _alike(rows: Sequence[ChunkRow | None], bounds: Bounds) -> list[bool]:
     Of what was found by its words alone the digest tells.
     """
     searcher = bounds.held.searcher
-    if searcher is None or bounds.at:
+    if searcher is None or bounds.at not in (0, bounds.held.generation.number):
         return [True] * len(rows)
     held = searcher.vectors_of([0 if row is None else row.key for row in rows])
     size = 4 * held.shape[1]

@@ -14,11 +14,12 @@ from perdure import Index, Pushed
 from perdure.core.errors import BadRequest, MissingExtra
 from perdure.engines.retrieval.protocols import Unparsable
 from perdure.engines.retrieval.searching.searcher import Searcher
+from perdure.serve.retrieval import finding
 from perdure.serve.retrieval.finding import Search, find
 from perdure.serve.retrieval.held import HeldParts, ServedIndex
 from perdure.serve.retrieval.told import told_served
 from perdure.stores.vectors.opening import open_index
-from perdure.testing.conformance.index_world import a_chunk, put, step
+from perdure.testing.conformance.index_world import a_chunk, a_document, put, step
 
 NOBODY = MissingExtra("similarity", needed_for="Embedding")
 
@@ -135,6 +136,57 @@ def test_who_is_let_go_closes_its_store(path, store):
     del index
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("resident", [True, False])
+def test_what_is_replaced_at_every_look_is_found_in_one_generation(path, store, monkeypatch, resident):
+    """A store that goes on between each following and each check hides nothing: the last try tells of what it followed."""
+    put(store, *(a_chunk(f"{i}.md", "stands once", parent=(0, 20)) for i in range(3)))
+    index, looks = served(path, resident=resident), finding.check
+
+    def written_between(opened, hits, bounds):
+        number = store.generation().number
+        old = [row.key for row in store.chunks_of([f"{i}.md" for i in range(3)])]
+        put(store, *(a_chunk(f"{i}.md", f"stands {number}", parent=(0, 20)) for i in range(3)), dead_chunks=old)
+        return looks(opened, hits, bounds)
+
+    monkeypatch.setattr(finding, "check", written_between)
+    found = find(index, Search("stands", k=50, mode="lexical", expand=True))
+    assert [each.row.text for each in found.hits] == [f"stands {found.generation.number - 1}"] * 3
+    assert [each.section for each in found.hits] == [(0, 20, f"stands {found.generation.number - 1}")] * 3
+    assert found.generation.number > 1
+
+
+def test_what_is_closed_at_the_last_look_is_not_given(path, store, monkeypatch):
+    """As of the generation that was followed everybody could read it: the readers of now are asked, too."""
+    put(store, a_chunk("a.md", "stands once"))
+    index, looks, seen = served(path), finding.check, []
+
+    def closed_between(opened, hits, bounds):
+        seen.append(bounds.at)
+        readers = ["board"] if bounds.at else None
+        old = [row.key for row in store.chunks_of(["a.md"])]
+        put(store, a_chunk("a.md", "stands"), documents=[a_document("a.md", readers=readers)], dead_chunks=old)
+        return looks(opened, hits, bounds)
+
+    monkeypatch.setattr(finding, "check", closed_between)
+    assert texts(index, "stands", groups=["staff"]) == []
+    assert seen == [0, 0, 3]
+
+
+def test_what_is_replaced_at_every_look_and_pruned_at_the_last_is_no_error(path, store, monkeypatch):
+    """Nothing is left to be told of then."""
+    put(store, a_chunk("a.md", "stands once"))
+    index, looks = served(path), finding.check
+
+    def forgotten(opened, hits, bounds):
+        put(store, a_chunk("a.md", "stands"), dead_chunks=[row.key for row in store.chunks_of(["a.md"])])
+        if bounds.at:
+            store.prune(store.generation().number)
+        return looks(opened, hits, bounds)
+
+    monkeypatch.setattr(finding, "check", forgotten)
+    assert texts(index, "stands") == []
 
 
 def test_without_an_embedder_the_error_says_what_is_missing(path, store):
