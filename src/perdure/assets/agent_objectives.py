@@ -4,6 +4,7 @@
     grounded_ratio(over=days(1)) >= 0.95
     tool_error_ratio(over=hours(6), by="tool") <= 0.05
     usd_per_success(over=days(7)) <= 0.02
+    s_per_success(over=days(7)) <= 30.0
     needless_ratio(over=days(1)) <= 0.2
 
 All are of runs of production that ended in the window; replays count nowhere.
@@ -58,6 +59,11 @@ def injected_ratio(*, over: timedelta) -> SignalSpec:
 def usd_per_success(*, over: timedelta) -> SignalSpec:
     """US dollars that all runs cost, to those that succeeded."""
     return SignalSpec("usd_per_success", over)
+
+
+def s_per_success(*, over: timedelta) -> SignalSpec:
+    """Seconds that all runs took while they were driven, waits for people left out, to those that succeeded."""
+    return SignalSpec("s_per_success", over)
 
 
 def run_s(*, quantile: float = 0.95, over: timedelta) -> SignalSpec:

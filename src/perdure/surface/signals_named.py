@@ -29,6 +29,7 @@ _RUN_SIGNALS = (
     "limited_ratio",
     "needless_ratio",
     "run_s",
+    "s_per_success",
     "task_success",
     "tool_error_ratio",
     "usd_per_success",

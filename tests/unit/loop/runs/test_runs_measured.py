@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from perdure.assets.agent import Agent
 from perdure.assets.agent_objectives import (
@@ -15,6 +16,7 @@ from perdure.assets.agent_objectives import (
     limited_ratio,
     needless_ratio,
     run_s,
+    s_per_success,
     task_success,
     tool_error_ratio,
     usd_per_success,
@@ -22,12 +24,14 @@ from perdure.assets.agent_objectives import (
 from perdure.assets.scorers import Contains, Judged, ToolCalls
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import to_us
-from perdure.core.runs import RunRecord, StepRecord, Wait, WaitAnswer
+from perdure.core.runs import Replayed, RunRecord, StepRecord, Wait, WaitAnswer
 from perdure.core.units import days, hours
 from perdure.core.usage import PICO
 from perdure.loop.work.captured import CapturedBatch
 from perdure.loop.work.runs.handed import put_mended
 from perdure.loop.work.runs.kind import run_kind
+from perdure.loop.work.runs.outcomes import goodness_of
+from perdure.loop.work.runs.reading import Seen
 from perdure.loop.work.runs.signals import SIGNALS
 from perdure.loop.work.runs.watched import watched_run
 from perdure.stores.capture.events import Feedback, RunTold
@@ -231,6 +235,44 @@ def test_what_all_runs_cost_is_laid_on_those_that_succeeded(place, support, keep
     assert reading.value == pytest.approx(2.0)
     assert reading.low < 2.0 < reading.high
     assert (reading.facts["n_success"], reading.facts["usd"]) == (10, 20.0)
+
+
+def test_what_all_runs_took_is_laid_on_those_that_succeeded(place, support, keep):
+    """Ten in 2 s that succeed, ten in 6 s that do not; what a person took of one, and a run that nobody judged, count nowhere."""
+    asked, at_us = b'{"expected": "ok"}', to_us(NOW - hours(2))
+    answer = WaitAnswer(actor="ana", approves=True, reason="", at_us=at_us + 90_500_000)
+    wait = Wait(
+        id="w", run="run_1", asset="support", call="0", tool="send", question="approve", text="", arguments=b"", role="r",
+        asked_us=at_us + 500_000, answer=answer,
+    )  # fmt: skip
+    good = {"input": asked, "output": b'{"text": "ok"}'}
+    keep(
+        told(1, **good, ended_us=at_us + 92_000_000, waits=[wait]),
+        *(told(n, **good, ended_us=at_us + 2_000_000) for n in range(2, 11)),
+        *(told(n, input=asked, output=b'{"text": "no"}', ended_us=at_us + 6_000_000) for n in range(11, 21)),
+        told(21, ended_us=at_us + 500_000_000),
+    )
+    [reading] = read(place, scored(support, Contains()), s_per_success(over=days(1)))
+    assert (reading.unit, reading.value, reading.n) == ("s", pytest.approx(8.0), 20)
+    assert reading.low < 8.0 < reading.high
+    assert (reading.facts["n_success"], reading.facts["s"]) == (10, pytest.approx(80.0))
+    assert read(place, support, s_per_success(over=days(1))) == []
+
+
+def test_a_run_is_good_by_its_seconds_only_if_it_succeeded(support):
+    """And a replay likewise, which takes what the run took."""
+    asset, at_us = scored(support, Contains()), to_us(NOW)
+    judged = goodness_of(asset, s_per_success(over=days(1)) <= 3.0)
+    runs = [
+        told(n, input=b'{"expected": "ok"}', output=output, ended_us=to_us(NOW - hours(2)) + took_us)
+        for n, (output, took_us) in enumerate(
+            [(b'{"text": "ok"}', 2_000_000), (b'{"text": "ok"}', 4_000_000), (b'{"text": "no"}', 2_000_000)]
+        )
+    ]
+    seen = [Seen(each.run, each.steps) for each in runs]
+    assert [judged.of(each) for each in seen] == [1.0, 0.0, 0.0]
+    again = [Replayed(run=replace(each.run, began_us=at_us, ended_us=at_us + 1), steps=()) for each in runs]
+    assert [judged.replayed(*each) for each in zip(seen, again, strict=True)] == [1.0, 0.0, 0.0]
 
 
 def test_time_is_without_what_people_took(place, support, keep):

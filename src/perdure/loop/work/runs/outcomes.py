@@ -197,13 +197,20 @@ def goodness_of(asset: Watched, objective: Objective, good: Sequence[Seen] = ())
     """By what an objective of an agent or a graph is about; `good`: as of `Outcomes.of`."""
     outcomes = Outcomes.of(asset, good)
     signal, bound = objective.spec.signal, objective.bound if objective.bound is not None else 0.0
-    if signal in ("task_success", "usd_per_success"):
-        if signal == "task_success":
-            return Goodness(outcomes.succeeded, outcomes.replayed)
+    if signal == "task_success":
+        return Goodness(outcomes.succeeded, outcomes.replayed)
+    if signal == "usd_per_success":
         dear = bound * PICO
         return Goodness(
             lambda seen: float((outcomes.succeeded(seen) or 0.0) >= WELL and seen.run.cost_pusd <= dear),
             lambda seen, again: float(outcomes.replayed(seen, again) >= WELL and again.run.cost_pusd <= dear),
+        )
+    if signal == "s_per_success":
+        return Goodness(
+            lambda seen: float((outcomes.succeeded(seen) or 0.0) >= WELL and driven_s(seen) <= bound),
+            lambda seen, again: float(
+                outcomes.replayed(seen, again) >= WELL and driven_s(_as_seen(seen, again)) <= bound
+            ),
         )
     judged = _by_records(signal, bound)
     return Goodness(judged, lambda seen, again: _fair(judged(_as_seen(seen, again))))

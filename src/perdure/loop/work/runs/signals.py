@@ -42,6 +42,7 @@ SIGNALS = (
     "failed_ratio",
     "injected_ratio",
     "usd_per_success",
+    "s_per_success",
     "run_s",
 )
 """Their names, as `assets.agent_objectives` asks for them."""
@@ -58,6 +59,7 @@ def run_signals(reader: Reader | None = None) -> Mapping[str, Callable[[], Signa
         "tool_error_ratio": _tool_errors,
         "injected_ratio": _injected,
         "usd_per_success": _usd_per_success,
+        "s_per_success": _s_per_success,
         "run_s": _run_s,
     }
 
@@ -233,6 +235,16 @@ def _usd_per_success(asked: _Asked) -> Sequence[Reading]:
         "n_unpriced": sum(seen.run.unpriced for seen, _ in judged),
     }
     return [asked.reading(ratio_interval(usd, well, asked.spec.confidence), "USD", facts)] if judged else []
+
+
+def _s_per_success(asked: _Asked) -> Sequence[Reading]:
+    """As `_usd_per_success`: a run that failed after an hour took that hour from the others."""
+    outcomes = Outcomes.of(asked.asset)
+    judged = [(seen, value) for seen in asked.runs if (value := outcomes.succeeded(seen)) is not None]
+    seconds = np.array([driven_s(seen) for seen, _ in judged], dtype=np.float64)
+    well = np.array([value >= 0.5 for _, value in judged], dtype=np.float64)
+    facts = {"n_runs": len(judged), "n_success": int(well.sum()), "s": float(seconds.sum())}
+    return [asked.reading(ratio_interval(seconds, well, asked.spec.confidence), "s", facts)] if judged else []
 
 
 def _run_s(asked: _Asked) -> Sequence[Reading]:
