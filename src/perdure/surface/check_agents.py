@@ -270,16 +270,16 @@ def _health(agent: Agent, project: Project) -> Said:
     for scorer in flattened(agent.success):
         if isinstance(scorer, Judged):
             yield from _missing("Judges", scorer.judge, project.judges, "is judged by")
-    yield from unasked_notes(agent)
+    yield from unasked_notes(agent, project)
 
 
-def unasked_notes(declared: Agent | Graph) -> Said:
+def unasked_notes(declared: Agent | Graph, project: Project) -> Said:
     """Scorers of the `success` of an agent or a graph that its recorded runs are not judged by."""
     from perdure.loop.work.runs.outcomes import unasked
 
-    for label, why in unasked(declared):
+    for label, why in unasked(declared, project.judges):
         yield (
             "warning",
             f"is not judged by its scorer {label!r}: {why}.",
-            "Send feedback by run id, or declare a scorer that computes: scorers.Custom takes a function.",
+            "Send feedback by run id, or declare a scorer that computes (scorers.Custom takes a function), or a pointwise judge by itself.",
         )

@@ -35,7 +35,7 @@ def graph_notes(graph: Graph, project: Project) -> Said:
         yield found.level, f"{_told(found.node, lines)}{found.text}", found.hint
     if not graph.healthy:
         yield "warning", "has no objectives: it can decay unseen.", f"Write: healthy=[{_ENOUGH}]"
-    yield from unasked_notes(graph)
+    yield from unasked_notes(graph, project)
 
 
 def _told(node: str, lines: dict[str, int]) -> str:

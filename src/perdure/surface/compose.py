@@ -304,9 +304,12 @@ def _judging(project: Project) -> Sequence[Teller]:
         return ()
     from perdure.loop.work.judges.checking import AnchorChecks
     from perdure.loop.work.prompts.online_asking import OnlineJudging
+    from perdure.loop.work.prompts.online_judged import all_wanted
+    from perdure.surface.compose_runs import judging_of_runs
 
-    prompts = [each for each in watched_assets(project) if each.kind == "prompt"]
-    return AnchorChecks(list(project.judges.values())), OnlineJudging(prompts)
+    watched = watched_assets(project)
+    prompts = [(each, list(all_wanted(each))) for each in watched if each.kind == "prompt"]
+    return AnchorChecks(list(project.judges.values())), OnlineJudging([*prompts, *judging_of_runs(watched)])
 
 
 def make_server(folder: Path, settings: Settings, project: Project, listening: socket.socket | None = None) -> Server:

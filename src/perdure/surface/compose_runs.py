@@ -14,6 +14,7 @@ from perdure.loop.protocols import Kind, Watched
 if TYPE_CHECKING:
     from perdure.assets.agent import Agent
     from perdure.assets.graph import Graph
+    from perdure.loop.work.prompts.online_judged import Judging
 
 
 def with_runs(made: Mapping[str, Kind], assets: Sequence[Watched]) -> Mapping[str, Kind]:
@@ -40,4 +41,14 @@ def watched_with_runs(project: Project, others: Sequence[Watched]) -> list[Watch
 
     routes = {prompt.name: prompt.route for prompt in project.prompts.values()}
     sources = {view.name: view.source.name for view in project.views.values() if view.source is not None}
-    return blamable([*others, *(watched_run(each, routes, sources) for each in runs)])
+    return blamable([*others, *(watched_run(each, routes, sources, project.judges) for each in runs)])
+
+
+def judging_of_runs(assets: Sequence[Watched]) -> Sequence[tuple[Watched, Sequence[Judging]]]:
+    """Agents and graphs whose objectives rest on judges, with what these are asked."""
+    runs = [each for each in assets if each.kind in ("agent", "graph")]
+    if not runs:
+        return []
+    from perdure.loop.work.runs.judging import all_wanted
+
+    return [(each, list(all_wanted(each))) for each in runs]

@@ -28,6 +28,7 @@ from perdure import (
 )
 from perdure.assets.agent_objectives import task_success
 from perdure.assets.graph import Graph, RuleNode
+from perdure.assets.judge import Judge
 from perdure.assets.project import Project
 from perdure.assets.tools import McpTools, tool_definition
 from perdure.core.errors import BadAgent
@@ -191,13 +192,12 @@ def test_what_an_mcp_server_offered_last_stands_until_somebody_applies():
 @pytest.mark.parametrize(
     ("scorer", "why"),
     [
-        (scorers.Judged("tone"), "'judged': the judge 'tone' is asked of suites alone"),
         (scorers.Similar(label="near"), "'near': Similar needs an embedder, and none is there"),
         (scorers.CodePasses(), "'code_passes': CodePasses needs a runner of code, and none is there"),
         (scorers.FitsSchema(), "'fits_schema': FitsSchema has no schema, and the prompt declares no `output`"),
         (
             scorers.Together([scorers.Exact(), scorers.Judged("tone")]),
-            "'together': the judge 'tone' is asked of suites",
+            "'together': the judge 'tone' is put together with others, and asked of suites alone",
         ),
     ],
 )
@@ -207,6 +207,17 @@ def test_every_scorer_of_success_that_runs_are_not_judged_by_is_told(scorer, why
     assert [level for level, text in told if f"is not judged by its scorer {why}" in text] == ["warning"]
 
 
+@pytest.mark.parametrize(
+    ("form", "lacks"),
+    [("pointwise", ""), ("reference", "is shown what was expected"), ("pairwise", "compares two answers")],
+)
+def test_a_pointwise_judge_by_itself_judges_runs_and_others_are_told(form, lacks):
+    scale = ("first", "second", "tie") if form == "pairwise" else ("bad", "good")
+    judge = Judge("tone", "It is polite.", ROUTE.name, form=form, scale=scale)
+    told = [text for _, text in said(replace(DESK, success=[scorers.Judged("tone")]), judge)]
+    assert [lacks in each for each in told if "is not judged by" in each] == ([True] if lacks else [])
+
+
 def test_functions_of_the_project_judge_runs_and_are_not_spoken_of():
     own = scorers.Custom(lambda case, answer: bool(answer.text))
     assert said(replace(DESK, success=[own, scorers.Together([scorers.Exact(), own])])) == []
@@ -214,9 +225,9 @@ def test_functions_of_the_project_judge_runs_and_are_not_spoken_of():
 
 def test_a_graph_is_told_of_scorers_that_do_not_judge_it_too():
     schema = {"type": "object", "properties": {}}
-    graph = Graph("g", schema, [RuleNode("told", [], otherwise="x")], "$told.value", success=[scorers.Judged("tone")])
+    graph = Graph("g", schema, [RuleNode("told", [], otherwise="x")], "$told.value", success=[scorers.Similar()])
     texts = [text for _, text, _ in graph_notes(graph, Project.of("p", graph))]
-    assert any("is not judged by its scorer 'judged'" in each for each in texts)
+    assert any("is not judged by its scorer 'similar'" in each for each in texts)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from msgspec.structs import replace as with_members
 
 from perdure.assets.agent import Agent
 from perdure.assets.agent_objectives import task_success
-from perdure.assets.scorers import Custom, Number
+from perdure.assets.scorers import Custom, Judged, Number
 from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.core.clock import iso
 from perdure.core.errors import NotReady
@@ -132,3 +132,31 @@ def test_a_function_of_the_project_judges_runs():
     found = [looked(1.0, 0.0, place).run for place in ("Bern", "Rome")]
     assert [outcomes.scored(run, [], {"task": "?"}) for run in found] == [1.0, 0.0]
     assert outcomes.scored(found[0], [], {"task": "later"}) is None
+
+
+@pytest.mark.parametrize("word", [0.0, 1.0])
+def test_a_judge_s_word_on_an_answer_holds_for_the_very_same_and_for_no_other(word):
+    """Another output is decided by what computes alone only where no word of the judge could change it."""
+    by_judge = Outcomes.of(watched_run(Agent("desk", prompt="answer", success=[Judged("tone")])))
+    told = Script(VERSIONS, name="desk").run(7, T0)
+    run = with_members(told.run, input=b'{"task": "How long?"}', output=b'{"text": "110"}')
+    other = with_members(run, output=b'{"text": "zebra"}')
+    seen = Seen(run, told.steps, (), None, {"judged": word})
+
+    assert by_judge.succeeded(seen) == word
+    assert by_judge.sole_judge(seen) == "judged"
+    assert by_judge.succeeded(replace(seen, words={})) is None
+    assert by_judge.succeeded(replace(seen, said=1.0 - word)) == 1.0 - word
+    assert by_judge.replayed(seen, Replayed(run=run, steps=tuple(told.steps))) == word
+    came = by_judge.replayed(seen, Replayed(run=other, steps=tuple(told.steps)))
+    assert came == word, (
+        "nothing supports it: no worse than the one that went well, and no better than the one that did not"
+    )
+
+    number = Number(absolute=30.0, which="first", weight=3.0)
+    both = Outcomes.of(watched_run(Agent("desk", prompt="answer", success=[number, Judged("tone")])))
+    asked = with_members(run, input=b'{"task": "How long?", "expected": 111}')
+    seen = replace(seen, run=asked)
+    assert both.sole_judge(seen) == ""
+    assert both.replayed(seen, Replayed(run=with_members(asked, output=b'{"text": "112"}'), steps=())) == 1.0
+    assert both.replayed(seen, Replayed(run=with_members(asked, output=b'{"text": "900"}'), steps=())) == 0.0

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perdure.assets.version import Version
 from perdure.core.canonical import plain
 from perdure.core.errors import BadSuite, NotFound, NotReady, UpstreamError
 from perdure.core.usage import PICO
@@ -25,11 +24,8 @@ from perdure.loop.work.evals.prices import prices_of
 from perdure.loop.work.evals.running import version_of
 from perdure.loop.work.evals.scoring import Given, JudgedBy, JudgeScorer, KeptJudgement, ScorerSet, find_judgements
 from perdure.loop.work.prompts.online_judged import (
+    Judging,
     Sampled,
-    Wanted,
-    all_wanted,
-    judged_scores,
-    sample_of,
     scorer_by,
     why_unasked,
 )
@@ -49,19 +45,19 @@ class _Question:
 
 
 class OnlineJudging:
-    """Asks judges about production for each prompt with an objective that rests on one.
+    """Asks judges about production for each asset with an objective that rests on one.
 
     Args:
-        prompts: as the loop watches them.
+        wanted: each prompt, agent or graph as the loop watches it, with what its objectives want to know of judges.
     """
 
-    def __init__(self, prompts: Sequence[Watched]) -> None:
-        self._wanted = [(asset, wanted) for asset in prompts if (wanted := list(all_wanted(asset)))]
+    def __init__(self, wanted: Sequence[tuple[Watched, Sequence[Judging]]]) -> None:
+        self._wanted = [(asset, each) for asset, each in wanted if each]
 
     def run(self, place: Workplace, now: datetime) -> None:
-        """Ask about the next `evals.batch_cases` answers of each prompt that is due.
+        """Ask about the next `evals.batch_cases` answers of each asset that is due.
 
-        Cost: a read of the ledger a prompt; where one is due the window's texts, and what judges take for a batch.
+        Cost: a read of the ledger an asset; where one is due the window's texts, and what judges take for a batch.
 
         Raises:
             LostLease: another worker took over, and goes on with the batch.
@@ -84,13 +80,13 @@ def _limit(place: Workplace) -> int:
     return int(place.settings.evals.online_usd * PICO)
 
 
-def _judge(place: Workplace, asset: Watched, wanted: Sequence[Wanted], newest: Run | None, now: datetime) -> None:
+def _judge(place: Workplace, asset: Watched, wanted: Sequence[Judging], newest: Run | None, now: datetime) -> None:
     champion = find_champion(place.stores.ledger, asset.name)
     if champion is None:
         return
     is_open = _is_open(newest)
     run = newest.id if newest is not None and is_open else ""
-    waiting = list(_waiting(place, asset, champion, wanted, run, now))
+    waiting = list(_waiting(place, asset, wanted, run, now))
     if not waiting and not is_open:
         return
     record = begin(place, asset.name, champion.id, newest, now)
@@ -108,7 +104,7 @@ def _judge(place: Workplace, asset: Watched, wanted: Sequence[Wanted], newest: R
         ended = f"{len(lost)} of {len(batch)} answers could not be judged, for nobody answered"
     told = {
         "version": champion.id,
-        "suite": ", ".join(dict.fromkeys(each.suite.name for each in wanted)),
+        "suite": ", ".join(dict.fromkeys(each.among for each in wanted)),
         "n_answers": len(known),
         "n_waiting": len(waiting) - len(known),
         "partial": _words(place, ended),
@@ -121,7 +117,7 @@ def _judge(place: Workplace, asset: Watched, wanted: Sequence[Wanted], newest: R
 
 
 def _waiting(
-    place: Workplace, asset: Watched, champion: Version, wanted: Sequence[Wanted], run: str, now: datetime
+    place: Workplace, asset: Watched, wanted: Sequence[Judging], run: str, now: datetime
 ) -> Iterator[_Question]:
     """What no judge has judged, and what the run of a killed worker had: that costs nothing again."""
     seen: set[str] = set()
@@ -130,9 +126,9 @@ def _waiting(
         if version is None or why_unasked(place, each.judge, version):
             continue
         by = scorer_by(version)
-        sample = sample_of(place, asset, champion.id, by, each.spec, now)
-        known = find_judgements(place.stores.results, [one.key for one in sample.answers])
-        for one in sample.answers:
+        sample = each.sampled(place, asset, by, now)
+        known = find_judgements(place.stores.results, [one.key for one in sample])
+        for one in sample:
             if one.key not in seen and (one.key not in known or known[one.key].run == run):
                 seen.add(one.key)
                 yield _Question(each.label, by, one)
@@ -207,10 +203,10 @@ def _row(questions: Sequence[_Question], known: dict[str, KeptJudgement], versio
     )
 
 
-def _figure(place: Workplace, asset: Watched, wanted: Wanted, now: datetime) -> dict[str, Any]:
+def _figure(place: Workplace, asset: Watched, wanted: Judging, now: datetime) -> dict[str, Any]:
     """What the objective's reading says now, for who is told of evaluations."""
-    readings = judged_scores(place, asset, wanted, now)
-    told: dict[str, Any] = {"label": wanted.label, "suite": wanted.suite.name}
+    readings = wanted.readings(place, asset, now)
+    told: dict[str, Any] = {"label": wanted.label, "suite": wanted.among}
     for each in readings:
         told |= {**each.facts, "value": each.value, "low": each.low, "high": each.high}
     return told

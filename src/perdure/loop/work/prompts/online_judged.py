@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -42,9 +42,41 @@ _CORRECTED_AT = 0.95
 """Of the intervals of `core.stats.corrected`."""
 
 
+class Judging(Protocol):
+    """What an objective wants to know of a judge, of whatever was answered: of calls by a prompt, or of runs."""
+
+    @property
+    def spec(self) -> SignalSpec:
+        """The objective's."""
+        ...
+
+    @property
+    def judge(self) -> Judge:
+        """Who is asked."""
+        ...
+
+    @property
+    def label(self) -> str:
+        """The scorer's."""
+        ...
+
+    @property
+    def among(self) -> str:
+        """Where the scorer is declared: a suite's name, or `success`."""
+        ...
+
+    def sampled(self, place: Workplace, asset: Watched, by: JudgeScorer, now: datetime) -> Sequence[Sampled]:
+        """The answers of the champion that the judge is to be asked about, in an order that has nothing to do with time."""
+        ...
+
+    def readings(self, place: Workplace, asset: Watched, now: datetime) -> Sequence[Reading]:
+        """What the objective's signal says now."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Wanted:
-    """What an objective wants to know of a judge."""
+    """What an objective of a prompt wants to know of a judge."""
 
     spec: SignalSpec
     suite: Suite
@@ -55,6 +87,20 @@ class Wanted:
     def label(self) -> str:
         """The scorer's."""
         return label_of(self.scorer)
+
+    @property
+    def among(self) -> str:
+        """The suite's name."""
+        return self.suite.name
+
+    def sampled(self, place: Workplace, asset: Watched, by: JudgeScorer, now: datetime) -> Sequence[Sampled]:
+        """Of the window's different answers, by their hashes."""
+        champion = find_champion(place.stores.ledger, asset.name)
+        return [] if champion is None else sample_of(place, asset, champion.id, by, self.spec, now).answers
+
+    def readings(self, place: Workplace, asset: Watched, now: datetime) -> Sequence[Reading]:
+        """Of `online_score`."""
+        return judged_scores(place, asset, self, now)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +156,7 @@ def sample_of(
     found: dict[str, Sampled] = {}
     for kept in kept_of(texts[chosen], asset.name):
         if kept.answered.text:
-            one = _sampled(kept, by)
+            one = sampled_as(kept, by)
             found.setdefault(one.id, one)
     return Sample(calls.height, texts.height, list(found.values()))
 
@@ -119,7 +165,8 @@ def _hash(request: str, answer: str) -> bytes:
     return hashlib.blake2b(f"{request}\0{answer}".encode(), digest_size=12).digest()
 
 
-def _sampled(kept: Kept, by: JudgeScorer) -> Sampled:
+def sampled_as(kept: Kept, by: JudgeScorer) -> Sampled:
+    """An answer with the keys under which it, its case and a judge's word on it are known."""
     text = kept.answered.text
     answer = f"online-{hashlib.sha256(text.encode()).hexdigest()[:32]}"
     return Sampled(kept, answer, Judgeable.of(kept.case.inputs, [text]).id, by.key(kept.case, answer))
@@ -171,11 +218,11 @@ def judged_scores(place: Workplace, asset: Watched, wanted: Wanted, now: datetim
     known = find_judgements(place.stores.results, [each.key for each in sample.answers])
     facts = _counted(place, asset, sample, known) | {"judge": version.id}
     said = {each.id: known[each.key].value for each in sample.answers if each.key in known}
-    figure = _figure(place, judge, version, said, now) if said else "None of these answers was judged yet."
+    figure = figure_of(place, judge, version, said, now) if said else "None of these answers was judged yet."
     if isinstance(figure, str):
         return [_without(asset, wanted, now, champion, {**facts, "text": figure})]
     facts |= told(figure)
-    found = None if figure.corrected is None else _at(figure.corrected, wanted.spec.confidence, len(said))
+    found = None if figure.corrected is None else at_confidence(figure.corrected, wanted.spec.confidence, len(said))
     more = {} if found is not None else {"n": len(said)}
     return [reading_of(asset, wanted.spec, now, found, unit="score", version=champion.id, facts=facts, **more)]
 
@@ -198,10 +245,18 @@ def _counted(place: Workplace, asset: Watched, sample: Sample, known: dict[str, 
     return {**facts, "partial": ended} if ended else facts
 
 
-def _figure(
+def figure_of(
     place: Workplace, judge: Judge, version: Version, said: dict[str, float | None], now: datetime
 ) -> Corrected | str:
-    """The figure; in words why there is none."""
+    """The share of good cases, by what the judge said of each, corrected; in words why there is none.
+
+    Args:
+        place: where its labels and its calibration are.
+        judge: as declared.
+        version: that said it.
+        said: what it said, by the case's id; None: it could not be read.
+        now: labels of later count not.
+    """
     measured = find(place, judge.name, version.id)
     try:
         labelled = read_labelled(place, judge, now)
@@ -212,7 +267,7 @@ def _figure(
     return corrected_share(said, fresh, anchored, measured.calibration if measured else None)
 
 
-def _at(found: Interval, confidence: float, n: int) -> Interval:
+def at_confidence(found: Interval, confidence: float, n: int) -> Interval:
     """The interval as wide as an objective wants it, on the scale of a normal error; of so many answers."""
     wider = normal_quantile(0.5 + confidence / 2.0) / normal_quantile(0.5 + _CORRECTED_AT / 2.0)
     low = found.value - (found.value - found.low) * wider

@@ -23,6 +23,7 @@ from perdure.loop.work.readings import exactly, reading_of
 from perdure.loop.work.runs.blaming import GOOD_SHARE
 from perdure.loop.work.runs.gates import paired
 from perdure.loop.work.runs.handed import Standing, find_standing
+from perdure.loop.work.runs.judged import with_words
 from perdure.loop.work.runs.outcomes import goodness_of
 from perdure.loop.work.runs.reading import Seen, feedback_on
 from perdure.loop.work.runs.replaying import Redo, replay
@@ -106,7 +107,7 @@ class AgentReplays:
         if objective is None:
             return Verdict(self.name, _UNSURE, True, f"{agent.name} does not declare what it was blamed for any more.")
         swap = _swap(place, asset, trial.candidate)
-        runs = self._runs(place, standing, now)
+        runs = with_words(place, agent, self._runs(place, standing, now))
         if not swap:
             return Verdict(
                 self.name, _UNSURE, True, f"Nobody counted {trial.candidate}, so no run can be replayed with it."

@@ -25,6 +25,7 @@ from perdure.loop.observe import newest_findings
 from perdure.loop.protocols import Gate, Watched, Workplace
 from perdure.loop.work.comparing import LATER_CONFIDENCE, surely
 from perdure.loop.work.runs.gathering import spread, worst
+from perdure.loop.work.runs.judged import with_words
 from perdure.loop.work.runs.outcomes import WELL, Goodness, goodness_of
 from perdure.loop.work.runs.reading import Reader, Seen, Window, counted, read_seen
 from perdure.loop.work.runs.replaying import Redo, Redone, replay
@@ -157,7 +158,7 @@ class RunReplays:
         objective = broken[1] if broken else usual(asset)
         goodness = goodness_of(asset, objective)
         over = objective.spec.over if broken else _LATELY
-        seen = read_seen(place, asset.name, Window(now - over, now, trial.incumbent), now)
+        seen = with_words(place, asset, read_seen(place, asset.name, Window(now - over, now, trial.incumbent), now))
         runs = spread([each for each in seen if goodness.of(each) is not None], place.settings.agents.replays)
         goodness = goodness_of(asset, objective, [each for each in runs if (goodness.of(each) or 0.0) >= WELL])
         swaps: Mapping[str, Mapping[str, str]] = {each.run.id: {own_node(asset): trial.candidate} for each in runs}

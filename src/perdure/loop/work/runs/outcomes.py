@@ -1,6 +1,7 @@
 """Whether a run did well, by what an objective is about: the same function for runs of production and for their replays.
 
-Success is what people said, else the declared scorers that compute; a judge is not asked here. Of a replay nobody said anything, but what was
+Success is what people said, else the declared scorers that compute, with what judges said of the run where they were asked; nobody is asked
+here, and of another output than the recorded one a judge says nothing. Of a replay nobody said anything, but what was
 said of the very same output holds. Where no scorer says anything, one that gives the very same output did as well as the recorded run, and
 another one is held against the recorded runs that went well: it came to an end without an error, and as large a share of its claims is
 supported, and as much as it says by them, as in three of four of those. A run that went badly though it was as well supported itself proves
@@ -10,16 +11,18 @@ nothing by being so again in other words.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import msgspec
 
 from perdure.assets.agent import Agent
 from perdure.assets.graph import Graph
+from perdure.assets.judge import Judge
 from perdure.assets.objective import Objective
 from perdure.assets.scorer_specs import label_of
-from perdure.assets.scorers import Scorer
+from perdure.assets.scorers import Judged, Scorer
 from perdure.assets.suite import Case, Suite
 from perdure.core.errors import BadSuite, PerdureError, Temporary
 from perdure.core.ports import Answered
@@ -36,6 +39,7 @@ from perdure.engines.evals.evidence import Claim, look_up
 from perdure.engines.evals.parts import not_applicable
 from perdure.engines.evals.protocols import Score
 from perdure.loop.protocols import Watched
+from perdure.loop.work.runs.judged import content_of
 from perdure.loop.work.runs.reading import Seen
 from perdure.loop.work.runs.watched import declared_of
 
@@ -66,12 +70,14 @@ class Outcomes:
     """How well runs of one agent or graph did."""
 
     scorers: Sequence[Compiled]
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Of judges, by the label of the scorer that asks them."""
     usual: Supported = Supported(1, 1.0)
     """What a replay that did well and that no scorer judges has at least."""
 
     @classmethod
     def of(cls, asset: Watched, good: Sequence[Seen] = ()) -> Outcomes:
-        """By its declared scorers, but for those that `unasked` tells: they need a judge, a process or vectors.
+        """By its declared scorers, but for those that `unasked` tells: they need a process or vectors.
 
         Args:
             asset: whose runs.
@@ -79,24 +85,40 @@ class Outcomes:
         """
         declared = declared_of(asset)
         compiled = [_compiled(each, _schema_of(declared)) for each in declared.success]
-        return cls([each for each in compiled if not isinstance(each, str)], usual_of(good))
+        weights = {label_of(each): each.weight for each in declared.success if isinstance(each, Judged)}
+        return cls([each for each in compiled if isinstance(each, Compiled)], weights, usual_of(good))
 
     def succeeded(self, seen: Seen) -> float | None:
         """1 or 0; None: nobody said, and nothing scores it. One that was called off counts nowhere."""
         if seen.said is not None:
             return seen.said
-        return self.scored(seen.run, seen.steps, seen.input)
+        return self.scored(seen.run, seen.steps, seen.input, seen.words)
 
-    def scored(self, run: RunRecord, steps: Sequence[StepRecord], asked: Mapping[str, Any]) -> float | None:
-        """By the scorers alone."""
-        if not self.scorers or run.status == "cancelled":
+    def sole_judge(self, seen: Seen) -> str:
+        """Label of the judge whose word alone says how a run did; empty where another scorer or people say too, or it failed."""
+        if seen.said is not None or seen.run.status == "failed" or len(seen.words) != 1:
+            return ""
+        [label] = seen.words
+        return label if self.scored(seen.run, seen.steps, seen.input) is None else ""
+
+    def scored(
+        self,
+        run: RunRecord,
+        steps: Sequence[StepRecord],
+        asked: Mapping[str, Any],
+        words: Mapping[str, float] = MappingProxyType({}),
+    ) -> float | None:
+        """By the scorers alone, and by what judges said: label → 0 to 1."""
+        if not (self.scorers or words) or run.status == "cancelled":
             return None
         if run.status == "failed":
             return 0.0
         case = Case(run.id, dict(asked), expected_of(run, asked), contexts=tuple(sources_of(steps, run.input)))
         answered = Answered(_message(run, steps), "stop", None, run.cost_pusd, max(0, run.ended_us - run.began_us))
         scores = [_score(each, case, answered) for each in self.scorers]
-        found = combined(scores, [each.weight for each in self.scorers])
+        scores += [Score(value) for value in words.values()]
+        weights = [each.weight for each in self.scorers] + [self.weights.get(label, 0.0) for label in words]
+        found = combined(scores, weights)
         return None if found is None else float(found >= WELL)
 
     def replayed(self, seen: Seen, replayed: Replayed) -> float:
@@ -107,7 +129,7 @@ class Outcomes:
         same = value_of(run.output) == value_of(seen.run.output)
         if same and seen.said is not None:
             return seen.said
-        found = self.scored(run, steps, seen.input)
+        found = self._rescored(seen, replayed, same)
         if found is not None:
             return found
         if same:
@@ -115,9 +137,17 @@ class Outcomes:
         clean = run.status in _ENDED_WELL and not any(step.error for step in steps if step.kind == "tool")
         return float(clean and self._supported(seen, supported_in(run, steps)))
 
+    def _rescored(self, seen: Seen, replayed: Replayed, same: bool) -> float | None:
+        """By the scorers; what a judge said holds of the very same output, and of another one only what no word of it could change."""
+        run, steps = replayed.run, replayed.steps
+        if same or not seen.words:
+            return self.scored(run, steps, seen.input, seen.words)
+        least, most = (self.scored(run, steps, seen.input, dict.fromkeys(seen.words, word)) for word in (0.0, 1.0))
+        return least if least == most else None
+
     def _supported(self, seen: Seen, found: Supported) -> bool:
         before = supported_in(seen.run, seen.steps)
-        if (seen.said or 0.0) >= WELL:
+        if ((self.succeeded(seen) if seen.words else seen.said) or 0.0) >= WELL:
             return found.reaches(self.usual) or found.reaches(before)
         return found.reaches(self.usual) and not before.reaches(self.usual)
 
@@ -265,21 +295,32 @@ def _message(run: RunRecord, steps: Sequence[StepRecord]) -> dict[str, Any]:
         {"function": {"name": step.node.removeprefix("tool:"), "arguments": step.input.decode(errors="replace")}}
         for step in calls_made(steps)
     ]
-    return {"role": "assistant", "content": _content(run), "tool_calls": calls}
+    return {"role": "assistant", "content": content_of(run), "tool_calls": calls}
 
 
-def _content(run: RunRecord) -> str:
-    """A text alone; an object as JSON, as scorers of structure read it."""
-    value = value_of(run.output)
-    if isinstance(value, Mapping) and set(value) == {"text"}:
-        return str(value["text"])
-    return value if isinstance(value, str) else run.output.decode(errors="replace")
+def unasked(declared: Agent | Graph, judges: Mapping[str, Judge] | None = None) -> list[tuple[str, str]]:
+    """Scorers of its `success` that say nothing of recorded runs, each with why; a pointwise judge by itself is asked.
+
+    Args:
+        declared: the agent or graph.
+        judges: the project's, by name.
+    """
+    found = []
+    for each in declared.success:
+        if isinstance(each, Judged):
+            how: Compiled | str | None = _unshown(judges[each.judge]) if judges and each.judge in judges else None
+        else:
+            how = _compiled(each, _schema_of(declared))
+        if isinstance(how, str):
+            found.append((label_of(each), how))
+    return found
 
 
-def unasked(declared: Agent | Graph) -> list[tuple[str, str]]:
-    """Scorers of its `success` that say nothing of recorded runs and replays, each with why."""
-    found = [(label_of(each), _compiled(each, _schema_of(declared))) for each in declared.success]
-    return [(label, how) for label, how in found if isinstance(how, str)]
+def _unshown(judge: Judge) -> str | None:
+    if judge.form == "pointwise":
+        return None
+    lacks = "compares two answers" if judge.form == "pairwise" else "is shown what was expected"
+    return f"the judge {judge.name!r} {lacks}, and a run has neither"
 
 
 def _schema_of(declared: Agent | Graph) -> Mapping[str, Any] | None:
@@ -287,17 +328,23 @@ def _schema_of(declared: Agent | Graph) -> Mapping[str, Any] | None:
     return msgspec.json.decode(schema) if schema else None
 
 
-def _compiled(scorer: Scorer, schema: Mapping[str, Any] | None) -> Compiled | str:
-    """One scorer alone, for one that cannot be asked here leaves the others; else why it is not.
+def _compiled(scorer: Scorer, schema: Mapping[str, Any] | None) -> Compiled | str | None:
+    """One scorer alone, for one that cannot be asked here leaves the others; else why it is not; None of a judge, whose word is kept.
 
     What waits for a judge, an embedder or a process is not asked; a function of the project's is.
     """
+    if isinstance(scorer, Judged):
+        return None
     suite = Suite("runs", (Case("run", {}),), (scorer,), route="runs")
     try:
         [compiled] = compile_scorers(suite, embed=None, entails=None, run_code=None, schema=schema)
     except BadSuite as error:
         return error.message.rstrip(".")
-    return f"the judge {min(compiled.judges)!r} is asked of suites alone" if compiled.judges else compiled
+    return (
+        f"the judge {min(compiled.judges)!r} is put together with others, and asked of suites alone"
+        if compiled.judges
+        else compiled
+    )
 
 
 def _score(scorer: Compiled, case: Case, answered: Answered) -> Score:

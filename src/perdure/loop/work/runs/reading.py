@@ -23,6 +23,7 @@ from perdure.loop.work.calls import read_feedback
 from perdure.loop.work.captured_calls import FEEDBACK
 from perdure.loop.work.captured_runs import RUNS, read_run_steps, read_runs, told_of
 from perdure.loop.work.runs.handed import mended_since
+from perdure.loop.work.runs.judged import with_words
 from perdure.loop.work.versions import find_champion
 
 MOST = 2000
@@ -42,6 +43,8 @@ class Seen:
     waits: Sequence[Wait] = ()
     said: float | None = None
     """By feedback: 1 it did what it was asked, 0 it did not; None: nobody said."""
+    words: Mapping[str, float] = field(default_factory=dict)
+    """What judges said of it, 0 to 1, by the label of the scorer that asks them; one that was not asked is not there."""
 
     @property
     def input(self) -> Mapping[str, Any]:
@@ -101,7 +104,7 @@ class Reader:
             self._known = _Known(key)
         which = (asset.name, window.start, window.end, window.version)
         if which not in self._known.rows:
-            self._known.rows[which] = read_seen(place, asset.name, window, now)
+            self._known.rows[which] = with_words(place, asset, read_seen(place, asset.name, window, now))
         return self._known.rows[which]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import msgspec
@@ -44,6 +44,7 @@ from perdure.loop.work.captured_runs import read_run_steps, read_runs, read_told
 from perdure.loop.work.comparing import LATER_CONFIDENCE, surely
 from perdure.loop.work.runs.gates import LEAST, MARGIN, MOST_DEARER, paired, usual
 from perdure.loop.work.runs.gathering import worst
+from perdure.loop.work.runs.judged import with_words
 from perdure.loop.work.runs.outcomes import Goodness, driven_s, expected_tools, goodness_of
 from perdure.loop.work.runs.reading import MOST, Seen, feedback_on
 from perdure.loop.work.runs.replaying import Outcome, Redone
@@ -123,7 +124,11 @@ class RunShadows:
         """A shadow that does worse for sure, is twice as dear or as slow and no better, or goes more needless ways, ends there."""
         broken = worst(asset, newest_findings(place, asset, now))
         goodness = goodness_of(asset, broken[1] if broken else usual(asset))
-        pairs = [each for each in read_pairs(place, asset.name, trial, now) if goodness.of(each.seen) is not None]
+        found = read_pairs(place, asset.name, trial, now)
+        heard = with_words(place, asset, [each.seen for each in found])
+        pairs = [
+            replace(each, seen=seen) for each, seen in zip(found, heard, strict=True) if goodness.of(seen) is not None
+        ]
         if len(pairs) < LEAST:
             text = f"{len(pairs)} runs with their shadows are too few to tell."
             return Verdict(self.name, Comparison.NOT_ENOUGH_EVIDENCE, True, text, {"n": len(pairs)})

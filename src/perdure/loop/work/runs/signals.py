@@ -23,6 +23,8 @@ from perdure.core.usage import PICO
 from perdure.engines.agents.trajectory import trajectory_of
 from perdure.loop.protocols import Signal, Watched, Workplace
 from perdure.loop.work.readings import reading_of
+from perdure.loop.work.runs.judged import judged_in, unheard_in
+from perdure.loop.work.runs.judged_shares import share_of_success
 from perdure.loop.work.runs.outcomes import (
     Outcomes,
     claims_in,
@@ -81,6 +83,7 @@ def run_signals(reader: Reader | None = None) -> Mapping[str, Callable[[], Signa
 class _Asked:
     """One signal that is to be read."""
 
+    place: Workplace
     asset: Watched
     spec: SignalSpec
     now: datetime
@@ -111,7 +114,7 @@ class OfRuns:
         """Readings of the champion's runs; none where it answers none, or nothing of them says anything."""
         window = self._reader.window(place, asset, spec.over, now)
         runs = [] if window is None else self._reader.runs(place, asset, window)
-        return self._measure(_Asked(asset, spec, now, window, runs)) if window is not None and runs else []
+        return self._measure(_Asked(place, asset, spec, now, window, runs)) if window is not None and runs else []
 
 
 class OfEnds:
@@ -137,10 +140,11 @@ class OfEnds:
             "why": {str(why or "unknown"): int(n) for why, n in whys.iter_rows()},
             "runs": ended["run_id"].to_list()[:_EXAMPLES],
         }
-        return [_Asked(asset, spec, now, window, ()).reading(found, "ratio", facts)]
+        return [_Asked(place, asset, spec, now, window, ()).reading(found, "ratio", facts)]
 
 
 def _task_success(asked: _Asked) -> Sequence[Reading]:
+    """By feedback and scorers; what a judge alone decides is corrected by people's labels, and without a word of it there is no figure."""
     outcomes, by = Outcomes.of(asked.asset), asked.spec.by
     parts: dict[str, list[tuple[Seen, float]]] = {}
     for seen in asked.runs:
@@ -148,13 +152,18 @@ def _task_success(asked: _Asked) -> Sequence[Reading]:
         if found is not None:
             part = "" if by is None else f"{by}={seen.run.tags.get(by, '')}"
             parts.setdefault(part, []).append((seen, found))
-    return [asked.reading(*_share_of_success(asked, judged), part) for part, judged in sorted(parts.items())]
+    if not parts and any(judged_in(asked.asset)):
+        text = " ".join(unheard_in(asked.place, asked.asset)) or "None of these runs was judged yet."
+        return [asked.reading(None, "ratio", {"n_runs": len(asked.runs), "text": text})]
+    return [asked.reading(*_share_of_success(asked, outcomes, each), part) for part, each in sorted(parts.items())]
 
 
-def _share_of_success(asked: _Asked, judged: Sequence[tuple[Seen, float]]) -> tuple[Interval, str, Mapping[str, Any]]:
-    good = sum(value >= 0.5 for _, value in judged)
-    found = proportion_interval(good, len(judged), confidence=asked.spec.confidence)
+def _share_of_success(
+    asked: _Asked, outcomes: Outcomes, judged: Sequence[tuple[Seen, float]]
+) -> tuple[Interval | None, str, Mapping[str, Any]]:
+    found, of_judges = share_of_success(asked.place, asked.asset, asked.spec, outcomes, judged, asked.now)
     facts = {
+        **of_judges,
         "n_runs": len(asked.runs),
         "n_by_feedback": sum(seen.said is not None for seen, _ in judged),
         "runs": [seen.run.id for seen, value in judged if value < 0.5][:_EXAMPLES],

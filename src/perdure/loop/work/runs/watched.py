@@ -12,8 +12,10 @@ from typing import Any
 
 from perdure.assets.agent import Agent
 from perdure.assets.graph import Graph, ToolNode
+from perdure.assets.judge import Judge
 from perdure.assets.objective import SignalSpec
 from perdure.assets.repair import BLAMED
+from perdure.assets.scorers import Judged
 from perdure.core.units import hours
 from perdure.loop.protocols import Watched
 
@@ -33,10 +35,15 @@ class Working:
     """Prompt → its route, of the prompts that it uses."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Feature view → its source, of the views that it uses."""
+    judges: tuple[Judge, ...] = ()
+    """Declared ones that its `success` asks, each by itself."""
 
 
 def watched_run(
-    declared: Agent | Graph, routes: Mapping[str, str] | None = None, sources: Mapping[str, str] | None = None
+    declared: Agent | Graph,
+    routes: Mapping[str, str] | None = None,
+    sources: Mapping[str, str] | None = None,
+    judges: Mapping[str, Judge] | None = None,
 ) -> Watched:
     """The agent or graph as the loop sees it: resting on all that it uses.
 
@@ -44,15 +51,18 @@ def watched_run(
         declared: it.
         routes: prompt → route, of the project's prompts.
         sources: feature view → source, of the project's views.
+        judges: the project's, by name.
     """
     used = [each.partition(":")[::2] for each in declared.uses()]
     mine = {name: routes[name] for kind, name in used if kind == "prompt" and routes and routes.get(name)}
     views = {name: sources[name] for kind, name in used if kind == "feature_view" and sources and name in sources}
     above = [name for kind, name in used if kind != "feature_view"]
-    rests_on = tuple(dict.fromkeys([*above, *mine.values(), *views.values()]))
+    asked = [each.judge for each in declared.success if isinstance(each, Judged)]
+    told = tuple(judges[name] for name in dict.fromkeys(asked) if name in judges) if judges else ()
+    rests_on = tuple(dict.fromkeys([*above, *mine.values(), *views.values(), *(each.name for each in told)]))
     kind = "agent" if isinstance(declared, Agent) else "graph"
     return Watched(
-        declared.name, kind, tuple(declared.healthy), declared.policy, Working(declared, mine, views), rests_on
+        declared.name, kind, tuple(declared.healthy), declared.policy, Working(declared, mine, views, told), rests_on
     )
 
 
@@ -73,6 +83,12 @@ def declared_of(asset: Watched) -> Agent | Graph:
     given = asset.declaration
     found: Agent | Graph = given.declared if isinstance(given, Working) else given
     return found
+
+
+def judges_of(asset: Watched) -> Mapping[str, Judge]:
+    """The declared judges that its `success` asks, by name."""
+    given = asset.declaration
+    return {each.name: each for each in given.judges} if isinstance(given, Working) else {}
 
 
 def own_node(asset: Watched) -> str:
