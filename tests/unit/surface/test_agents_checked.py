@@ -216,6 +216,8 @@ def test_a_pointwise_judge_by_itself_judges_runs_and_others_are_told(form, lacks
     judge = Judge("tone", "It is polite.", ROUTE.name, form=form, scale=scale)
     told = [text for _, text in said(replace(DESK, success=[scorers.Judged("tone")]), judge)]
     assert [lacks in each for each in told if "is not judged by" in each] == ([True] if lacks else [])
+    mute = said(replace(DESK, success=[scorers.Judged("tone")], keeps="none"), judge)
+    assert any("is shown texts, and its records keep none" in text for _, text in mute)
 
 
 def test_functions_of_the_project_judge_runs_and_are_not_spoken_of():

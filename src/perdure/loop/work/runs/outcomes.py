@@ -308,7 +308,7 @@ def unasked(declared: Agent | Graph, judges: Mapping[str, Judge] | None = None) 
     found = []
     for each in declared.success:
         if isinstance(each, Judged):
-            how: Compiled | str | None = _unshown(judges[each.judge]) if judges and each.judge in judges else None
+            how: Compiled | str | None = _unshown(declared, (judges or {}).get(each.judge), each.judge)
         else:
             how = _compiled(each, _schema_of(declared))
         if isinstance(how, str):
@@ -316,8 +316,10 @@ def unasked(declared: Agent | Graph, judges: Mapping[str, Judge] | None = None) 
     return found
 
 
-def _unshown(judge: Judge) -> str | None:
-    if judge.form == "pointwise":
+def _unshown(declared: Agent | Graph, judge: Judge | None, name: str) -> str | None:
+    if declared.keeps == "none":
+        return f"the judge {name!r} is shown texts, and its records keep none"
+    if judge is None or judge.form == "pointwise":
         return None
     lacks = "compares two answers" if judge.form == "pairwise" else "is shown what was expected"
     return f"the judge {judge.name!r} {lacks}, and a run has neither"
