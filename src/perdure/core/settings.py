@@ -29,6 +29,8 @@ _FORMATS = ("json", "slack")
 _FAILS = ("open", "closed")
 _EXPIRED = ("charge", "release")
 _MOST_WORKERS = 64
+_CONSOLE_CLOCKS = ("round", "machine")
+_MOST_SESSION_H = 8_760.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +370,38 @@ class AgentSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleSettings:
+    """The console: the whole system in a browser."""
+
+    on: bool = True
+    """`perdure up` serves it beside the loop and the data plane."""
+    host: str = "127.0.0.1"
+    """Address to bind; one that others can reach needs an administrator with a password, and TLS before it."""
+    port: int = 8500
+    """Its own port: other cookies, another policy of contents, no path that clashes with the data plane's."""
+    hosts: str = ""
+    """Further names that browsers may ask for it by, separated by commas; any other name is refused."""
+    behind_tls: bool = False
+    """A proxy before it speaks TLS: cookies are sent over TLS only."""
+    clock: str = "round"
+    """What the console takes for now: `round`, the newest round of the loop, also where that was long ago; or `machine`."""
+    idle_h: float = 12.0
+    """Hours without a request after which a session ends."""
+    longest_h: float = 168.0
+    """Hours after which a session ends, whatever happens."""
+
+    def __post_init__(self) -> None:
+        if self.clock not in _CONSOLE_CLOCKS:
+            raise BadSettings(f"console.clock is {self.clock!r}, but it must be round or machine.", key="console.clock")
+        for name in ("idle_h", "longest_h"):
+            if not 0.0 < getattr(self, name) <= _MOST_SESSION_H:
+                raise BadSettings(
+                    f"console.{name} is {getattr(self, name)!r}, but it must be above 0, and {_MOST_SESSION_H:g} at most.",
+                    key=f"console.{name}",
+                )
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings, a section a part of the system."""
 
@@ -382,6 +416,7 @@ class Settings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     evals: EvalSettings = field(default_factory=EvalSettings)
     agents: AgentSettings = field(default_factory=AgentSettings)
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     roles: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Role → the people that have it. None declared: the project's actor has every role."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration: a file at this revision opens without loading Alembic."""
 
 metadata = MetaData()
@@ -248,6 +248,22 @@ review_labels = Table(
 )
 """A row a review and person."""
 
+people = Table(
+    "people",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("roles", Text, nullable=False),
+    Column("duties", Text, nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("service", Integer, nullable=False),
+    Column("created_us", BigInteger, nullable=False),
+    Column("closed_us", BigInteger, nullable=True),
+    Column("actor", String, nullable=False),
+    Column("sequence", Integer, nullable=False),
+)
+"""Who may come in, and as what; `roles` and `duties` are JSON lists, `service` is 0 or 1. No secret stands here."""
+
 cursors = Table(
     "cursors",
     metadata,
@@ -271,5 +287,6 @@ leases = Table(
 
 CHAINED = (
     assets, versions, pointers, pointer_moves, incidents, runs, jobs, job_steps, approvals, keys, reviews, review_labels,
+    people,
 )  # fmt: skip
 """Tables whose every row has its digest in the audit chain."""

@@ -1,0 +1,1 @@
+"""Who asks, and whether they may: signing in, sessions, forged requests, tries."""

@@ -1,0 +1,8 @@
+"""Training runs: found, compared, drawn."""
+
+from __future__ import annotations
+
+from perdure.surface.console.records import Deed, Page
+
+PAGES: tuple[Page, ...] = ()
+DEEDS: tuple[Deed, ...] = ()
