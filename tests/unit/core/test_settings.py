@@ -94,7 +94,7 @@ def test_every_key_can_be_set_in_the_environment() -> None:
     }
     env |= {"PERDURE_LIMITS_FAIL_BUDGETS": "open", "PERDURE_LIMITS_HOLD_TTL_S": "30", "PERDURE_GATEWAY_CACHE": "sqlite"}
     env |= {"PERDURE_TELEMETRY_OTLP_URL": "http://x", "PERDURE_EVALS_URL": "http://x", "PERDURE_SERVE_SEARCHES": "none"}
-    env |= {"PERDURE_AGENTS_URL": "http://x"}
+    env |= {"PERDURE_AGENTS_URL": "http://x", "PERDURE_CONSOLE_CLOCK": "machine"}
 
     found = load_settings("", env)
 
@@ -140,3 +140,9 @@ def test_a_wrong_address_of_alerts_is_not_told_for_it_may_be_a_secret() -> None:
 def test_settings_of_evals_that_mean_nothing_are_refused(toml: str, why: str) -> None:
     with pytest.raises(BadSettings, match=why):
         load_settings(f"[evals]\n{toml}", {})
+
+
+@pytest.mark.parametrize(("key", "value"), [("clock", '"never"'), ("idle_h", "0"), ("longest_h", "9e9")])
+def test_a_console_s_setting_out_of_bounds_is_refused_by_its_name(key: str, value: str) -> None:
+    with pytest.raises(BadSettings, match=f"console.{key}"):
+        load_settings(f"[console]\n{key} = {value}\n", {})
