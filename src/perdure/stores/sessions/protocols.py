@@ -61,6 +61,10 @@ class Secrets(Protocol):
         """Use an invite: True for the first who asks, before it expires."""
         ...
 
+    def used(self, secret_id: str, now_us: int) -> None:
+        """A key was used: `used_us` is written at most once a minute."""
+        ...
+
     def list(self, person: str) -> list[Secret]: ...
     def drop(self, secret_id: str) -> bool:
         """Forget one; False where there was none."""

@@ -28,11 +28,15 @@ PERMITS: Mapping[Role, frozenset[Permit]] = {
     "admin": frozenset({"look", "bodies", "note", "brake", "keys", "people"}),
 }
 """An administrator decides and trains nothing unless that role is given too: who hands out roles is not who uses them."""
+NEVER_BY_KEY: frozenset[Permit] = frozenset({"label", "decide", "keys", "people"})
+"""What a program never does, whatever its roles: people judge, and people let people in."""
 Duty = Literal[
     "data_engineer", "analyst", "data_scientist", "ml_engineer", "reviewer", "on_call", "prompt_author", "owner"
 ]
 """Which stage of the lifecycle a person looks after: chooses the inbox, permits nothing."""
 Tone = Literal["good", "bad", "warn", "info", "mute"]
+Shape = Literal["release", "back", "incident", "fault", "note"]
+"""How a mark is drawn, for colour alone tells nobody: ▲ release, ▼ back, ● incident, ▮ fault, | note."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,9 @@ class Person:
     """A key of a program: it has no session, and needs no CSRF token."""
 
     def may(self, permit: Permit) -> bool:
-        """Whether one of the roles permits it."""
+        """Whether one of the roles permits it, and it is nothing that only people do."""
+        if self.service and permit in NEVER_BY_KEY:
+            return False
         return any(permit in PERMITS[role] for role in self.roles)
 
 
@@ -172,6 +178,7 @@ class Mark:
     until_us: int | None = None
     tone: Tone = "info"
     href: str = ""
+    shape: Shape = "note"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,3 +195,75 @@ class Picture:
     marks: Sequence[Mark] = ()
     n_whole: int = 0
     """Values behind it, where it was thinned to buckets."""
+    across: str = ""
+    """Empty: `at_us` are instants. Else they are whole numbers of this, such as `tree` or `epoch`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bars:
+    """Lengths side by side: shares, contributions, money by team. The filters `svg` and `as_table` take each of these records."""
+
+    id: str
+    title: str
+    unit: str
+    rows: Sequence[tuple[str, float, float | None]]
+    """Name, value (below zero to the left), and what it was before: drawn as a line across."""
+    was: str = "before"
+    """What the third one is called in the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Two histograms over each other: the reference filled, the current as a line. One small multiple."""
+
+    id: str
+    title: str
+    unit: str
+    reference: Sequence[float]
+    """Counts or shares of the bins; each side is drawn as shares of its own sum."""
+    current: Sequence[float]
+    edges: Sequence[float]
+    """One more than there are bins; empty where `labels` name them."""
+    labels: Sequence[str] = ()
+    note: str = ""
+    """One line under the title, such as `PSI 0.31, n 1,204`."""
+    tone: Tone | None = None
+    sides: tuple[str, str] = ("reference", "current")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One box of a lineage."""
+
+    id: str
+    kind: str
+    text: str
+    href: str = ""
+    here: bool = False
+    """What the page is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What rests on what, drawn from left to right. `lines` name nodes by `id`; none go in a circle."""
+
+    id: str
+    title: str
+    nodes: Sequence[Node]
+    lines: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scatter:
+    """Points on a plane without a unit, such as a map of embeddings."""
+
+    id: str
+    title: str
+    at: Sequence[tuple[float, float]]
+    kinds: Sequence[int]
+    """Of each point its group's place in `groups`."""
+    names: Sequence[str]
+    groups: Sequence[str]
+
+
+Drawn = Picture | Bars | Steps | Lineage | Scatter
