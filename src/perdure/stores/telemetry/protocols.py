@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from perdure.assets.health import Reading
+
+
+@dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest reading of one signal, slice and width of window, without what it rests on."""
+
+    signal: str
+    slice: str
+    width_us: int
+    at_us: int
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    unit: str
+    version: str
+    asset: str = ""
+    harm_low: float | None = None
+    """Its fact of that name, by which an `unharmful` objective is judged; None where it has none."""
 
 
 class Readings(Protocol):

@@ -8,11 +8,12 @@ What surprised us: asking the stores anew for 10,000 assets takes 10 s, and find
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from perdure.stores.ledger.protocols import Approval, AuditEntry, Incident, Job
+from perdure.stores.telemetry.protocols import Newest
 
 if TYPE_CHECKING:
     import polars as pl
@@ -25,19 +26,33 @@ Topic = Literal["health", "incidents", "questions", "releases", "work", "money",
 
 
 @dataclass(frozen=True, slots=True)
-class Newest:
-    """The newest reading of one signal, slice and width of window, without what it rests on."""
+class Judged:
+    """One objective with the newest reading that speaks of it: one a slice where it asks for slices."""
 
+    objective: str
+    """In words, such as `mae over 7d <= 9`."""
     signal: str
-    slice: str
-    width_us: int
+    """Name under which its readings are kept."""
+    bound: float | None
+    stakeholder: str
+    state: State
+    newest: Newest | None
+    """None: not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What one model or route was asked in one hour of domain time."""
+
     at_us: int
-    value: float | None
-    low: float | None
-    high: float | None
+    """First instant of the hour."""
+    kind: Literal["model", "route"]
+    name: str
     n: int
-    unit: str
-    version: str
+    """Requests that were answered, or tried; shadows and probes are left out."""
+    n_failed: int
+    cost_usd: float
+    """Of the calls whose price is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +106,15 @@ class Board:
     runs: pl.DataFrame
     """Every run of the ledger without its facts: id, kind, asset, status, version, started_at, seconds, and a column
     `params.NAME` or `metrics.NAME` for each that any run has; newest first."""
+    judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
+    """Objectives of every declared asset, in the order of declaration, by its name."""
+    hours: Sequence[Hour] = ()
+    """Of the newest 90 days, oldest first; only those in which something was asked."""
+
+
+TOPICS: frozenset[Topic] = frozenset(
+    ("health", "incidents", "questions", "releases", "work", "money", "requests", "people", "ledger")
+)
 
 
 class Boards(Protocol):
@@ -107,3 +131,6 @@ class Boards(Protocol):
     def run(self, stop: Callable[[], bool]) -> None:
         """Keep it new until `stop()`; what a store does wrong stands in `Board.problem`, and is tried again."""
         ...
+
+
+__all__ = ["TOPICS", "Board", "Boards", "Hour", "Judged", "Newest", "State", "Tile", "Topic"]
