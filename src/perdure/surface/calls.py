@@ -137,6 +137,7 @@ class Called(Opened):
         limit: int = 20,
         since: timedelta = days(7),
         at: When = None,
+        drains: bool = True,
     ) -> Calls:
         """The newest calls, shadows and probes too. Drains first, if nobody else runs the loop.
 
@@ -146,6 +147,7 @@ class Called(Opened):
             limit: how many.
             since: how far back from `at`.
             at: domain time.
+            drains: False: nothing is written, and what is captured and not yet in the lake is not told.
 
         Raises:
             NotFound: no such outcome; or no such route, now or in what is on record.
@@ -157,7 +159,7 @@ class Called(Opened):
         if outcome is not None and outcome not in OUTCOMES:
             raise not_found("outcome of calls", outcome, OUTCOMES)
         until = instant_of(at)
-        as_of = drained(self, until)
+        as_of = drained(self, until, drains=drains)
         calls = read_calls(self.place.stores.lake, route, until - since, until, _columns())
         if route is not None and calls.is_empty() and route not in self.project.routes:
             known = read_calls(self.place.stores.lake, None, None, None, ["route"])["route"].unique().to_list()
@@ -168,12 +170,13 @@ class Called(Opened):
         newest = calls.reverse().head(limit)
         return Calls(until - since, until, [_call(row) for row in newest.iter_rows(named=True)], calls.height, as_of)
 
-    def call(self, call: str, *, at: When = None) -> CallStory:
+    def call(self, call: str, *, at: When = None, drains: bool = True) -> CallStory:
         """One call, whole: who, attempts, guards, tokens, money, what was said of it later, bodies as they are kept.
 
         Args:
             call: its id, or how it begins; answers carry it.
             at: domain time.
+            drains: as of `calls`.
 
         Raises:
             NotFound: none was recorded under it.
@@ -185,7 +188,7 @@ class Called(Opened):
 
         from perdure.loop.work.calls import read_attempts, read_calls, read_feedback, read_guarded
 
-        drained(self, instant_of(at))
+        drained(self, instant_of(at), drains=drains)
         lake = self.place.stores.lake
         all_ids = read_calls(lake, None, None, None, [])
         ids = all_ids.filter(

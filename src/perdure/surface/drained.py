@@ -1,7 +1,8 @@
 """Brings the lake's tables of calls up to date before a verb reads them, or says how far they reach.
 
 A verb that tells of calls drains first, as a round of the loop would, if nobody holds the loop's lease. While another process
-does, its own rounds drain, and what the verb tells may be some seconds behind.
+does, its own rounds drain, and what the verb tells may be some seconds behind. So it is where the verb is told not to drain: a page
+that is only looked at writes nothing, and takes no lease.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ class AsOf:
     """Nothing that was recorded by then is missing."""
 
 
-def drained(opened: Opened, now: datetime) -> AsOf:
-    """Drain if the loop's lease is free; tell how far the tables reach.
+def drained(opened: Opened, now: datetime, *, drains: bool = True) -> AsOf:
+    """Drain if the loop's lease is free, and only then write anything; tell how far the tables reach.
 
     Args:
         opened: the project.
         now: domain time of what the ledger records.
+        drains: False: only look how far they reach.
     """
     from perdure.loop.drain import Drain
 
@@ -40,6 +42,8 @@ def drained(opened: Opened, now: datetime) -> AsOf:
     drain, at = Drain(stores.capture, stores.lake, stores.ledger), machine_now()
     if not drain.behind():
         return AsOf(at, whole=True)
+    if not drains:
+        return AsOf(_newest(opened), whole=False)
     try:
         with opened.hold_lease() as held:
             drain.run(now=now, actor=opened.actor, lease=held.lease)
@@ -49,7 +53,10 @@ def drained(opened: Opened, now: datetime) -> AsOf:
 
 
 def _newest(opened: Opened) -> datetime | None:
-    from perdure.loop.work.calls import read_calls
+    from perdure.loop.work.captured_calls import CALLS
 
-    newest = read_calls(opened.place.stores.lake, None, None, None, ["recorded_at"])["recorded_at"].max()
+    lake = opened.place.stores.lake
+    if lake.version(CALLS) is None:
+        return None
+    newest = lake.read(CALLS, columns=["recorded_at"])["recorded_at"].max()
     return newest if isinstance(newest, datetime) else None

@@ -145,6 +145,7 @@ class Spending(Opened):
         since: timedelta = days(7),
         timezone: str = "UTC",
         at: When = None,
+        drains: bool = True,
     ) -> Spend:
         """What calls cost, by dimensions and period. Drains first, if nobody else runs the loop.
 
@@ -155,6 +156,7 @@ class Spending(Opened):
             since: how far back from `at`.
             timezone: of the periods.
             at: domain time; calls from then on are not counted.
+            drains: False: nothing is written, and what is captured and not yet in the lake is not counted.
 
         Raises:
             NotFound: a dimension that there is not.
@@ -166,14 +168,20 @@ class Spending(Opened):
         zone(timezone)
         until = instant_of(at)
         names = _checked(by)
-        as_of = drained(self, until)
+        as_of = drained(self, until, drains=drains)
         calls = self._spent(names, until - since, until)
         rows = [_row(each, names) for each in spend(calls, names, per, timezone=timezone).iter_rows(named=True)]
         [total] = [_row(each, []) for each in spend(calls).iter_rows(named=True)]
         return Spend(until - since, until, names, per, rows, total, as_of)
 
     def spend_anomalies(
-        self, by: Sequence[str] = (), *, since: timedelta = days(7), timezone: str = "UTC", at: When = None
+        self,
+        by: Sequence[str] = (),
+        *,
+        since: timedelta = days(7),
+        timezone: str = "UTC",
+        at: When = None,
+        drains: bool = True,
     ) -> Anomalies:
         """Hours that cost far more or less than the same hours of the four weeks before; see `engines.spend.anomalies`.
 
@@ -182,6 +190,7 @@ class Spending(Opened):
             since: the hours that are judged.
             timezone: of hours and days of the week.
             at: domain time.
+            drains: as of `spend`.
 
         Raises: as `spend`.
         """
@@ -191,7 +200,7 @@ class Spending(Opened):
         zone(timezone)
         until, rule = instant_of(at), Rule(timezone=timezone)
         names, start = _checked(by, tags=False), until - since
-        as_of = drained(self, until)
+        as_of = drained(self, until, drains=drains)
         calls = self._spent(names, start - days(7 * rule.weeks), until)
         rows = [
             AnomalyRow(each["hour"], {name: each[name] for name in names}, each["cost_usd"], each["expected_usd"], each["score"])
@@ -199,12 +208,13 @@ class Spending(Opened):
         ]  # fmt: skip
         return Anomalies(start, until, names, rows, as_of)
 
-    def budgets(self, team: str | None = None, *, at: When = None) -> Budgets:
+    def budgets(self, team: str | None = None, *, at: When = None, drains: bool = True) -> Budgets:
         """How full limits and budgets are, and when a budget will be gone at the rate of the last 24 hours.
 
         Args:
             team: only of this team and its keys; None: of every declared team.
             at: domain time.
+            drains: as of `spend`; rates are of calls.
 
         Raises:
             NotFound: no such team; the message names the nearest.
@@ -216,7 +226,7 @@ class Spending(Opened):
 
         now = instant_of(at)
         teams = [self.project.team(team)] if team else list(self.project.teams.values())
-        as_of = drained(self, now)
+        as_of = drained(self, now, drains=drains)
         counters = open_counters(stores_root(self.folder, self.settings), self.settings)
         try:
             levels = [
