@@ -32,12 +32,14 @@ from perdure.surface.graphing import Graphing
 from perdure.surface.judging import Judging
 from perdure.surface.keying import Keying, is_loopback
 from perdure.surface.opened import Opened, When, instant_of
+from perdure.surface.peopling import Peopling
 from perdure.surface.prompting import Prompting
 from perdure.surface.pushing import Pushing
 from perdure.surface.records import RunRow, Status, TrainedGuard
 from perdure.surface.reviews import Labelling
 from perdure.surface.running import Running
 from perdure.surface.spending import Spending
+from perdure.surface.tending import Tending
 
 if TYPE_CHECKING:
     from perdure.assets.version import Version
@@ -94,8 +96,10 @@ def init_project(
 
 class Perdure(
     Applying,
+    Tending,
     Governing,
     Keying,
+    Peopling,
     Evaluating,
     Prompting,
     Graphing,

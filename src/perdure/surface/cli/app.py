@@ -39,6 +39,7 @@ from perdure.surface.cli import (
     show_health,
     show_story,
     spending,
+    tend,
 )
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Port, Reason, opened
 from perdure.surface.cli.usage import Command, Group, mistake
@@ -266,7 +267,7 @@ app.add_typer(indexes.group, rich_help_panel="Look")
 app.add_typer(agents.group, rich_help_panel="Run")
 app.add_typer(graphs.group, rich_help_panel="Look")
 app.add_typer(reviews.group, rich_help_panel="Look")
-for panel, commands in govern.COMMANDS.items():
+for panel, commands in (*govern.COMMANDS.items(), *tend.COMMANDS.items()):
     for command in commands:
         app.command(cls=Command, rich_help_panel=panel)(command)
 app.command(cls=Command, rich_help_panel="Train")(backtesting.backtest)

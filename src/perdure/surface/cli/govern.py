@@ -56,15 +56,28 @@ def maturity(project: Folder = HERE, json: Json = False) -> None:
     show_govern.maturity(opened(project).maturity(), as_json=json)
 
 
-def card(
+def card(  # noqa: PLR0913 - a command takes what may be said with it
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")],
     project: Folder = HERE,
     at: At = None,
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Write it there instead.")] = None,
+    edit: Annotated[
+        Path | None,
+        typer.Option("--edit", metavar="FILE", help="Keep this file's text as what people say on the card."),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option("--base", metavar="VERSION", help="Of the card, that the text was made from.")
+    ] = None,
+    reason: Reason = "",
+    actor: Actor = None,
     json: Json = False,
 ) -> None:
-    """A model's card in Markdown, made from the records."""
-    show_govern.card(opened(project).card(model, at=at), out, as_json=json)
+    """A model's card in Markdown, made from the records; or write what people say on it."""
+    found = opened(project, actor)
+    if edit is not None:
+        text = show_govern.text_of(edit)
+        return show_govern.edited(found.edit_card(model, text, reason=reason, base=base, at=at), as_json=json)
+    return show_govern.card(found.card(model, at=at), out, as_json=json)
 
 
 def evidence(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.text import Text
 
+from perdure.core.errors import NotFound
 from perdure.surface.cli.printing import Column, Fitted, hanging, of_rows, print_json, put
 from perdure.surface.cli.show_story import lines
 from perdure.surface.governance.cards import card_markdown
@@ -19,6 +20,7 @@ from perdure.surface.words import counted, instant, words
 if TYPE_CHECKING:
     from perdure.loop.release import Move
     from perdure.stores.ledger.protocols import Approval, Incident, Job
+    from perdure.surface.governance.card_text import CardText
     from perdure.surface.governance.cards import Card
     from perdure.surface.governance.evidence import Pack
     from perdure.surface.governance.history import HistoryRow
@@ -118,6 +120,25 @@ def card(found: Card, out: Path | None, *, as_json: bool) -> None:
     if as_json:
         return print_json(found)
     put(Text(text) if out is None else f"[green]written[/]  {escape(str(out))}")
+    return None
+
+
+def text_of(file: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        NotFound: there is none.
+    """
+    if not file.is_file():
+        raise NotFound(f"There is no file {file}.", hint="Give one that holds the text.")
+    return file.read_text("utf-8")
+
+
+def edited(made: CardText, *, as_json: bool) -> None:
+    """The version of a card's text that holds now."""
+    if as_json:
+        return print_json(made)
+    put(f"[green]holds[/]  [bold]{escape(made.version)}[/]  by {escape(made.actor)} at {instant(made.at)}")
     return None
 
 

@@ -1,4 +1,4 @@
-"""A model's card, made from the records: nothing in it is written by hand but the purpose and the owner.
+"""A model's card, made from the records: written by hand are the purpose, the owner, and what people say on it (`card_text`).
 
 After Mitchell et al., Model Cards for Model Reporting (2019): intended use, data, metrics by slice,
 limits; with what only a ledger knows: approvals, releases, incidents.
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.version import CHAMPION
+from perdure.surface.governance.card_text import CardText, find_text
 from perdure.surface.governance.entries import entries
 from perdure.surface.governance.history import HistoryRow, history
 from perdure.surface.governance.story import VERIFIED
@@ -53,6 +54,8 @@ class Card:
     incidents: Sequence[Incident]
     fairness: Sequence[Mapping[str, Any]]
     """Newest verdicts on groups."""
+    text: CardText | None = None
+    """What people say; None where nobody wrote any."""
 
 
 def card(session: LedgerSession, readings: Readings, asset: Watched, now: datetime) -> Card:
@@ -78,6 +81,7 @@ def card(session: LedgerSession, readings: Readings, asset: Watched, now: dateti
         releases=moves,
         incidents=[each for each in session.incidents.list() if each.asset == asset.name],
         fairness=_fairness(session, asset.name, champion),
+        text=find_text(session, asset.name),
     )
 
 
@@ -127,10 +131,17 @@ def card_markdown(made: Card) -> str:
         f"- **Policy**: {made.policy}",
         f"- **As of**: {instant(made.at)} UTC",
         "",
+        *_by_people(made.text),
     ]
     for heading, lines in _chapters(made):
         parts += [f"## {heading}", "", *lines, ""]
     return "\n".join(parts)
+
+
+def _by_people(text: CardText | None) -> list[str]:
+    if text is None:
+        return []
+    return [text.text, "", f"*Written by {text.actor}, {instant(text.at)}: {text.reason}*", ""]
 
 
 def _chapters(made: Card) -> Iterator[tuple[str, list[str]]]:
