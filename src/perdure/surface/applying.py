@@ -199,7 +199,7 @@ class Applying(Opened):
             )
         if asked is not None and asked.status == "approved":
             return True
-        people = People.of(self.settings)
+        people = People.of(self.settings, session.people.list(open_only=False))
         return not policy.four_eyes and people.has(self.actor, policy.approve_by)
 
     def _write(

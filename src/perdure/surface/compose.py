@@ -9,6 +9,7 @@ import os
 import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -212,13 +213,17 @@ def open_place(
     folder: Path, settings: Settings, actor: str, ledger: SqliteLedger, project: Callable[[], Project] | None = None
 ) -> Workplace:
     """The stores with who acts on them; with what gives the project, models can be asked too."""
-    stores = open_stores(folder, settings, ledger)
-    name = settings.project.name
-    if project is None:
-        return Workplace(stores, settings, name, actor)
-    asks = partial(_answerer, folder, settings, actor, ledger, project)
-    replays = partial(_replays, folder, settings, actor, ledger, project)
-    return Workplace(stores, settings, name, actor, open_answerer=asks, open_replays=replays)
+    place = Workplace(open_stores(folder, settings, ledger), settings, settings.project.name, actor)
+    return place if project is None else act_as(place, folder, actor, ledger, project)
+
+
+def act_as(
+    place: Workplace, folder: Path, actor: str, ledger: SqliteLedger, project: Callable[[], Project]
+) -> Workplace:
+    """The same stores, where somebody acts, also when models are asked."""
+    asks = partial(_answerer, folder, place.settings, actor, ledger, project)
+    replays = partial(_replays, folder, place.settings, actor, ledger, project)
+    return replace(place, actor=actor, open_answerer=asks, open_replays=replays)
 
 
 def _answerer(

@@ -33,8 +33,9 @@ class Governing(Opened):
 
     @property
     def people(self) -> People:
-        """Who has which role."""
-        return People.of(self.settings)
+        """Who has which role: those of `[roles]`, and the ledger's."""
+        with self._ledger.read() as session:
+            return People.of(self.settings, session.people.list(open_only=False))
 
     def approvals(self, *, asset: str | None = None, open_only: bool = True) -> list[Approval]:
         """Questions to people, in the order in which they were asked, with their evidence."""

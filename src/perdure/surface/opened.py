@@ -6,10 +6,11 @@ The verbs of the SDK are groups over it: `sdk.Perdure` is made of them.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
+from copy import copy
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from perdure.core.clock import machine_now, parse_at
 from perdure.core.settings import ProjectSettings, Settings
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 When = datetime | str | None
 """Domain time as verbs take it: aware, or ISO 8601 text; None is now on the machine's clock."""
+_SHARED = ("project", "_ledger", "place", "_readings", "_people_file", "_indexes")
+"""What is the same whoever acts: the rest of what was made when first asked for is made anew."""
 
 
 class Opened:
@@ -77,6 +80,22 @@ class Opened:
         from perdure.surface.compose import make_loop
 
         return make_loop(self.folder, self.place, self.project)
+
+    def acting(self, actor: str) -> Self:
+        """The same project with its opened stores, where `actor` does what is done; no store is opened for it.
+
+        Who asks on behalf of many people calls it once before it begins, so that everything stands open.
+        """
+        from perdure.surface.compose import act_as
+
+        project, ledger, place, _ = self.project, self._ledger, self.place, self._readings
+        made = copy(self)
+        for name in [each for each in made.__dict__ if isinstance(getattr(type(self), each, None), cached_property)]:
+            if name not in _SHARED:
+                del made.__dict__[name]
+        made.actor = actor
+        made.place = act_as(place, self.folder, actor, ledger, lambda: project)
+        return made
 
     def hold_lease(self, *, wait_s: float = 0.0) -> AbstractContextManager[HeldLease]:
         """The right to run the loop, renewed while held.

@@ -6,7 +6,6 @@ The application calls `admit` for every path but the open ones, then `require` w
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from perdure.core.errors import NotFound, Refused, Unauthorized
 from perdure.surface.console.auth import csrf
 from perdure.surface.console.auth.calling import Caller, cookie_name
 from perdure.surface.console.records import NEVER_BY_KEY, PERMITS, ROLES, Permit, Person, Role
+from perdure.surface.peopling import digest_of
 
 if TYPE_CHECKING:
     from perdure.stores.ledger.people_protocols import PersonRecord
@@ -116,11 +116,6 @@ def person_of(found: PersonRecord) -> Person:
     """As pages see a person: with the console's roles alone, the project's own stay with the ledger."""
     roles: frozenset[Role] = frozenset(role for role in ROLES if role in found.roles)
     return Person(found.name, roles, found.duties, service=found.service)  # type: ignore[arg-type]
-
-
-def digest_of(token: str) -> str:
-    """What is kept of 256 random bits: nobody finds them from their SHA-256."""
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _by_key(parts: ConsoleParts, said: str, now_us: int) -> Admitted:
