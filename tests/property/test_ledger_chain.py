@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from perdure.assets.version import CHALLENGER, CHAMPION, Pointer
 from perdure.core.errors import StoreError
+from perdure.stores.ledger.people_protocols import PersonRecord
 from perdure.stores.ledger.schema import CHAINED, audit, audit_head
 from perdure.stores.ledger.sqlite import SqliteLedger
 from perdure.stores.ledger.verify import verify
@@ -69,6 +70,7 @@ def fill(ledger):
         session.approvals.ask(a_question(1))
         session.approvals.answer("apr_0001", an_answer("ann"))
         session.keys.put(a_key(1))
+        session.people.put(PersonRecord("ann", ("admin",), AT))
         session.reviews.ask([a_review(1), a_review(2)])
         session.reviews.label([a_label(1)])
         session.keys.put(a_key(1, revoked_at=AT))

@@ -21,7 +21,7 @@ from perdure.core.clock import from_us, to_us
 from perdure.core.errors import Corrupt
 from perdure.core.ids import Digest
 from perdure.stores.ledger.protocols import AuditEntry
-from perdure.stores.ledger.schema import audit, audit_head
+from perdure.stores.ledger.schema import audit, audit_head, audit_subjects
 
 GENESIS = "0" * 64
 """What the first entry has as `previous`."""
@@ -32,6 +32,7 @@ RECORDS = "records"
 _HEAD = select(audit_head.c.sequence, audit_head.c.hash).where(audit_head.c.id == 1)
 _MOVE_HEAD = update(audit_head).where(audit_head.c.id == 1)
 _ADD = audit.insert()
+_ADD_SUBJECTS = audit_subjects.insert()
 _HASHED = tuple(field.name for field in fields(AuditEntry) if field.name != "hash")
 
 
@@ -70,7 +71,17 @@ def head(connection: Connection) -> tuple[int, str]:
 def append(connection: Connection, entry: AuditEntry) -> None:
     """Write an entry that was made on top of `head`, and move the head to it."""
     connection.execute(_ADD, entry_values(entry))
+    connection.execute(_ADD_SUBJECTS, subject_rows(entry.project, entry.subject, entry.sequence))
     connection.execute(_MOVE_HEAD, {"sequence": entry.sequence, "hash": entry.hash})
+
+
+def subject_rows(project: str, subject: str, sequence: int) -> list[dict[str, Any]]:
+    """The rows of `audit_subjects` that an entry has: one a name in its subject.
+
+    >>> [row["subject"] for row in subject_rows("p", "air_time,fares", 7)]
+    ['air_time', 'fares']
+    """
+    return [{"project": project, "subject": each, "sequence": sequence} for each in dict.fromkeys(subject.split(","))]
 
 
 def entry_values(entry: AuditEntry) -> dict[str, Any]:

@@ -58,7 +58,7 @@ class SqlIncidents:
             Refused: it is closed.
         """
         self._scope.writing()
-        stored = self._get(incident_id)
+        stored = self.get(incident_id)
         if stored.closed_at is not None:
             raise Refused(
                 f"The incident {incident_id!r} was closed at {iso(stored.closed_at)}: it does not change any more.",
@@ -79,14 +79,19 @@ class SqlIncidents:
             NotFound: no such incident.
         """
         author = self._scope.writing()
-        stored = self._get(incident_id)
+        stored = self.get(incident_id)
         if stored.closed_at is not None:
             return stored
         incident = replace(stored, closed_at=author.at, closing=summary)
         self._save("incidents.close", incident, summary, replaces=True)
         return incident
 
-    def _get(self, incident_id: str) -> Incident:
+    def get(self, incident_id: str) -> Incident:
+        """The incident of an id.
+
+        Raises:
+            NotFound: no such incident; the message names the nearest.
+        """
         query = select(incidents).where(incidents.c.project == self._scope.project, incidents.c.id == incident_id)
         stored = self._scope.connection.execute(query).one_or_none()
         if stored is None:
@@ -110,13 +115,15 @@ class SqlIncidents:
         said = {"incident": incident.id, "kind": incident.kind, "summary": summary}
         self._scope.save(Change(action, incident.asset, said), [Write(incidents, row, replaces=replaces)])
 
-    def list(self, *, open_only: bool = False) -> list[Incident]:
-        """Incidents in the order in which they were opened."""
+    def list(self, *, open_only: bool = False, asset: str | None = None, limit: int | None = None) -> list[Incident]:
+        """Incidents in the order in which they were opened; with `limit` only so many of the newest."""
         query = select(incidents).where(incidents.c.project == self._scope.project)
         if open_only:
             query = query.where(incidents.c.closed_us.is_(None))
-        rows = self._scope.connection.execute(query.order_by(incidents.c.opened_us, incidents.c.id))
-        return [_incident(row) for row in rows]
+        if asset is not None:
+            query = query.where(incidents.c.asset == asset)
+        newest_first = query.order_by(incidents.c.opened_us.desc(), incidents.c.id.desc()).limit(limit)
+        return [_incident(row) for row in self._scope.connection.execute(newest_first)][::-1]
 
 
 def _incident(row: Row[Any]) -> Incident:

@@ -14,6 +14,8 @@ from datetime import datetime
 from typing import Any, Literal, Protocol
 
 from perdure.assets.version import Pointer, PointerMove, Version
+from perdure.stores.ledger.people_protocols import Persons
+from perdure.stores.ledger.work_protocols import Job, Jobs, JobStep, Run, RunLine, Runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,25 +27,6 @@ class AssetRecord:
     digest: str
     definition: Mapping[str, Any]
     at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One piece of work with its inputs and outcome, such as a training."""
-
-    id: str
-    kind: str
-    """`train`, `tune`, `trial` …"""
-    asset: str
-    status: str
-    """`running`, `done` or `failed`."""
-    started_at: datetime
-    finished_at: datetime | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    """Code hash, dataset, curves, slices, importance, durations, lineage; JSON-compatible."""
-    actor: str = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,53 +43,6 @@ class Incident:
     facts: Mapping[str, Any] = field(default_factory=dict)
     closing: str = ""
     """How it ended; empty while it lasts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One durable piece of work: a workflow on its way, which outlives the process that began it."""
-
-    id: str
-    workflow: str
-    key: str
-    """Of two jobs of one workflow with the same key only the first is begun."""
-    subject: str
-    """The asset it is about."""
-    status: str
-    """`running`, `parked`, `done`, `failed`, `cancelled`, or `stopped` (its code changed)."""
-    code: str
-    """Version of the code that began it."""
-    started_at: datetime
-    """Domain time."""
-    due_at: datetime | None = None
-    """Domain time from which a parked job goes on; None: when what it waits for is there."""
-    waits_for: str = ""
-    """In words, what a parked job waits for; an approval's id where it is one."""
-    tries: int = 0
-    """Failed tries of the step it is at."""
-    retry_at: datetime | None = None
-    """Machine time before which a failed step is not tried again."""
-    input: Mapping[str, Any] = field(default_factory=dict)
-    output: Mapping[str, Any] = field(default_factory=dict)
-    error: str = ""
-    ended_at: datetime | None = None
-    """Domain time."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobStep:
-    """A step of a job that is done, with what it gave: it is never done again."""
-
-    job: str
-    name: str
-    position: int
-    """0 for the first."""
-    result: Any
-    """JSON-compatible."""
-    at: datetime
-    """Domain time."""
-    epoch: int
-    """Of the lease under which it was done; 0 without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,47 +279,12 @@ class Incidents(Protocol):
         """
         ...
 
-    def list(self, *, open_only: bool = False) -> list[Incident]: ...
-
-
-class Runs(Protocol):
-    """Runs by id; `put` inserts or replaces a run (its status moves from running to an end)."""
-
-    def put(self, run: Run) -> Run: ...
-    def get(self, run_id: str) -> Run:
-        """:raises NotFound: no such run."""
+    def get(self, incident_id: str) -> Incident:
+        """:raises NotFound: no such incident."""
         ...
 
-    def list(self, asset: str | None = None, *, limit: int = 100) -> list[Run]:
-        """Newest first."""
-        ...
-
-
-class Jobs(Protocol):
-    """Durable work. Every write is in the audit chain; steps are kept until they are pruned."""
-
-    def put(self, job: Job) -> Job:
-        """Insert, or replace the earlier state; of another job with this workflow and key that one is returned."""
-        ...
-
-    def get(self, job_id: str) -> Job:
-        """:raises NotFound: no such job."""
-        ...
-
-    def list_steps(self, job_id: str) -> list[JobStep]:
-        """In the order in which they were done."""
-        ...
-
-    def list(self, *, subject: str | None = None, open_only: bool = False, limit: int = 100) -> list[Job]:
-        """Newest first; `open_only`: running and parked ones."""
-        ...
-
-    def put_step(self, step: JobStep) -> JobStep:
-        """Keep what a step gave; a step that is there already stays as it is, and is returned."""
-        ...
-
-    def prune(self, before: datetime) -> int:
-        """Remove ended jobs and their steps that ended before an instant (domain time); returns how many jobs."""
+    def list(self, *, open_only: bool = False, asset: str | None = None, limit: int | None = None) -> list[Incident]:
+        """In the order in which they were opened; with `limit` only so many of the newest."""
         ...
 
 
@@ -505,8 +406,21 @@ class Audit(Protocol):
         """
         ...
 
-    def list(self, *, after: int = 0, limit: int = 1000, subject: str | None = None) -> list[AuditEntry]:
-        """The project's entries with a greater sequence number, oldest first; `subject`: those that name it."""
+    def list(
+        self,
+        *,
+        after: int = 0,
+        before: int | None = None,
+        limit: int = 1000,
+        subject: str | None = None,
+        actions: Sequence[str] = (),
+        newest: bool = False,
+    ) -> list[AuditEntry]:
+        """The project's entries with a sequence number above `after` and below `before`, oldest first.
+
+        `subject`: those that name it; `actions`: those of one of them; `newest`: the newest `limit`, newest first.
+        Cost: of what is given back, not of the chain.
+        """
         ...
 
 
@@ -527,6 +441,8 @@ class LedgerSession(Protocol):
     def approvals(self) -> Approvals: ...
     @property
     def keys(self) -> Keys: ...
+    @property
+    def people(self) -> Persons: ...
     @property
     def reviews(self) -> Reviews: ...
     @property
@@ -584,3 +500,35 @@ class Leases(Protocol):
     def holder(self, name: str) -> str | None:
         """The present holder, or None when free or expired."""
         ...
+
+
+__all__ = [
+    "Answer",
+    "Approval",
+    "Approvals",
+    "AssetRecord",
+    "Audit",
+    "AuditEntry",
+    "ChainReport",
+    "Cursors",
+    "Incident",
+    "Incidents",
+    "Job",
+    "JobStep",
+    "Jobs",
+    "Key",
+    "Keys",
+    "Lease",
+    "Leases",
+    "Ledger",
+    "LedgerSession",
+    "Pointers",
+    "Registry",
+    "Review",
+    "ReviewLabel",
+    "ReviewStatus",
+    "Reviews",
+    "Run",
+    "RunLine",
+    "Runs",
+]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, bindparam, func, select, tuple_
 
 from perdure.core.clock import from_us, to_us
 from perdure.core.errors import not_found
 from perdure.stores.ledger.chain import json_text
-from perdure.stores.ledger.protocols import Run
+from perdure.stores.ledger.protocols import Run, RunLine
 from perdure.stores.ledger.schema import runs
 from perdure.stores.ledger.scope import Change, Scope, Write
 
@@ -50,13 +52,57 @@ class SqlRuns:
         query = select(runs).where(runs.c.project == self._scope.project, runs.c.id == run_id)
         return self._scope.connection.execute(query).one_or_none()
 
-    def list(self, asset: str | None = None, *, limit: int = 100) -> list[Run]:
-        """The newest `limit` runs, newest first."""
+    def list(
+        self,
+        asset: str | None = None,
+        *,
+        kind: str | None = None,
+        before: tuple[datetime, str] | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """The newest `limit` runs, newest first; `before`: those that come after this (`started_at`, id) in that order."""
         query = select(runs).where(runs.c.project == self._scope.project)
         if asset is not None:
             query = query.where(runs.c.asset == asset)
+        if kind is not None:
+            query = query.where(runs.c.kind == kind)
+        if before is not None:
+            query = query.where(tuple_(runs.c.started_us, runs.c.id) < (to_us(before[0]), before[1]))
         rows = self._scope.connection.execute(query.order_by(runs.c.started_us.desc(), runs.c.id.desc()).limit(limit))
         return [_run(row) for row in rows]
+
+    def lines(self, after: int = 0) -> Sequence[RunLine]:
+        """Runs that were put under a greater sequence number, without their facts, in the order in which they were put."""
+        rows = self._scope.connection.execute(_LINES, {"of": self._scope.project, "after": after})
+        return [_line(row) for row in rows]
+
+
+_LINES = (
+    select(
+        *(runs.c[name] for name in ("sequence", "id", "kind", "asset", "status", "started_us", "finished_us")),
+        func.json_extract(runs.c.facts, "$.version").label("version"),
+        runs.c.params,
+        runs.c.metrics,
+    )
+    .where(runs.c.project == bindparam("of"), runs.c.sequence > bindparam("after"))
+    .order_by(runs.c.sequence)
+)
+
+
+def _line(row: Any) -> RunLine:
+    seconds = None if row.finished_us is None else (row.finished_us - row.started_us) / 1e6
+    return RunLine(
+        sequence=row.sequence,
+        id=row.id,
+        kind=row.kind,
+        asset=row.asset,
+        status=row.status,
+        version="" if row.version is None else str(row.version),
+        started_at=from_us(row.started_us),
+        seconds=seconds,
+        params=json.loads(row.params),
+        metrics=json.loads(row.metrics),
+    )
 
 
 def _run_row(project: str, run: Run) -> dict[str, Any]:

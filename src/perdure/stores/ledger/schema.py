@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, String, Table, Text
 
-REVISION = "0005"
+REVISION = "0006"
 """The newest migration: a file at this revision opens without loading Alembic."""
 
 metadata = MetaData()
@@ -28,7 +28,18 @@ audit = Table(
     Column("facts", Text, nullable=False),
     Column("previous", String(64), nullable=False),
     Column("hash", String(64), nullable=False),
+    Index("audit_by_action", "project", "action", "sequence"),
 )
+
+audit_subjects = Table(
+    "audit_subjects",
+    metadata,
+    Column("project", String, primary_key=True),
+    Column("subject", String, primary_key=True),
+    Column("sequence", Integer, primary_key=True, autoincrement=False),
+    sqlite_with_rowid=False,
+)
+"""A row a name in an entry's subject. It says nothing that `audit` does not: it is how the entries of one asset are found."""
 
 audit_head = Table(
     "audit_head",
@@ -112,6 +123,7 @@ incidents = Table(
     Column("actor", String, nullable=False),
     Column("sequence", Integer, nullable=False),
     Index("incidents_by_asset", "project", "asset", "kind"),
+    Index("incidents_open", "project", "closed_us"),
 )
 
 runs = Table(
@@ -130,6 +142,8 @@ runs = Table(
     Column("actor", String, nullable=False),
     Column("sequence", Integer, nullable=False),
     Index("runs_by_asset", "project", "asset", "started_us"),
+    Index("runs_newest", "project", "started_us", "id"),
+    Index("runs_changed", "project", "sequence"),
 )
 
 jobs = Table(

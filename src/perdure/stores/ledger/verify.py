@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Table, func, select
 
 from perdure.stores.ledger import chain
 from perdure.stores.ledger.protocols import AuditEntry, ChainReport
-from perdure.stores.ledger.schema import CHAINED, audit, audit_head
+from perdure.stores.ledger.schema import CHAINED, audit, audit_head, audit_subjects
 
 _BATCH = 1000
 """Rows fetched at a time: the whole ledger is never held in memory."""
@@ -34,6 +34,8 @@ class _Walk:
     """What walking the chain has found so far."""
 
     n_entries: int = 0
+    n_subjects: int = 0
+    """Names in the entries' subjects."""
     previous: str = chain.GENESIS
     records: dict[Key, tuple[int, str | None]] = field(default_factory=dict)
     """Newest digest of each record (None: removed) and the entry that says so."""
@@ -42,7 +44,12 @@ class _Walk:
 def verify(connection: Connection) -> ChainReport:
     """The outcome of recomputing all entries and comparing all records. O(entries + records)."""
     walk = _Walk()
-    broken = _walk_entries(connection, walk) or _check_head(connection, walk) or _check_records(connection, walk)
+    broken = (
+        _walk_entries(connection, walk)
+        or _check_head(connection, walk)
+        or _check_records(connection, walk)
+        or _check_subjects(connection, walk)
+    )
     n_entries = connection.execute(select(func.count()).select_from(audit)).scalar_one()
     if broken is None:
         return ChainReport(n_entries, None, f"{n_entries} entries; every link and every record fits.", walk.previous)
@@ -62,6 +69,7 @@ def _walk_entries(connection: Connection, walk: _Walk) -> _Break | None:
         if entry.previous != walk.previous:
             return _Break(expected, f"Entry {expected} does not follow from entry {expected - 1}.")
         walk.n_entries, walk.previous = expected, entry.hash
+        walk.n_subjects += len(chain.subject_rows(entry.project, entry.subject, expected))
         for record in entry.facts.get(chain.RECORDS, ()):
             walk.records[record["table"], *record["key"]] = (expected, record["digest"])
     return None
@@ -95,6 +103,26 @@ def _check_records(connection: Connection, walk: _Walk) -> _Break | None:
         if digest is not None
     ]
     return min(found, key=lambda each: each.sequence, default=None)
+
+
+def _check_subjects(connection: Connection, walk: _Walk) -> _Break | None:
+    """By `audit_subjects` an asset's entries are found: a row taken out of it would hide one from every story."""
+    n_rows = connection.execute(select(func.count()).select_from(audit_subjects)).scalar_one()
+    named = func.instr("," + audit.c.subject + ",", "," + audit_subjects.c.subject + ",") > 0
+    sound = select(func.count()).join(
+        audit,
+        (audit.c.sequence == audit_subjects.c.sequence) & (audit.c.project == audit_subjects.c.project) & named,
+    )
+    if n_rows == walk.n_subjects == connection.execute(sound.select_from(audit_subjects)).scalar_one():
+        return None
+    kept = {tuple(row) for row in connection.execute(select(audit_subjects))}
+    meant = {
+        tuple(each.values())
+        for row in connection.execute(select(audit.c.project, audit.c.subject, audit.c.sequence))
+        for each in chain.subject_rows(row.project, row.subject, row.sequence)
+    }
+    sequence = min(sequence for _, _, sequence in kept ^ meant)
+    return _Break(max(sequence, 1), f"What entry {sequence} is about cannot be found by name: its rows were changed.")
 
 
 def _wrong_rows(connection: Connection, walk: _Walk) -> Iterator[_Break]:

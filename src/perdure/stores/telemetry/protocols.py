@@ -29,15 +29,82 @@ class Newest:
     """Its fact of that name, by which an `unharmful` objective is judged; None where it has none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One series: the readings of one signal, slice and width of window of an asset."""
+
+    asset: str
+    signal: str
+    slice: str
+    width_us: int
+    version: str | None = None
+    """Only of this one; None: of any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """A series, thinned to a picture's width. All sequences are as long as `at_us`, which grows.
+
+    Where there are no more readings than buckets, each stands for itself.
+    """
+
+    at_us: Sequence[int]
+    """Of the newest reading in the bucket."""
+    value: Sequence[float | None]
+    """Mean of its values; None where nothing could be measured."""
+    low: Sequence[float | None]
+    """The lowest end of an interval in it."""
+    high: Sequence[float | None]
+    least: Sequence[float | None]
+    """The smallest value in it."""
+    most: Sequence[float | None]
+    n: Sequence[int]
+    """Rows measured, of all its readings."""
+    n_whole: int
+    """Readings behind them."""
+    unit: str
+    """Of the newest one."""
+
+
 class Readings(Protocol):
     """Readings by asset and signal. Putting an equal (asset, signal, slice, version, window) again replaces it."""
 
-    def put(self, readings: Sequence[Reading]) -> None: ...
+    def put(self, readings: Sequence[Reading]) -> None:
+        """Keep the readings, all or none."""
+        ...
+
     def latest(self, asset: str) -> list[Reading]:
         """The newest reading of each signal and slice of an asset."""
         ...
 
-    def close(self) -> None: ...
+    def newest(self) -> tuple[int, Sequence[Newest]]:
+        """The newest readings of each asset, signal, slice and width, without their facts; and a mark for `changed`.
+
+        Several of one where they were taken at one instant. Cost: every reading is looked at, some 1.5 s a million.
+        """
+        ...
+
+    def changed(self, after: int, *, limit: int = 10_000) -> tuple[int, Sequence[Newest]]:
+        """What was put since a mark, at most `limit` of them in the order in which they were put; and the next mark.
+
+        A reading that was replaced comes again. Cost: of what is new.
+
+        :raises NotFound: the mark is of another file: begin with `newest` again.
+        """
+        ...
+
+    def series(
+        self, wanted: Wanted, *, since: datetime | None = None, until: datetime | None = None, n_buckets: int = 500
+    ) -> Buckets:
+        """A series from `since` up to `until`, in at most `n_buckets` stretches of equal length.
+
+        Cost: some 1 µs a reading of it. Never holds `put` up.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the store; what was put stays."""
+        ...
 
     def list(
         self,

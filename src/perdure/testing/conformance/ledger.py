@@ -235,6 +235,28 @@ class AuditConformance(LedgerFixture):
             assert [entry.sequence for entry in session.audit.list(after=1, limit=2)] == [2, 3]
             assert session.audit.list(after=4) == []
 
+    def test_entries_are_found_by_action_and_from_the_newest_on(self, ledger: Ledger) -> None:
+        """Subject, actions and both bounds go together, in either order."""
+        with ledger.transaction(actor="ana", at=AT) as session:
+            for action, subject in (
+                ("note", "air_time"),
+                ("decide", "air_time"),
+                ("note", "fares"),
+                ("act", "air_time"),
+            ):
+                session.audit.append(action, subject, {})
+        with ledger.read() as session:
+
+            def found(**wanted: Any) -> list[int]:
+                return [entry.sequence for entry in session.audit.list(**wanted)]
+
+            assert found(actions=["note"]) == [1, 3]
+            assert found(actions=["decide", "act"], subject="air_time") == [2, 4]
+            assert found(newest=True, limit=2) == [4, 3]
+            assert found(newest=True, before=4, subject="air_time", limit=1) == [2]
+            assert found(after=1, before=4) == [2, 3]
+            assert found(actions=["nothing"]) == []
+
     def test_an_untouched_chain_verifies(self, ledger: Ledger) -> None:
         """An empty one too; the report counts the entries and names the newest hash."""
         empty = ledger.verify()

@@ -190,6 +190,21 @@ class IncidentsConformance(LedgerFixture):
                 [closed, second], key=lambda each: each.id
             )
 
+    def test_incidents_are_listed_oldest_first_of_one_asset_and_the_newest_of_many(self, ledger: Ledger) -> None:
+        """A limit keeps the newest, in the same order; one is had by its id."""
+        with ledger.transaction(actor="ana", at=AT) as session:
+            for asset, kind in (("fares", "decay"), ("air_time", "decay")):
+                session.incidents.open(asset, kind, "mae", {})
+        with ledger.transaction(actor="ana", at=AT + timedelta(hours=1)) as session:
+            newest = session.incidents.open("fares", "drift", "it moved", {})
+        with ledger.read() as session:
+            assert [each.kind for each in session.incidents.list(asset="fares")] == ["decay", "drift"]
+            assert session.incidents.list(limit=1) == [newest]
+            assert session.incidents.list(asset="air_time", limit=5) == session.incidents.list(asset="air_time")
+            assert session.incidents.get(newest.id) == newest
+            with pytest.raises(NotFound, match="inc_nope"):
+                session.incidents.get("inc_nope")
+
     def test_an_open_incident_is_told_further(self, ledger: Ledger) -> None:
         """Facts are merged by name, the summary is replaced where one is given; the rest stays."""
         first = _open_incident(ledger)
@@ -283,6 +298,37 @@ class RunsConformance(LedgerFixture):
         with ledger.read() as session:
             assert [run.id for run in session.runs.list("air_time")] == ["run_0003", "run_0002", "run_0001"]
             assert [run.id for run in session.runs.list(limit=2)] == ["run_0004", "run_0003"]
+
+    def test_runs_are_paged_by_the_last_one_seen_and_by_kind(self, ledger: Ledger) -> None:
+        """Runs that began at one instant are told apart by their ids, so that none is seen twice or missed."""
+        with ledger.transaction(actor="ana", at=AT) as session:
+            for number in (1, 2, 3):
+                session.runs.put(a_run(number, started_at=AT, kind="tune" if number == 2 else "train"))
+        with ledger.read() as session:
+            pages, before = [], None
+            while page := session.runs.list(before=before, limit=1):
+                before = (page[0].started_at, page[0].id)
+                pages.append(page[0].id)
+            assert pages == ["run_0003", "run_0002", "run_0001"]
+            assert [run.id for run in session.runs.list(kind="train")] == ["run_0003", "run_0001"]
+            assert session.runs.list("fares", kind="train") == []
+
+    def test_runs_are_told_without_their_facts_as_they_change(self, ledger: Ledger) -> None:
+        """One that changed comes again, under the entry that changed it."""
+        with ledger.transaction(actor="ana", at=AT) as session:
+            session.runs.put(a_run(1, status="running", finished_at=None))
+            session.runs.put(a_run(2, facts={"version": "air_time@000000000001"}))
+        with ledger.read() as session:
+            first, second = session.runs.lines()
+            assert (first.id, first.sequence, first.seconds, first.version) == ("run_0001", 1, None, "")
+            assert (second.version, second.seconds) == ("air_time@000000000001", 120.000001)
+            assert (second.params, second.metrics) == (a_run(2).params, a_run(2).metrics)
+            assert session.runs.lines(after=second.sequence) == []
+        with ledger.transaction(actor="ana", at=AT) as session:
+            session.runs.put(a_run(1))
+        with ledger.read() as session:
+            [changed] = session.runs.lines(after=second.sequence)
+            assert (changed.id, changed.status, changed.started_at) == ("run_0001", "done", a_run(1).started_at)
 
     def test_an_unknown_run_names_the_nearest(self, ledger: Ledger) -> None:
         """The error helps."""

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from perdure.assets.health import Reading
-from perdure.core.errors import DeclarationError
-from perdure.stores.telemetry.protocols import Readings
+from perdure.core.clock import to_us
+from perdure.core.errors import DeclarationError, NotFound
+from perdure.stores.telemetry.protocols import Newest, Readings, Wanted
 
 AT = datetime(2013, 3, 8, tzinfo=UTC)
 """When the first reading of the suite was taken."""
@@ -134,3 +135,73 @@ class ReadingsConformance:
         with ThreadPoolExecutor(4) as threads:
             assert list(threads.map(put_ten, range(4))) == [10] * 4
         assert len(readings.list()) == 40
+
+    def test_the_newest_of_all_are_told_without_what_they_rest_on(self, readings: Readings) -> None:
+        """One of each asset, signal, slice and width; several where they were taken at one instant, as of two versions."""
+        newest = [
+            a_reading(2),
+            a_reading(2, version="air_time@000000000002"),
+            a_reading(1, slice="origin=EWR", facts={"harm_low": 0.25}),
+            a_reading(1, window_start=AT),
+            a_reading(0, asset="fares", value=None, low=None, high=None, n=0),
+        ]
+        readings.put([a_reading(0), a_reading(1), *newest])
+        _, told = readings.newest()
+        assert sorted(told, key=repr) == sorted(map(_thin, newest), key=repr)
+
+    def test_what_was_put_since_is_told_once_and_again_when_it_is_replaced(self, readings: Readings) -> None:
+        """From the mark of the newest on; in pages, none of which is lost."""
+        readings.put([a_reading(0), a_reading(1)])
+        mark, _ = readings.newest()
+        assert readings.changed(mark) == (mark, [])
+        readings.put([a_reading(2), a_reading(3)])
+        readings.put([a_reading(0, value=7.0)])
+        first, told = readings.changed(mark, limit=2)
+        assert told == [_thin(a_reading(2)), _thin(a_reading(3))]
+        last, told = readings.changed(first, limit=2)
+        assert told == [_thin(a_reading(0, value=7.0))]
+        assert readings.changed(last) == (last, [])
+        with pytest.raises(NotFound):
+            readings.changed(last + 1_000_000)
+
+    def test_a_short_series_is_told_reading_by_reading(self, readings: Readings) -> None:
+        """Of one slice and width alone, in the order of time, between two instants."""
+        readings.put([a_reading(day, value=float(day)) for day in (3, 0, 1, 2)])
+        readings.put([a_reading(1, slice="origin=EWR"), a_reading(1, window_start=AT), a_reading(1, signal="rmse")])
+        wanted = Wanted("air_time", "mae", "", to_us(AT + timedelta(days=7)) - to_us(AT))
+        found = readings.series(wanted)
+        assert (found.value, found.n_whole, found.unit) == ((0.0, 1.0, 2.0, 3.0), 4, "min")
+        assert found.at_us == tuple(to_us(AT + timedelta(days=day)) for day in range(4))
+        part = readings.series(wanted, since=AT + timedelta(days=1), until=AT + timedelta(days=3))
+        assert part.value == (1.0, 2.0)
+        none = readings.series(Wanted("air_time", "mae", "", wanted.width_us, version="air_time@000000000009"))
+        assert (none.at_us, none.n_whole) == ((), 0)
+
+    def test_a_long_series_is_thinned_and_loses_no_peak(self, readings: Readings) -> None:
+        """Each stretch has its mean, its extremes, and how much lies behind it."""
+        put = [a_reading(day, value=float(day % 10), low=None if day == 5 else -float(day)) for day in range(100)]
+        readings.put([*put, a_reading(100, value=None, low=None, high=None, n=0)])
+        wanted = Wanted("air_time", "mae", "", to_us(AT + timedelta(days=7)) - to_us(AT))
+        found = readings.series(wanted, n_buckets=10)
+        assert 5 <= len(found.at_us) <= 10
+        assert (found.n_whole, sum(found.n)) == (101, 600_000)
+        assert list(found.at_us) == sorted(set(found.at_us))
+        assert (min(each for each in found.least if each is not None), max(filter(None, found.most))) == (0.0, 9.0)
+        assert min(filter(None, found.low)) == -99.0
+
+
+def _thin(reading: Reading) -> Newest:
+    return Newest(
+        signal=reading.signal,
+        slice=reading.slice,
+        width_us=to_us(reading.window_end) - to_us(reading.window_start),
+        at_us=to_us(reading.at),
+        value=reading.value,
+        low=reading.low,
+        high=reading.high,
+        n=reading.n,
+        unit=reading.unit,
+        version=reading.version,
+        asset=reading.asset,
+        harm_low=reading.facts.get("harm_low"),
+    )

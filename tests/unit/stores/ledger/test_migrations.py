@@ -13,7 +13,7 @@ from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import StoreError
 from perdure.stores.ledger.database import SqliteFile, create
 from perdure.stores.ledger.migrate import FOLDER
-from perdure.stores.ledger.schema import CHAINED, REVISION, metadata
+from perdure.stores.ledger.schema import CHAINED, REVISION, audit_subjects, metadata
 from perdure.stores.ledger.scope import Author, Scope
 from perdure.stores.ledger.session import SqlSession
 from perdure.stores.ledger.sqlite import SqliteLedger
@@ -67,13 +67,17 @@ def first_revision(tmp_path):
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
     with file.writing() as connection:
+        # Today's code writes it; a ledger of then has none.
+        audit_subjects.create(connection)
         session = SqlSession(Scope(connection, "flights", Author("ana", AT, AT, "before")))
         session.registry.put_asset("model", "air_time", {"label": "air_time_min"})
         session.registry.put_version(a_version(1))
         session.pointers.set([Pointer("air_time", CHAMPION, a_version(1).id)])
         session.incidents.open("air_time", "capture_loss", "disk full", {})
         session.runs.put(a_run(1))
+        session.audit.append("note", "air_time,fares,air_time", {})
         session.cursors.put("a", 1)
+        audit_subjects.drop(connection)
     file.close()
     return path
 
@@ -81,7 +85,7 @@ def first_revision(tmp_path):
 def test_a_ledger_of_the_first_revision_migrates_with_its_records_and_verifies(first_revision):
     ledger = SqliteLedger(first_revision, project="flights")
     report = ledger.verify()
-    assert (report.intact, report.n_entries) == (True, 5), report.text
+    assert (report.intact, report.n_entries) == (True, 6), report.text
     with ledger.transaction(actor="ana", at=AT) as session:
         session.jobs.put(a_job(1))
         session.keys.put(a_key(1))
@@ -90,6 +94,8 @@ def test_a_ledger_of_the_first_revision_migrates_with_its_records_and_verifies(f
         session.pointers.set([], remove=[("air_time", CHAMPION)])
     with ledger.read() as session:
         assert session.runs.list() == [a_run(1)]
+        assert [each.subject for each in session.audit.list(subject="fares")] == ["air_time,fares,air_time"]
+        assert len(session.audit.list(subject="air_time", after=5, limit=1)) == 1
         assert session.registry.list_versions("air_time") == [a_version(1)]
         assert session.jobs.list() == [a_job(1)]
         assert session.keys.list() == [a_key(1)]
@@ -109,7 +115,7 @@ def test_a_reader_waits_for_the_control_plane_to_migrate(first_revision):
 
 def test_every_record_carries_project_and_actor():
     for table in metadata.sorted_tables:
-        if table.name not in ("audit_head", "leases"):  # a lease's actor is its owner
+        if table.name not in ("audit_head", "audit_subjects", "leases"):  # a lease's actor is its owner
             assert {"project", "actor"} <= set(table.columns.keys()), table.name
 
 
