@@ -28,6 +28,7 @@ from perdure.serve.application import Application
 from perdure.serve.gateway.app import PATHS
 from perdure.serve.gateway.stopping import STOPPING
 from perdure.serve.gateway.wiring import Gateway, GatewayDeclared, make_gateway
+from perdure.serve.hosting import address_of, bind
 from perdure.serve.live import Live
 from perdure.serve.loader import KindLoader, Loader
 from perdure.serve.metrics import Counters
@@ -188,25 +189,12 @@ def listen(settings: ServeSettings) -> socket.socket:
     Raises:
         NotReady: the address is taken.
     """
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((settings.host, settings.port))
-        bound.listen(_BACKLOG)
-    except OSError as error:
-        bound.close()
-        raise NotReady(
-            f"{settings.host}:{settings.port} cannot be bound: {error.strerror}.",
-            hint="Choose another [serve] port, or 0 for a free one.",
-        ) from error
-    return bound
+    return bind(settings.host, settings.port, "serve")
 
 
 def url_of(settings: ServeSettings, bound: socket.socket) -> str:
     """Where a socket of `listen` is reached."""
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{bound.getsockname()[1]}"
+    return address_of(settings.host, bound)
 
 
 def make_app(parts: ScoringParts) -> Application:

@@ -20,6 +20,7 @@ from perdure.core.errors import NotFound, PerdureError, WrongMethod
 from perdure.surface.console import areas
 from perdure.surface.console.auth.permitting import admit, require
 from perdure.surface.console.headers import Guarded
+from perdure.surface.console.live import Live
 from perdure.surface.console.records import Deed, Page
 from perdure.surface.console.rendering import Renderer
 from perdure.surface.console.serving_pages import Admitting, Shell
@@ -55,7 +56,7 @@ def make_app(parts: ConsoleParts, admitting: Admitting = admit) -> FastAPI:
         telemetry={"tracing": False, "metrics": False},
         exception_handlers={HTTPException: _as_page(shell)},
     )
-    app.state.shell = shell
+    app.state.shell, app.state.live = shell, Live(parts.boards)
     app.add_middleware(GZipMiddleware, minimum_size=_GZIP_LEAST)
     app.add_middleware(Guarded, settings=parts.settings)
     _add_around(app, shell, static)
@@ -115,6 +116,9 @@ def _add_around(app: FastAPI, shell: Shell, static: StaticFiles) -> None:
     async def healthy(request: Request) -> Response:  # noqa: ARG001 - every route is asked with its request
         return JSONResponse({"ok": True})
 
+    async def followed(request: Request) -> Response:
+        return await shell.follow(request, app.state.live)
+
     async def described(request: Request) -> Response:
         def told() -> Response:
             require(shell.admit(request).person, "look")
@@ -124,6 +128,7 @@ def _add_around(app: FastAPI, shell: Shell, static: StaticFiles) -> None:
 
     _add(app, "/static/{digest}/{name:path}", held, "GET", "static")
     _add(app, "/healthz", healthy, "GET", "healthz")
+    _add(app, "/live", followed, "GET", "live")
     _add(app, f"{API}/openapi.json", described, "GET", "openapi")
 
 
@@ -144,3 +149,9 @@ def _as_page(shell: Shell) -> Callable[[Request, Any], Coroutine[Any, Any, Respo
 def _order(path: str) -> list[tuple[bool, str]]:
     """Fixed words before parameters: `/training/compare` is not the run `compare`."""
     return [(each.startswith("{"), each) for each in path.split("/")]
+
+
+def end(app: FastAPI) -> None:
+    """Let go of every stream, and start no more work: before its server stops."""
+    app.state.live.end()
+    app.state.shell.pool.shutdown(wait=False)

@@ -26,6 +26,7 @@ from perdure.surface.console.asking import address
 from perdure.surface.console.auth.calling import Caller
 from perdure.surface.console.auth.csrf import FIELD
 from perdure.surface.console.auth.permitting import Admitted, check_deed, require
+from perdure.surface.console.live import Live, LiveResponse
 from perdure.surface.console.records import Asked, Deed, Done, Page, View
 from perdure.surface.console.rendering import Frame, Renderer
 from perdure.surface.console.twins import API, done_json, error_json, form_of, view_json
@@ -85,6 +86,20 @@ class Shell:
     async def in_thread(self, request: Request, work: Callable[[], Response]) -> Response:
         """Answer by work that reads stores, with errors as pages: for what is neither page nor deed."""
         return await self._contained(request, partial(self._work, work))
+
+    async def follow(self, request: Request, live: Live) -> Response:
+        """The stream of what is new, for whoever may look."""
+
+        def begun() -> Response:
+            person = self.admit(request).person
+            require(person, "look")
+            live.check(person.name)
+            return LiveResponse(live, person.name, _last_event(request), still)
+
+        def still() -> bool:
+            return contained(lambda: self.admit(request).person.may("look"), lambda _: False)
+
+        return await self.in_thread(request, begun)
 
     async def refuse(self, request: Request, error: PerdureError) -> Response:
         """An error that came before any work."""
@@ -251,6 +266,11 @@ def _is_twin(request: Request) -> bool:
 def _is_part(request: Request) -> bool:
     """Asked by a script for a panel of a page."""
     return "hx-request" in request.headers
+
+
+def _last_event(request: Request) -> int:
+    said = request.headers.get("last-event-id", "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 19 else -1
 
 
 def _theme(request: Request) -> str:

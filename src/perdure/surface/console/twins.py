@@ -38,7 +38,7 @@ def plain_of(data: Any) -> Any:
     """The record as JSON has it: sets in order, instants as ISO 8601, what is no number as null.
 
     >>> plain_of({"ratio": float("nan"), "columns": frozenset({2, 1})})
-    {'ratio': None, 'columns': [1, 2]}
+    {'columns': [1, 2], 'ratio': None}
     """
     return msgspec.json.decode(_encode(data))
 
