@@ -278,8 +278,8 @@ def _registered_after(session: LedgerSession, asset: str, sequence: int, among: 
     from perdure.surface.governance.entries import entries
 
     newest = None
-    for entry in entries(session, subject=asset, after=sequence):
-        if entry.action == "registry.put_version" and entry.facts["version"] in among:
+    for entry in entries(session, subject=asset, after=sequence, actions=("registry.put_version",)):
+        if entry.facts["version"] in among:
             newest = str(entry.facts["version"])
     return newest
 

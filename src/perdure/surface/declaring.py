@@ -66,7 +66,7 @@ class DeclaredVersion:
             return self.version.id
         asset = self.version.asset
         moved = max((move.sequence for move in session.pointers.history(asset) if move.name == CHAMPION), default=0)
-        since = [entry for entry in entries(session, subject=asset, after=moved) if entry.action == DECLARED]
+        since = list(entries(session, subject=asset, after=moved, actions=(DECLARED,)))
         return self.version.id if since and since[-1].facts["version"] == self.version.id else None
 
 

@@ -101,7 +101,7 @@ def repairs(ledger: Ledger, assets: Sequence[str]) -> Repairs:
         assets: names of what can be released.
     """
     with ledger.read() as session:
-        told = [entry for entry in entries(session) if entry.action in (_DECIDED, _VERIFIED)]
+        told = list(entries(session, actions=(_DECIDED, _VERIFIED)))
         incidents = session.incidents.list()
         jobs = [job for asset in assets for job in session.jobs.list(subject=asset, limit=100_000)]
         moves = [move for asset in assets for move in session.pointers.history(asset)]

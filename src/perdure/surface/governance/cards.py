@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 FAIRNESS = "fairness"
 """A gate whose name has this word judges groups."""
 _N_SLICES = 12
+_RUNS = 20
+"""Read at a time, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,15 +81,21 @@ def card(session: LedgerSession, readings: Readings, asset: Watched, now: dateti
         health=health_of(readings, asset, now),
         approvals=session.approvals.list(asset=asset.name),
         releases=moves,
-        incidents=[each for each in session.incidents.list() if each.asset == asset.name],
+        incidents=session.incidents.list(asset=asset.name),
         fairness=_fairness(session, asset.name, champion),
         text=find_text(session, asset.name),
     )
 
 
 def _run_facts(session: LedgerSession, asset: str, version: str | None) -> Mapping[str, Any]:
-    runs = session.runs.list(asset, limit=1000) if version else []
-    return next((run.facts for run in runs if run.facts.get("version") == version), {})
+    before: tuple[datetime, str] | None = None
+    # What answers was mostly made lately, and a run's facts are large.
+    while version and (page := session.runs.list(asset, before=before, limit=_RUNS)):
+        for run in page:
+            if run.facts.get("version") == version:
+                return run.facts
+        before = page[-1].started_at, page[-1].id
+    return {}
 
 
 def _dataset(session: LedgerSession, version: Version | None) -> Mapping[str, Any]:
@@ -98,9 +106,7 @@ def _dataset(session: LedgerSession, version: Version | None) -> Mapping[str, An
 
 def _fairness(session: LedgerSession, asset: str, version: str | None) -> list[Mapping[str, Any]]:
     newest: dict[str, Mapping[str, Any]] = {}
-    for entry in entries(session, subject=asset):
-        if entry.action != VERIFIED:
-            continue
+    for entry in entries(session, subject=asset, actions=(VERIFIED,)):
         for trial in entry.facts["trials"]:
             if trial["candidate"] == version:
                 newest |= {each["gate"]: each for each in trial["verdicts"] if FAIRNESS in each["gate"]}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from perdure.surface.governance.entries import entries
 from perdure.surface.governance.story import DECIDED
 from perdure.surface.words import instant, words
 
@@ -12,6 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from perdure.stores.ledger.protocols import Incident, Job, LedgerSession
+
+_PAGE = 20
+"""Decisions read at a time, the newest first: mostly the first is of the incident."""
 
 
 def doing_about(session: LedgerSession, incident: Incident) -> str:
@@ -38,11 +40,19 @@ def job_text(job: Job) -> str:
 
 
 def _newest_decision(session: LedgerSession, incident: Incident) -> Mapping[str, Any] | None:
-    newest: Mapping[str, Any] | None = None
-    for entry in entries(session, subject=incident.asset):
-        if entry.action == DECIDED and entry.facts.get("incident") == incident.id:
-            newest = entry.facts["decision"]
-    return newest
+    before = None
+    while page := session.audit.list(
+        subject=incident.asset, actions=(DECIDED,), newest=True, before=before, limit=_PAGE
+    ):
+        for entry in page:
+            if entry.facts.get("incident") == incident.id:
+                decision: Mapping[str, Any] = entry.facts["decision"]
+                return decision
+        # It was decided since the incident was opened, or never.
+        if page[-1].at < incident.opened_at:
+            return None
+        before = page[-1].sequence
+    return None
 
 
 def _decided(decision: Mapping[str, Any]) -> str:

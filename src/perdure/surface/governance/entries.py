@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from perdure.core.errors import BadRequest, not_found
@@ -13,10 +13,19 @@ if TYPE_CHECKING:
 _PAGE = 1000
 
 
-def entries(session: LedgerSession, *, subject: str | None = None, after: int = 0) -> Iterator[AuditEntry]:
-    """Every entry with a greater sequence number, oldest first; `subject`: those that name it."""
+def entries(
+    session: LedgerSession, *, subject: str | None = None, after: int = 0, actions: Sequence[str] = ()
+) -> Iterator[AuditEntry]:
+    """Every entry with a greater sequence number, oldest first.
+
+    Args:
+        session: what to read.
+        subject: those that name it; None: all.
+        after: 0: from the first one on.
+        actions: those of one of these; none: of any. Say them where they are known: facts of decisions are large.
+    """
     while True:
-        page = session.audit.list(after=after, limit=_PAGE, subject=subject)
+        page = session.audit.list(after=after, limit=_PAGE, subject=subject, actions=actions)
         yield from page
         if len(page) < _PAGE:
             return

@@ -55,8 +55,8 @@ def _maturity(session: LedgerSession, asset: Watched, cap: Autonomy, *, released
     stage = next((number for number, missing in enumerate(lacks, 1) if missing), len(STAGES))
     missing = lacks[stage - 1] if stage < len(STAGES) else []
     n_repairs = sum(
-        entry.action == OUTCOME and entry.facts.get("outcome") in ("released", "mended")
-        for entry in entries(session, subject=asset.name)
+        entry.facts.get("outcome") in ("released", "mended")
+        for entry in entries(session, subject=asset.name, actions=(OUTCOME,))
     )
     return Maturity(asset.name, asset.kind, stage, STAGES[stage - 1], missing, n_repairs)
 

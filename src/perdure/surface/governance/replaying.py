@@ -45,7 +45,9 @@ def replay(session: LedgerSession, story: Story) -> Replayed:
     """
     wanted = {decision.sequence for decision in story.decisions}
     subjects = dict.fromkeys(decision.asset for decision in story.decisions)
-    found = {entry.sequence: entry for subject in subjects for entry in entries(session, subject=subject)}
+    found = {
+        entry.sequence: entry for subject in subjects for entry in entries(session, subject=subject, actions=(DECIDED,))
+    }
     made = [found[sequence] for sequence in sorted(wanted)]
     for entry in made:
         _decide_again(entry)
@@ -58,7 +60,7 @@ def replay_all(session: LedgerSession) -> Replayed:
     Raises:
         Refused: one differs, or its entry does not fit its own hash; the message names the first.
     """
-    made = [entry for entry in entries(session) if entry.action == DECIDED]
+    made = list(entries(session, actions=(DECIDED,)))
     for entry in made:
         _decide_again(entry)
     return Replayed(len(made), len(made), sorted({str(entry.facts.get("code", "")) for entry in made}))

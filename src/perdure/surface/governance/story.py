@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from perdure.core.clock import parse_at
-from perdure.core.errors import not_found
+from perdure.core.errors import NotFound, not_found
 from perdure.surface.governance.entries import by_beginning, entries
 from perdure.surface.governance.history import HistoryRow, history
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 DECIDED, VERIFIED, OUTCOME = "loop.decide", "loop.verify", "loop.outcome"
 """Actions of the loop's entries in the audit chain."""
+_INCIDENT = "inc_"
+"""What ids of incidents begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +99,34 @@ def find_incident(session: LedgerSession, text: str) -> Incident:
         NotFound: none; the message names the nearest.
         BadRequest: several begin so.
     """
+    exact = _of_id(session, text)
+    if exact is not None:
+        return exact
     known = {incident.id: incident for incident in session.incidents.list()}
     return known[by_beginning("incident", text, known)]
 
 
+def _of_id(session: LedgerSession, text: str) -> Incident | None:
+    """The incident of a whole id, without reading the others."""
+    if not text.startswith(_INCIDENT):
+        return None
+    try:
+        return session.incidents.get(text)
+    except NotFound:
+        return None
+
+
 def _target(session: LedgerSession, text: str) -> tuple[Incident | None, str]:
+    exact = _of_id(session, text)
+    if exact is not None:
+        return exact, exact.asset
+    newest = session.incidents.list(asset=text, limit=1)
+    if newest:
+        return newest[0], text
     incidents = session.incidents.list()
     assets = {record.name for record in session.registry.list_assets()} | {each.asset for each in incidents}
     if text in assets:
-        return next((each for each in reversed(incidents) if each.asset == text), None), text
+        return None, text
     if not any(text and text in each.id for each in incidents):
         raise not_found("incident or asset", text, [*assets, *(each.id for each in incidents)])
     incident = find_incident(session, text)
@@ -117,8 +138,8 @@ def _told(session: LedgerSession, asset: str, incident: Incident | None) -> dict
     wanted = incident.id if incident else ""
     about = [asset, *(incident.facts.get("affects", ()) if incident else ())]
     found: dict[str, list[Told]] = {DECIDED: [], VERIFIED: [], OUTCOME: []}
-    for entry in _ordered(entries(session, subject=each) for each in dict.fromkeys(about)):
-        if entry.action in found and entry.facts.get("incident", "") == wanted:
+    for entry in _ordered(entries(session, subject=each, actions=tuple(found)) for each in dict.fromkeys(about)):
+        if entry.facts.get("incident", "") == wanted:
             found[entry.action].append(Told(entry.sequence, entry.at, entry.actor, entry.subject, entry.facts))
     return found
 
