@@ -39,6 +39,8 @@ class Chosen:
     limit: int = 50
     below: bool = False
     """Those that runs began, too."""
+    before: str = ""
+    """Begun before the run of this id: the next page."""
 
 
 @contextmanager
@@ -109,7 +111,13 @@ def _of_store(opened: Opened, chosen: Chosen) -> Iterator[RunRecord]:
     with opened_runs(opened) as runs:
         if runs is None:
             return
-        wanted = Wanted(asset=chosen.asset, statuses=chosen.statuses, parent=None if chosen.below else "", limit=_PAGE)
+        wanted = Wanted(
+            asset=chosen.asset,
+            statuses=chosen.statuses,
+            parent=None if chosen.below else "",
+            before=chosen.before,
+            limit=_PAGE,
+        )
         pages = _pages(runs, wanted)
         if chosen.until is not None:  # runs stand in the order in which they were begun: a domain's time may be any
             until_us = to_us(chosen.until)
@@ -148,5 +156,7 @@ def _of_lake(opened: Opened, chosen: Chosen) -> list[RunRecord]:
         rows = rows.filter(pl.col("status").is_in(list(chosen.statuses)))
     if not chosen.below:
         rows = rows.filter(pl.col("parent") == "")
+    if chosen.before:
+        rows = rows.filter(pl.col("run_id") < chosen.before)
     newest = rows.sort("began_at", "run_id", descending=True).head(chosen.limit)
     return [each.run for each in told_of(newest, pl.DataFrame(schema=RUN_STEPS_SCHEMA))]

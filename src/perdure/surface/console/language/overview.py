@@ -1,0 +1,107 @@
+"""`/language`: everything that speaks, at a glance, each with the way to its page; what was run, and what people are asked to label."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from perdure.surface.console.asking import address
+from perdure.surface.console.board import Tile
+from perdure.surface.console.language.cells import NONE, page_of, state
+from perdure.surface.console.language.evals import newest_evals
+from perdure.surface.console.records import Asked, Cell, Table, View
+
+_KINDS = (
+    ("prompt", "Prompts", 'Declare one: Prompt("answer", [("user", "{question}")], "main"), then perdure apply'),
+    ("index", "Indexes", 'Declare one: Index("handbook", Folder("docs")), then perdure index build handbook'),
+    ("judge", "Judges", 'Declare one: Judge("helpful", "The answer helps.", "main"), then perdure judge calibrate'),
+    ("guard", "Guards", 'Declare one: Guard("privacy", [Pii()]), then perdure apply'),
+    ("agent", "Agents", 'Declare one: Agent("support", "support_agent", tools=[…]), then perdure agent run support'),
+    ("graph", "Graphs", "Declare one: Graph(…), then perdure graph run NAME"),
+)
+_SHOWN = 100
+_WORST = ("broken", "unsure", "stale", "not measured", "no objective", "healthy")
+
+
+@dataclass(frozen=True, slots=True)
+class KindPart:
+    """All assets of one kind."""
+
+    kind: str
+    title: str
+    n: int
+    n_ill: int
+    """Broken ones."""
+    assets: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The whole page."""
+
+    kinds: tuple[KindPart, ...]
+    suites: Table
+    evals: Table
+    n_to_label: int
+    may_label: bool
+
+
+def view(asked: Asked) -> View:
+    """The page."""
+    parts = tuple(_part(asked, *each) for each in _KINDS)
+    with asked.project.place.stores.ledger.read() as session:
+        n_open = Counter(each.subject for each in session.reviews.list(status="open"))
+    data = Overview(
+        parts, _suites(asked, n_open), newest_evals(asked, 10), sum(n_open.values()), asked.person.may("bodies")
+    )
+    return View("Language", data, cli="perdure status", live=("health", "releases"))
+
+
+def _part(asked: Asked, kind: str, title: str, empty: str) -> KindPart:
+    tiles = sorted(
+        (each for each in asked.board.tiles if each.kind == kind), key=lambda each: (_rank(each.state), each.name)
+    )
+    assets = Table(
+        headings=("Name", "Health", "What", "Answers", "Owner"),
+        rows=[_row(each) for each in tiles[:_SHOWN]],
+        caption=title,
+        more=address("/assets", kind=kind) if len(tiles) > _SHOWN else "",
+        empty=empty,
+    )
+    return KindPart(kind, title, len(tiles), sum(each.state == "broken" for each in tiles), assets)
+
+
+def _rank(name: str) -> int:
+    return _WORST.index(name) if name in _WORST else len(_WORST)
+
+
+def _row(tile: Tile) -> tuple[Cell | str, ...]:
+    what = tile.worst or ("a release is under way" if tile.moving else "paused" if tile.paused else "")
+    return (
+        Cell(tile.name, page_of(tile.kind, tile.name)),
+        state(tile.state),
+        Cell(what, address("/incidents", tile.incident)) if tile.incident else what,
+        tile.champion or "not released",
+        tile.owner or NONE,
+    )
+
+
+def _suites(asked: Asked, n_open: Counter[str]) -> Table:
+    suites = asked.project.project.suites
+    rows = [
+        (
+            Cell(name, page_of("suite", name)),
+            Cell(suite.prompt, page_of("prompt", suite.prompt)) if suite.prompt else f"route {suite.route}",
+            suite.role,
+            f"{len(suite.scorers):,}",
+            f"{n_open[name]:,}",
+        )
+        for name, suite in sorted(suites.items())
+    ]
+    return Table(
+        headings=("Suite", "Tests", "Role", "Scorers", "To label"),
+        rows=rows[:_SHOWN],
+        caption="Suites",
+        numeric=frozenset({3, 4}),
+        empty='No suite is declared: Suite("refunds", "suites/refunds.yaml", [Exact()], prompt="answer")',
+    )
