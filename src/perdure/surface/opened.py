@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 When = datetime | str | None
 """Domain time as verbs take it: aware, or ISO 8601 text; None is now on the machine's clock."""
-_SHARED = ("project", "_ledger", "place", "_readings", "_people_file", "_indexes")
+_SHARED = ("project", "_ledger", "place", "_readings", "people_file", "_indexes")
 """What is the same whoever acts: the rest of what was made when first asked for is made anew."""
 
 

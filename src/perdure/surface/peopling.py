@@ -155,9 +155,9 @@ class Peopling(Opened):
             found = session.people.get(name)
             if found.closed_at is None:
                 found = session.people.put(replace(found, closed_at=now))
-        for secret in self._people_file.secrets.list(name):
-            self._people_file.secrets.drop(secret.id)
-        self._people_file.sessions.end(person=name)
+        for secret in self.people_file.secrets.list(name):
+            self.people_file.secrets.drop(secret.id)
+        self.people_file.sessions.end(person=name)
         return found
 
     def invite_person(self, name: str, *, at: When = None) -> Invited:
@@ -169,7 +169,7 @@ class Peopling(Opened):
         """
         now_us, token = machine_us(), token_urlsafe(32)
         self._open_one(name, service=False)
-        secrets = self._people_file.secrets
+        secrets = self.people_file.secrets
         for each in secrets.list(name):
             if each.kind == "invite":
                 secrets.drop(each.id)
@@ -197,7 +197,7 @@ class Peopling(Opened):
         token = f"pc-perdure-{key_id}-{token_urlsafe(32)}"
         expires_us = 0 if expires is None else now_us + int(expires / timedelta(microseconds=1))
         secret = Secret(key_id, name, "key", digest_of(token), now_us, expires_us, label.strip())
-        self._people_file.secrets.put(secret)
+        self.people_file.secrets.put(secret)
         self._told("people.key", name, "service key", at, key=key_id, label=secret.label)
         return IssuedServiceKey(token, _key(secret, now_us))
 
@@ -209,7 +209,7 @@ class Peopling(Opened):
         """
         names = [each.name for each in self.list_people() if each.service] if name is None else [self.person(name).name]
         now_us = machine_us()
-        return [_key(each, now_us) for of in names for each in self._people_file.secrets.list(of) if each.kind == "key"]
+        return [_key(each, now_us) for of in names for each in self.people_file.secrets.list(of) if each.kind == "key"]
 
     def revoke_service_key(self, key: str, *, reason: str, at: When = None) -> ServiceKey:
         """Take a program's key away: its next request is refused.
@@ -222,7 +222,7 @@ class Peopling(Opened):
         known = {each.id: each for each in self.list_service_keys()}
         if key not in known:
             raise not_found("service key", key, known)
-        self._people_file.secrets.drop(key)
+        self.people_file.secrets.drop(key)
         self._told("people.key_revoked", known[key].person, why, at, key=key)
         return known[key]
 
@@ -235,7 +235,7 @@ class Peopling(Opened):
         """
         why = reason_of(reason, "Ending sessions")
         self.person(name)
-        ended = self._people_file.sessions.end(person=name)
+        ended = self.people_file.sessions.end(person=name)
         self._told("people.sessions_ended", name, why, at, n=ended)
         return ended
 
@@ -248,7 +248,7 @@ class Peopling(Opened):
 
         people = self.list_people(open_only=False)
         admins = [each for each in people if ADMIN in each.roles and not each.service and each.closed_at is None]
-        if any(self._people_file.secrets.password(each.name) for each in admins):
+        if any(self.people_file.secrets.password(each.name) for each in admins):
             return None
         if admins:
             return self.invite_person(admins[0].name, at=at)
@@ -276,7 +276,7 @@ class Peopling(Opened):
                 host=host,
             )
         admins = [each.name for each in self.list_people() if ADMIN in each.roles and not each.service]
-        if not any(self._people_file.secrets.password(name) for name in admins):
+        if not any(self.people_file.secrets.password(name) for name in admins):
             raise Refused(
                 f"The console would be reached from outside this machine ({host}), and no administrator has a password.",
                 hint="Run it on 127.0.0.1 first, open the address that it prints, and choose one.",
@@ -284,8 +284,8 @@ class Peopling(Opened):
             )
 
     @cached_property
-    def _people_file(self) -> SqlitePeople:
-        """Secrets and sessions; opened when first asked for."""
+    def people_file(self) -> SqlitePeople:
+        """Secrets, sessions and failed tries; opened when first asked for."""
         from perdure.surface.compose_people import open_people
 
         return open_people(self.folder, self.settings)
