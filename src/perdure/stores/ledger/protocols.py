@@ -7,7 +7,7 @@ history cannot exist. Readers see a consistent snapshot and never wait for a wri
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -472,8 +472,11 @@ class Ledger(Protocol):
         """Sequence number of the newest audit entry of any project; cheap, for polling."""
         ...
 
-    def verify(self) -> ChainReport:
-        """Recompute the whole chain, of all projects, and compare it and every record. O(entries)."""
+    def verify(self, progress: Callable[[int], None] | None = None) -> ChainReport:
+        """Recompute the whole chain, of all projects, and compare it and every record. O(entries).
+
+        `progress` is told now and then how many entries are recomputed.
+        """
         ...
 
     def close(self) -> None: ...

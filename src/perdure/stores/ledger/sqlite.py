@@ -6,7 +6,7 @@ Opened by compose: `SqliteLedger(path, project=...)` in the control plane, and
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -119,10 +119,10 @@ class SqliteLedger:
         """Sequence number of the newest audit entry of any project, 0 when none: a few tens of µs."""
         return self._file.poll(_SEQUENCE)
 
-    def verify(self) -> ChainReport:
-        """Recompute the whole chain, of all projects, and compare it and every record."""
+    def verify(self, progress: Callable[[int], None] | None = None) -> ChainReport:
+        """Recompute the whole chain, of all projects, and compare it and every record; see `verify.verify`."""
         with self._file.reading() as connection:
-            return verify(connection)
+            return verify(connection, progress)
 
     def close(self) -> None:
         """Close the file; what was written stays."""

@@ -7,7 +7,7 @@ the caller's snapshot.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,11 +41,16 @@ class _Walk:
     """Newest digest of each record (None: removed) and the entry that says so."""
 
 
-def verify(connection: Connection) -> ChainReport:
-    """The outcome of recomputing all entries and comparing all records. O(entries + records)."""
+def verify(connection: Connection, progress: Callable[[int], None] | None = None) -> ChainReport:
+    """The outcome of recomputing all entries and comparing all records. O(entries + records).
+
+    Args:
+        connection: of one snapshot.
+        progress: told how many entries are recomputed, every thousand.
+    """
     walk = _Walk()
     broken = (
-        _walk_entries(connection, walk)
+        _walk_entries(connection, walk, progress or _nobody)
         or _check_head(connection, walk)
         or _check_records(connection, walk)
         or _check_subjects(connection, walk)
@@ -56,7 +61,11 @@ def verify(connection: Connection) -> ChainReport:
     return ChainReport(n_entries, broken.sequence, broken.text)
 
 
-def _walk_entries(connection: Connection, walk: _Walk) -> _Break | None:
+def _nobody(n_entries: int) -> None:
+    """Nobody is told."""
+
+
+def _walk_entries(connection: Connection, walk: _Walk, progress: Callable[[int], None]) -> _Break | None:
     for row in connection.execute(select(audit).order_by(audit.c.sequence).execution_options(yield_per=_BATCH)):
         expected = walk.n_entries + 1
         if row.sequence > expected:
@@ -69,6 +78,8 @@ def _walk_entries(connection: Connection, walk: _Walk) -> _Break | None:
         if entry.previous != walk.previous:
             return _Break(expected, f"Entry {expected} does not follow from entry {expected - 1}.")
         walk.n_entries, walk.previous = expected, entry.hash
+        if not expected % _BATCH:
+            progress(expected)
         walk.n_subjects += len(chain.subject_rows(entry.project, entry.subject, expected))
         for record in entry.facts.get(chain.RECORDS, ()):
             walk.records[record["table"], *record["key"]] = (expected, record["digest"])

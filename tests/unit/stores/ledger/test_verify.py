@@ -117,3 +117,12 @@ def test_a_reader_can_verify(ledger, path):
     reader = SqliteLedger.open_read_only(path, project="another")
     assert reader.verify() == ledger.verify()
     reader.close()
+
+
+def test_who_verifies_is_told_how_far_it_is(ledger, monkeypatch):
+    """Every batch of entries is told, in order."""
+    monkeypatch.setattr("perdure.stores.ledger.verify._BATCH", 2)
+    told: list[int] = []
+    n_entries = ledger.verify(told.append).n_entries
+    assert told == list(range(2, n_entries + 1, 2))
+    assert told
