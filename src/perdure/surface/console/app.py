@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from perdure.core.errors import NotFound, PerdureError, WrongMethod
 from perdure.surface.console import areas
 from perdure.surface.console.auth.permitting import admit, require
+from perdure.surface.console.auth.routes import mount_sign_in
 from perdure.surface.console.headers import Guarded
 from perdure.surface.console.live import Live
 from perdure.surface.console.records import Deed, Page
@@ -33,14 +34,16 @@ if TYPE_CHECKING:
 _THREADS = 4
 """Views read memory for the most part; more threads than that only wait for each other."""
 _GZIP_LEAST = 512
+Signing = Callable[[FastAPI, Shell], object]
 
 
-def make_app(parts: ConsoleParts, admitting: Admitting = admit) -> FastAPI:
+def make_app(parts: ConsoleParts, admitting: Admitting = admit, signing: Signing = mount_sign_in) -> FastAPI:
     """The application over these stores.
 
     Args:
         parts: the project, its board, people's secrets and sessions.
         admitting: who asks; tests act as anybody by one of their own.
+        signing: adds the addresses of signing in; tests give them a clock that they can set.
     """
     static = StaticFiles()
     pages, deeds = areas.pages(), areas.deeds()
@@ -60,6 +63,7 @@ def make_app(parts: ConsoleParts, admitting: Admitting = admit) -> FastAPI:
     app.add_middleware(GZipMiddleware, minimum_size=_GZIP_LEAST)
     app.add_middleware(Guarded, settings=parts.settings)
     _add_around(app, shell, static)
+    signing(app, shell)
     for page in sorted(pages, key=lambda each: _order(each.path)):
         _add_page(app, shell, page)
     for deed in sorted(deeds, key=lambda each: _order(each.path)):

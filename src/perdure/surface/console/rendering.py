@@ -17,6 +17,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from perdure.core.clock import iso, machine_now
 from perdure.surface.console import drawing
 from perdure.surface.console.records import Page, Person, View
+from perdure.surface.console.twins import api_path
 from perdure.surface.eval_told import visible
 
 if TYPE_CHECKING:
@@ -46,7 +47,9 @@ class Entry:
     words: str
     href: str
     n: int
-    """What waits there; 0: nothing is shown."""
+    """What waits there."""
+    counted: bool
+    """Its count is kept new by `/live`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +107,7 @@ class Renderer:
         return self._environment.get_template(template).render(
             view=view,
             here=frame.here,
+            twin=api_path(frame.here),
             place=frame.place,
             person=frame.person,
             board=board,
@@ -120,7 +124,7 @@ class Renderer:
             return []
         waiting = {} if board is None else {"incidents": len(board.incidents), "inbox": len(board.questions)}
         return [
-            Entry(place, words, page.path, waiting.get(place, 0))
+            Entry(place, words, page.path, waiting.get(place, 0), place in waiting)
             for place, words, page in self._entries
             if person.may(page.permit)
         ]

@@ -23,7 +23,7 @@ from perdure.core.clock import machine_us
 from perdure.core.errors import BadRequest, PerdureError, TooLarge, Unauthorized, UnsupportedMedia
 from perdure.serve.boundary import contained, contained_async
 from perdure.surface.console.asking import address
-from perdure.surface.console.auth.calling import Caller
+from perdure.surface.console.auth.calling import Caller, address_of
 from perdure.surface.console.auth.csrf import FIELD
 from perdure.surface.console.auth.permitting import Admitted, check_deed, require
 from perdure.surface.console.live import Live, LiveResponse
@@ -201,8 +201,9 @@ class Shell:
 
 def caller_of(request: Request) -> Caller:
     """The request as signing in reads it."""
-    client = request.client
-    return Caller(dict(request.headers), request.cookies, "" if client is None else client.host)
+    settings = request.app.state.shell.parts.settings
+    headers, peer = dict(request.headers), request.client.host if request.client else ""
+    return Caller(headers, request.cookies, address_of(headers, peer, settings))
 
 
 async def form_sent(request: Request) -> dict[str, str]:

@@ -28,10 +28,10 @@ _TOLD = {"description": "Why not.", "content": {"application/json": {"schema": {
 def api_path(path: str) -> str:
     """Where the twin of an address is.
 
-    >>> api_path("/"), api_path("/incidents/{id}")
-    ('/api', '/api/incidents/{id}')
+    >>> api_path("/"), api_path("/?all=1"), api_path("/incidents/{id}")
+    ('/api', '/api?all=1', '/api/incidents/{id}')
     """
-    return API if path == "/" else API + path
+    return API + path.removeprefix("/") if path == "/" or path.startswith("/?") else API + path
 
 
 def plain_of(data: Any) -> Any:

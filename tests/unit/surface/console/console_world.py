@@ -336,6 +336,6 @@ def open_console(folder: Path) -> Console:
     boards = ProjectBoards(project)
     boards.refresh()
     settings = ConsoleSettings()
-    none: Any = None
-    parts = ConsoleParts(project, boards, none, none, none, settings)
+    held = project.people_file
+    parts = ConsoleParts(project, boards, held.secrets, held.sessions, held.tries, settings)
     return Console(make_app(parts, admitting), project, boards, acting)
