@@ -37,22 +37,42 @@ from perdure.core.units import Rate, duration_text
 
 def definitions(project: Project) -> dict[tuple[str, str], dict[str, Any]]:
     """Kind and name → definition, for every asset of the project."""
-    told: tuple[tuple[str, Mapping[str, Any], Callable[[Any], dict[str, Any]]], ...] = (
-        ("contract", project.contracts, contract_definition),
-        ("source", project.sources, source_definition),
-        ("feature_view", project.views, FeatureView.definition),
-        ("model", project.models, model_definition),
-        ("route", project.routes, route_definition),
-        ("guard", project.guards, guard_definition),
-        ("prompt", project.prompts, prompt_definition),
-        ("judge", project.judges, judge_definition),
-        ("index", project.indexes, index_definition),
-        ("agent", project.agents, run_definition),
-        ("graph", project.graphs, run_definition),
-        ("suite", project.suites, Suite.definition),
-        ("team", project.teams, team_definition),
-    )
-    return {(kind, name): define(asset) for kind, assets, define in told for name, asset in assets.items()}
+    told: Mapping[str, Mapping[str, Any]] = {
+        "contract": project.contracts,
+        "source": project.sources,
+        "feature_view": project.views,
+        "model": project.models,
+        "route": project.routes,
+        "guard": project.guards,
+        "prompt": project.prompts,
+        "judge": project.judges,
+        "index": project.indexes,
+        "agent": project.agents,
+        "graph": project.graphs,
+        "suite": project.suites,
+        "team": project.teams,
+    }
+    return {(kind, name): definition_of(kind, asset) for kind, assets in told.items() for name, asset in assets.items()}
+
+
+def definition_of(kind: str, asset: Any) -> dict[str, Any]:
+    """The definition of one declared asset of a kind, such as `feature_view`."""
+    by_kind: Mapping[str, Callable[[Any], dict[str, Any]]] = {
+        "contract": contract_definition,
+        "source": source_definition,
+        "feature_view": FeatureView.definition,
+        "model": model_definition,
+        "route": route_definition,
+        "guard": guard_definition,
+        "prompt": prompt_definition,
+        "judge": judge_definition,
+        "index": index_definition,
+        "agent": run_definition,
+        "graph": run_definition,
+        "suite": Suite.definition,
+        "team": team_definition,
+    }
+    return by_kind[kind](asset)
 
 
 def source_definition(source: Source) -> dict[str, Any]:

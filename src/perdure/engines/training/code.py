@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import re
 import sys
 import textwrap
 import traceback
@@ -14,6 +15,8 @@ from perdure.assets.model import Model
 from perdure.core.errors import BadModel, PerdureError
 from perdure.core.ids import Digest
 
+_CLASS_NAME = re.compile(r"^[\w.<>]*?(\w+)(?=class \1\b)|^[\w.<>]+(?=@)")
+"""What `code_hash` puts before the source of a class: its qualified name, and then `class` or a decorator."""
 
 def code_hash(model: type[Model]) -> Digest:
     """SHA-256 of the source of the class and of the classes it builds on, up to `Model`.
@@ -22,19 +25,42 @@ def code_hash(model: type[Model]) -> Digest:
     either. Code without a source file (typed into an interpreter) is hashed by its byte code, which
     differs between versions of Python.
     """
-    digest = hashlib.sha256()
+    return Digest(hashlib.sha256(b"".join(part for _, part in _parts(model))).hexdigest())
+
+
+def code_text(model: type[Model]) -> bytes | None:
+    """The very bytes whose SHA-256 is `code_hash`: kept as a blob, they are found by the hash that a version's lineage has.
+
+    None where a class has no source file. `read_code` makes lines of them.
+    """
+    parts = _parts(model)
+    return b"".join(part for _, part in parts) if all(of_text for of_text, _ in parts) else None
+
+
+def read_code(kept: bytes) -> list[str]:
+    """The lines of a `code_text`, without the name that stands before each class in it.
+
+    >>> read_code(b"AirTimeclass AirTime(Model):\\n    seed = 1\\n")
+    ['class AirTime(Model):', '    seed = 1']
+    """
+    return [_CLASS_NAME.sub("", line) for line in kept.decode(errors="replace").splitlines()]
+
+
+def _parts(model: type[Model]) -> list[tuple[bool, bytes]]:
+    """Of each class whether it is text, and its name with its code."""
+    parts = []
     for cls in model.__mro__[: model.__mro__.index(Model)]:
-        digest.update(cls.__qualname__.encode())
-        digest.update(_source(cls))
-    return Digest(digest.hexdigest())
+        of_text, code = _source(cls)
+        parts.append((of_text, cls.__qualname__.encode() + code))
+    return parts
 
 
-def _source(cls: type) -> bytes:
+def _source(cls: type) -> tuple[bool, bytes]:
     try:
-        return textwrap.dedent(inspect.getsource(cls)).encode()
+        return True, textwrap.dedent(inspect.getsource(cls)).encode()
     except (OSError, TypeError):
         functions = (value for value in vars(cls).values() if isinstance(value, FunctionType))
-        return b"".join(_byte_code(function.__code__) for function in functions)
+        return False, b"".join(_byte_code(function.__code__) for function in functions)
 
 
 def _byte_code(code: CodeType) -> bytes:

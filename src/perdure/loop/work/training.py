@@ -23,7 +23,7 @@ from perdure.core.clock import machine_now
 from perdure.core.errors import BadModel
 from perdure.core.ids import new_id, version_id
 from perdure.engines.profile import build_profile, to_bytes
-from perdure.engines.training.code import code_hash
+from perdure.engines.training.code import code_hash, code_text
 from perdure.engines.training.compile import Compiled, compile_model
 from perdure.engines.training.training import Trained, measured, train
 from perdure.engines.training.tuning import TrialRecord, Tuned, tune
@@ -156,6 +156,10 @@ def _version(place: Workplace, model: type[Model], dataset: Dataset, data: Train
         "contract": {**contract, "hash": content_hash(contract)},
         "label": {"column": model.label.column, "key": model.label.key, "known_at": model.label.known_at},
     }
+    code = code_text(model)
+    if code is not None:
+        # Found by its hash, which the lineage has: as an artifact it would give every version another id.
+        place.stores.blobs.put(code)
     lineage = {
         "dataset": dataset.version.id,
         "code": code_hash(model),
