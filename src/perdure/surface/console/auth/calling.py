@@ -72,3 +72,14 @@ def _name_of(host: str) -> str:
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]
+
+
+def address_of(headers: Mapping[str, str], peer: str, settings: ConsoleSettings) -> str:
+    """Where a request comes from: the peer, or what the proxy before the console added last; what stands before that anybody can write.
+
+    >>> from perdure.core.settings import ConsoleSettings
+    >>> address_of({"x-forwarded-for": "1.1.1.1, 10.0.0.7"}, "127.0.0.1", ConsoleSettings(behind_tls=True))
+    '10.0.0.7'
+    """
+    said = headers.get("x-forwarded-for", "").rpartition(",")[2].strip() if settings.behind_tls else ""
+    return said or peer
