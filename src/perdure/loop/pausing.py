@@ -41,7 +41,16 @@ def resume(place: Workplace, asset: str, now: datetime, reason: str) -> bool:
 
 def paused(session: LedgerSession, asset: str, now: datetime) -> str:
     """Why an asset is paused at an instant, with who did it; empty when it is not."""
-    kept: dict[str, Any] | None = session.cursors.get(_PREFIX + asset)
+    return _told(session.cursors.get(_PREFIX + asset), now)
+
+
+def list_paused(session: LedgerSession, now: datetime) -> dict[str, str]:
+    """Every asset that is paused at an instant, with why; in one read."""
+    told = {name.removeprefix(_PREFIX): _told(kept, now) for name, kept in session.cursors.list(_PREFIX).items()}
+    return {asset: why for asset, why in told.items() if why}
+
+
+def _told(kept: dict[str, Any] | None, now: datetime) -> str:
     if not kept or (kept["until"] and now >= parse_at(kept["until"])):
         return ""
     until = f", until {kept['until']}" if kept["until"] else ""

@@ -49,10 +49,10 @@ class Hour:
     kind: Literal["model", "route"]
     name: str
     n: int
-    """Requests that were answered, or tried; shadows and probes are left out."""
+    """Requests of others; shadows and probes are left out."""
     n_failed: int
     cost_usd: float
-    """Of the calls whose price is known."""
+    """Of the calls whose price is known, shadows and probes too: they are billed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +108,8 @@ class Board:
     `params.NAME` or `metrics.NAME` for each that any run has; newest first."""
     judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
     """Objectives of every declared asset, in the order of declaration, by its name."""
-    hours: Sequence[Hour] = ()
-    """Of the newest 90 days, oldest first; only those in which something was asked."""
+    hours: Mapping[str, Sequence[Hour]] = field(default_factory=dict)
+    """Requests and spend of the newest 90 days by the name of a model or route, oldest first; only hours in which something was asked."""
 
 
 TOPICS: frozenset[Topic] = frozenset(
