@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-head
 UPGRADE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-local-llm lint types bench docs lock format clean
+.PHONY: help setup demo console test test-local-llm lint types bench docs lock format clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -20,6 +20,9 @@ $(INSTALLED): requirements/dev.txt requirements/uv.txt requirements/weights.txt 
 
 demo: setup ## A real model on a year of real flights: trained, served, measured while it decays
 	@$(BIN)/perdure demo
+
+console: setup ## The console in a browser, on the story that `make demo` finished
+	@$(BIN)/perdure console --demo flights
 
 test: lint types ## Lint, types and every test
 	@bash tools/browser.sh

@@ -34,6 +34,7 @@ from perdure.surface.cli.replay_view import ReplayView
 from perdure.surface.cli.show_comparison import comparison
 from perdure.surface.comparison import Pair, Stretch
 from perdure.surface.deployments import Deployment, Heard, Part, Task, close_stores, copy_stores, side_by_side
+from perdure.surface.examples import console_command
 from perdure.surface.repairs import Repairs, repairs
 from perdure.surface.replay import Traffic
 from perdure.surface.report import ComparisonData, write_comparison
@@ -327,7 +328,9 @@ class Story:
             f"\n[bold]next[/]     cd {_short(HERE)} && export PERDURE_STORES_ROOT={self._runs.managed.root}\n"
             "         perdure explain        [dim]each incident: what was seen, why, what was done, what it gave[/]\n"
             "         perdure history air_time   [dim]who moved what, when, on which evidence[/]\n"
-            f"         [dim]the managed deployment's stores are in {stores}[/]",
+            f"         [dim]the managed deployment's stores are in {stores}[/]\n\n"
+            "[bold]look[/]     the whole story in a browser:\n"
+            f"         [bold green]{console_command(HERE.name, out)}[/]",
             soft_wrap=True,
         )
 

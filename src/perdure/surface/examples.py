@@ -6,10 +6,16 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import perdure
-from perdure.core.errors import BadProject, not_found
+from perdure.core.errors import BadProject, NotFound, not_found
+
+if TYPE_CHECKING:
+    from perdure.surface.sdk import Perdure
+
+_MANAGED = Path("managed") / ".perdure"
+"""Of what a demo writes: the stores of the deployment that was looked after."""
 
 
 def examples_folder() -> Path:
@@ -36,6 +42,36 @@ def find_example(name: str) -> Path:
     if name not in names:
         raise not_found("example", name, names)
     return folder / name
+
+
+def open_demo(name: str) -> Perdure:
+    """The project of an example, over the stores that its demo left.
+
+    Raises:
+        NotFound: there is no such example, or its demo has not run here.
+    """
+    from perdure.surface.deployments import Deployment
+
+    folder = find_example(name)
+    root = (_default_out(name) or folder / "out") / _MANAGED
+    if not root.is_dir():
+        run = f"perdure demo {name}" if _default_out(name) else f"make {_target('demo', name)}"
+        raise NotFound(f"The demo {name!r} has left nothing in {root}.", hint=f"Run it first: {run}")
+    return Deployment("managed", folder, root, {}).open()
+
+
+def console_command(name: str, out: Path) -> str:
+    """What opens the console on what a demo left in `out`."""
+    folder, default = find_example(name), _default_out(name)
+    if default is None and out == folder / "out":
+        return f"make {_target('console', name)}"
+    if out == default:
+        return f"perdure console --demo {name}"
+    return f"PERDURE_STORES_ROOT={out / _MANAGED} perdure console -p {folder}"
+
+
+def _target(verb: str, name: str) -> str:
+    return verb if name == "flights" else f"{verb}-{name}"
 
 
 def run_demo(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perdure.core.clock import machine_now, monotonic_s, sleep_s
-from perdure.core.errors import LeaseHeld, LostLease, NotReady, PerdureError, UpstreamError
+from perdure.core.errors import LeaseHeld, LostLease, NotReady, PerdureError, Refused, UpstreamError
 from perdure.core.settings import replace_given
 from perdure.durable.lease import HeldLease
 from perdure.loop.round import RoundReport
@@ -23,6 +23,7 @@ from perdure.surface.compose import stores_root
 
 if TYPE_CHECKING:
     from perdure.assets.index import Index
+    from perdure.surface.compose_console import Opening
     from perdure.surface.sdk import Perdure
 
 _AGAIN_S = 5.0
@@ -32,11 +33,13 @@ _JOIN_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who hears what `up` does: the server's URL once, each round, each error that a round met."""
+    """Who hears what `up` does: the server's URL once, the console's, each round, each error that was met."""
 
     ready: Callable[[str], None]
     round: Callable[[RoundReport], None]
     error: Callable[[PerdureError], None]
+    console: Callable[[Opening], None] | None = None
+    """None: the console is not started, whatever the settings say."""
 
 
 def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listener, port: int | None) -> None:
@@ -48,6 +51,7 @@ def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listene
     with (
         serving(perdure, host=None, port=port, replay=None, workers=None) as (url, check),
         _following(perdure, listener),
+        _console(perdure, listener),
     ):
         listener.ready(url)
 
@@ -88,6 +92,22 @@ def serving(
         yield url, lambda: None
     finally:
         server.stop()
+
+
+@contextmanager
+def _console(perdure: Perdure, listener: Listener) -> Iterator[None]:
+    """The console, where `[console] on` says so; one that cannot be opened is told, and stops nothing else."""
+    if listener.console is None or not perdure.settings.console.on:
+        yield
+        return
+    from perdure.surface.compose_console import console_running
+
+    with ExitStack() as stack:
+        try:
+            listener.console(stack.enter_context(console_running(perdure, perdure.settings.console)))
+        except (NotReady, Refused) as error:
+            listener.error(error)
+        yield
 
 
 @contextmanager

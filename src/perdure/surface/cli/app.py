@@ -6,9 +6,7 @@ found, 4 not ready, 5 refused, 6 a store, 7 an upstream, 8 a missing extra.
 
 from __future__ import annotations
 
-import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -25,6 +23,7 @@ from perdure.surface.cli import (
     backtesting,
     caching,
     calls,
+    console,
     evals,
     govern,
     graphs,
@@ -42,6 +41,7 @@ from perdure.surface.cli import (
     tend,
 )
 from perdure.surface.cli.options import HERE, Actor, At, Folder, Json, Port, Reason, opened
+from perdure.surface.cli.stopping import until_signalled
 from perdure.surface.cli.usage import Command, Group, mistake
 
 app = typer.Typer(
@@ -206,8 +206,9 @@ def up(
         ready=lambda url: show_health.serving(url, found.project, as_json=json),
         round=lambda report: show_health.round_line(report, as_json=json),
         error=lambda problem: printing.error(problem, as_json=json),
+        console=lambda opening: console.told(opening, as_json=json, ends=False),
     )
-    found.up(port=port, stop=_until_signalled(), listener=listener)
+    found.up(port=port, stop=until_signalled(), listener=listener)
 
 
 @app.command(cls=Command, rich_help_panel="Run")
@@ -225,19 +226,12 @@ def serve(
     from perdure.surface.serving import serving
 
     found = opened(project)
-    stopping = _until_signalled()
+    stopping = until_signalled()
     with serving(found, host=host, port=port, replay=replay or None, workers=workers) as (url, check):
         show_health.serving(url, found.project, as_json=json)
         while not stopping():
             check()
             sleep_s(0.1)
-
-
-def _until_signalled() -> Callable[[], bool]:
-    caught: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: caught.append(received))
-    return lambda: bool(caught)
 
 
 @app.command(cls=Command, rich_help_panel="Run")
@@ -256,6 +250,7 @@ def status(project: Folder = HERE, at: At = None, json: Json = False) -> None:
 
 for look in (spending.spend, spending.budgets, calls.calls, calls.call):
     app.command(cls=Command, rich_help_panel="Look")(look)
+app.command(cls=Command, rich_help_panel="Look")(console.console)
 app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
 app.add_typer(caching.group, rich_help_panel="Run")
