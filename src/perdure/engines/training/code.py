@@ -38,9 +38,9 @@ def code_text(model: type[Model]) -> bytes | None:
 
 
 def read_code(kept: bytes) -> list[str]:
-    """The lines of a `code_text`, without the name that stands before each class in it.
+    r"""The lines of a `code_text`, without the name that stands before each class in it.
 
-    >>> read_code(b"AirTimeclass AirTime(Model):\\n    seed = 1\\n")
+    >>> read_code(b"AirTimeclass AirTime(Model):\n    seed = 1\n")
     ['class AirTime(Model):', '    seed = 1']
     """
     return [_CLASS_NAME.sub("", line) for line in kept.decode(errors="replace").splitlines()]

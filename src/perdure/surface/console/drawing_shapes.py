@@ -41,7 +41,7 @@ def bars(rows: Sequence[tuple[str, float, float | None]], *, unit: str, title: s
         return _EMPTY.format(title)
     low, high = min(0.0, *values), max(0.0, *values)
     span = (high - low) or 1.0
-    width, left, right = 720.0, 220.0, 110.0
+    width, left, right = 720.0, 220.0, 86.0
     height = len(rows) * _ROW + 8
 
     def x(value: float) -> float:
@@ -74,9 +74,8 @@ def bars(rows: Sequence[tuple[str, float, float | None]], *, unit: str, title: s
                     x(before), x(before), y - 3, y + _ROW - 6
                 )
             )
-        words = f"{number(value)} {unit}".strip()
         at_x = max(last, x(before)) if before is not None and math.isfinite(before) else last
-        parts.append(Markup('<text class="value" x="{}" y="{}">{}</text></g>').format(at_x + 6, y + 13, words))
+        parts.append(Markup('<text class="value" x="{}" y="{}">{}</text></g>').format(at_x + 6, y + 13, number(value)))
     return Markup("").join([*parts, Markup("</svg>")])
 
 
@@ -113,7 +112,7 @@ def steps(
     widest = max(range(n), key=lambda k: abs(now[k] - was[k]))
     where = labels[widest] if widest < len(labels) else f"bin {widest + 1} of {n}"
     told = f"Furthest apart at {where}: {was[widest]:.1%} in {sides[0]}, {now[widest]:.1%} in {sides[1]}."
-    ends = (labels[0], labels[-1]) if labels else (number(edges[0]), number(edges[-1])) if edges else ("", "")
+    ends = (labels[0], labels[-1]) if labels else (f"{edges[0]:.4g}", f"{edges[-1]:.4g}") if edges else ("", "")
     return Markup("").join(
         [
             _OPEN.format("steps", width, height, "", title, told),
@@ -146,7 +145,7 @@ def lineage(nodes: Sequence[Node], lines: Sequence[tuple[str, str]], *, title: s
         return _EMPTY.format(title)
     known = {node.id: node for node in nodes}
     joined = _straight([line for line in lines if line[0] in known and line[1] in known])
-    wide = {node.id: max(len(_short(node.text, 34)) * 7.6 + 26, len(node.kind) * 6.6 + 26, 96.0) for node in nodes}
+    wide = {node.id: max(len(_short(node.text, 34)) * 8.6 + 26, len(node.kind) * 6.6 + 26, 96.0) for node in nodes}
     layout = lay_out({name: (_BOX_HEIGHT, wide[name]) for name in known}, joined, _SPACING)
     width, height = layout.height + 4, layout.width + 4
     size = Markup(' width="{:.0f}" height="{:.0f}"').format(width, height)

@@ -86,7 +86,7 @@ def _of_bars(it: Bars) -> Table:
 
 def _of_steps(it: Steps) -> Table:
     names: Sequence[str] = it.labels or [
-        f"{number(low)} … {number(high)}" for low, high in zip(it.edges[:-1], it.edges[1:], strict=True)
+        f"{low:.4g} … {high:.4g}" for low, high in zip(it.edges[:-1], it.edges[1:], strict=True)
     ]
     was, now = sum(it.reference) or 1.0, sum(it.current) or 1.0
     rows = [

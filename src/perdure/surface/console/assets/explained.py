@@ -167,7 +167,7 @@ def _shown(
         elif labels and value is not None and value == int(value) and 0 <= value < len(labels):
             shown.append(str(labels[int(value)]))
         else:
-            shown.append(number(value))
+            shown.append(said(float(value)) if value is not None else "missing")
     return shown
 
 

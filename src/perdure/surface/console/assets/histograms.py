@@ -11,9 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from perdure.core.stats.columns import CategoryColumn, Column, NumericColumn
-from perdure.surface.words import number
 
 _BINS = 24
+_NOTHING = 1e-30
+"""An edge is the float after a value: that after 0 is no number that anybody knows."""
 _LABELS = 12
 _OUTER = 0.005
 """Share of the reference that lies beyond each outermost bin: it is counted in that bin."""
@@ -53,7 +54,7 @@ def _by_value(reference: NumericColumn, current: NumericColumn) -> Bins:
         own = [float(each) for each in column.counts[1::2]]
         return (*own, float(column.counts[0::2].sum()), float(column.n_null))
 
-    return counted(reference), counted(current), (), (*(number(each) for each in values), "other values", "missing")
+    return counted(reference), counted(current), (), (*(f"{each:g}" for each in values), "other values", "missing")
 
 
 def _by_width(reference: NumericColumn, current: NumericColumn) -> Bins:
@@ -70,7 +71,12 @@ def _by_width(reference: NumericColumn, current: NumericColumn) -> Bins:
     wide = np.linspace(least, most, _BINS + 1)
     middles = np.concatenate([[edges[0]], (edges[:-1] + edges[1:]) / 2, [edges[-1]]])
     places = np.clip(np.searchsorted(wide, middles, side="right") - 1, 0, _BINS - 1)
-    return _poured(reference.counts, places), _poured(current.counts, places), tuple(wide.tolist()), ()
+    return (
+        _poured(reference.counts, places),
+        _poured(current.counts, places),
+        tuple(0.0 if abs(each) < _NOTHING else each for each in wide.tolist()),
+        (),
+    )
 
 
 def _poured(

@@ -11,7 +11,7 @@ from perdure.core.clock import from_us, to_us
 from perdure.surface.console.asking import address
 from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of, version_cell
 from perdure.surface.console.assets.readings import measured_table, objectives, told_of
-from perdure.surface.console.assets.series import Happened, Span, happened, marks_of, picture_of
+from perdure.surface.console.assets.series import Happened, Span, happened, marks_of, picture_of, went_back
 from perdure.surface.console.records import Asked, Cell, Picture, Table, View
 from perdure.surface.words import instant
 
@@ -106,18 +106,18 @@ def _events(known: Known, what: Happened) -> Table:
         cell = Cell(each.summary or each.kind.replace("_", " "), href=address("/incidents", each.id))
         tone = Cell(f"incident, {ended}", tone="mute" if each.closed_at else "bad")
         rows.append((to_us(each.opened_at), (_at_us(to_us(each.opened_at)), tone, cell, "–")))
-    for move in what.moves[:_EVENTS]:
-        words = f"{move.name} → {move.version} at {move.share:.0%}" if move.version else f"{move.name} taken away"
-        cell = Cell(words, href=known.at("versions", move.version) if move.version else "", hint=move.reason)
-        rows.append(
-            (to_us(move.at), (_at_us(to_us(move.at)), Cell(move.reason or "moved", tone="info"), cell, move.actor))
-        )
+    answered = [move for move in what.moves if move.name == CHAMPION and move.version]
+    for move in answered[:_EVENTS]:
+        back = went_back(move)
+        told = Cell("went back" if back else "release", tone="warn" if back else "info")
+        cell = Cell(str(move.version), href=known.at("versions", str(move.version)))
+        rows.append((to_us(move.at), (_at_us(to_us(move.at)), told, cell, move.actor)))
     rows.sort(key=lambda row: -row[0])
     return Table(
         ("When", "What", "About", "By"),
         [row for _, row in rows[:_EVENTS]],
         "What happened, newest first",
-        more=address("/registry", known.name, "history") if len(what.moves) > _EVENTS else "",
+        more=address("/registry", known.name, "history") if len(answered) > _EVENTS else "",
         empty="Nothing happened yet: no incident, and no release.",
     )
 

@@ -11,7 +11,8 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from perdure.assets.version import CHAMPION
-from perdure.core.clock import from_us, to_us
+from perdure.core.clock import to_us
+from perdure.stores.telemetry.protocols import Buckets, Wanted
 from perdure.surface.console.asking import address
 from perdure.surface.console.assets.known import Known
 from perdure.surface.console.records import Asked, Mark, Picture, Series
@@ -19,7 +20,6 @@ from perdure.surface.console.thinning import MOST
 from perdure.surface.words import instant
 
 if TYPE_CHECKING:
-    from perdure.assets.health import Reading
     from perdure.assets.version import PointerMove
     from perdure.stores.ledger.protocols import Incident
 
@@ -86,27 +86,30 @@ def _incidents(incidents: Sequence[Incident], window: Span) -> Iterator[Mark]:
 def _moves(moves: Sequence[PointerMove], known: Known, window: Span) -> Iterator[Mark]:
     for move in moves:
         if move.name == CHAMPION and move.version and window.start <= move.at <= window.end:
-            back = move.facts.get("stage") in ("rollback", "back")
+            back = went_back(move)
             href = known.at("versions", move.version)
             words = f"{'Back to' if back else 'Release of'} {move.version} by {move.actor}: {move.reason}"
             yield Mark(words, to_us(move.at), None, "warn" if back else "info", href, "back" if back else "release")
 
 
+def went_back(move: PointerMove) -> bool:
+    """Whether a move of the champion was a way back."""
+    return move.facts.get("stage") in ("rollback", "back")
+
+
 def picture_of(
     asked: Asked, known: Known, told: Told, window: Span, *, against: Span | None = None, marks: Sequence[Mark] = ()
 ) -> Picture:
-    """The chart of one signal over a window; with `against`, that window's means as a second line, laid on the first by its place in it."""
-    present = _buckets(_read(asked, known, told, window), window)
-    at_us = tuple(at for at, *_ in present)
+    """The chart of one signal over a window; with `against`, that window's means as a second line, laid on the first by place."""
+    present = _read(asked, known, told, window)
+    rows = _rows(present)
+    at_us = tuple(row.at_us for row in rows)
     name = f"{told.signal} {told.slice}".strip()
-    series = [Series(name, *(tuple(part) for part in list(zip(*present, strict=True))[1:4]))] if present else []
-    n_whole = sum(row[4] for row in present)
-    if against is not None and present:
-        earlier = _buckets(_read(asked, known, told, against), against)
+    series = [Series(name, tuple(row.value for row in rows), *_band(rows))] if rows else []
+    if against is not None and rows:
         shift = to_us(window.start) - to_us(against.start)
-        series.append(
-            Series(f"from {instant(against.start)[:10]}", _laid([(row[0] + shift, row[1]) for row in earlier], at_us))
-        )
+        earlier = [(row.at_us + shift, row.value) for row in _rows(_read(asked, known, told, against))]
+        series.append(Series(f"from {instant(against.start)[:10]}", _laid(earlier, at_us)))
     return Picture(
         id="picture",
         title=name,
@@ -116,43 +119,43 @@ def picture_of(
         bound=told.bound,
         bound_text=told.objective,
         marks=tuple(marks),
-        n_whole=n_whole,
+        n_whole=present.n_whole,
     )
 
 
-Row = tuple[int, float | None, float | None, float | None, int]
-"""Instant, value, low, high, readings."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    at_us: int
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
 
 
-def _read(asked: Asked, known: Known, told: Told, window: Span) -> list[Reading]:
-    found = asked.project.place.stores.readings.list(known.name, told.signal, since=window.start)
-    width = told.width_us * _US
-    return [
-        each
-        for each in found
-        if each.slice == told.slice and each.window_end - each.window_start == width and each.at <= window.end
-    ]
+def _read(asked: Asked, known: Known, told: Told, window: Span) -> Buckets:
+    wanted = Wanted(known.name, told.signal, told.slice, told.width_us)
+    readings = asked.project.place.stores.readings
+    return readings.series(wanted, since=window.start, until=window.end + _US, n_buckets=MOST)
 
 
-def _buckets(readings: Sequence[Reading], window: Span) -> list[Row]:
-    """At most `MOST` rows, in order of time: means of values, and the widest interval of each bucket."""
-    start, length = to_us(window.start), max(window.length // _US, 1)
-    held: dict[int, list[Reading]] = {}
-    for each in readings:
-        key = to_us(each.at) if len(readings) <= MOST else (to_us(each.at) - start) * MOST // length
-        held.setdefault(key, []).append(each)
-    return [_bucket(held[key]) for key in sorted(held)]
+def _rows(found: Buckets) -> list[_Row]:
+    """One an instant: of versions that were measured at the same one, that with most rows."""
+    held: dict[int, _Row] = {}
+    thinned = found.n_whole > len(found.at_us)
+    for k, at_us in enumerate(found.at_us):
+        low = found.least[k] if thinned and found.low[k] is None else found.low[k]
+        high = found.most[k] if thinned and found.high[k] is None else found.high[k]
+        row = _Row(at_us, found.value[k], low, high, found.n[k])
+        if at_us not in held or held[at_us].n < row.n:
+            held[at_us] = row
+    return [held[at_us] for at_us in sorted(held)]
 
 
-def _bucket(readings: Sequence[Reading]) -> Row:
-    values = [each.value for each in readings if each.value is not None]
-    return (
-        to_us(readings[len(readings) // 2].at),
-        sum(values) / len(values) if values else None,
-        min((each.low for each in readings if each.low is not None), default=None),
-        max((each.high for each in readings if each.high is not None), default=None),
-        len(readings),
-    )
+def _band(rows: Sequence[_Row]) -> tuple[tuple[float | None, ...], tuple[float | None, ...]]:
+    """Lows and highs; none where no reading has an interval."""
+    if all(row.low is None for row in rows):
+        return (), ()
+    return tuple(row.low for row in rows), tuple(row.high for row in rows)
 
 
 def _laid(earlier: Sequence[tuple[int, float | None]], at_us: Sequence[int]) -> tuple[float | None, ...]:
@@ -165,13 +168,3 @@ def _laid(earlier: Sequence[tuple[int, float | None]], at_us: Sequence[int]) -> 
             place += 1
         values.append(value)
     return tuple(values)
-
-
-def span_around(end: datetime, length: timedelta) -> Span:
-    """The window of that length that ends at an instant."""
-    return Span(end - length, end)
-
-
-def instant_us(at_us: int) -> str:
-    """Microseconds as people read an instant."""
-    return instant(from_us(at_us))
