@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from perdure.core.clock import iso, machine_now
 from perdure.surface.console import drawing
@@ -90,6 +91,7 @@ class Renderer:
             "visible": lambda value: visible(str(value)),
             "iso": iso,
             "instant": instant,
+            "worded": worded,
             "svg": drawing.svg,
             "points": drawing.points,
             "as_table": drawing.as_table,
@@ -138,6 +140,20 @@ def instant(at: datetime) -> str:
     """
     there = at.astimezone(UTC)
     return f"{there.day} {there:%b %Y %H:%M}"
+
+
+def worded(text: str) -> Markup:
+    """A sentence of ours, whose commands stand between backticks.
+
+    >>> worded("Run `perdure up` <first>.")
+    Markup('Run <code>perdure up</code> &lt;first&gt;.')
+    """
+    parts = visible(text).split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if place % 2 else escape(part) for place, part in enumerate(parts)
+    )
 
 
 def diff_kind(line: str) -> str:
