@@ -24,6 +24,10 @@ demo: setup ## A real model on a year of real flights: trained, served, measured
 console: setup ## The console in a browser, on the story that `make demo` finished
 	@$(BIN)/perdure console --demo flights
 
+demo-llm: setup ## A real small model answers from documents that go stale: mended, guarded, counted; builds llama-cpp-python once
+	@bash tools/local_llm.sh
+	@PYTHONPATH=$(CURDIR)/build/local-llm/site $(BIN)/python examples/documents_desk/story.py
+
 test: lint types ## Lint, types and every test
 	@bash tools/browser.sh
 	@bash tools/redis.sh
