@@ -1,0 +1,118 @@
+"""Every page of the console over worlds with one of everything: it is drawn, safe, light, and told the same as JSON and in a terminal."""
+
+from __future__ import annotations
+
+import shlex
+from gzip import compress
+
+import language_world
+import page_walk
+import pytest
+from page_walk import EVERYBODY, Seen
+from typer.main import get_command
+
+from perdure.surface.cli.app import app as cli
+from perdure.surface.console import areas
+from perdure.surface.console.headers import POLICY
+from perdure.surface.console.twins import api_path, plain_of
+
+_MOST_BYTES = 300_000
+_ELSEWHERE: set[str] = set()
+"""Pages that neither world leads to; each has tests of its own area."""
+
+
+@pytest.fixture(scope="module")
+def worlds(console, tmp_path_factory):
+    """Two consoles: of a model that decays, and of everything that speaks; with what a walk through them found."""
+    import console_world
+
+    speaking = console_world.open_console(language_world.make_language_world(tmp_path_factory.mktemp("walk") / "desk"))
+    return [(each, *page_walk.walk(each)) for each in (console, speaking)]
+
+
+@pytest.fixture(scope="module")
+def seen(worlds) -> list[Seen]:
+    """Every address that was found."""
+    return [each for _, found, _ in worlds for each in found.values()]
+
+
+def test_every_link_leads_to_a_page(seen, worlds):
+    assert [address for _, _, nowhere in worlds for address in nowhere] == []
+    assert [(each.address, each.answer.status) for each in seen if each.answer.status != 200] == []
+
+
+def test_every_page_was_reached_by_links(seen):
+    assert {page.name for page in areas.pages()} - {each.page.name for each in seen} == _ELSEWHERE
+
+
+def test_no_page_holds_anything_that_the_policy_of_contents_stops_or_that_comes_from_elsewhere(seen):
+    assert {each.answer.headers["content-security-policy"] for each in seen} == {POLICY}
+    assert {each.address: each.read.wrong for each in seen if each.read.wrong} == {}
+
+
+def test_every_page_has_one_title_and_no_id_twice(seen):
+    wrong = [
+        (each.address, each.read.tags["h1"], [name for name, n in each.read.ids.items() if n > 1])
+        for each in seen
+        if each.read.tags["h1"] != 1 or max(each.read.ids.values(), default=0) > 1 or "" in each.read.ids
+    ]
+    assert wrong == []
+
+
+def test_every_page_is_light_with_all_that_it_loads(console, seen):
+    weights: dict[str, int] = {}
+    for each in seen:
+        for static in set(each.read.statics):
+            if static not in weights:
+                weights[static] = len(console.get(static, accept_encoding="gzip").body)
+        whole = len(compress(each.answer.body)) + sum(weights[static] for static in set(each.read.statics))
+        assert whole <= _MOST_BYTES, (each.address, whole)
+
+
+def test_every_twin_is_what_the_page_draws(worlds):
+    for console, found, _ in worlds:
+        for each in found.values():
+            twin = console.get(api_path(each.address), as_=EVERYBODY)
+            assert twin.status == 200, (each.address, twin.text)
+            view = each.page.view(page_walk.asked_of(console, each))
+            assert twin.json["data"] == plain_of(view.data), each.address
+            assert (twin.json["title"], twin.json["cli"]) == (view.title, view.cli), each.address
+
+
+def test_every_page_names_a_command_that_there_is(worlds):
+    commands = {
+        (each.page.name, console.get(api_path(each.address), as_=EVERYBODY).json["cli"])
+        for console, found, _ in worlds
+        for each in found.values()
+    }
+    assert {name for name, command in commands if not command} == set()
+    wrong = [(name, command, why) for name, command in sorted(commands) if (why := _mistake(command))]
+    assert wrong == []
+
+
+def _mistake(command: str) -> str:
+    """What is wrong with a command; empty where it is understood."""
+    first, *words = shlex.split(command)
+    if first != "perdure":
+        return "is not ours"
+    at = get_command(cli)
+    while words and hasattr(at, "commands"):
+        if words[0] not in at.commands:
+            return f"there is no {words[0]}"
+        at = at.commands[words.pop(0)]
+    if hasattr(at, "commands"):
+        return "names a group alone"
+    options = {name for param in at.params for name in (*param.opts, *param.secondary_opts) if name.startswith("-")}
+    unknown = [word for word in words if word.startswith("-") and word.partition("=")[0] not in options]
+    n_arguments = sum(param.param_type_name == "argument" and param.required for param in at.params)
+    plain = [word for word in words if not word.startswith("-")]
+    return f"{unknown} unknown" if unknown else "an argument is missing" if len(plain) < n_arguments else ""
+
+
+def test_nothing_is_written_by_looking(worlds):
+    for console, found, _ in worlds:
+        before = console.project.place.stores.ledger.sequence()
+        for each in found.values():
+            if each.page.permit != "bodies":
+                console.get(each.address, as_=EVERYBODY)
+        assert console.project.place.stores.ledger.sequence() == before
