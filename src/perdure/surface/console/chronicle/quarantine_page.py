@@ -31,6 +31,28 @@ _MOST_TEXT = 600
 
 
 @dataclass(frozen=True, slots=True)
+class RangeTold:
+    """Rows of one source that nobody uses."""
+
+    source: Cell
+    is_open: bool
+    start: Cell | str
+    """From when the first bad row could be known."""
+    end: Cell | str
+    """From when the first good row after it could be known."""
+    reason: str
+    used: tuple[str, ...]
+    """What had been served with such rows."""
+    who: str
+    found_at: Cell | str
+    mended_at: Cell | str
+    """When the last good values were put in the place of bad ones."""
+    closed_at: Cell | str
+    entry: str
+    """Address of the ledger's newest entry about it; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refused:
     """One row that broke its contract."""
 
@@ -46,7 +68,8 @@ class QuarantineTold:
     """What is set aside."""
 
     n_open: int
-    ranges: Table
+    ranges: tuple[RangeTold, ...]
+    """Newest first, at most 100."""
     since: datetime
     n_refused: int
     """In the newest 90 days."""
@@ -83,32 +106,29 @@ def quarantine_page(asked: Asked) -> View:
     return View("Quarantine", data, crumbs=(LEDGER,), cli="perdure status", live=("incidents",))
 
 
-def _ranges(ranges: Sequence[QuarantinedRange], entries: Sequence[AuditEntry]) -> Table:
+def _ranges(ranges: Sequence[QuarantinedRange], entries: Sequence[AuditEntry]) -> tuple[RangeTold, ...]:
+    from perdure.core.clock import iso
+
     newest: dict[tuple[str, str], AuditEntry] = {}
     for entry in entries:
         newest.setdefault((entry.subject, str(entry.facts.get("range", {}).get("start"))), entry)
-    from perdure.core.clock import iso
-
-    rows = [_range(each, newest.get((each.source, iso(each.start)))) for each in ranges[:_MOST_RANGES]]
-    headings = ("Source", "Is", "Rows from", "To", "Why", "Had used them", "Found", "Values put right", "Closed", "By")
-    empty = "Nothing is set aside: no batch of a source was off its profile."
-    return Table(headings, rows, "Ranges of rows that nobody uses, newest first", empty=empty)
+    return tuple(_range(each, newest.get((each.source, iso(each.start)))) for each in ranges[:_MOST_RANGES])
 
 
-def _range(each: QuarantinedRange, entry: AuditEntry | None) -> tuple[Cell | str, ...]:
+def _range(each: QuarantinedRange, entry: AuditEntry | None) -> RangeTold:
     tainted = entry.facts.get("evidence", {}).get("tainted", {}) if entry else {}
-    used = "; ".join(_used(name, said) for name, said in sorted(tainted.items()))
-    return (
-        Cell(each.source, href=address("/assets/source", each.source)),
-        Cell("open", tone="bad") if each.end is None else Cell("closed", tone="good"),
-        when(each.start),
-        when(each.end),
-        Cell(each.reason, href=entry_address(entry.sequence)) if entry else each.reason,
-        used or "nothing that is known",
-        when(each.found_at),
-        when(each.mended_at),
-        when(each.closed_at),
-        each.who,
+    return RangeTold(
+        source=Cell(each.source, href=address("/ledger/feeds", source=each.source)),
+        is_open=each.end is None,
+        start=when(each.start),
+        end=when(each.end),
+        reason=each.reason,
+        used=tuple(_used(name, said) for name, said in sorted(tainted.items())),
+        who=each.who,
+        found_at=when(each.found_at),
+        mended_at=when(each.mended_at),
+        closed_at=when(each.closed_at),
+        entry=entry_address(entry.sequence) if entry else "",
     )
 
 

@@ -19,7 +19,7 @@ _ALMOST = 0.9
 _FULLEST = 5
 _MOST_ROWS = 200
 _HEADINGS = ("Team", "Limit", "Of", "Used", "Left", "Full", "Window ends", "USD an hour", "Gone by")
-_NUMERIC = frozenset({3, 4, 5, 7})
+_NUMERIC = frozenset({2, 3, 4, 5, 7})
 _UNITS: Mapping[str, str] = {"requests": "requests", "tokens": "tokens", "concurrency": "calls at a time"}
 
 

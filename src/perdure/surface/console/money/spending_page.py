@@ -19,7 +19,7 @@ from perdure.surface.spending import DIMENSIONS
 if TYPE_CHECKING:
     import polars as pl
 
-STRETCHES = ("1d", "7d", "30d", "90d", "365d")
+STRETCHES = {"1d": "a day", "7d": "a week", "30d": "30 days", "90d": "90 days", "365d": "a year"}
 PERIODS = ("hour", "day", "month")
 _OFTEN = ("team", "key", "model", "route", "target", "prompt", "outcome")
 """Offered as links; every dimension can be asked for by its name."""
@@ -43,6 +43,8 @@ class Money:
     since: datetime
     until: datetime
     stretch: str
+    """As the command line writes it."""
+    stretch_words: str
     by: str
     per: str
     timezone: str
@@ -73,7 +75,7 @@ def money_page(asked: Asked) -> View:
         NotFound: no such dimension.
         BadTeam: no such time zone.
     """
-    by, stretch = _by(asked), one_of(asked.query, "since", STRETCHES, "30d")
+    by, stretch = _by(asked), one_of(asked.query, "since", tuple(STRETCHES), "30d")
     per: Per = one_of(asked.query, "per", PERIODS, _usual(stretch))  # type: ignore[assignment]  # of PERIODS
     zone = _zone(asked)
     since = parse_duration(stretch)
@@ -86,11 +88,12 @@ def money_page(asked: Asked) -> View:
         since=asked.now - since,
         until=asked.now,
         stretch=stretch,
+        stretch_words=STRETCHES[stretch],
         by=by,
         per=per,
         timezone=zone,
         ways=tuple(Choice(each, _here(each, stretch, per, zone), each == by) for each in _OFTEN),
-        stretches=tuple(Choice(each, _here(by, each, "", zone), each == stretch) for each in STRETCHES),
+        stretches=tuple(Choice(said, _here(by, each, "", zone), each == stretch) for each, said in STRETCHES.items()),
         periods=tuple(Choice(f"by {each}", _here(by, stretch, each, zone), each == per) for each in PERIODS),
         zones=tuple(sorted({"UTC", zone, *(team.timezone for team in asked.project.project.teams.values())})),
         dimensions=DIMENSIONS,

@@ -74,7 +74,7 @@ def telling(runs: pl.DataFrame) -> list[str]:
         *(pl.col(name).drop_nulls().n_unique().alias(f"u {name}") for name in names),
     ).row(0, named=True)
     metrics = [name for name in names if name.startswith(METRICS) and told[f"n {name}"]]
-    metrics.sort(key=lambda name: (-_rank(told, name, some.height), not _of_validation(name), name))
+    metrics.sort(key=lambda name: (-_rank(told, name, some.height), not _of_validation(name), "bias" in name, name))
     params = [name for name in names if name.startswith(PARAMS) and told[f"u {name}"] > 1]
     params.sort(key=lambda name: (-_rank(told, name, some.height), name))
     return metrics[:_N_METRICS] + params[:_N_PARAMS]

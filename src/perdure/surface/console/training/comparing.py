@@ -161,7 +161,9 @@ def _metric(name: str, values: Sequence[float | None]) -> tuple[Cell | str, ...]
     known = [each for each in values if each is not None]
     best = _best(name)
     top = best(known) if best is not None and len(set(known)) > 1 else None
-    return (name, *(_measured(each, values[0], top) for each in values))
+    # Of what goes below zero a share of change says nothing.
+    first = values[0] if min(known, default=0.0) > 0 else None
+    return (name, *(_measured(each, first, top) for each in values))
 
 
 def _measured(said: float | None, first: float | None, top: float | None) -> Cell | str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from perdure.core.clock import parse_at
+from perdure.core.errors import DeclarationError
 from perdure.surface.console.asking import address
 from perdure.surface.console.records import Cell, Table
 from perdure.surface.console.training.cells import NONE, value, when
@@ -30,7 +32,9 @@ def made_by(run: Run, version: Version | None) -> Table:
         if (said := run.facts.get(name)) not in (None, ""):
             rows.append((text, f"{value(said)} s" if name == "cpu_s" else value(said)))
     lineage = version.lineage if version else {}
-    rows += [(text, _lineage(name, lineage[name])) for name, text in _OF_LINEAGE.items() if lineage.get(name)]
+    for name, text in _OF_LINEAGE.items():
+        if lineage.get(name):
+            rows += _lineage(name, text, lineage[name])
     counts = _counts(run.facts)
     rows += [(text, value(counts[name])) for name, text in _OF_COUNTS.items() if name in counts]
     return Table(("What", "Value"), rows, "What made it")
@@ -42,10 +46,20 @@ def _counts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
     return counts if isinstance(counts, Mapping) else {}
 
 
-def _lineage(name: str, said: Any) -> str:
-    if name == "rows" and isinstance(said, dict):
-        return f"{said.get('column')} from {said.get('start') or 'the first'} to {said.get('end') or 'the last'}"
-    return value(said)
+def _lineage(name: str, text: str, said: Any) -> list[tuple[Cell | str, ...]]:
+    """Lines of one part of a version's lineage."""
+    if name == "rows" and isinstance(said, Mapping):
+        ends = [(words, said.get(end)) for words, end in (("Rows from", "start"), ("Rows until", "end"))]
+        return [(words, _instant(each)) for words, each in ends if each]
+    return [(text, _instant(said) if name == "watermark" else value(said))]
+
+
+def _instant(said: Any) -> Cell | str:
+    """An instant as the lineage keeps it; what is none stays as it is."""
+    try:
+        return when(parse_at(str(said)))
+    except DeclarationError:
+        return value(said)
 
 
 def became(session: LedgerSession, board: Board, asset: str, version: str) -> Table:
