@@ -250,7 +250,7 @@ class TestHelp:
         assert found == {
             "Declare": ["init", "check"],
             "Train": ["train", "runs", "backtest"],
-            "Run": ["apply", "up", "serve", "tick", "plan", "key", "cache", "eval", "agent"],
+            "Run": ["apply", "up", "serve", "tick", "plan", "key", "people", "cache", "eval", "agent"],
             "Look": [
                 "status",
                 "spend",

@@ -30,6 +30,7 @@ from perdure.surface.cli import (
     indexes,
     judges,
     keys,
+    people,
     printing,
     prompts,
     reviews,
@@ -253,6 +254,7 @@ for look in (spending.spend, spending.budgets, calls.calls, calls.call):
 app.command(cls=Command, rich_help_panel="Look")(console.console)
 app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
+app.add_typer(people.group, rich_help_panel="Run")
 app.add_typer(caching.group, rich_help_panel="Run")
 app.add_typer(prompts.group, rich_help_panel="Look")
 app.add_typer(evals.group, rich_help_panel="Run")

@@ -306,7 +306,10 @@ async def _asked(app: Any, method: str, path: str, headers: Mapping[str, str], b
 
     await app(scope, receive, send)
     start = said[0]
-    names = {name.decode().lower(): value.decode("latin-1") for name, value in start["headers"]}
+    names: dict[str, str] = {}
+    for name, value in start["headers"]:
+        before = names.get(name.decode().lower())
+        names[name.decode().lower()] = ", ".join(filter(None, [before, value.decode("latin-1")]))
     return Answer(start["status"], names, b"".join(each.get("body", b"") for each in said[1:]))
 
 
