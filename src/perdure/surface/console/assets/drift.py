@@ -33,6 +33,8 @@ _SHOWN = 60
 _MEASURES = ("psi", "js")
 _LOOK, _ACT = 0.1, 0.25
 """Usual reading of PSI: look, act."""
+_MISSING = 0.005
+"""So much more or fewer missing values are told beside the drawing; the table tells all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +166,9 @@ def _multiples(ranked: list[FeatureDrift], reference: Profile, current: Profile)
 
 def _note(each: FeatureDrift) -> str:
     missing = ""
-    if each.null_ratio_current or each.null_ratio_reference:
+    if abs(each.null_ratio_current - each.null_ratio_reference) >= _MISSING:
         missing = f", missing {each.null_ratio_reference:.1%} → {each.null_ratio_current:.1%}"
-    return f"PSI {number(each.psi)}, JS {number(each.js)}{missing}"
+    return f"PSI {each.psi:.3f}, JS {each.js:.3f}{missing}"
 
 
 def _tone(each: FeatureDrift) -> Tone:

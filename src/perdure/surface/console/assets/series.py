@@ -63,7 +63,7 @@ class Happened:
 def happened(asked: Asked, known: Known) -> Happened:
     """Its incidents and the moves of its pointers."""
     with asked.project.place.stores.ledger.read() as session:
-        incidents = [each for each in session.incidents.list() if each.asset == known.name]
+        incidents = session.incidents.list(asset=known.name)
         moves = session.pointers.history(known.name) if known.pointers else []
     return Happened(incidents[::-1], moves[::-1])
 
