@@ -33,7 +33,7 @@ class TestSqliteLeases(LeasesConformance):
 
 
 def test_the_suites_need_pytest_and_no_driver():
-    names = ["ledger", "jobs", "approvals", "keys", "reviews", "leases", "blobs", "readings"]
+    names = ["ledger", "jobs", "approvals", "keys", "people", "sign_in", "reviews", "leases", "blobs", "readings"]
     heavy = ["sqlalchemy", "alembic", "polars", "deltalake", "hypothesis"]
     program = (
         f"import importlib, sys\n"

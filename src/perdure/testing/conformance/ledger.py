@@ -38,6 +38,7 @@ from perdure.testing.conformance.ledger_records import (
     put_versions,
     version_id,
 )
+from perdure.testing.conformance.people import PeopleConformance, a_person
 from perdure.testing.conformance.reviews import ReviewsConformance, a_label, a_review
 
 
@@ -369,6 +370,7 @@ class LedgerConformance(
     JobsConformance,
     ApprovalsConformance,
     KeysConformance,
+    PeopleConformance,
     ReviewsConformance,
     CursorsConformance,
     AuditConformance,
@@ -392,6 +394,7 @@ def _do_everything_and_fail(session: LedgerSession) -> None:
     session.jobs.put_step(a_step(0))
     session.approvals.ask(a_question(1))
     session.keys.put(a_key(1))
+    session.people.put(a_person("ann"))
     session.reviews.ask([a_review(1)])
     session.reviews.label([a_label(1)])
     session.cursors.put("a", 1)

@@ -20,6 +20,7 @@ from perdure.stores.ledger.sqlite import SqliteLedger
 from perdure.testing.conformance.jobs import a_job
 from perdure.testing.conformance.keys import a_key
 from perdure.testing.conformance.ledger_records import AT, a_run, a_version
+from perdure.testing.conformance.people import a_person
 from perdure.testing.conformance.reviews import a_label, a_review
 
 
@@ -89,6 +90,7 @@ def test_a_ledger_of_the_first_revision_migrates_with_its_records_and_verifies(f
     with ledger.transaction(actor="ana", at=AT) as session:
         session.jobs.put(a_job(1))
         session.keys.put(a_key(1))
+        session.people.put(a_person("ann"))
         session.reviews.ask([a_review(1)])
         session.reviews.label([a_label(1)])
         session.pointers.set([], remove=[("air_time", CHAMPION)])
@@ -99,6 +101,7 @@ def test_a_ledger_of_the_first_revision_migrates_with_its_records_and_verifies(f
         assert session.registry.list_versions("air_time") == [a_version(1)]
         assert session.jobs.list() == [a_job(1)]
         assert session.keys.list() == [a_key(1)]
+        assert session.people.list() == [a_person("ann")]
         assert session.reviews.get("rev_0001").labels == (a_label(1),)
     assert ledger.verify().intact
     with ledger._file.reading() as connection:
