@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,7 +17,25 @@ if TYPE_CHECKING:
     from perdure.stores.ledger.protocols import AuditEntry
     from perdure.surface.console.board import Board
 
-_N_INCIDENTS, _N_JOBS, _N_ENTRIES, _N_RELEASES = 10, 10, 12, 15
+_N_INCIDENTS, _N_JOBS, _N_ENTRIES, _N_RELEASES = 10, 10, 8, 15
+_DETAILS = ("jobs.", "runs.", "incidents.update", "reviews.", "session.", "bodies.")
+"""Actions that are steps of others: the ledger's own page has them all."""
+_SAID = {
+    "loop.decide": "decided",
+    "loop.verify": "candidates judged",
+    "loop.outcome": "repair ended",
+    "loop.pause": "paused",
+    "loop.resume": "resumed",
+    "pointers.set": "pointer moved",
+    "pointers.remove": "pointer taken away",
+    "incidents.open": "incident opened",
+    "incidents.close": "incident closed",
+    "approvals.ask": "person asked",
+    "approvals.answer": "person answered",
+    "registry.put_asset": "declared",
+    "registry.put_version": "version registered",
+}
+"""Action → in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +95,8 @@ def loop_of(board: Board) -> Loop:
         ),
         Table(
             ("When", "What", "About", "By", "Why"),
-            [_entry(board, each) for each in board.recent[:_N_ENTRIES]],
-            "The newest entries of the ledger",
+            [_entry(board, each) for each in _told(board.recent)],
+            "What was decided and done last",
             more=address("/ledger"),
             empty="The ledger is empty. Declare something, then: perdure apply",
         ),
@@ -110,6 +129,10 @@ def releases_of(board: Board) -> Table:
     )
 
 
+def _told(recent: Sequence[AuditEntry]) -> list[AuditEntry]:
+    return [entry for entry in recent if not entry.action.startswith(_DETAILS)][:_N_ENTRIES]
+
+
 def _goes_on(board: Board, asset: str) -> str:
     job = next((each for each in board.jobs if each.subject == asset), None)
     return job_text(job) if job else "set by hand"
@@ -118,7 +141,13 @@ def _goes_on(board: Board, asset: str) -> str:
 def _entry(board: Board, entry: AuditEntry) -> tuple[Cell | str, ...]:
     first = entry.subject.partition(",")[0]
     about = _asset(board, entry.subject) if first == entry.subject else Cell(entry.subject)
-    return Cell("", at=entry.at), words(entry.action), about, entry.actor, entry.reason or "–"
+    return (
+        Cell("", at=entry.at),
+        _SAID.get(entry.action, words(entry.action.replace(".", " "))),
+        about,
+        entry.actor,
+        entry.reason or "–",
+    )
 
 
 def _asset(board: Board, name: str) -> Cell:
