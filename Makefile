@@ -7,7 +7,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-head
 UPGRADE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo console test test-local-llm lint types bench docs lock format clean
+.PHONY: help setup demo console demo-llm test test-local-llm lint types bench docs lock format clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18

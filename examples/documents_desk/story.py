@@ -42,7 +42,7 @@ PROJECT = "-p examples/documents_desk"
 def prepare(file: str) -> None:
     """A new `out/`: a copy of the pages and of the wording, the suite's cases, and the model's file."""
     shutil.rmtree(OUT, ignore_errors=True)
-    shutil.copytree(PAGES, OUT / "pages", ignore=shutil.ignore_patterns("*.svg"))
+    shutil.copytree(PAGES, OUT / "pages", ignore=shutil.ignore_patterns("*.svg", "demo-llm.md"))
     shutil.copytree(HERE / "prompts", OUT / "prompts")
     keep_cases(cases(PAGES), OUT / "cases.jsonl")
     if file:
