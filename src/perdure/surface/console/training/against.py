@@ -53,8 +53,8 @@ def against(runs: pl.DataFrame, compared: Sequence[Run], x: str, y: str) -> Agai
     return _drawn(near, compared, (chosen_x, chosen_y), (xs, ys))
 
 
-def _of_validation(name: str) -> tuple[bool, str]:
-    return (not name.startswith(f"{METRICS}valid"), name)
+def _of_validation(name: str) -> tuple[bool, bool, str]:
+    return (not name.startswith(f"{METRICS}valid"), "bias" in name, name)
 
 
 def _chosen(said: str, known: Sequence[str]) -> str:

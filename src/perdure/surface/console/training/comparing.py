@@ -73,7 +73,7 @@ def compare_page(asked: Asked) -> View:
     data = Compared(
         runs=_heads(asked, runs),
         ids=tuple(run.id for run in runs),
-        left_out=f"{len(names) - MOST} more were ticked; {MOST} are compared at once." if len(names) > MOST else "",
+        left_out=f"{len(names) - MOST} more were named; {MOST} are compared at once." if len(names) > MOST else "",
         n_different=len(_different(runs)),
         different=_table(runs, _different(runs), "What differs", "Nothing differs but what came out."),
         same=_table(runs, _same(runs), "What is the same", "Nothing is the same in all of them."),
