@@ -5,7 +5,7 @@ Axes are the two first principal components of a sample, so nearness on the map 
 make the same map.
 
 What surprised us: a principal component has no sign, and a new generation of one document more turned the whole map over. So each axis
-points where the largest part of it does.
+points to one side of a fixed direction; its largest part, as others choose it, has a rival of the other sign too often.
 """
 
 from __future__ import annotations
@@ -68,8 +68,8 @@ def fit_axes(vectors: Floats) -> Axes:
     centred = rows - mean
     values, found = np.linalg.eigh(centred.T @ centred)
     axes = found[:, -1:-3:-1].T
-    largest = np.abs(axes).argmax(axis=1)
-    axes = axes * np.where(np.take_along_axis(axes, largest[:, None], axis=1) < 0, -1.0, 1.0)
+    fixed = np.random.default_rng(0).normal(size=rows.shape[1])
+    axes = axes * np.where(axes @ fixed < 0, -1.0, 1.0)[:, None]
     total = float(values.clip(min=0).sum())
     explained = float(values[-2:].clip(min=0).sum()) / total if total else 0.0
     return Axes(mean, axes, min(explained, 1.0))

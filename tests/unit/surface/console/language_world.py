@@ -22,7 +22,7 @@ from perdure.testing.conformance.capture import call, run_told, search
 
 NOW = parse_at("2026-03-20T12:00:00Z")
 NOW_US = to_us(NOW)
-HOSTILE = '<img src=x onerror=alert(1)>"\'{{7*7}}</script>\u202e'
+HOSTILE = "<img src=x onerror=alert(1)>\"'{{7*7}}</script>\u202e"
 TOML = """
 [project]
 name = "desk"
@@ -153,12 +153,14 @@ def _captured(opened: Perdure) -> None:
         made.served_us, made.recorded_us = NOW_US - n * 60_000_000, NOW_US - n * 60_000_000 + 1
         made.cost_pusd = PICO // 1000
         made.team, made.request = "help", b'[{"role":"user","content":"My secret is 42 <b>"}]'
-        made.guards = [Guarded("privacy", "privacy@1", "champion", "input", "redacted", "pii", "email", 1.0, 40, b"mail")]
+        made.guards = [
+            Guarded("privacy", "privacy@1", "champion", "input", "redacted", "pii", "email", 1.0, 40, b"mail")
+        ]
         if n == 2:
             made.tags = {"search": "s_1", "index": "handbook"}
         if n == 3:
             made.outcome, made.status = "blocked", 403
-            made.guards = [Guarded("privacy", "privacy@1", "champion", "input", "blocked", "pii", "iban", 1.0, 40, None)]
+            made.guards = [Guarded("privacy", "privacy@1", "champion", "input", "blocked", "pii", "iban", 1.0, 40, b"")]
         events.append(made)
     for n, query in enumerate(("how long do refunds take", f"opening hours {HOSTILE}", "spaceships"), 1):
         found = ["refunds.md"] if n < 3 else []

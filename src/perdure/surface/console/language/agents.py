@@ -66,7 +66,7 @@ def agent_view(asked: Asked) -> View:
     name, wanted = asked.path["name"], text(asked.query, "version", most=200) or "declared"
     shown = asked.project.agents.show(name, wanted)
     told = shown.definition
-    runs, ended = _runs(asked, name)
+    runs, ended = _runs(asked, "agent", name)
     data = AgentPage(
         standing=standing(asked, "agent", name),
         version=shown.version,
@@ -94,7 +94,7 @@ def graph_view(asked: Asked) -> View:
     """
     name, wanted = asked.path["name"], text(asked.query, "version", most=200) or "declared"
     shown = asked.project.show_graph(name, wanted)
-    runs, ended = _runs(asked, name)
+    runs, ended = _runs(asked, "graph", name)
     rows = [
         (
             each.name,
@@ -127,11 +127,11 @@ def graph_view(asked: Asked) -> View:
     return View(name, data, (OVERVIEW,), f"perdure graph show {name}", ("health", "releases"))
 
 
-def _runs(asked: Asked, name: str) -> tuple[Table, tuple[tuple[str, int], ...]]:
+def _runs(asked: Asked, kind: str, name: str) -> tuple[Table, tuple[tuple[str, int], ...]]:
     found = list_runs(asked.project, Chosen(name, limit=_RUNS + 1))
     more = address("/language/runs", asset=name) if len(found) > _RUNS else ""
     counts = Counter(str(each.status) for each in found[:_RUNS])
-    return table_of(found[:_RUNS], more), tuple(counts.most_common())
+    return table_of(found[:_RUNS], more, f"It never ran: perdure {kind} run {name}"), tuple(counts.most_common())
 
 
 def _tools(told: Mapping[str, Any]) -> Table:

@@ -66,13 +66,15 @@ def usd(value: float | None) -> str:
 def ms(value: float | None) -> str:
     """Milliseconds with their unit.
 
-    >>> ms(3.21), ms(1234.5), ms(93_000.0), ms(None)
-    ('3.2 ms', '1,234 ms', '93.0 s', '–')
+    >>> ms(0.04), ms(3.21), ms(1234.5), ms(93_000.0), ms(None)
+    ('0.04 ms', '3.2 ms', '1,234 ms', '93.0 s', '–')
     """
     if value is None:
         return NONE
     if value >= 10_000:
         return f"{value / 1000:,.1f} s"
+    if 0 < value < 1:
+        return f"{value:.2f} ms"
     return f"{value:,.1f} ms" if value < 100 else f"{value:,.0f} ms"
 
 

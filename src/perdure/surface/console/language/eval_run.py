@@ -79,12 +79,16 @@ class EvalPage:
     run: str
     at: datetime
     subjects: tuple[str, ...]
+    sides_named: tuple[str, ...]
+    """The same as columns are called."""
     diff: str
     """Address of the texts of both versions beside each other; empty for one alone."""
     verdict: str
     tone: Tone
     text: str
     difference: str
+    """In points."""
+    bounds: str
     partial: str
     n_cases: int
     n_clusters: int
@@ -120,11 +124,13 @@ def view(asked: Asked) -> View:
         run=told.run,
         at=told.at,
         subjects=subjects,
+        sides_named=_named(told),
         diff=address(page_of("prompt", name) + "/compare", before=subjects[0], after=subjects[1]) if is_prompt else "",
         verdict=str(told.comparison) if told.comparison else "measured",
         tone=_VERDICTS[told.comparison] if told.comparison else "mute",
         text=told.text,
-        difference=difference_text(told.difference) if told.difference else "",
+        difference=points(told.difference.value) if told.difference else "",
+        bounds=f"{points(told.difference.low)} to {points(told.difference.high)}" if told.difference else "",
         partial=told.partial,
         n_cases=told.n_cases,
         n_clusters=told.n_clusters,
@@ -144,6 +150,10 @@ def view(asked: Asked) -> View:
     )
     title = f"{told.suite}: {data.verdict}"
     return View(title, data, crumbs_of(told), f"perdure eval report {told.run}")
+
+
+def _named(told: EvalTold) -> tuple[str, ...]:
+    return ("Before", "After") if len(told.sides) == 2 else tuple(each.subject for each in told.sides)
 
 
 def _sides(told: EvalTold) -> Table:
@@ -232,7 +242,7 @@ def _cases(told: EvalTold, flip: str, after: int) -> Table:
     cases = [each for each in told.cases if not flip or each.flip == flip]
     two = len(told.sides) > 1
     ordered = sorted(cases, key=_loss)
-    sides = [each.subject for each in told.sides]
+    sides = _named(told)
     more = address(page_of_run(told), flip=flip, after=after + _PAGE) if len(ordered) > after + _PAGE else ""
     return Table(
         headings=("Case", "Flip", "Change", *sides, "Tags", "To look at")

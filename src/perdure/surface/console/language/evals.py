@@ -109,7 +109,7 @@ def _row(run: Run) -> tuple[Cell | str, ...]:
     return (
         Cell(run.id, address("/language/evals", run.id)),
         Cell(suite, page_of("suite", suite)),
-        " → ".join(subjects[:2]),
+        _versions(subjects),
         Cell(verdict, tone=_VERDICTS.get(verdict, "mute"))
         if verdict
         else "measured alone"
@@ -120,3 +120,15 @@ def _row(run: Run) -> tuple[Cell | str, ...]:
         usd(run.metrics.get("spent_pusd", 0.0) / PICO),
         Cell(status, tone=_STATUS.get(status, "mute")),
     )
+
+
+def _versions(subjects: Sequence[str]) -> str:
+    """Versions in few words: the name once, where they share it.
+
+    >>> _versions(["answer@a1", "answer@b2"]), _versions(["answer@a1"])
+    ('answer: a1 → b2', 'answer@a1')
+    """
+    names = {each.partition("@")[0] for each in subjects[:2]}
+    if len(subjects) < 2 or len(names) > 1:
+        return " → ".join(subjects[:2])
+    return f"{names.pop()}: {' → '.join(each.partition('@')[2] for each in subjects[:2])}"

@@ -153,7 +153,7 @@ def _age(now: datetime, newest: Generation) -> str:
     for size, one in ((86_400, "day"), (3_600, "hour"), (60, "minute")):
         if seconds >= 2 * size:
             return f"{counted(int(seconds // size), one)} ago"
-    return "within the last two minutes"
+    return "just now"
 
 
 def _census_text(census: Census | None, newest: Generation) -> str:

@@ -20,6 +20,7 @@ from perdure.surface.console.language.cells import NONE, OVERVIEW, at, page_of, 
 from perdure.surface.console.language.kept import Kept
 from perdure.surface.console.language.opened import Opened, costs, open_index, version_of
 from perdure.surface.console.records import Asked, Cell, Scatter, Table, View
+from perdure.surface.eval_told import visible
 
 if TYPE_CHECKING:
     import polars as pl
@@ -198,12 +199,12 @@ def _picture(name: str, mapped: Mapped, questions: Questions) -> Scatter:
     step = max(1, -(-len(mapped.labels) // _DRAWN))
     groups = [_name_of(mapped, each) for each in range(len(mapped.words))]
     places = [(round(float(x), 4), round(float(y), 4)) for x, y in mapped.places[::step]]
-    kinds, names = mapped.labels[::step].tolist(), list(mapped.names[::step])
+    kinds, names = mapped.labels[::step].tolist(), [visible(each) for each in mapped.names[::step]]
     if len(questions.texts):
         asked_at = mapped.axes.project(questions.vectors)
         places += [(round(float(x), 4), round(float(y), 4)) for x, y in asked_at]
         kinds += [len(groups) + 1 if each else len(groups) for each in questions.unanswered]
-        names += [each[:80] for each in questions.texts]
+        names += [visible(each[:80]) for each in questions.texts]
         groups += ["questions", "questions without an answer"]
     return Scatter(f"map-{name}", f"Chunks of {name} by meaning", places, kinds, names, groups)
 

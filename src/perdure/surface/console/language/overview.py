@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from perdure.surface.console.asking import address
+from perdure.surface.console.asking import address, one_of, whole
 from perdure.surface.console.board import Tile
 from perdure.surface.console.language.cells import NONE, page_of, state
 from perdure.surface.console.language.evals import newest_evals
@@ -30,9 +30,11 @@ class KindPart:
     kind: str
     title: str
     n: int
-    n_ill: int
-    """Broken ones."""
-    assets: Table
+    n_broken: int
+    page: str
+    """These alone."""
+    how: str
+    """How one is declared, where there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,8 @@ class Overview:
     """The whole page."""
 
     kinds: tuple[KindPart, ...]
+    kind: str
+    assets: Table
     suites: Table
     evals: Table
     n_to_label: int
@@ -48,27 +52,41 @@ class Overview:
 
 def view(asked: Asked) -> View:
     """The page."""
-    parts = tuple(_part(asked, *each) for each in _KINDS)
+    kind = one_of(asked.query, "kind", [each for each, _, _ in _KINDS])
+    after = whole(asked.query, "after", 0, most=1_000_000)
     with asked.project.place.stores.ledger.read() as session:
         n_open = Counter(each.subject for each in session.reviews.list(status="open"))
     data = Overview(
-        parts, _suites(asked, n_open), newest_evals(asked, 10), sum(n_open.values()), asked.person.may("bodies")
+        tuple(_part(asked, *each) for each in _KINDS),
+        kind,
+        _assets(asked, kind, after),
+        _suites(asked, n_open),
+        newest_evals(asked, 10),
+        sum(n_open.values()),
+        asked.person.may("bodies"),
     )
     return View("Language", data, cli="perdure status", live=("health", "releases"))
 
 
-def _part(asked: Asked, kind: str, title: str, empty: str) -> KindPart:
+def _part(asked: Asked, kind: str, title: str, how: str) -> KindPart:
+    tiles = [each for each in asked.board.tiles if each.kind == kind]
+    n_broken = sum(each.state == "broken" for each in tiles)
+    return KindPart(kind, title, len(tiles), n_broken, address("/language", kind=kind), "" if tiles else how)
+
+
+def _assets(asked: Asked, kind: str, after: int) -> Table:
+    known = {each for each, _, _ in _KINDS}
     tiles = sorted(
-        (each for each in asked.board.tiles if each.kind == kind), key=lambda each: (_rank(each.state), each.name)
+        (each for each in asked.board.tiles if (each.kind == kind if kind else each.kind in known)),
+        key=lambda each: (_rank(each.state), each.kind, each.name),
     )
-    assets = Table(
-        headings=("Name", "Health", "What", "Answers", "Owner"),
-        rows=[_row(each) for each in tiles[:_SHOWN]],
-        caption=title,
-        more=address("/assets", kind=kind) if len(tiles) > _SHOWN else "",
-        empty=empty,
+    return Table(
+        headings=("Name", "Kind", "Health", "What", "Answers", "Owner"),
+        rows=[_row(each) for each in tiles[after : after + _SHOWN]],
+        caption="What speaks, the worst first",
+        more=address("/language", kind=kind, after=after + _SHOWN) if len(tiles) > after + _SHOWN else "",
+        empty=next((how for each, _, how in _KINDS if each == (kind or "prompt")), ""),
     )
-    return KindPart(kind, title, len(tiles), sum(each.state == "broken" for each in tiles), assets)
 
 
 def _rank(name: str) -> int:
@@ -79,6 +97,7 @@ def _row(tile: Tile) -> tuple[Cell | str, ...]:
     what = tile.worst or ("a release is under way" if tile.moving else "paused" if tile.paused else "")
     return (
         Cell(tile.name, page_of(tile.kind, tile.name)),
+        tile.kind,
         state(tile.state),
         Cell(what, address("/incidents", tile.incident)) if tile.incident else what,
         tile.champion or "not released",

@@ -59,7 +59,7 @@ def view(asked: Asked) -> View:
     return View("Runs", RunsPage(asset, assets, status, STATUSES, below, table), (OVERVIEW,), cli)
 
 
-def table_of(runs: Sequence[RunRecord], more: str = "") -> Table:
+def table_of(runs: Sequence[RunRecord], more: str = "", empty: str = _EMPTY) -> Table:
     """Runs in rows."""
     return Table(
         headings=("Run", "Of", "Status", "Began", "Took", "Steps", "Tokens", "Cost", "Version", "Why"),
@@ -67,7 +67,7 @@ def table_of(runs: Sequence[RunRecord], more: str = "") -> Table:
         caption="Runs, newest first",
         numeric=frozenset({4, 5, 6, 7}),
         more=more,
-        empty=_EMPTY,
+        empty=empty,
     )
 
 

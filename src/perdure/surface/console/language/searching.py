@@ -200,26 +200,15 @@ def _table(chunks: tuple[FoundChunk, ...], index: str) -> Table:
             each.by_words,
             each.changed,
             each.indexed,
-            f"{each.generation:,}",
-            Cell(each.skew, tone="warn") if each.skew else Cell("as its source says", tone="good"),
+            Cell(each.skew, tone="warn") if each.skew else Cell("sound", tone="good"),
         )
         for each in chunks
     ]
     return Table(
-        headings=(
-            "#",
-            "Document",
-            "Score",
-            "By vector",
-            "By words",
-            "Changed",
-            "Indexed",
-            "Since generation",
-            "Vouched",
-        ),
+        headings=("#", "Document", "Score", "By vector", "By words", "Changed", "Indexed", "Chunk"),
         rows=rows,
         caption="What was found, and why",
-        numeric=frozenset({2, 3, 4, 7}),
+        numeric=frozenset({2, 3, 4}),
         empty=f"Nothing was found: other words, or see what is in it: perdure index show {index}",
     )
 

@@ -43,7 +43,7 @@ def standing(asked: Asked, kind: str, name: str) -> Standing:
         caption=f"Newest readings of {name}",
         numeric=frozenset({1, 2, 4}),
         more=page + "/health" if len(newest) > _SHOWN else "",
-        empty="Nothing is measured yet: declare `healthy=[…]`; the next round of `perdure up` measures it.",
+        empty="Nothing is measured yet. Declare healthy=[…] of it, then perdure apply: the next round measures it.",
     )
     if tile is None:
         return Standing(

@@ -52,6 +52,5 @@ def _placed(bar: Bar, length: float) -> Bar:
     width = max(LEAST, 100.0 * bar.took_ms / length)
     left = min(left, 100.0 - LEAST)
     began = "" if bar.began_ms is None else f"+{ms(max(0.0, bar.began_ms))}"
-    return replace(
-        bar, left=round(left, 2), width=round(min(width, 100.0 - left), 2), began=began, took=ms(bar.took_ms)
-    )
+    took = ms(bar.took_ms) if began or bar.took_ms else ""
+    return replace(bar, left=round(left, 2), width=round(min(width, 100.0 - left), 2), began=began, took=took)
