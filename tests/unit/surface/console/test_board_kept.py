@@ -90,11 +90,17 @@ class TestWhatIsNew:
         before = boards.now()
         assert before.by_name["orders"].state == "not measured"
         measured = replace(
-            console_world.reading("freshness_h", 90.0, AT), asset="orders", window_start=AT - timedelta(days=1), unit="h"
+            console_world.reading("freshness_h", 90.0, AT),
+            asset="orders",
+            window_start=AT - timedelta(days=1),
+            unit="h",
         )
         project.place.stores.readings.put([measured])
         after = boards.refresh()
-        assert (after.by_name["orders"].state, after.by_name["orders"].worst) == ("broken", "freshness_h over 1d <= 6: 90.00 h")
+        assert (after.by_name["orders"].state, after.by_name["orders"].worst) == (
+            "broken",
+            "freshness_h over 1d <= 6: 90.00 h",
+        )
         assert boards.changed(before.generation, 0.0)[1] == {"health"}
         project.place.stores.readings.put([replace(measured, value=1.0, low=0.5, high=1.5)])
         assert boards.refresh().by_name["orders"].state == "healthy"
@@ -103,6 +109,14 @@ class TestWhatIsNew:
         before = boards.now().by_name["eta"]
         project.place.stores.readings.put([console_world.reading("mae", 1.0, AT - timedelta(days=300))])
         assert boards.refresh().by_name["eta"] == before
+
+    def test_a_reading_that_is_replaced_by_an_earlier_one_is_gone(self, project, boards):
+        """The second newest is told then, which no change brought."""
+        first = console_world.reading("mae", 50.0, AT)
+        project.place.stores.readings.put([first])
+        assert _newest(boards.refresh()) == 50.0
+        project.place.stores.readings.put([replace(first, at=AT - timedelta(days=200), value=1.0)])
+        assert _newest(boards.refresh()) == pytest.approx(5.0 + 0.4 * 19)
 
     def test_a_round_without_readings_makes_them_stale(self, project, boards):
         with writing(project) as session:
@@ -198,7 +212,11 @@ def test_requests_and_spend_are_counted_by_the_hour_and_new_rows_are_added(proje
     def served(n: int, hours: float) -> pl.DataFrame:
         at = [AT + timedelta(hours=hours, minutes=k) for k in range(n)]
         return pl.DataFrame(
-            {"served_at": at, "arm": ["champion"] * (n - 1) + ["shadow"], "prediction_id": [f"{hours}{k}" for k in range(n)]},
+            {
+                "served_at": at,
+                "arm": ["champion"] * (n - 1) + ["shadow"],
+                "prediction_id": [f"{hours}{k}" for k in range(n)],
+            },
             schema_overrides={"served_at": pl.Datetime("us", "UTC")},
         )
 
@@ -212,3 +230,7 @@ def test_requests_and_spend_are_counted_by_the_hour_and_new_rows_are_added(proje
     lake.append("captures/eta", served(2, 0))
     found = [boards.refresh() for _ in range(4)][-1].hours["eta"]
     assert [each.n for each in found] == [6, 1]
+
+
+def _newest(board) -> float | None:
+    return next(each.value for each in board.newest["eta"] if (each.signal, each.slice) == ("mae", ""))
