@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from perdure.core.errors import DeclarationError
 from perdure.stores.ledger.chain import RECORDS, to_entry
@@ -52,7 +52,9 @@ class SqlAudit:
             actions: those of one of these; none: of any.
             newest: the newest `limit` of them, newest first.
         """
-        query, at = select(audit).where(audit.c.project == self._scope.project), audit.c.sequence
+        # In the order of the chain: an index by project and action would be sorted whole for the newest few entries.
+        project = audit.c.project if actions or subject is not None else func.coalesce(audit.c.project, "")
+        query, at = select(audit).where(project == self._scope.project), audit.c.sequence
         if subject is not None:
             at = audit_subjects.c.sequence
             query = query.join(audit_subjects, audit.c.sequence == at)
