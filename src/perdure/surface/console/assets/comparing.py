@@ -168,11 +168,13 @@ def _params(old: Version, new: Version) -> Table:
             name,
             said(was.get(name)),
             said(now.get(name)),
-            Cell("changed", tone="info") if was.get(name) != now.get(name) else "same",
+            Cell("yes", tone="info") if was.get(name) != now.get(name) else "no",
         )
         for name in dict.fromkeys([*was, *now])
     ]
-    return Table(("Parameter", "Before", "After", ""), rows[:200], "Parameters", empty="Neither has parameters.")
+    return Table(
+        ("Parameter", "Before", "After", "Changed"), rows[:200], "Parameters of both", empty="Neither has parameters."
+    )
 
 
 def _choices(asked: Asked, known: Known, old: Version, new: Version) -> Table:
@@ -188,7 +190,7 @@ def _choices(asked: Asked, known: Known, old: Version, new: Version) -> Table:
         for each in newest
     ]
     return Table(
-        ("Version", "Made", "Compare", ""),
+        ("Version", "Made", "Compare", "Or"),
         rows,
         "The newest versions",
         more=known.at("versions"),

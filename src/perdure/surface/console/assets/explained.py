@@ -202,7 +202,7 @@ def _facts(row: Mapping[str, Any]) -> Table:
         ("Server's time", f"{row['latency_us'] / 1000:.2f} ms"),
         ("Served at", iso(row["served_at"])),
     )
-    return Table(("Fact", "Value"), facts, "The request")
+    return Table(("Fact", "Value"), facts, "Who asked, and when")
 
 
 def _row(text: str | None) -> Table:

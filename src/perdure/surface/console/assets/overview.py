@@ -93,7 +93,7 @@ def _pointers(known: Known, what: Happened) -> Table:
     return Table(
         ("Pointer", "Version", "Share", "Since"),
         rows,
-        "Pointers",
+        "Pointers, the version of each and its share of traffic",
         numeric=frozenset({2}),
         empty="No version answers yet: train one, then run perdure apply.",
     )

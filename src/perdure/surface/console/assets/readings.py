@@ -72,7 +72,7 @@ def measured_table(asked: Asked, known: Known, *, sliced: bool | None = None) ->
             )
             for each in newest[:_MOST]
         ],
-        "Newest readings",
+        "The newest reading of each signal",
         numeric=frozenset({2, 5}),
         empty="Nothing was measured yet: the loop measures in each round. Run perdure up, or one round by perdure tick.",
     )

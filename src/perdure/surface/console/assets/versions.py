@@ -132,14 +132,19 @@ def view_one(asked: Asked) -> View:
         metrics=_pairs(
             "Metric",
             {name: number(value) for name, value in version.metrics.items()},
-            "Metrics",
+            "Metrics when it was made",
             "It was measured by nobody yet.",
         ),
-        params=_pairs("Parameter", version.lineage.get("params") or {}, "Parameters", "It has no parameters."),
+        params=_pairs(
+            "Parameter",
+            version.lineage.get("params") or {},
+            "Parameters that it was fitted with",
+            "It has no parameters.",
+        ),
         lineage=_pairs(
             "Part",
             {k: v for k, v in version.lineage.items() if k != "params"},
-            "Lineage",
+            "Where it is from",
             "Nothing is kept of where it is from.",
         ),
         artifacts=_pairs(
