@@ -185,7 +185,7 @@ def _said(project: Perdure, runs: Sequence[RunRecord]) -> Mapping[str, float]:
     from perdure.loop.work.runs.reading import feedback_on
 
     start = from_us(min(run.served_us or run.began_us for run in runs)) - timedelta(minutes=1)
-    return feedback_on(project.place, [run.id for run in runs], start, machine_now() + timedelta(minutes=1))
+    return feedback_on(project.place, {run.id: run.team for run in runs}, start, machine_now() + timedelta(minutes=1))
 
 
 def _took_s(diff: RunDiff, side: Literal["before", "after"]) -> float:

@@ -195,4 +195,26 @@ def test_feedback_may_name_a_run(desk):
     assert desk.ask("POST", "/v1/feedback", {"run": run, **told}).json == {"accepted": 1}
     assert desk.ask("POST", "/v1/feedback", {"call_id": "c1", "run": run, **told}).status == 400
     assert desk.ask("POST", "/v1/feedback", told).status == 400
-    assert [each.call_id for each in desk.gateway.world.captured() if type(each).__name__ == "Feedback"] == [run]
+    assert len(said_of(desk, run)) == 1
+
+
+def said_of(desk, run):
+    """What is on record of what people said of a run."""
+    return [each for each in desk.gateway.world.captured() if type(each).__name__ == "Feedback" and each.call_id == run]
+
+
+@pytest.mark.parametrize("named", ["run", "call_id"])
+def test_feedback_on_a_run_of_another_team_is_refused_unless_an_administrator_says_it(desk, admin, named):
+    """Else whoever may call anything could have another team's agent look ill, or well."""
+    run = desk.run("plain", task="Hello?").json["id"]
+    told = [{named: run, "name": "success", "value": 0}]
+    other = desk.as_(desk.gateway.world.key("other"))
+    desk.gateway.wait_for(lambda: other.ask("GET", "/v1/runs").status == 200)
+
+    refused = other.ask("POST", "/v1/feedback", told)
+
+    assert (refused.status, refused.json["error"]["code"]) == (404, "not_found"), refused.json
+    assert said_of(desk, run) == []
+    assert admin.ask("POST", "/v1/feedback", told).json == {"accepted": 1}
+    assert len(said_of(desk, run)) == 1
+    assert other.ask("POST", "/v1/feedback", [{named: "c_of_nobody", "name": "helpful", "value": 1}]).status == 202

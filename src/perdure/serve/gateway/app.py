@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -20,13 +20,13 @@ from perdure.core.settings import GatewaySettings
 from perdure.engines.dialects.passthrough import Peek, peek
 from perdure.engines.dialects.registry import inbound
 from perdure.serve.boundary import contained_async
+from perdure.serve.gateway import feedback
 from perdure.serve.gateway.asking import Ask, affinity_of, check_address, chosen, route_of, secret_of, team_of
 from perdure.serve.gateway.calling import CLIENT_GONE, Calls
 from perdure.serve.gateway.continuing import check_own
 from perdure.serve.gateway.counted import GatewayCounters
 from perdure.serve.gateway.endpoints import ENDPOINTS, Endpoint
 from perdure.serve.gateway.errors import error_reply
-from perdure.serve.gateway.feedback import accept
 from perdure.serve.gateway.keys import authenticate, still_good
 from perdure.serve.gateway.ongoing import Ongoing
 from perdure.serve.gateway.prompting import PREFIX, Caller, Prompting
@@ -89,6 +89,10 @@ class RunModels(Protocol):
 
     def listed(self, team: Team, serving: ServingTable) -> list[str]:
         """Those that a team may ask, as it names them."""
+        ...
+
+    async def check_own(self, runs: Iterable[str], key: Key) -> None:
+        """Refuse where one of the ids is a run of another team than the key's, which is no administrator's either."""
         ...
 
     async def answer(
@@ -270,7 +274,10 @@ class GatewayApp:
             key = _key(parts.live, scope, headers)
             check_media(headers)
             body = await self._body(headers, receive)
-            n = accept(body, key.id, parts.now_us(headers), parts.writer)
+            rows = feedback.read(body)
+            if self.runs is not None:
+                await self.runs.check_own({row.of for row in rows}, key)
+            n = feedback.record(rows, key.id, parts.now_us(headers), parts.writer)
             return json_reply(202, {"accepted": n})
 
         async def refuse(error: Exception) -> Reply:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from perdure.core.clock import machine_us
@@ -21,18 +23,22 @@ class Given(msgspec.Struct, forbid_unknown_fields=True):
     """Of a run, in the place of `call_id`."""
     text: str = ""
 
+    @property
+    def of(self) -> str:
+        """The call or the run that it is of."""
+        return self.call_id or self.run
+
 
 _decode = msgspec.json.Decoder(Given | list[Given]).decode
 _MOST = 1_000
 _LONGEST_TEXT = 10_000
 
 
-def accept(body: bytes, key_id: str, now_us: int, writer: CaptureWriter) -> int:
-    """Record one label or a list of them; returns how many. All of them are in the log, or an error says which are not.
+def read(body: bytes) -> list[Given]:
+    """One label or a list of them, as they were posted.
 
     Raises:
         BadRequest: it cannot be read, or is too much.
-        StoreFull: the log has no room; the labels behind the named one were not recorded.
     """
     try:
         given = _decode(body)
@@ -48,8 +54,17 @@ def accept(body: bytes, key_id: str, now_us: int, writer: CaptureWriter) -> int:
         raise BadRequest(
             "Feedback is of one call or of one run.", hint='Send {"call_id": "…", …} or {"run": "run_…", …}, not both.'
         )
+    return rows
+
+
+def record(rows: Sequence[Given], key_id: str, now_us: int, writer: CaptureWriter) -> int:
+    """Write labels to the log; returns how many. All of them are in it, or an error says which are not.
+
+    Raises:
+        StoreFull: the log has no room; the labels behind the named one were not recorded.
+    """
     for place, row in enumerate(rows):
-        event = Feedback(row.call_id or row.run, now_us, machine_us(), key_id, row.name, float(row.value), row.text)
+        event = Feedback(row.of, now_us, machine_us(), key_id, row.name, float(row.value), row.text)
         if not writer.append(event):
             raise StoreFull(
                 f"The log has no room: the feedback from number {place} on was not recorded.",

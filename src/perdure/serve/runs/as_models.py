@@ -8,7 +8,7 @@ itself after a 5xx, and would begin another run, so an error of a run that was b
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -18,7 +18,7 @@ import msgspec
 from perdure.assets.team import Team
 from perdure.core import errors
 from perdure.core.clock import machine_us
-from perdure.core.errors import BadRequest, PerdureError, UpstreamError, not_found
+from perdure.core.errors import BadRequest, NotFound, PerdureError, UpstreamError, not_found
 from perdure.core.runs import RunKind, RunRecord
 from perdure.core.usage import Usage
 from perdure.engines.dialects.passthrough import Peek
@@ -82,6 +82,27 @@ class RunModels:
         """Those that a team may ask, as it names them."""
         names = [f"{kind}:{name}" for name, kind in self.versions.assets.items() if name in serving.table.routes]
         return [each for each in names if team.may_call(each)]
+
+    async def check_own(self, runs: Iterable[str], key: Key) -> None:
+        """Whether a key may say something of these runs: its team asked for them, or its holder answers for the gateway.
+
+        What is no run that is still kept passes: the loop asks the same again of what is said.
+
+        Raises:
+            NotFound: one is another team's; that it is there is not told.
+        """
+        if key.admin:
+            return
+        for run in sorted(runs):
+            try:
+                told = await self.runtime.get(run)
+            except NotFound:
+                continue
+            if told.run.team != key.team:
+                raise NotFound(
+                    f"There is no run {run[:80]!r}.",
+                    hint="Feedback on a run takes a key of the team that asked for it, or of an administrator.",
+                )
 
     async def answer(
         self, found: Peek, of: tuple[Key, Team], headers: dict[bytes, bytes], receive: Receive, send: Send

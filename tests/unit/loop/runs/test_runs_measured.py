@@ -35,6 +35,7 @@ from perdure.loop.work.runs.reading import Seen
 from perdure.loop.work.runs.signals import SIGNALS
 from perdure.loop.work.runs.watched import watched_run
 from perdure.stores.capture.events import Feedback, RunTold
+from perdure.stores.ledger.protocols import Key
 from perdure.surface.compose import SIGNALS as DECLARABLE
 
 NOW = datetime(2026, 3, 9, tzinfo=UTC)
@@ -116,6 +117,25 @@ def test_success_is_what_people_said_and_else_what_scorers_say(place, support, k
     assert reading.facts["n_by_feedback"] == 2
     assert sorted(reading.facts["runs"]) == ["run_2", "run_4"]
     assert reading.low < 0.5 < reading.high
+
+
+def test_what_is_said_of_a_team_s_run_counts_from_its_keys_and_an_administrator_s_alone(place, support, keep):
+    """Whoever may call the gateway may name any run; a stranger's word, and one of a key that nobody issued, is not heard."""
+    with place.stores.ledger.transaction(actor="ann", at=NOW, reason="keys") as session:
+        for n, (name, team, is_admin) in enumerate(
+            (("own", "desk", False), ("admin", "ops", True), ("other", "shop", False))
+        ):
+            session.keys.put(Key(name, team, f"{n:064x}", name, NOW, admin=is_admin))
+    keep(
+        *(told(n, team="desk") for n in range(1, 5)),
+        *(
+            Feedback(f"run_{n}", to_us(NOW - hours(1)), 1, key, "resolved", 0.0)
+            for n, key in enumerate(("own", "admin", "other", "nobody"), 1)
+        ),
+    )
+    [reading] = read(place, support, task_success(over=days(1)))
+    assert (reading.value, reading.n) == (0.0, 2)
+    assert sorted(reading.facts["runs"]) == ["run_1", "run_2"]
 
 
 def test_a_run_that_failed_did_not_succeed_where_something_scores_others(place, support, keep):

@@ -132,7 +132,7 @@ class AgentReplays:
                 told.append(read_told(place.stores.lake, run_id))
             except NotFound:
                 continue
-        said = feedback_on(place, ids, None, now)
+        said = feedback_on(place, {each.run.id: each.run.team for each in told}, None, now)
         return [Seen(each.run, each.steps, each.waits, said.get(each.run.id)) for each in told]
 
 

@@ -25,6 +25,7 @@ from perdure.loop.work.captured_runs import RUNS, read_run_steps, read_runs, tol
 from perdure.loop.work.runs.handed import mended_since
 from perdure.loop.work.runs.judged import with_words
 from perdure.loop.work.versions import find_champion
+from perdure.stores.ledger.protocols import Key
 
 MOST = 2000
 """Runs of a window whose journals are read."""
@@ -123,16 +124,34 @@ def read_seen(place: Workplace, asset: str, window: Window, now: datetime) -> li
         return []
     steps = read_run_steps(place.stores.lake, asset, window.start, window.end)
     steps = steps.filter(pl.col("run_id").is_in(runs["run_id"].to_list()))
-    said = feedback_on(place, runs["run_id"].to_list(), window.start, now)
+    teams = dict(runs.select("run_id", "team").iter_rows())
+    said = feedback_on(place, teams, window.start, now)
     return [Seen(each.run, each.steps, each.waits, said.get(each.run.id)) for each in told_of(runs, steps)]
 
 
-def feedback_on(place: Workplace, ids: Sequence[str], start: datetime | None, end: datetime) -> dict[str, float]:
-    """Run → 1 or 0, of those that somebody said something of in `[start, end)`."""
+def feedback_on(
+    place: Workplace, teams: Mapping[str, str | None], start: datetime | None, end: datetime
+) -> dict[str, float]:
+    """Run → 1 or 0, of those that somebody said something of in `[start, end)`.
+
+    Whoever may call the gateway can name any run, so what is said counts only from a key of the run's own team or of an administrator.
+
+    Args:
+        place: stores.
+        teams: run → the team that asked for it; empty where none did.
+        start: of the window; None: of all time.
+        end: what came from then on is left out.
+    """
     rows = read_feedback(place.stores.lake, None, start, end)
-    rows = rows.filter(pl.col("name").is_in(SAID) & pl.col("call_id").is_in(list(ids)))
+    rows = rows.filter(pl.col("name").is_in(SAID) & pl.col("call_id").is_in(list(teams)))
+    if rows.is_empty():
+        return {}
+    with place.stores.ledger.read() as session:
+        keys = {key.id: key for key in session.keys.list()}
     found: dict[str, tuple[int, list[float]]] = {}
-    for call, name, value in rows.select("call_id", "name", "value").iter_rows():
+    for call, name, value, key in rows.select("call_id", "name", "value", "key").iter_rows():
+        if not _may_say(keys.get(key), teams[call] or ""):
+            continue
         rank = SAID.index(name)
         known = found.get(call)
         if known is None or rank < known[0]:
@@ -140,6 +159,11 @@ def feedback_on(place: Workplace, ids: Sequence[str], start: datetime | None, en
         elif rank == known[0]:
             known[1].append(value)
     return {call: float(sum(values) / len(values) >= _JUDGED) for call, (_, values) in found.items()}
+
+
+def _may_say(key: Key | None, team: str) -> bool:
+    """Whether a key's word on a team's run counts; a key that nobody issued has none on a run that a team asked for."""
+    return not team if key is None else key.admin or key.team == team
 
 
 def _production(runs: pl.DataFrame, window: Window) -> pl.DataFrame:

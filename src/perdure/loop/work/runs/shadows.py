@@ -106,7 +106,7 @@ def read_pairs(place: Workplace, asset: str, trial: Trial, now: datetime) -> lis
     shadows = shadows.filter(pl.col("replay_of").is_in(known["run_id"].to_list()))
     ids = [*known["run_id"].to_list(), *shadows["run_id"].to_list()]
     steps = read_run_steps(place.stores.lake, asset, trial.since, now).filter(pl.col("run_id").is_in(ids))
-    said = feedback_on(place, known["run_id"].to_list(), trial.since, now)
+    said = feedback_on(place, dict(known.select("run_id", "team").iter_rows()), trial.since, now)
     again = {told.run.replay_of: Replayed(run=told.run, steps=tuple(told.steps)) for told in told_of(shadows, steps)}
     return [
         Pair(Seen(told.run, told.steps, told.waits, said.get(told.run.id)), again[told.run.id])
