@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from perdure.stores.ledger.protocols import Run
 
-_MOST = 1_000
+_MOST = 300
 """Points: the newest runs."""
 
 
