@@ -67,6 +67,7 @@ def test_an_unknown_asset_is_told_with_the_nearest(console):
     assert answer.status == 404
     assert "eta" in answer.json["error"]["hint"]
     assert console.get("/assets/source/eta").status == 404
+    assert console.get("/assets/source/orders/drift").status == 404
 
 
 def test_the_overview_tells_state_owner_incident_and_what_answers(console):

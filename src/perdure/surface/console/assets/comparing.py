@@ -158,7 +158,7 @@ def _metrics(old: Version, new: Version) -> Table:
 def _picture(old: Version, new: Version) -> Bars | None:
     names = [name for name in new.metrics if name in old.metrics and name.startswith("valid_")]
     rows = [(name, new.metrics[name], old.metrics[name]) for name in names]
-    return Bars("metrics", "After, with a line where it was before", "", rows) if rows else None
+    return Bars("metric-bars", "After, with a line where it was before", "", rows) if rows else None
 
 
 def _params(old: Version, new: Version) -> Table:

@@ -14,7 +14,7 @@ from perdure.core.clock import from_us, iso
 from perdure.core.errors import BadRequest
 from perdure.surface.console.asking import instant, one_of, text
 from perdure.surface.console.assets.histograms import histogram
-from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of, version_cell
+from perdure.surface.console.assets.known import Head, Known, head_of, model_of, page_of, version_cell
 from perdure.surface.console.assets.readings import newest_of, told_of
 from perdure.surface.console.assets.series import Span, happened, marks_of, picture_of
 from perdure.surface.console.assets.versions import version_of
@@ -73,7 +73,7 @@ class Drift:
 
 def view(asked: Asked) -> View:
     """`/assets/model/{name}/drift?version=&from=&to=&measure=`."""
-    known = asset_of(asked)
+    known = model_of(asked)
     measure = one_of(asked.query, "measure", _MEASURES, "psi")
     window = _window(asked, known)
     rows, counts = _served(asked, known, window)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perdure.assets.version import CHAMPION, Pointer
-from perdure.core.errors import not_found
+from perdure.core.errors import NotFound, not_found
 from perdure.surface.console.asking import address
 from perdure.surface.console.records import Asked, Cell, View
 
@@ -111,12 +111,26 @@ def asset_of(asked: Asked) -> Known:
     board = asked.board
     tile = board.by_name.get(name)
     if tile is not None and tile.kind != kind:
-        tile = None
+        tile = next((each for each in board.tiles if (each.kind, each.name) == (kind, name)), None)
     declared = declared_of(asked.project.project, kind, name)
     if declared is None and tile is None and not _in_ledger(asked, kind, name):
         names = [each.name for each in board.tiles if each.kind == kind] + _names(asked.project.project, kind)
         raise not_found(kind if kind in KINDS else "asset", name, dict.fromkeys(names))
     return Known(kind, name, declared, tile, board.pointers.get(name, ()) if kind in RELEASED else ())
+
+
+def model_of(asked: Asked) -> Known:
+    """The same, where only a model has the page.
+
+    Raises:
+        NotFound: it is no model.
+    """
+    known = asset_of(asked)
+    if known.kind != "model":
+        raise NotFound(
+            f"{known.name} is a {kind_words(known.kind)}: only models predict.", hint="Look at its overview."
+        )
+    return known
 
 
 def declared_of(project: Project, kind: str, name: str) -> Any:

@@ -7,9 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from perdure.core.clock import iso
-from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address, instant
-from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of, version_cell
+from perdure.surface.console.assets.known import Head, Known, head_of, model_of, page_of, version_cell
 from perdure.surface.console.records import Asked, Cell, Table, View
 from perdure.surface.words import instant as told
 from perdure.surface.words import number
@@ -36,9 +35,7 @@ def view(asked: Asked) -> View:
     Raises:
         NotFound: it is no model.
     """
-    known = asset_of(asked)
-    if known.kind != "model":
-        raise NotFound(f"{known.name} is a {known.kind}: only models predict.", hint="Look at its overview.")
+    known = model_of(asked)
     before = instant(asked.query, "before", asked.board.at + timedelta(microseconds=1))
     found = _newest(asked, known.name, before)
     table = Table(
