@@ -77,8 +77,7 @@ class Read(HTMLParser):
             if to.startswith("/static/"):
                 self.statics.append(to)
             elif to.startswith("/") and not to.startswith("//"):
-                posts = tag == "form" and given.get("method") == "post"
-                (self.actions if posts else self.links).append(to)
+                (self.actions if name == "action" else self.links).append(to)
             elif not to.startswith("#") and to.partition(";")[0].partition(",")[0] not in _DRAWS:
                 self.wrong.append(f"<{tag} {name}={to[:80]!r}> leads elsewhere")
 
