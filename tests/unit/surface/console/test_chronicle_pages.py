@@ -151,3 +151,11 @@ def test_a_feed_says_until_when_it_is_taken_in_and_shows_its_newest_rows_to_who_
     assert [each[1] for each in data["rows"]["rows"]] == [f"o{k}" for k in range(29, 9, -1)]
     assert told(chronicle, "/ledger/feeds?source=orders")["rows"] is None
     assert chronicle.get("/ledger/feeds?source=ordres").status == 404
+
+
+def test_an_entry_leads_to_the_incident_and_the_run_that_it_speaks_of(chronicle):
+    [verified, *_] = told(chronicle, "/ledger?action=loop.verify")["lines"]
+    [lead] = told(chronicle, verified["href"])["leads"]
+    assert lead["href"].startswith("/incidents/inc_")
+    [put, *_] = told(chronicle, "/ledger?action=runs.put")["lines"]
+    assert [each["href"] for each in told(chronicle, put["href"])["leads"]] == ["/training/run_2"]

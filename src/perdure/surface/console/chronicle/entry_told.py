@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 _MOST_FACTS = 200_000
 _MOST_RECORDS = 200
-_LEADS: Mapping[str, str] = {"incident": "/incidents", "run": "/training"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +73,7 @@ def _told(board: Board, entry: AuditEntry, older: list[AuditEntry], newer: list[
         action=Cell(entry.action, tone=tone(entry.action, entry.facts)),
         subjects=tuple(_subject(board, name) for name in entry.subject.split(",") if name),
         reason=entry.reason,
-        leads=tuple(_leads(entry.facts)),
+        leads=tuple(_leads(entry)),
         facts=facts,
         cut=cut,
         records=_records(entry.facts.get("records") or ()),
@@ -100,13 +98,18 @@ def _subject(board: Board, name: str) -> Cell:
     return Cell(name, href=address("/assets", tile.kind, name) if tile else address("/ledger", subject=name))
 
 
-def _leads(facts: Mapping[str, Any]) -> list[Cell]:
-    named = [(name, facts.get(name)) for name in _LEADS]
-    return [
-        Cell(f"{name} {said}", href=address(_LEADS[name], said))
-        for name, said in named
-        if said and isinstance(said, str)
-    ]
+def _leads(entry: AuditEntry) -> list[Cell]:
+    """The incident and the run that it speaks of; a run of an agent has its page elsewhere, and is not told as one of ours."""
+    incident, run = entry.facts.get("incident"), entry.facts.get("run")
+    found = (
+        [Cell(f"incident {incident}", href=address("/incidents", incident))]
+        if isinstance(incident, str) and incident
+        else []
+    )
+    if entry.action == "runs.put" and isinstance(run, str):
+        where = "/language/evals" if entry.facts.get("kind") == "eval" else "/training"
+        found.append(Cell(f"run {run}", href=address(where, run)))
+    return found
 
 
 def _records(records: Any) -> Table:
