@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 from perdure.surface.console.asking import address
 from perdure.surface.console.inbox import owning
-from perdure.surface.console.inbox.panels import FEW, Panel, incident_panel, judged_panel, unpointed, version_rows
+from perdure.surface.console.inbox.panels import (
+    FEW,
+    Panel,
+    caption,
+    incident_panel,
+    judged_panel,
+    unpointed,
+    version_rows,
+)
 from perdure.surface.console.questions import asset_cell, version_address
 from perdure.surface.console.records import Cell, Table
 from perdure.surface.governance.doing import job_text
@@ -65,7 +73,7 @@ def _quarantine(asked: Asked) -> Panel:
             )
     title = "Rows set aside, used by nobody until the feed is right"
     empty = "Nothing is in quarantine."
-    return Panel("quarantine", title, Table(("Source", "From", "Why", "By"), rows[:FEW], title, empty=empty))
+    return Panel("quarantine", title, Table(("Source", "From", "Why", "By"), rows[:FEW], caption(title), empty=empty))
 
 
 def _analyst(asked: Asked) -> tuple[Panel, ...]:
@@ -78,7 +86,7 @@ def _analyst(asked: Asked) -> tuple[Panel, ...]:
     silent = [(asset_cell(asked, each.name), each.owner or "nobody") for each in models if not each.purpose]
     title = "Models that do not say what they are for"
     empty = "Every model says what it is for. Their cards tell the rest."
-    purposes = Table(("Model", "Owner"), silent[:FEW], title, empty=empty)
+    purposes = Table(("Model", "Owner"), silent[:FEW], caption(title), empty=empty)
     return judged_panel(asked, told, lambda _, each: bool(each.stakeholder)), Panel("purposes", title, purposes)
 
 
@@ -89,7 +97,7 @@ def _data_scientist(asked: Asked) -> tuple[Panel, ...]:
     candidates = Table(
         headings,
         rows,
-        title,
+        caption(title),
         more="/registry" if len(rows) == FEW else "",
         empty="None: perdure train MODEL makes one.",
     )
@@ -116,7 +124,7 @@ def _runs(asked: Asked, title: str, column: str, value: str, home: str, empty: s
         )
         for row in found.iter_rows(named=True)
     ]
-    return Panel("runs", title, Table(("Run", "Asset", "Kind", "Status", "Began"), rows, title, empty=empty))
+    return Panel("runs", title, Table(("Run", "Asset", "Kind", "Status", "Began"), rows, caption(title), empty=empty))
 
 
 def _ml_engineer(asked: Asked) -> tuple[Panel, ...]:
@@ -143,7 +151,7 @@ def _releases(asked: Asked) -> Panel:
     title = "Releases under way"
     empty = "Every asset's champion has all of its traffic."
     headings = ("Asset", "Pointer", "Version", "Share", "History")
-    return Panel("releases", title, Table(headings, rows[:FEW], title, frozenset({3}), empty=empty))
+    return Panel("releases", title, Table(headings, rows[:FEW], caption(title), frozenset({3}), empty=empty))
 
 
 def _jobs(asked: Asked, title: str, wanted: Callable[[Job], bool]) -> Panel:
@@ -158,7 +166,9 @@ def _jobs(asked: Asked, title: str, wanted: Callable[[Job], bool]) -> Panel:
         )
     headings = ("Work", "Asset", "State", "Began", "Id")
     empty = "No work is on its way."
-    return Panel("jobs", title, Table(headings, rows, title, empty=empty), "perdure jobs --cancel ID calls one off.")
+    return Panel(
+        "jobs", title, Table(headings, rows, caption(title), empty=empty), "perdure jobs --cancel ID calls one off."
+    )
 
 
 def _reviewer(asked: Asked) -> tuple[Panel, ...]:
@@ -179,7 +189,7 @@ def _reviewer(asked: Asked) -> tuple[Panel, ...]:
     title = "Decided lately"
     empty = 'Nothing was decided by people yet: a policy asks them with approve_by="reviewer".'
     headings = ("Question", "Asset", "Decided", "Who", "Asked")
-    return (_releases(asked), Panel("decided", title, Table(headings, rows, title, empty=empty)))
+    return (_releases(asked), Panel("decided", title, Table(headings, rows, caption(title), empty=empty)))
 
 
 def _on_call(asked: Asked) -> tuple[Panel, ...]:
@@ -205,7 +215,7 @@ def _prompt_author(asked: Asked) -> tuple[Panel, ...]:
         (asset_cell(asked, subject), f"{n:,}") for subject, n in sorted(by_subject.items(), key=lambda pair: -pair[1])
     ]
     title = "Cases that wait for a label"
-    cases = Table(("For", "Cases"), rows[:FEW], title, frozenset({1}), empty="No case waits for a label.")
+    cases = Table(("For", "Cases"), rows[:FEW], caption(title), frozenset({1}), empty="No case waits for a label.")
     return (
         _jobs(asked, "Changes that are proven now, or wait", lambda job: kinds.get(job.subject) in _ASKING),
         judged_panel(asked, told, lambda asset, each: kinds.get(asset) in _ASKING and each.state in _ILL),

@@ -9,7 +9,7 @@ from perdure.core.clock import from_us
 from perdure.core.errors import StoreError
 from perdure.core.units import days
 from perdure.surface.console.asking import address
-from perdure.surface.console.inbox.panels import FEW, Panel
+from perdure.surface.console.inbox.panels import FEW, Panel, caption
 from perdure.surface.console.questions import asset_cell
 from perdure.surface.console.records import Cell, Table
 from perdure.surface.words import counted, instant, money
@@ -44,7 +44,7 @@ def _months(asked: Asked) -> Panel:
     title = "Requests and money by month"
     note = "Of the newest 90 days: the oldest month is not whole." if len(rows) > 2 else ""
     empty = "Nothing was asked yet: perdure up answers."
-    table = Table(("Month", "Requests", "Failed", "Cost"), rows, title, frozenset({1, 2, 3}), "/money", empty)
+    table = Table(("Month", "Requests", "Failed", "Cost"), rows, caption(title), frozenset({1, 2, 3}), "/money", empty)
     return Panel("months", title, table, note)
 
 
@@ -53,7 +53,9 @@ def _budgets(asked: Asked) -> list[Panel]:
     try:
         found = [row for row in asked.project.budgets(at=asked.now, drains=False).rows if row.what == "usd"]
     except StoreError as error:
-        return [Panel("budgets", title, Table(("Team",), (), title, empty=f"They cannot be read now: {error}"))]
+        return [
+            Panel("budgets", title, Table(("Team",), (), caption(title), empty=f"They cannot be read now: {error}"))
+        ]
     found.sort(key=lambda row: (row.gone_by is None, row.gone_by or asked.now, row.team))
     rows = [
         (
@@ -68,7 +70,7 @@ def _budgets(asked: Asked) -> list[Panel]:
     ]
     headings = ("Team", "Route", "Per", "Used", "Budget", "Gone by")
     empty = "No team has a budget: declare one in a Team."
-    return [Panel("budgets", title, Table(headings, rows, title, frozenset({3, 4}), empty=empty))]
+    return [Panel("budgets", title, Table(headings, rows, caption(title), frozenset({3, 4}), empty=empty))]
 
 
 def _maturity(asked: Asked) -> Panel:
@@ -76,7 +78,7 @@ def _maturity(asked: Asked) -> Panel:
     headings = ("Asset", "Stage", "Lacks")
     if sum(tile.declared for tile in asked.board.tiles) > _MOST_ASSETS:
         empty = f"More than {_MOST_ASSETS} assets: perdure maturity lists them."
-        return Panel("maturity", title, Table(headings, (), title, empty=empty))
+        return Panel("maturity", title, Table(headings, (), caption(title), empty=empty))
     found = sorted(asked.project.maturity(), key=lambda each: (each.stage, each.asset))
     rows = [
         (asset_cell(asked, each.asset), f"{each.stage} {each.name}", "; ".join(each.missing))
@@ -84,7 +86,7 @@ def _maturity(asked: Asked) -> Panel:
         if each.missing
     ]
     empty = "Every asset is at the last stage, or none is declared."
-    return Panel("maturity", title, Table(headings, rows[:FEW], title, empty=empty))
+    return Panel("maturity", title, Table(headings, rows[:FEW], caption(title), empty=empty))
 
 
 def _ill_health(asked: Asked) -> Panel:
@@ -111,7 +113,7 @@ def _ill_health(asked: Asked) -> Panel:
     title = "Health over the last 90 days, the worst first"
     headings = ("Asset", "Without an incident", "Ill for", "Incidents")
     empty = "No asset was ill in the last 90 days."
-    return Panel("quarter", title, Table(headings, rows, title, frozenset({1, 2}), empty=empty))
+    return Panel("quarter", title, Table(headings, rows, caption(title), frozenset({1, 2}), empty=empty))
 
 
 def _covered(asked: Asked, incidents: list[Incident]) -> timedelta:

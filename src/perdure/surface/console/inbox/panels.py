@@ -35,6 +35,15 @@ class Panel:
     note: str = ""
 
 
+def caption(title: str) -> str:
+    """Name of a panel's table: a reader of screens tells it from the panel's own.
+
+    >>> caption("Drift")
+    'Rows of: Drift'
+    """
+    return f"Rows of: {title}"
+
+
 def judged_panel(asked: Asked, panel: tuple[str, str, str], wanted: Callable[[str, Judged], bool]) -> Panel:
     """Objectives that fit, the worst first.
 
@@ -48,7 +57,7 @@ def judged_panel(asked: Asked, panel: tuple[str, str, str], wanted: Callable[[st
     rows = [_judged_row(asked, asset, each) for asset, each in found[:FEW]]
     more = address("/assets", state="broken") if len(found) > FEW else ""
     headings = ("Asset", "Objective", "Slice", "State", "Newest", "Owed to")
-    return Panel(panel[0], panel[1], Table(headings, rows, panel[1], frozenset({4}), more, panel[2]))
+    return Panel(panel[0], panel[1], Table(headings, rows, caption(panel[1]), frozenset({4}), more, panel[2]))
 
 
 def _judged_row(asked: Asked, asset: str, judged: Judged) -> tuple[Cell | str, ...]:
@@ -85,7 +94,7 @@ def incident_panel(asked: Asked, title: str, empty: str, wanted: Callable[[Incid
     note = f"{n_asleep:,} more asleep: they come back when their snooze ends." if n_asleep else ""
     headings = ("What", "Asset", "Since", "Who looks after it", "What is done")
     more = "/incidents" if len(found) > FEW else ""
-    return Panel("incidents", title, Table(headings, rows, title, more=more, empty=empty), note)
+    return Panel("incidents", title, Table(headings, rows, caption(title), more=more, empty=empty), note)
 
 
 def unpointed(asked: Asked, kinds: Sequence[str]) -> Iterator[Version]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -51,6 +51,9 @@ class Weighed:
     """One way that was looked at."""
 
     action: str
+    """What would be done, in words."""
+    label: str
+    """Its name with its parameters, as steps and the ledger call it."""
     chosen: bool
     why: str
 
@@ -109,13 +112,30 @@ def decisions(story: Story) -> tuple[Decision, ...]:
                 choice=str(made["choice"]),
                 tone=_CHOICE_TONES.get(str(made["choice"]), "info"),
                 reasons=tuple(str(each) for each in made["reasons"]),
-                weighed=tuple(Weighed(str(e["action"]), bool(e["chosen"]), str(e["why"])) for e in made["weighed"]),
+                weighed=_weighed(same[0].facts),
                 approve_by=str(made["approve_by"] or "") if made["choice"] == "repair" else "",
                 again_at=instant(made["again_at"]) if made["again_at"] else "",
                 n_same=len(same) - 1,
             )
         )
     return tuple(told[:_MOST])
+
+
+def _weighed(facts: Mapping[str, Any]) -> tuple[Weighed, ...]:
+    texts = action_texts(each["action"] for each in facts["situation"]["options"])
+    return tuple(
+        Weighed(texts.get(str(e["action"]), str(e["action"])), str(e["action"]), bool(e["chosen"]), str(e["why"]))
+        for e in facts["decision"]["weighed"]
+    )
+
+
+def action_texts(actions: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Label of an action → what it does, in words."""
+    found = {}
+    for each in actions:
+        params = "".join(f" {name}={value}" for name, value in sorted(each.get("params", {}).items()))
+        found[f"{each['remedy']}{params}"] = str(each["text"])
+    return found
 
 
 def _chosen(each: Told) -> tuple[Any, ...]:
@@ -127,16 +147,27 @@ def step_table(session: LedgerSession, jobs: Sequence[Job]) -> Table:
     """What was done, step by step: a step that is done is never done again."""
     rows: list[tuple[Cell | str, ...]] = []
     for job in jobs:
+        texts = action_texts(job.input.get("decision", {}).get("actions", ()))
         rows += [
             (
-                step.name.partition(" ")[2] or words(step.name),
+                step_text(step.name, texts),
                 words(step.name.partition(" ")[0]),
                 at_cell(step.at),
                 job.id,
             )
             for step in session.jobs.list_steps(job.id)
         ]
-    return Table(("Step", "Kind", "Done", "Job"), rows[:_MOST], "Steps that are done", empty="No step is done yet.")
+    return Table(("Step", "Kind", "Done", "Job"), rows[:_MOST], "Steps in their order", empty="No step is done yet.")
+
+
+def step_text(name: str, texts: Mapping[str, str]) -> str:
+    """What a step is, in words.
+
+    >>> step_text("do resync", {"resync": "read the feed again"}), step_text("window", {})
+    ('read the feed again', 'window')
+    """
+    _, _, about = name.partition(" ")
+    return texts.get(about, about) or words(name)
 
 
 def gate_table(asked: Asked, story: Story) -> Table:

@@ -32,12 +32,12 @@ def symptom_table(story: Story) -> Table:
 
 
 def _symptom(symptom: Mapping[str, Any]) -> tuple[Cell | str, ...]:
-    low = symptom["low"]
+    low, unit = symptom["low"], "ratio" if symptom["unit"] == "ratio" else ""
     return (
         str(symptom["objective"]),
         str(symptom["slice"]) or "all",
         valued(symptom["value"], str(symptom["unit"])),
-        "" if low is None else f"{number(low)} to {number(symptom['high'])}",
+        "" if low is None else f"{valued(low, unit)} to {valued(symptom['high'], unit)}",
         f"{symptom['n']:,}",
         Cell(instant(symptom["at"]), at=parse_at(symptom["at"])),
     )
@@ -48,15 +48,17 @@ def effect_table(story: Story) -> Table:
     return Table(
         ("Objective", "Slice", "Before", "After", "Change", "Measured again"),
         [_effect(each) for each in story.effects[:200]],
-        "Before and after",
+        "Readings before and after",
         numeric=frozenset({2, 3, 4}),
         empty="There is nothing to compare yet: what was broken has not been measured again.",
     )
 
 
 def _effect(effect: Effect) -> tuple[Cell | str, ...]:
-    both = effect.before is not None and effect.after is not None
-    change = f"{effect.after - effect.before:+,.4g}" if both else ""  # type: ignore[operator]  # both are there
+    change = ""
+    if effect.before is not None and effect.after is not None:
+        gone = effect.after - effect.before
+        change = f"{gone:+.1%}" if effect.unit == "ratio" else f"{gone:+,.4g}"
     return (
         effect.objective,
         effect.slice or "all",

@@ -86,7 +86,7 @@ def show_approval(asked: Asked) -> View:
         champion_href=version_address(kind, approval.asset, champion.id) if champion else "",
         run_href=address("/training", sides.made.id) if sides.made else "",
         compare_href=_compare(kind, approval.asset, candidate, champion) if both else "",
-        gates=verdict_table(verdicts, "Verdicts of the gates", _no_gates(approval)),
+        gates=verdict_table(verdicts, "What each gate said", _no_gates(approval)),
         fairness=verdict_table(
             [each for each in verdicts if FAIRNESS in str(each.get("gate", ""))],
             "Verdicts on groups",

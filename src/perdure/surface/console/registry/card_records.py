@@ -90,7 +90,7 @@ def _value(value: Any) -> str:
 def _metrics(card: Card) -> Table:
     rows = [(words(name), number(value)) for name, value in card.metrics.items()]
     empty = "Nothing was measured: nothing is released."
-    return Table(("Metric", "Value"), rows[:_MOST], "Metrics", numeric=frozenset({1}), empty=empty)
+    return Table(("Metric", "Value"), rows[:_MOST], "Metrics of the version", numeric=frozenset({1}), empty=empty)
 
 
 def _slices(card: Card) -> Table:
@@ -101,7 +101,9 @@ def _slices(card: Card) -> Table:
         for name, number_ in metrics.items()
     ]
     empty = "No slices were measured: name columns in `slices = (...)` of the model."
-    return Table(("Slice", "Metric", "Value"), rows[:_MOST], "Metrics by slice", numeric=frozenset({2}), empty=empty)
+    return Table(
+        ("Slice", "Metric", "Value"), rows[:_MOST], "Metrics of each slice", numeric=frozenset({2}), empty=empty
+    )
 
 
 def _health(card: Card) -> Table:
@@ -123,7 +125,7 @@ def _health(card: Card) -> Table:
     return Table(
         ("Objective", "Owed to", "State", "Newest", "Interval"),
         rows,
-        "Objectives",
+        "Objectives and their newest readings",
         numeric=frozenset({3, 4}),
         empty="No objective is declared: write what healthy means in `healthy = [...]`.",
     )
@@ -139,7 +141,7 @@ def _approvals(card: Card) -> Table:
         )
         for each in reversed(card.approvals[-_MOST:])
     ]
-    return Table(("Question", "Asked", "Status", "Answers"), rows, "Approvals", empty="None was asked for.")
+    return Table(("Question", "Asked", "Status", "Answers"), rows, "Questions and answers", empty="None was asked for.")
 
 
 def _releases(card: Card) -> Table:
@@ -155,7 +157,9 @@ def _releases(card: Card) -> Table:
     ]
     more = address("/registry", card.model, "history") if len(card.releases) > _MOST else ""
     headings = ("Version", "When", "By", "Why", "With the yes of")
-    return Table(headings, rows, "Releases, newest first", more=more, empty="None yet: perdure apply releases.")
+    return Table(
+        headings, rows, "Moves of the champion, newest first", more=more, empty="None yet: perdure apply releases."
+    )
 
 
 def _incidents(card: Card) -> Table:
@@ -170,5 +174,9 @@ def _incidents(card: Card) -> Table:
     ]
     more = address("/incidents", state="all", asset=card.model) if len(card.incidents) > _MOST else ""
     return Table(
-        ("What", "Since", "Ended", "Summary"), rows, "Incidents, newest first", more=more, empty="None is known."
+        ("What", "Since", "Ended", "Summary"),
+        rows,
+        "Stretches of ill health, newest first",
+        more=more,
+        empty="None is known.",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from perdure.surface.console.asking import address
@@ -33,7 +34,7 @@ class Written:
     href: str
     parts: tuple[tuple[str, str], ...]
     actor: str
-    at: str
+    at: datetime
     reason: str
 
 
@@ -123,7 +124,7 @@ def show_card_versions(asked: Asked) -> View:
     table = Table(
         ("Version", "When", "By", "Why", "Characters"),
         rows,
-        "Versions of the card, newest first",
+        "Versions of the card",
         numeric=frozenset({4}),
         empty=f"Nobody wrote on it yet: edit it, or perdure card {name} --edit FILE.",
     )
@@ -159,7 +160,7 @@ def show_card_version(asked: Asked) -> View:
 
 def _written(found: CardText) -> Written:
     href = address("/cards", found.model, "versions", found.version)
-    return Written(found.version, href, tuple(parts_of(found.text)), found.actor, instant(found.at), found.reason)
+    return Written(found.version, href, tuple(parts_of(found.text)), found.actor, found.at, found.reason)
 
 
 def _crumbs(model: str, *, below: bool = False) -> tuple[tuple[str, str], ...]:

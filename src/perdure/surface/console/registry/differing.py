@@ -94,4 +94,6 @@ def _slices(run: Run | None) -> dict[tuple[str, str], Mapping[str, float]]:
 
 def _change(after: Mapping[str, Any], before: Mapping[str, Any], name: str) -> str:
     a, b = after.get(name), before.get(name)
-    return f"{a - b:+,.4g}" if isinstance(a, int | float) and isinstance(b, int | float) else ""
+    if not (isinstance(a, int | float) and isinstance(b, int | float)):
+        return ""
+    return "same" if a == b else f"{a - b:+,.4g}"

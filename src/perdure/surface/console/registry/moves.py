@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from perdure.surface.console.asking import address, whole
@@ -29,7 +30,7 @@ class Stands:
     version: str
     href: str
     share: str
-    since: str
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ def show_history(asked: Asked) -> View:
         back_href=address("/assets", kind, name, "rollback") if back else "",
         card_of=card_of,
         rows=Table(
-            ("When", "Pointer", "From", "To", "Share", "By", "Why", "With the yes of", "Evidence"),
+            ("When", "Pointer", "From", "To", "Share", "By", "Why", "Evidence"),
             [_row(kind, name, each) for each in moves[first : first + PAGE]],
             f"Moves of the pointers of {name}, newest first",
             numeric=frozenset({4}),
@@ -82,14 +83,14 @@ def show_history(asked: Asked) -> View:
 
 
 def _stands(asked: Asked, kind: str, name: str, moves: Sequence[HistoryRow]) -> tuple[Stands, ...]:
-    moved = {each.pointer: instant(each.at) for each in reversed(moves)}
+    moved = {each.pointer: each.at for each in reversed(moves)}
     return tuple(
         Stands(
             each.name,
             each.version,
             version_address(kind, name, each.version),
             f"{each.share:.0%}",
-            moved.get(each.name, ""),
+            moved.get(each.name),
         )
         for each in asked.board.pointers.get(name, ())
     )
@@ -106,15 +107,15 @@ def _row(kind: str, name: str, move: HistoryRow) -> tuple[Cell | str, ...]:
     if move.version:
         to = Cell(move.version, href=version_address(kind, name, move.version))
     share = f"{move.share:.0%}" if move.version else ""
+    yes = ", ".join(each.actor for each in move.approved_by)
     return (
         Cell(instant(move.at), at=move.at),
         move.pointer,
         move.before or "",
         to,
         share,
-        move.actor,
+        move.actor + (f", with the yes of {yes}" if yes else ""),
         move.reason,
-        ", ".join(each.actor for each in move.approved_by),
         _evidence(move),
     )
 

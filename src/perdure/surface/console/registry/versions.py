@@ -66,7 +66,7 @@ def show_registry(asked: Asked) -> View:
         rows=Table(
             ("Version", "Asset", "Kind", "Pointers", "Made", "By", "Measured"),
             [_row(asked, each, pointed) for each in versions],
-            "Versions, newest first",
+            "Versions with their pointers",
             more=address("/registry", kind=kind, q=q, before=found.before) if found.before else "",
             empty=_nothing(found.before, kind or q),
         ),
