@@ -51,7 +51,6 @@ def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listene
     with (
         serving(perdure, host=None, port=port, replay=None, workers=None) as (url, check),
         _following(perdure, listener),
-        _console(perdure, listener),
     ):
         listener.ready(url)
 
@@ -59,12 +58,13 @@ def run_everything(perdure: Perdure, stop: Callable[[], bool], listener: Listene
             check()
             return stop()
 
-        while not over():
-            try:
-                with perdure.hold_lease() as held:
-                    _run_rounds(perdure, held, over, listener)
-            except (LeaseHeld, LostLease) as held_elsewhere:
-                _wait(held_elsewhere.delay_s, over)
+        with _console(perdure, listener):
+            while not over():
+                try:
+                    with perdure.hold_lease() as held:
+                        _run_rounds(perdure, held, over, listener)
+                except (LeaseHeld, LostLease) as held_elsewhere:
+                    _wait(held_elsewhere.delay_s, over)
 
 
 @contextmanager
