@@ -9,7 +9,8 @@ from functools import cache
 from perdure.surface.console import areas
 
 START = "/"
-_LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*")
+_LOCAL = re.compile(r"/(?!/)[!-\[\]-~]*")
+"""Visible ASCII without a backslash, which browsers take for a slash: everything else is quoted in an address."""
 _MOST = 2000
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from perdure.core.errors import Refused
 from perdure.surface.console.asking import address, text, whole
-from perdure.surface.console.people.standing import chosen, stores
+from perdure.surface.console.people.standing import chosen, origin, stores
 from perdure.surface.console.records import Asked, Done
 
 _MOST_DAYS = 3650
@@ -27,7 +27,7 @@ def add_person(asked: Asked) -> Done:
     if person.service:
         return Done(f"{person.name} is in. Make a key for it next.", to, {"person": person})
     invited = asked.project.invite_person(person.name, at=asked.now)
-    return Done(_invite_words(person.name, invited.path), to, {"person": person, "invite": invited})
+    return Done(_invite_words(asked, person.name, invited.path), to, {"person": person, "invite": invited})
 
 
 def change_roles(asked: Asked) -> Done:
@@ -46,14 +46,14 @@ def change_roles(asked: Asked) -> Done:
 def invite_person(asked: Asked) -> Done:
     """An address where the person chooses a password, shown this once."""
     invited = asked.project.invite_person(asked.path["name"], at=asked.now)
-    return Done(_invite_words(invited.person, invited.path), address("/people", invited.person), invited)
+    return Done(_invite_words(asked, invited.person, invited.path), address("/people", invited.person), invited)
 
 
 def end_sessions(asked: Asked) -> Done:
     """End every session of a person."""
     name = asked.path["name"]
     n_ended = asked.project.end_sessions(name, reason=text(asked.form, "reason"), at=asked.now)
-    return Done(f"{n_ended} sessions of {name} have ended.", address("/people", name), {"ended": n_ended})
+    return Done(f"{_ended(n_ended, 'session')}: {name} signs in again.", address("/people", name), {"ended": n_ended})
 
 
 def close_person(asked: Asked) -> Done:
@@ -94,8 +94,13 @@ def end_others(asked: Asked) -> Done:
     sessions = stores(asked).sessions
     others = [each.digest for each in sessions.list(asked.person.name) if each.digest != asked.session]
     n_ended = sum(sessions.end(digest=digest) for digest in others)
-    return Done(f"{n_ended} other sessions have ended.", "/me", {"ended": n_ended})
+    return Done(f"{_ended(n_ended, 'other session')}.", "/me", {"ended": n_ended})
 
 
-def _invite_words(name: str, path: str) -> str:
-    return f"Send {name} to {path} of this console: it is good once, for 15 minutes, and shown this once."
+def _invite_words(asked: Asked, name: str, path: str) -> str:
+    where = f"{origin(stores(asked).settings)}{path}"
+    return f"Send this to {name}, it is good once, for 15 minutes, and shown this once: {where}"
+
+
+def _ended(n: int, what: str) -> str:
+    return f"{n} {what} has ended" if n == 1 else f"{n} {what}s have ended"

@@ -15,6 +15,7 @@ from perdure.surface.console.records import NEVER_BY_KEY, PERMITS, ROLES, Cell, 
 from perdure.surface.peopling import DUTIES
 
 if TYPE_CHECKING:
+    from perdure.core.settings import ConsoleSettings
     from perdure.stores.ledger.people_protocols import PersonRecord
     from perdure.stores.sessions.protocols import Secret, Session
     from perdure.surface.console.parts import ConsoleParts
@@ -32,6 +33,12 @@ PERMIT_WORDS: Mapping[Permit, str] = {
     "keys": "issue and revoke keys of the gateway",
     "people": "let people in, and give roles",
 }
+
+_BROWSERS = (("Edg/", "Edge"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl"))
+_SYSTEMS = (
+    ("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("Mac OS X", "macOS"), ("Linux", "Linux"),
+)  # fmt: skip
+"""Tokens in the order in which they tell apart: every browser claims to be the ones before it in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,24 +101,51 @@ def state_of(person: PersonRecord, secrets: Sequence[Secret]) -> Cell:
         return Cell("can sign in", tone="good")
     if any(each.kind == "invite" and not each.used_us and each.expires_us > now_us for each in secrets):
         return Cell("invited", tone="info")
-    return Cell("not invited", tone="warn")
+    return Cell("no password yet", tone="mute")
 
 
 def sessions_table(found: Sequence[Session], own: str = "") -> Table:
     """Browsers that have signed in; the one that asks is marked."""
     rows = [
         (
-            each.agent or "unknown",
+            agent_words(each.agent),
             each.address,
             Cell("", at=from_us(each.began_us)),
             Cell("", at=from_us(each.seen_us)),
             Cell("", at=from_us(each.expires_us)),
-            Cell("this one", tone="info") if each.digest == own else "",
+            Cell("this one", tone="info") if each.digest == own else "another",
         )
         for each in found[:200]
     ]
-    headings = ("Browser", "From", "Since", "Last seen", "Ends", "")
+    headings = ("Browser", "From", "Since", "Last seen", "Ends", "Which")
     return Table(headings, rows, "Sessions", empty="Signed in nowhere.")
+
+
+def agent_words(agent: str) -> str:
+    """What a browser calls itself, in two words.
+
+    >>> agent_words("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0 Safari/537.36")
+    'Chrome on Linux'
+    >>> agent_words("")
+    'unknown'
+    """
+    browser = next((words for token, words in _BROWSERS if token in agent), "")
+    system = next((words for token, words in _SYSTEMS if token in agent), "")
+    return f"{browser} on {system}" if browser and system else browser or agent[:40] or "unknown"
+
+
+def origin(settings: ConsoleSettings) -> str:
+    """Where people reach the console, as far as its settings tell.
+
+    >>> from perdure.core.settings import ConsoleSettings
+    >>> origin(ConsoleSettings()), origin(ConsoleSettings(hosts="console.example", behind_tls=True))
+    ('http://127.0.0.1:8500', 'https://console.example')
+    """
+    named = settings.hosts.partition(",")[0].strip()
+    if settings.behind_tls and named:
+        return f"https://{named}"
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"
 
 
 def _role_says(role: Role) -> str:
