@@ -172,7 +172,11 @@ def _bars(
     told = tuple((_name(row[by], names), row["cost_usd"], before.get(row[by])) for row in priced)
     rest = len(rows) - len(priced)
     return Bars(
-        "groups", f"By {by}" + (f", the dearest {len(priced)}" if rest else ""), "USD", told, "the stretch before"
+        "groups",
+        f"Cost by {by}, and in the stretch before" + (f", the dearest {len(priced)}" if rest else ""),
+        "USD",
+        told,
+        "the stretch before",
     )
 
 

@@ -75,8 +75,8 @@ def compare_page(asked: Asked) -> View:
         ids=tuple(run.id for run in runs),
         left_out=f"{len(names) - MOST} more were named; {MOST} are compared at once." if len(names) > MOST else "",
         n_different=len(_different(runs)),
-        different=_table(runs, _different(runs), "What differs", "Nothing differs but what came out."),
-        same=_table(runs, _same(runs), "What is the same", "Nothing is the same in all of them."),
+        different=_table(runs, _different(runs), "What differs between them", "Nothing differs but what came out."),
+        same=_table(runs, _same(runs), "What is the same in all", "Nothing is the same in all of them."),
         metrics=_metrics(runs),
         curves=pictures([(_letter(k), run.facts) for k, run in enumerate(runs)]),
         against=against(asked.board.runs, runs, text(asked.query, "x"), text(asked.query, "y")),
@@ -111,7 +111,7 @@ def _heads(asked: Asked, runs: Sequence[Run]) -> Table:
         )
         for k, run in enumerate(runs)
     ]
-    return Table(("", "Run", "Asset", "Status", "Version", "Started"), rows, "The runs")
+    return Table(("Called", "Run", "Asset", "Status", "Version", "Started"), rows, "The runs that are compared")
 
 
 def _said(run: Run) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def _metrics(runs: Sequence[Run]) -> Table:
     )
     headings = ("Metric", *(_letter(k) for k in range(len(runs))))
     rows = [_metric(name, [run.metrics.get(name) for run in runs]) for name in names]
-    return Table(headings, rows[:_MOST_ROWS], "Metrics", frozenset(range(1, len(headings))),
+    return Table(headings, rows[:_MOST_ROWS], "Metrics side by side", frozenset(range(1, len(headings))),
                  empty="None of them measured anything.")  # fmt: skip
 
 

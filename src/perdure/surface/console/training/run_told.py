@@ -128,7 +128,9 @@ def _told(board: Board, run: Run, version: Version | None, outcome: Table) -> Ru
 
 def _params(params: Mapping[str, Any]) -> Table:
     rows = [(name, value(said)) for name, said in sorted(params.items())]
-    return Table(("Parameter", "Value"), rows[:_MOST_ROWS], "Parameters", frozenset({1}), empty="It was given none.")
+    return Table(
+        ("Parameter", "Value"), rows[:_MOST_ROWS], "Parameters of the run", frozenset({1}), empty="It was given none."
+    )
 
 
 def _metrics(metrics: Mapping[str, float]) -> Table:
@@ -138,7 +140,7 @@ def _metrics(metrics: Mapping[str, float]) -> Table:
     names = sorted({rest for part, _, rest in split.values() if part in parts})
     rows: list[tuple[str, ...]] = [(name, *(value(metrics.get(f"{part}_{name}")) for part in parts)) for name in names]
     rows += [(name, NONE, value(metrics[name])) for name in sorted(metrics) if split[name][0] not in parts]
-    return Table(("Metric", "Training", "Validation"), rows[:_MOST_ROWS], "Metrics", frozenset({1, 2}),
+    return Table(("Metric", "Training", "Validation"), rows[:_MOST_ROWS], "Metrics of training and validation", frozenset({1, 2}),
                  empty="Nothing was measured: it has not ended, or failed.")  # fmt: skip
 
 

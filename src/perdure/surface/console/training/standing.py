@@ -37,7 +37,7 @@ def made_by(run: Run, version: Version | None) -> Table:
             rows += _lineage(name, text, lineage[name])
     counts = _counts(run.facts)
     rows += [(text, value(counts[name])) for name, text in _OF_COUNTS.items() if name in counts]
-    return Table(("What", "Value"), rows, "What made it")
+    return Table(("What", "Value"), rows, "What made the run")
 
 
 def _counts(facts: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -70,7 +70,7 @@ def became(session: LedgerSession, board: Board, asset: str, version: str) -> Ta
         rows += [(Cell(each.name, tone="good"), f"{100 * each.share:g}% of its traffic", NONE) for each in named]
         rows += [_outcome(entry, version) for entry in _outcomes(session, asset, version)]
     empty = "No pointer names its version, and no repair weighed it."
-    return Table(("What", "Why", "When"), rows, "What became of its version", empty=empty)
+    return Table(("What", "Why", "When"), rows, "What became of the version", empty=empty)
 
 
 def _outcomes(session: LedgerSession, asset: str, version: str) -> list[AuditEntry]:
