@@ -137,11 +137,21 @@ def _release_all(opened: Perdure) -> None:
             session.pointers.set([Pointer(each.version.asset, CHAMPION, each.version.id)])
 
 
+def _register(opened: Perdure) -> None:
+    """What is declared is known, and does not answer."""
+    from perdure.surface.declaring import declared_versions
+
+    with opened.place.transaction(NOW, "proposed") as session:
+        for each in declared_versions(opened.project, session, "eve", NOW):
+            session.registry.put_version(each.version)
+
+
 def _compare(opened: Perdure) -> None:
     prompts = opened.project.prompts
     declared = prompts["support.answer"]
     prompts["support.answer"] = replace(declared, messages=[("system", "Be kind."), ("user", "Please say {{ n }}")])
     opened.evals.compare("support.answer", at=NOW)
+    _register(opened)
     prompts["support.answer"] = declared
 
 

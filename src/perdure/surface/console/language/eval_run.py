@@ -115,7 +115,7 @@ def view(asked: Asked) -> View:
     page, two = page_of_run(told), len(told.sides) > 1
     subjects = tuple(each.subject for each in told.sides)
     name = subjects[0].partition("@")[0]
-    is_prompt = two and name in asked.project.project.prompts
+    is_known = two and _are_known(asked, name, subjects)
     scorers, scale = _scorers(told)
     data = EvalPage(
         suite=told.suite,
@@ -125,7 +125,7 @@ def view(asked: Asked) -> View:
         at=told.at,
         subjects=subjects,
         sides_named=_named(told),
-        diff=address(page_of("prompt", name) + "/compare", before=subjects[0], after=subjects[1]) if is_prompt else "",
+        diff=address(page_of("prompt", name) + "/compare", before=subjects[0], after=subjects[1]) if is_known else "",
         verdict=str(told.comparison) if told.comparison else "measured",
         tone=_VERDICTS[told.comparison] if told.comparison else "mute",
         text=told.text,
@@ -150,6 +150,15 @@ def view(asked: Asked) -> View:
     )
     title = f"{told.suite}: {data.verdict}"
     return View(title, data, crumbs_of(told), f"perdure eval report {told.run}")
+
+
+def _are_known(asked: Asked, prompt: str, versions: tuple[str, ...]) -> bool:
+    """Whether the texts of these versions can still be shown: what was declared once, and never released, is gone."""
+    if prompt not in asked.project.project.prompts:
+        return False
+    with asked.project.place.stores.ledger.read() as session:
+        known = {each.id for each in session.registry.list_versions(prompt, limit=200)}
+    return set(versions) <= {*known, asked.project.show_prompt(prompt).version}
 
 
 def _named(told: EvalTold) -> tuple[str, ...]:

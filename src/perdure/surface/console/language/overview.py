@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
+from itertools import chain
 
 from perdure.surface.console.asking import address, one_of, whole
 from perdure.surface.console.board import Tile
@@ -20,7 +23,9 @@ _KINDS = (
     ("graph", "Graphs", "Declare one: Graph(…), then perdure graph run NAME"),
 )
 _SHOWN = 100
-_WORST = ("broken", "unsure", "stale", "not measured", "no objective", "healthy")
+_WORST = {
+    name: place for place, name in enumerate(("broken", "unsure", "stale", "not measured", "no objective", "healthy"))
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +61,11 @@ def view(asked: Asked) -> View:
     after = whole(asked.query, "after", 0, most=1_000_000)
     with asked.project.place.stores.ledger.read() as session:
         n_open = Counter(each.subject for each in session.reviews.list(status="open"))
+    tiles = _by_kind(asked)
     data = Overview(
-        tuple(_part(asked, *each) for each in _KINDS),
+        tuple(_part(tiles[each[0]], *each) for each in _KINDS),
         kind,
-        _assets(asked, kind, after),
+        _assets(tiles[kind] if kind else list(chain.from_iterable(tiles.values())), kind, after),
         _suites(asked, n_open),
         newest_evals(asked, 10),
         sum(n_open.values()),
@@ -68,21 +74,24 @@ def view(asked: Asked) -> View:
     return View("Language", data, cli="perdure status", live=("health", "releases"))
 
 
-def _part(asked: Asked, kind: str, title: str, how: str) -> KindPart:
-    tiles = [each for each in asked.board.tiles if each.kind == kind]
+def _by_kind(asked: Asked) -> dict[str, list[Tile]]:
+    found: dict[str, list[Tile]] = {kind: [] for kind, _, _ in _KINDS}
+    for each in asked.board.tiles:
+        if each.kind in found:
+            found[each.kind].append(each)
+    return found
+
+
+def _part(tiles: Sequence[Tile], kind: str, title: str, how: str) -> KindPart:
     n_broken = sum(each.state == "broken" for each in tiles)
     return KindPart(kind, title, len(tiles), n_broken, address("/language", kind=kind), "" if tiles else how)
 
 
-def _assets(asked: Asked, kind: str, after: int) -> Table:
-    known = {each for each, _, _ in _KINDS}
-    tiles = sorted(
-        (each for each in asked.board.tiles if (each.kind == kind if kind else each.kind in known)),
-        key=lambda each: (_rank(each.state), each.kind, each.name),
-    )
+def _assets(tiles: Sequence[Tile], kind: str, after: int) -> Table:
+    worst = nsmallest(after + _SHOWN, tiles, key=lambda each: (_rank(each.state), each.kind, each.name))
     return Table(
         headings=("Name", "Kind", "Health", "What", "Answers", "Owner"),
-        rows=[_row(each) for each in tiles[after : after + _SHOWN]],
+        rows=[_row(each) for each in worst[after:]],
         caption="What speaks, the worst first",
         more=address("/language", kind=kind, after=after + _SHOWN) if len(tiles) > after + _SHOWN else "",
         empty=next((how for each, _, how in _KINDS if each == (kind or "prompt")), ""),
@@ -90,7 +99,7 @@ def _assets(asked: Asked, kind: str, after: int) -> Table:
 
 
 def _rank(name: str) -> int:
-    return _WORST.index(name) if name in _WORST else len(_WORST)
+    return _WORST.get(name, len(_WORST))
 
 
 def _row(tile: Tile) -> tuple[Cell | str, ...]:

@@ -29,6 +29,15 @@ class TestEvals:
         assert words(told["gates"]["rows"][0])[1] == "stopped"
         assert told["diff"].startswith("/language/prompts/support.answer/compare?before=")
 
+    def test_a_version_whose_text_is_gone_is_not_linked_to(self, desk, run, monkeypatch):
+        monkeypatch.setattr("perdure.surface.console.language.eval_run._are_known", lambda *_: False)
+        assert data(desk, f"/language/evals/{run}")["diff"] == ""
+
+    def test_what_differs_between_the_compared_versions_is_a_click_away(self, desk, run):
+        told = data(desk, data(desk, f"/language/evals/{run}")["diff"])
+        assert {"-Be exact.", "+Be kind."} <= set(told["lines"])
+        assert [words(row)[0] for row in told["evals"]["rows"]] == [run]
+
     def test_the_difference_is_drawn_left_of_zero_where_it_is_a_loss(self, desk, run):
         told = data(desk, f"/language/evals/{run}")
         drawn = told["scorers"][0]["drawn"]
