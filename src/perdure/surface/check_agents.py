@@ -200,12 +200,7 @@ def _output(agent: Agent) -> Said:
 
 def _callers(agent: Agent, project: Project) -> Said:
     """Whatever a run does is done as its caller may."""
-    if not project.teams:
-        yield (
-            "warning",
-            "can be asked by nobody: no team is declared.",
-            'Write: Team("support"), and perdure key create.',
-        )
+    if not project.teams:  # that nobody can get a key is told once, of the project
         return
     teams = [team for team in project.teams.values() if team.may_call(PREFIX + agent.name)]
     if not teams:

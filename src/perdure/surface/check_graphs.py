@@ -30,9 +30,9 @@ def graph_notes(graph: Graph, project: Project) -> Said:
     known, wrong = known_nodes(graph, project, known_of(project))
     lines = _lines(graph, project)
     for name, error in wrong.items():
-        yield "error", f"{_told(name, lines)}{error.message}", error.hint
+        yield "error", f"{_told(name, lines)}{_going_on(error.message)}", error.hint
     for found in check_graph(compiled, known):
-        yield found.level, f"{_told(found.node, lines)}{found.text}", found.hint
+        yield found.level, f"{_told(found.node, lines)}{_going_on(found.text)}", found.hint
     if not graph.healthy:
         yield "warning", "has no objectives: it can decay unseen.", f"Write: healthy=[{_ENOUGH}]"
     yield from unasked_notes(graph, project)
@@ -44,6 +44,12 @@ def _told(node: str, lines: dict[str, int]) -> str:
     if node == "output":
         return "at its "
     return f"in node {node!r} (line {lines[node]}), " if node in lines else f"in node {node!r}, "
+
+
+def _going_on(text: str) -> str:
+    """A sentence that goes on where another began: its first word small, unless that is a name in capitals."""
+    first = text.partition(" ")[0]
+    return text if first[1:] != first[1:].lower() else text[:1].lower() + text[1:]
 
 
 def _lines(graph: Graph, project: Project) -> dict[str, int]:

@@ -43,7 +43,7 @@ def glance(place: Workplace, project: Project, now: datetime) -> Status:
             AssetStatus(
                 asset.kind,
                 asset.name,
-                getattr(asset.declaration, "owner", ""),
+                getattr(asset.declaration, "owner", None),
                 [pointer for pointer in pointers if pointer.asset == asset.name],
                 health_of(stores.readings, asset, now),
             )

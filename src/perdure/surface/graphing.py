@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 from perdure.assets.version import CHAMPION
 from perdure.core.canonical import content_hash, plain
 from perdure.core.clock import machine_now
-from perdure.core.errors import DeclarationError, NotFound, not_found
+from perdure.core.errors import BadRequest, DeclarationError, NotFound, not_found
 from perdure.core.ids import version_id
 from perdure.surface.governance.entries import by_beginning
 from perdure.surface.opened import Opened
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from perdure.engines.graphs.typed import Known
     from perdure.serve.runs.protocols import RunEvent
     from perdure.stores.runs.protocols import Told
+    from perdure.stores.runs.sqlite import SqliteRuns
     from perdure.surface.sdk import Perdure
 
 DECLARED = "declared"
@@ -167,6 +168,8 @@ class Graphing(Opened):
 
         if form not in get_args(Drawing):
             raise DeclarationError(f"A graph is not drawn as {form!r}.", hint=f"Use {', '.join(get_args(Drawing))}.")
+        if run:
+            self._check_is_graphs(name, run)
         graph, went, versions = self.project.graph(name), None, self._versions()
         if run:
             told = self._run(graph, run)
@@ -250,15 +253,45 @@ class Graphing(Opened):
             found = by_beginning("version", whole, known)
         return found, known[found], [each for each in pointers if each.version == found]
 
-    def _run(self, graph: Graph, run: str) -> Told:
+    def _check_is_graphs(self, name: str, run: str) -> None:
+        """Say whose run it is where it is no run of this graph: an agent's has no drawing, but a trace.
+
+        Raises:
+            NotFound: it is another's.
+        """
         from perdure.stores.runs.protocols import Wanted
+
+        with closing(self._runs_kept(run)) as runs:
+            known = {each.id: each for each in runs.list(Wanted(limit=1000))}
+        try:
+            found = known[by_beginning("run", run, known)]
+        except (NotFound, BadRequest):
+            return  # told by the graph's own runs
+        if (found.kind, found.asset) == ("graph", name):
+            return
+        shows = (
+            f"perdure agent trace {found.id}"
+            if found.kind == "agent"
+            else f"perdure graph draw {found.asset} --run {found.id}"
+        )
+        raise NotFound(
+            f"{found.id} is a run of the {found.kind} {found.asset!r}, not of the graph {name!r}.",
+            hint=f"It is shown by: {shows}",
+        )
+
+    def _runs_kept(self, run: str) -> SqliteRuns:
         from perdure.surface.compose import stores_root
         from perdure.surface.compose_runs_kept import find_runs
 
         runs = find_runs(stores_root(self.folder, self.settings), self.settings)
         if runs is None:
             raise NotFound(f"There is no run {run!r}: none was ever begun here.", hint="perdure graph run begins one.")
-        with closing(runs):
+        return runs
+
+    def _run(self, graph: Graph, run: str) -> Told:
+        from perdure.stores.runs.protocols import Wanted
+
+        with closing(self._runs_kept(run)) as runs:
             known = [each.id for each in runs.list(Wanted(asset=graph.name, kinds=("graph",), limit=1000))]
             return runs.get(by_beginning("run", run, known))
 

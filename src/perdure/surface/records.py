@@ -66,7 +66,8 @@ class AssetStatus:
 
     kind: str
     name: str
-    owner: str
+    owner: str | None
+    """Empty: it could declare one, and does not. None: assets of its kind declare none."""
     pointers: Sequence[Pointer]
     health: Sequence[Health]
 

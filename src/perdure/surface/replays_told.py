@@ -44,14 +44,14 @@ class ReplayRow:
     diff: RunDiff
 
     @property
-    def cost_usd(self) -> float:
-        """Of the recorded run."""
-        return self.run.cost_pusd / PICO
+    def cost_usd(self) -> float | None:
+        """Of the recorded run; None: no price of it is known."""
+        return _cost_usd(self.run)
 
     @property
-    def cost_again_usd(self) -> float:
-        """As it would have cost: what was answered by the record at its recorded price."""
-        return self.replayed.run.cost_pusd / PICO
+    def cost_again_usd(self) -> float | None:
+        """As it would have cost: what was answered by the record at its recorded price. None: no price of it is known."""
+        return _cost_usd(self.replayed.run)
 
     @property
     def took_s(self) -> float:
@@ -62,6 +62,10 @@ class ReplayRow:
     def took_again_s(self) -> float:
         """Its steps together: what was answered by the record took what it took then."""
         return _took_s(self.diff, "after")
+
+
+def _cost_usd(run: RunRecord) -> float | None:
+    return None if run.unpriced and not run.cost_pusd else run.cost_pusd / PICO
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,9 @@ class AgentRow:
     n_waiting: int
     """Questions that wait for a person."""
     usd: float
-    """That they cost."""
+    """That they cost, as far as prices are known."""
+    n_unpriced: int = 0
+    """Runs of which some part has no known price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,6 +316,7 @@ class Agents:
             n_runs=len(runs),
             n_waiting=len(asked),
             usd=sum(run.cost_pusd for run in runs) / PICO,
+            n_unpriced=sum(run.unpriced for run in runs),
         )
 
     def _declared(self, name: str) -> Any:

@@ -316,3 +316,35 @@ def test_what_the_commands_print_reads_well(folder):
     parked = said("run", "desk", "Find parcel 8 and tell them.")
     assert "needs  a yes of reviewer" in parked
     assert "desk asks to call send_notice" in said("waiting")
+
+
+def test_where_no_price_is_known_no_table_says_that_it_cost_nothing(folder):
+    """`$0.00` would be read as free."""
+    file = folder / "declarations.py"
+    file.write_text(file.read_text().replace(", prices=UnitPrices(input=1, output=4)", ""))
+
+    def said(*words):
+        found = CliRunner().invoke(app, ["agent", *words, "--project", str(folder)])
+        assert found.exit_code == 0, found.output
+        return found.output
+
+    run = re.search(r"run_\w+", said("run", "desk", "Where is parcel 7?"))[0]
+    listed, table = said("list"), said("replay", run, "--swap", 'tool:where_is={"place": "Kiel"}')
+
+    assert re.search(r"desk .* unknown", listed), listed
+    assert re.search(r"cost a run +unknown +unknown", table), table
+    assert "$0.00" not in listed + table
+    rows = json.loads(said("replay", run, "--swap", 'tool:where_is={"place": "Kiel"}', "--json"))["rows"]
+    assert [(each["cost_usd"], each["cost_again_usd"]) for each in rows] == [(None, None)]
+
+
+@pytest.mark.parametrize("graph", ["desk", "track"])
+def test_a_drawing_of_an_agents_run_says_whose_it_is_and_what_shows_it(folder, graph):
+    """Whether the graph is named after the agent or there is none of the name: the run is there."""
+    run = open_project(folder).agents.run("desk", "Where is parcel 7?").run.id
+
+    found = CliRunner().invoke(app, ["graph", "draw", graph, "--run", run[:-2], "--project", str(folder)])
+
+    assert isinstance(found.exception, NotFound), found.output
+    assert found.exception.message == f"{run} is a run of the agent 'desk', not of the graph {graph!r}."
+    assert found.exception.hint == f"It is shown by: perdure agent trace {run}"

@@ -96,7 +96,9 @@ def test_check_tells_what_is_wrong_at_the_line_of_the_node(cli, folder, node, te
     assert hint in told
     assert f"desk.py:{line_of(file, 'desk = Graph(')}" in told
     if "circle" not in text:
-        assert f"in node 'bad' (line {line_of(file, node)})" in told
+        place, _, going_on = told.partition(f"in node 'bad' (line {line_of(file, node)}), ")
+        assert going_on, place
+        assert not going_on[0].isupper(), "the sentence goes on where the place was told"
 
 
 def test_graphs_are_listed_and_shown_with_what_they_take_and_give(cli, folder):

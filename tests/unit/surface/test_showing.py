@@ -150,6 +150,7 @@ def test_status_shows_arms_states_incidents_and_the_quarantine(capsys):
     ]
     pointers = [Pointer("shop", "champion", "shop@1"), Pointer("shop", "challenger", "shop@2", 0.1)]
     assets = [AssetStatus("model", "shop", "me", pointers, health), AssetStatus("model", "new", "", [], [])]
+    assets.append(AssetStatus("prompt", "answer", None, [], []))
     quarantined = {"request:shop": 2, "source:rows": 1000}
     show_health.status(Status("orders", NOW, assets, [LOST], {}, "host:7", quarantined), as_json=False)
     assert capsys.readouterr().out == (
@@ -161,6 +162,9 @@ def test_status_shows_arms_states_incidents_and_the_quarantine(capsys):
         "  not yet  drift over 7d unharmful\n"
         "\n"
         "model new  no owner, nothing released\n"
+        "  no objectives\n"
+        "\n"
+        "prompt answer\n"
         "  no objectives\n"
         "\n"
         "quarantine 1,002 rows: 2 rows of request shop, 1,000 rows of source rows\n"

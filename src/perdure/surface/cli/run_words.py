@@ -77,7 +77,16 @@ def cost(run: RunRecord) -> str:
     """Of a run; a mark says that the price of a part of it is not known."""
     if run.unpriced and not run.cost_pusd:
         return UNPRICED
-    return money(run.cost_pusd / PICO) + ("+?" if run.unpriced else "")
+    return priced(run.cost_pusd / PICO, is_whole=not run.unpriced)
+
+
+def priced(usd: float, *, is_whole: bool) -> str:
+    """A sum of which a part may have no known price: where nothing of it has one, it is not zero.
+
+    >>> priced(0.5, is_whole=True), priced(0.5, is_whole=False), priced(0.0, is_whole=True), priced(0.0, is_whole=False)
+    ('$0.50', '$0.50+?', '$0.00', 'unknown')
+    """
+    return money(usd if usd or is_whole else None) + ("+?" if usd and not is_whole else "")
 
 
 def took(us: int) -> str:

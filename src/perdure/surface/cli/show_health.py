@@ -247,7 +247,7 @@ def _causes(incident: Incident) -> str:
 
 def _asset(asset: AssetStatus) -> None:
     facts = [
-        f"owner {escape(asset.owner)}" if asset.owner else "no owner",
+        *([] if asset.owner is None else [f"owner {escape(asset.owner)}" if asset.owner else "no owner"]),
         *(
             f"{pointer.name} [bold]{pointer.version}[/]" + ("" if pointer.share == 1.0 else f" {pointer.share:.0%}")
             for pointer in asset.pointers

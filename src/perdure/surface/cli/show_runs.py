@@ -21,6 +21,7 @@ from perdure.surface.cli.run_words import (
     cut,
     line,
     output_text,
+    priced,
     summary,
     took,
     whole,
@@ -148,7 +149,7 @@ def agents(found: Sequence[AgentRow], *, as_json: bool) -> None:
             "prompt": escape(row.prompt),
             "tools": escape(", ".join(row.tools)),
             "runs": f"{row.n_runs:,}",
-            "usd": money(row.usd) if row.n_runs else "",
+            "usd": priced(row.usd, is_whole=not row.n_unpriced) if row.n_runs else "",
             "waiting": f"[yellow]{row.n_waiting}[/]" if row.n_waiting else "",
             "champion": escape(row.champion),
         }

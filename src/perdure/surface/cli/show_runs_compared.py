@@ -12,7 +12,7 @@ from rich.text import Text
 
 from perdure.core.usage import PICO
 from perdure.surface.cli.printing import Column, Fitted, console, of_rows, print_json, put
-from perdure.surface.cli.run_words import MARKS, STATUS, cut, output_text, step_texts, summary, took
+from perdure.surface.cli.run_words import MARKS, STATUS, cut, output_text, priced, step_texts, summary, took
 from perdure.surface.words import counted, money
 
 if TYPE_CHECKING:
@@ -160,8 +160,11 @@ def _figures(rows: Sequence[ReplayRow]) -> Table:
         before, after = (sum(side) / len(judged) for side in zip(*judged, strict=True))
         told = f"{100 * (after - before):+.1f} points" if after != before else ""
         grid.add_row("success", f"{before:.1%}", f"{after:.1%}", Text(told, "green" if after > before else "red"))
-    costs = sum(row.cost_usd for row in rows) / len(rows), sum(row.cost_again_usd for row in rows) / len(rows)
-    grid.add_row("cost a run", money(_rounded(costs[0])), money(_rounded(costs[1])), _change(*costs))
+    sides = [row.run for row in rows], [row.replayed.run for row in rows]
+    costs = [_rounded(sum(run.cost_pusd for run in side) / PICO / len(rows)) for side in sides]
+    whole = [not any(run.unpriced for run in side) for side in sides]
+    prices = [priced(cost, is_whole=known) for cost, known in zip(costs, whole, strict=True)]
+    grid.add_row("cost a run", *prices, _change(*costs) if all(whole) else Text(""))
     times = median(row.took_s for row in rows), median(row.took_again_s for row in rows)
     grid.add_row("steps took, median", took(int(times[0] * 1e6)), took(int(times[1] * 1e6)), _change(*times))
     steps = [
