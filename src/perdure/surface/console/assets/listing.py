@@ -49,7 +49,7 @@ def view(asked: Asked) -> View:
     """`/assets?kind=&state=&q=&from=`."""
     tiles = [*asked.board.tiles, *_others(asked)]
     known = sorted({each.kind for each in tiles})
-    kind, state = one_of(asked.query, "kind", known), one_of(asked.query, "state", _STATES)
+    kind, state = one_of(asked.query, "kind", sorted({*known, *KINDS})), one_of(asked.query, "state", _STATES)
     wanted, start = text(asked.query, "q", most=100), whole(asked.query, "start", 0, most=10**6)
     of_kind = [each for each in tiles if (not kind or each.kind == kind) and _fits(each, wanted)]
     fitting = [each for each in of_kind if not state or each.state == state]

@@ -102,19 +102,19 @@ def _pointers(known: Known, what: Happened) -> Table:
 def _events(known: Known, what: Happened) -> Table:
     rows: list[tuple[int, tuple[Cell | str, ...]]] = []
     for each in what.incidents[:_EVENTS]:
-        ended = f"ended {instant(each.closed_at)} UTC" if each.closed_at else "open"
         cell = Cell(each.summary or each.kind.replace("_", " "), href=address("/incidents", each.id))
-        tone = Cell(f"incident, {ended}", tone="mute" if each.closed_at else "bad")
-        rows.append((to_us(each.opened_at), (_at_us(to_us(each.opened_at)), tone, cell, "–")))
+        word = Cell("incident", tone="mute") if each.closed_at else Cell("incident, open", tone="bad")
+        ended = _at_us(to_us(each.closed_at)) if each.closed_at else "–"
+        rows.append((to_us(each.opened_at), (_at_us(to_us(each.opened_at)), word, ended, cell, "–")))
     answered = [move for move in what.moves if move.name == CHAMPION and move.version]
     for move in answered[:_EVENTS]:
         back = went_back(move)
         told = Cell("went back" if back else "release", tone="warn" if back else "info")
         cell = Cell(str(move.version), href=known.at("versions", str(move.version)))
-        rows.append((to_us(move.at), (_at_us(to_us(move.at)), told, cell, move.actor)))
+        rows.append((to_us(move.at), (_at_us(to_us(move.at)), told, "–", cell, move.actor)))
     rows.sort(key=lambda row: -row[0])
     return Table(
-        ("When", "What", "About", "By"),
+        ("When", "What", "Until", "About", "By"),
         [row for _, row in rows[:_EVENTS]],
         "What happened, newest first",
         more=address("/registry", known.name, "history") if len(answered) > _EVENTS else "",

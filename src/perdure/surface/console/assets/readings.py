@@ -91,12 +91,16 @@ def _twice(newest: Sequence[Newest]) -> frozenset[_Key]:
 def _measured(newest: Newest, *, versioned: bool) -> tuple[Cell | str, ...]:
     at = from_us(newest.at_us)
     return (
-        Cell(f"{number(newest.value)} {newest.unit}".strip(), value=newest.value, unit=newest.unit),
+        Cell(_value(newest), value=newest.value, unit=newest.unit),
         interval(newest.low, newest.high),
         newest.slice or (f"all of {newest.version.partition('@')[2] or newest.version}" if versioned else "all"),
         f"{newest.n:,}",
         Cell(f"{instant(at)} UTC", at=at),
     )
+
+
+def _value(newest: Newest) -> str:
+    return "–" if newest.value is None else f"{number(newest.value)} {newest.unit}".strip()
 
 
 def interval(low: float | None, high: float | None) -> str:
