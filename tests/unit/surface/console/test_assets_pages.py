@@ -59,6 +59,7 @@ def test_the_list_is_filtered_by_kind_state_and_text_the_worst_first(console):
     assert {row[1] for row in texts(data(console, "/assets?kind=model")["assets"])} == {"model"}
     assert [row[0] for row in texts(data(console, "/assets?q=ETA")["assets"])] == ["eta"]
     assert data(console, "/assets?q=nobody")["assets"]["empty"].startswith("No asset fits")
+    assert data(console, "/assets?kind=graph")["n"] == 0
     assert console.get("/assets?state=ill").status == 400
 
 
