@@ -22,6 +22,20 @@ def ann(door):
     return door
 
 
+@pytest.fixture(scope="module")
+def settled(shared_door):
+    """One door for the whole module, where ann has a password."""
+    chosen(shared_door, "ann")
+    return shared_door
+
+
+@pytest.fixture
+def calm(settled):
+    """A new browser before that door, which has forgotten every failed try."""
+    settled.parts.tries.clear(["name:ann", "address:127.0.0.1"])
+    return settled.as_("")
+
+
 def chosen(door, name, password=PASSWORD):
     """Choose a password by an invite, in a browser of its own."""
     path = door.parts.project.invite_person(name).path
@@ -97,19 +111,19 @@ class TestReturning:
         ["//evil.example", "/\\evil.example", "https:evil.example", "https://evil.example", "/%0d%0aset-cookie:a=b",
          "javascript:alert(1)", "/nowhere", "/me\r\nx: y", " /me", "/me /", "\t//evil", "/sign-out", "/" * 3000],
     )  # fmt: skip
-    def test_nobody_is_sent_to_another_site_or_to_no_page(self, ann, wanted):
+    def test_nobody_is_sent_to_another_site_or_to_no_page(self, calm, wanted):
         """Open redirects."""
-        answer = ann.sign_in("ann", next=wanted)
+        answer = calm.sign_in("ann", next=wanted)
         assert (answer.status, answer.headers["location"]) == (303, "/")
 
     @pytest.mark.parametrize("wanted", ["/me", "/people/ann", "/people?who=all", "/people/a%20b"])
-    def test_a_page_that_was_asked_for_before_comes_after(self, ann, wanted):
-        assert ann.sign_in("ann", next=wanted).headers["location"] == wanted
+    def test_a_page_that_was_asked_for_before_comes_after(self, calm, wanted):
+        assert calm.sign_in("ann", next=wanted).headers["location"] == wanted
 
-    def test_a_page_asked_for_by_nobody_leads_to_sign_in_and_names_it(self, door):
-        answer = door.get("/people?who=all")
+    def test_a_page_asked_for_by_nobody_leads_to_sign_in_and_names_it(self, calm):
+        answer = calm.get("/people?who=all")
         assert (answer.status, answer.headers["location"]) == (303, "/sign-in?next=%2Fpeople%3Fwho%3Dall")
-        assert 'value="/people?who=all"' in door.get(answer.headers["location"]).text
+        assert 'value="/people?who=all"' in calm.get(answer.headers["location"]).text
 
 
 class TestGuessing:
@@ -264,34 +278,34 @@ class TestLoginForgery:
 
     FORM = {"name": "ann", "password": PASSWORD}
 
-    def test_without_the_cookie_of_the_page_nobody_signs_in(self, ann):
-        token = token_of(ann.get("/sign-in").text)
-        stranger = ann.as_("")
+    def test_without_the_cookie_of_the_page_nobody_signs_in(self, calm):
+        token = token_of(calm.get("/sign-in").text)
+        stranger = calm.as_("")
         assert stranger.send("/sign-in", {**self.FORM, "csrf": token}, **OURS).status == 403
         assert "perdure" not in stranger.cookies
 
-    def test_without_a_token_nobody_signs_in(self, ann):
-        ann.get("/sign-in")
-        assert ann.send("/sign-in", self.FORM, **OURS).status == 403
+    def test_without_a_token_nobody_signs_in(self, calm):
+        calm.get("/sign-in")
+        assert calm.send("/sign-in", self.FORM, **OURS).status == 403
 
     @pytest.mark.parametrize(
         "headers",
         [{"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"}, {},
          {"origin": "null"}],
     )  # fmt: skip
-    def test_from_another_site_nobody_signs_in(self, ann, headers):
-        token = token_of(ann.get("/sign-in").text)
-        assert ann.send("/sign-in", {**self.FORM, "csrf": token}, **headers).status == 403
-        assert "perdure" not in ann.cookies
+    def test_from_another_site_nobody_signs_in(self, calm, headers):
+        token = token_of(calm.get("/sign-in").text)
+        assert calm.send("/sign-in", {**self.FORM, "csrf": token}, **headers).status == 403
+        assert "perdure" not in calm.cookies
 
-    def test_a_browser_that_tells_its_origin_alone_may(self, ann):
-        token = token_of(ann.get("/sign-in").text)
-        answer = ann.send("/sign-in", {**self.FORM, "csrf": token}, origin="http://127.0.0.1:8500")
+    def test_a_browser_that_tells_its_origin_alone_may(self, calm):
+        token = token_of(calm.get("/sign-in").text)
+        answer = calm.send("/sign-in", {**self.FORM, "csrf": token}, origin="http://127.0.0.1:8500")
         assert answer.status == 303
 
-    def test_a_token_of_another_secret_is_none(self, ann):
-        ann.get("/sign-in")
-        assert ann.send("/sign-in", {**self.FORM, "csrf": masked(new_secret())}, **OURS).status == 403
+    def test_a_token_of_another_secret_is_none(self, calm):
+        calm.get("/sign-in")
+        assert calm.send("/sign-in", {**self.FORM, "csrf": masked(new_secret())}, **OURS).status == 403
 
 
 class TestUnderTls:
