@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address
 from perdure.surface.console.records import Cell, Table
-from perdure.surface.words import counted, words
+from perdure.surface.words import counted, number, words
 
 if TYPE_CHECKING:
+    from perdure.assets.version import Version
     from perdure.stores.ledger.protocols import Approval
     from perdure.surface.console.records import Asked, Tone
     from perdure.surface.governance.roles import People
 
+_N_METRICS = 3
 STATUS_TONES: Mapping[str, Tone] = {"open": "warn", "approved": "good", "rejected": "bad", "withdrawn": "mute"}
 
 
@@ -137,6 +139,12 @@ def version_address(kind: str, asset: str, version: str) -> str:
     if kind == "card":
         return address("/cards", asset.partition(":")[2], "versions", version)
     return address("/assets", kind, asset, "versions", version)
+
+
+def measured(version: Version) -> str:
+    """A few of its metrics, those on rows that were held out first."""
+    ordered = sorted(version.metrics.items(), key=lambda pair: not pair[0].startswith("valid"))
+    return ", ".join(f"{words(name)} {number(value)}" for name, value in ordered[:_N_METRICS])
 
 
 def verdict_cells(verdict: Mapping[str, Any]) -> tuple[Cell, Cell, str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perdure.surface.console.asking import address
-from perdure.surface.console.questions import asset_address, asset_cell, version_address
+from perdure.surface.console.questions import asset_address, asset_cell, measured, version_address
 from perdure.surface.console.records import Cell, Table
 from perdure.surface.governance.handing import list_taken
 from perdure.surface.governance.snoozing import list_snoozed
@@ -117,7 +117,7 @@ def version_rows(asked: Asked, versions: Iterable[Version]) -> list[tuple[Cell |
             asset_cell(asked, each.asset),
             Cell(instant(each.created_at), at=each.created_at),
             words(str(each.lineage.get("remedy", ""))) or "by hand",
-            ", ".join(f"{words(name)} {number(value)}" for name, value in list(each.metrics.items())[:3]),
+            measured(each),
         )
         for each in versions
     ]

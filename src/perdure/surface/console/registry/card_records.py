@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from perdure.surface.console.asking import address
-from perdure.surface.console.questions import verdict_table
+from perdure.surface.console.questions import verdict_table, version_address
 from perdure.surface.console.records import Cell, Table
 from perdure.surface.words import instant, number, words
 
@@ -147,7 +147,7 @@ def _approvals(card: Card) -> Table:
 def _releases(card: Card) -> Table:
     rows = [
         (
-            Cell(each.version or "taken away"),
+            Cell(each.version or "taken away", href=_version_page(card, each.version)),
             Cell(instant(each.at), at=each.at),
             each.actor,
             each.reason,
@@ -160,6 +160,10 @@ def _releases(card: Card) -> Table:
     return Table(
         headings, rows, "Moves of the champion, newest first", more=more, empty="None yet: perdure apply releases."
     )
+
+
+def _version_page(card: Card, version: str | None) -> str:
+    return version_address("model", card.model, version) if version else ""
 
 
 def _incidents(card: Card) -> Table:

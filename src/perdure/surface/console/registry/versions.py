@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address, one_of, text, whole
-from perdure.surface.console.questions import asset_cell, version_address
+from perdure.surface.console.questions import asset_cell, measured, version_address
 from perdure.surface.console.records import Cell, Table, View
-from perdure.surface.words import instant, number, words
+from perdure.surface.words import instant, words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,6 @@ MADE = "registry.put_version"
 KINDS = ("model", "prompt", "index", "judge", "guard", "route", "agent", "graph", "card", "dataset", "suite")
 _AT_ONCE = 500
 _LOOKS = 6
-_N_METRICS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,6 @@ def _pointed(asked: Asked) -> Mapping[str, str]:
 
 
 def _row(asked: Asked, version: Version, pointed: Mapping[str, str]) -> tuple[Cell | str, ...]:
-    metrics = ", ".join(f"{words(name)} {number(value)}" for name, value in list(version.metrics.items())[:_N_METRICS])
     named = pointed.get(version.id, "")
     history = Cell(named, href=address("/registry", version.asset, "history"), hint="Who moved it") if named else ""
     return (
@@ -119,7 +117,7 @@ def _row(asked: Asked, version: Version, pointed: Mapping[str, str]) -> tuple[Ce
         history,
         Cell(instant(version.created_at), at=version.created_at),
         version.actor,
-        metrics,
+        measured(version),
     )
 
 
