@@ -39,7 +39,11 @@ def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[st
     """Two running consoles, asked by a person with every role, with the addresses of their pages: one of each."""
     world, walk = _module("console_world"), _module("page_walk")
     made = tmp_path_factory.mktemp("drawn")
-    folders = [world.make_world(made / "shop"), _module("language_world").make_language_world(made / "desk")]
+    texts = world.Texts(
+        purpose="<img src=x onerror=alert(1)>", owner='"><script>alert(1)</script>', reason="' onfocus=alert(1) autofocus='",
+        summary="</script><svg onload=alert(1)>", slice="<div hx-get=/people hx-trigger=load>", question="javascript:alert(1)",
+    )  # fmt: skip
+    folders = [world.make_world(made / "shop", texts), _module("language_world").make_language_world(made / "desk")]
     opened, running, reached = [], [], set()
     for folder in folders:
         console = world.open_console(folder)
@@ -61,6 +65,7 @@ def consoles(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[st
 def _context(browser: Browser, width: int = 1280) -> tuple[BrowserContext, list[str]]:
     context = browser.new_context(viewport={"width": width, "height": 900}, timezone_id="Europe/Berlin", locale="en-GB", reduced_motion="reduce")  # fmt: skip
     problems: list[str] = []
+    context.on("dialog", lambda dialog: problems.append(f"dialog: {dialog.message}"))
     context.on("console", lambda told: problems.append(told.text) if told.type in ("error", "warning") else None)
     context.on("weberror", lambda error: problems.append(str(error.error)))
     context.on("request", lambda asked: None if asked.url.startswith(("http://127.0.0.1:", "data:", "blob:")) else problems.append(asked.url))  # fmt: skip

@@ -88,7 +88,7 @@ class Texts:
     reason: str = "looks right"
     summary: str = "The relation moved [12 min]."
     slice: str = "shop=north"
-    feature: str = "km"
+    question: str = "Release eta@new of eta"
 
 
 def at(hours: float) -> datetime:
@@ -163,7 +163,7 @@ def _run(name: str, made: str, when: datetime, error: float) -> Run:
 
 
 def _measure(opened: Perdure, said: Texts) -> None:
-    features = {said.feature: {"psi": 0.31, "js": 0.1, "ks": 0.2, "nulls": 0.0}, "shop": {"psi": 0.02, "js": 0.0, "ks": 0.01, "nulls": 0.0}}  # fmt: skip
+    features = {"km": {"psi": 0.31, "js": 0.1, "ks": 0.2, "nulls": 0.0}, "shop": {"psi": 0.02, "js": 0.0, "ks": 0.01, "nulls": 0.0}}  # fmt: skip
     made = []
     for day in range(20):
         when = START + (day + 1) * DAY
@@ -201,7 +201,7 @@ def _decay(opened: Perdure, said: Texts) -> None:
             "apr_1",
             "eta",
             "job_1/release",
-            "Release eta@new of eta",
+            said.question,
             "reviewer",
             2,
             "loop",
