@@ -92,7 +92,7 @@ def list_view(asked: Asked) -> View:
     table = Table(
         headings=("Index", "Health", "Documents from", "Embedder", "Answers"),
         rows=rows[:_PAGE],
-        caption="Indexes",
+        caption="Indexes, a line each",
         empty='No index is declared: Index("handbook", Folder("docs")), then perdure index build handbook',
     )
     return View("Indexes", IndexList(table), (OVERVIEW,), "perdure index list", ("health",))

@@ -129,7 +129,7 @@ def _suites(asked: Asked, n_open: Counter[str]) -> Table:
     return Table(
         headings=("Suite", "Tests", "Role", "Scorers", "To label"),
         rows=rows[:_SHOWN],
-        caption="Suites",
+        caption="Suites with what they test",
         numeric=frozenset({3, 4}),
         empty='No suite is declared: Suite("refunds", "suites/refunds.yaml", [Exact()], prompt="answer")',
     )

@@ -92,7 +92,7 @@ def list_view(asked: Asked) -> View:
             )
             for name, prompt in shown
         ],
-        caption="Prompts",
+        caption="Prompts, a line each",
         more=address("/language/prompts", after=start + _PAGE) if len(rows) > start + _PAGE else "",
         empty='No prompt is declared: Prompt("answer", [("user", "{question}")], "main"), then perdure apply',
     )

@@ -152,7 +152,7 @@ def _subjects(asked: Asked, n_open: Counter[str]) -> Table:
         for name, n in n_open.most_common(200)
     ]
     return Table(
-        ("Asked about", "Open", ""),
+        ("Asked about", "Open", "What it is"),
         rows,
         "Open reviews by judge, suite or index",
         numeric=frozenset({1}),

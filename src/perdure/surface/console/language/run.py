@@ -205,7 +205,7 @@ def _with(step: StepRecord) -> Iterator[Cell | str]:
 def _waits(waits: Sequence[Wait], *, texts: bool) -> Table:
     rows = [_wait(each, texts=texts) for each in waits]
     headings = ("Question", "Tool", "Asked", "Needs", "Answer", *(("Text",) if texts else ()))
-    return Table(headings, rows, "What it asked people", empty="It asked nobody.")
+    return Table(headings, rows, "Questions to people", empty="It asked nobody.")
 
 
 def _wait(wait: Wait, *, texts: bool) -> tuple[Cell | str, ...]:

@@ -75,7 +75,7 @@ def view(asked: Asked) -> View:
                 (f"{rank}", document, number(score), NONE if cosine is None else f"{cosine:.3f}")
                 for rank, (document, score, cosine) in enumerate(hits, 1)
             ],
-            "What was given",
+            "Chunks that were given",
             numeric=frozenset({2, 3}),
             empty="Nothing was found.",
         ),

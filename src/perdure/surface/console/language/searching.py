@@ -207,7 +207,7 @@ def _table(chunks: tuple[FoundChunk, ...], index: str) -> Table:
     return Table(
         headings=("#", "Document", "Score", "By vector", "By words", "Changed", "Indexed", "Chunk"),
         rows=rows,
-        caption="What was found, and why",
+        caption="Chunks, the best first",
         numeric=frozenset({2, 3, 4}),
         empty=f"Nothing was found: other words, or see what is in it: perdure index show {index}",
     )
