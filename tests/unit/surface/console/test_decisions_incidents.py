@@ -24,9 +24,9 @@ def test_the_story_tells_what_was_seen_why_what_was_weighed_proved_asked_and_mov
     told = console.get(f"/api/incidents/{incident}").json["data"]
     assert told["seen"]["rows"][0][:3] == ["mae over 7d <= 9", "all", "12.60 min"]
     assert [(each["name"], each["weight"]) for each in told["causes"]] == [("concept drift", 0.8)]
-    assert {(each["action"], each["chosen"]) for each in told["decisions"][0]["weighed"]} == {
-        ("retrain_recent days=60", True),
-        ("resync", False),
+    assert {(each["action"], each["label"], each["chosen"]) for each in told["decisions"][0]["weighed"]} == {
+        ("fit on the newest 60 days", "retrain_recent days=60", True),
+        ("read the feed again", "resync", False),
     }
     assert told["gates"]["rows"][0][3]["text"] == "passed"
     assert [(each["id"], each["n_needed"]) for each in told["questions"]] == [("apr_1", 2), ("apr_2", 1)]

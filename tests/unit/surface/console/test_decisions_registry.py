@@ -50,7 +50,7 @@ def test_the_history_tells_who_moved_what_when_and_why(console):
         ("challenger", "20%", "loop", "looks right"),
         ("champion", "100%", "eve", "first"),
     ]
-    assert told["rows"]["rows"][0][8]["href"].startswith("/incidents/")
+    assert told["rows"]["rows"][0][7]["href"].startswith("/incidents/")
     assert told["back"] == []
     assert console.get("/registry/nothing/history").status == 404
 
