@@ -74,6 +74,8 @@ class TestSessions:
         ours = caller("", **{"sec-fetch-site": "same-origin"})
         check_deed(parts, ours, own, {"csrf": own.csrf()})
         check_deed(parts, caller("", **{"sec-fetch-site": "same-origin", "perdure-csrf": own.csrf()}), own, {})
+        with pytest.raises(Refused, match="not sent from a page"):
+            check_deed(parts, caller("", **{"sec-fetch-site": "same-site"}), own, {"csrf": own.csrf()})
         for wrong in (other.csrf(), "", own.session.csrf, own.csrf()[:-4], "%%%", "\u20ac"):
             with pytest.raises(Refused):
                 check_deed(parts, ours, own, {"csrf": wrong})

@@ -285,6 +285,9 @@ class TestByRule:
             assert door.as_("").post(path).status == 401
             assert door.as_("ann").post(path, token="").status == 403
 
+    def test_nobody_follows_what_changes_without_signing_in(self, shared_door):
+        assert shared_door.as_("").get("/live").status in (303, 401)
+
     def test_what_the_console_offers_is_told_to_who_may_look(self, door):
         assert door.as_("").get("/api/openapi.json").status == 401
         assert door.as_("ann").get("/api/openapi.json").status == 200
