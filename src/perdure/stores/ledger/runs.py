@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from sqlalchemy import Row, bindparam, func, select, tuple_
 
 from perdure.core.clock import from_us, to_us
@@ -100,8 +101,8 @@ def _line(row: Any) -> RunLine:
         version="" if row.version is None else str(row.version),
         started_at=from_us(row.started_us),
         seconds=seconds,
-        params=json.loads(row.params),
-        metrics=json.loads(row.metrics),
+        params=msgspec.json.decode(row.params),
+        metrics=msgspec.json.decode(row.metrics),
     )
 
 

@@ -24,13 +24,15 @@ _THIN = (
     "signal, slice, window_end_us - window_start_us, at_us, value, low, high, n, unit, version, asset, "
     "json_extract(facts, '$.harm_low')"
 )
-# The newest instants are found first and joined by the index on instants: facts are read of few rows only.
+# The newest instants are found in the index alone, and then their rows by it: `CROSS JOIN` keeps SQLite to that order.
 _NEWEST = f"""
-SELECT {_THIN.replace("asset", "readings.asset", 1)} FROM readings JOIN (
+SELECT {_THIN.replace("asset", "readings.asset", 1)} FROM (
     SELECT asset AS a, signal AS s, slice AS part, window_end_us - window_start_us AS width, max(at_us) AS newest
     FROM readings WHERE project = :project GROUP BY a, s, part, width
-) ON asset = a AND at_us = newest AND signal = s AND slice = part AND window_end_us - window_start_us = width
-WHERE project = :project ORDER BY asset, signal, slice, version, window_start_us
+) CROSS JOIN readings
+WHERE project = :project AND asset = a AND signal = s AND slice = part
+AND window_end_us - window_start_us = width AND at_us = newest
+ORDER BY asset, signal, slice, version, window_start_us
 """  # noqa: S608 - constants only
 _MARK = "SELECT coalesce(max(rowid), 0) FROM readings"
 _CHANGED = f"SELECT rowid, {_THIN} FROM readings WHERE rowid > ? AND +project = ? ORDER BY rowid LIMIT ?"  # noqa: S608 - constants only

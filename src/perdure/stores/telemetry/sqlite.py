@@ -35,6 +35,10 @@ CREATE TABLE IF NOT EXISTS readings (
 )
 """
 _INDEX = "CREATE INDEX IF NOT EXISTS readings_by_at ON readings (project, asset, at_us)"
+_SERIES = """
+CREATE INDEX IF NOT EXISTS readings_series
+ON readings (project, asset, signal, slice, window_end_us - window_start_us, at_us)
+"""
 _FORMAT = SqliteFormat("readings", 1, (_TABLE, _INDEX))
 _COLUMNS = "asset, signal, slice, version, window_start_us, window_end_us, at_us, value, low, high, n, unit, facts"
 _PUT = f"INSERT OR REPLACE INTO readings (project, actor, {_COLUMNS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants only
@@ -74,6 +78,8 @@ class SqliteReadings:
         self._lock = Lock()
         with translated(path):
             self._connection = open_file(path, _FORMAT)
+            # Files of before have it not: made once, a second a million readings.
+            self._connection.execute(_SERIES)
         self._looking = Looking(path, project)
 
     def put(self, readings: Sequence[Reading]) -> None:
