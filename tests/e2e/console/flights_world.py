@@ -17,6 +17,7 @@ from perdure.surface.deployments import Deployment, Part, Task, close_stores, si
 from perdure.surface.examples import find_example
 
 N_DAYS = 4
+_KEPT = "FLIGHTS_KEPT"  # as in flights.data, which need not be imported where the world is made already
 PEOPLE = {
     "vic": (("viewer",), ("owner",)),
     "sue": (("scientist",), ("data_scientist",)),
@@ -56,9 +57,7 @@ def copied(world: Path, folder: Path) -> Deployment:
 
 def _deployment(folder: Path, **settings: str) -> Deployment:
     home = folder / "flights"
-    from flights import data
-
-    return Deployment("managed", home, home / ".perdure", {data.KEPT: str(folder / "flights.parquet"), **settings})
+    return Deployment("managed", home, home / ".perdure", {_KEPT: str(folder / "flights.parquet"), **settings})
 
 
 def _fly(folder: Path) -> None:
