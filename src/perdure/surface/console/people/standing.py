@@ -135,7 +135,7 @@ def agent_words(agent: str) -> str:
 
 
 def origin(settings: ConsoleSettings) -> str:
-    """Where people reach the console, as far as its settings tell.
+    """Where people reach the console, as far as its settings tell; empty where they let the system choose the port.
 
     >>> from perdure.core.settings import ConsoleSettings
     >>> origin(ConsoleSettings()), origin(ConsoleSettings(hosts="console.example", behind_tls=True))
@@ -144,6 +144,8 @@ def origin(settings: ConsoleSettings) -> str:
     named = settings.hosts.partition(",")[0].strip()
     if settings.behind_tls and named:
         return f"https://{named}"
+    if not settings.port:
+        return ""
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     return f"http://{host}:{settings.port}"
 
