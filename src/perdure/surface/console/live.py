@@ -19,6 +19,7 @@ from starlette.responses import Response
 
 from perdure.core.clock import iso, monotonic_s
 from perdure.core.errors import LimitReached, NotReady
+from perdure.surface.console.board import TOPICS
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -61,9 +62,12 @@ class Live:
         self._wake()
 
     def news(self, after: int) -> tuple[Board, frozenset[Topic]]:
-        """The newest board, and what is new in it since another; waits for nothing."""
-        _, topics = self._boards.changed(after, 0.0)
-        return self._boards.now(), topics
+        """The newest board, and what is new in it since another; waits for nothing.
+
+        Numbers begin anew with each start of the console: to whoever knows of a later one, everything is new.
+        """
+        newest, topics = self._boards.changed(after, 0.0)
+        return self._boards.now(), TOPICS if newest < after else topics
 
     def check(self, person: str) -> None:
         """Refuse one stream too many; two that ask at the same instant are both let in.
@@ -123,7 +127,7 @@ class LiveResponse(Response):
     Args:
         live: the console's streams.
         person: whose it is.
-        after: the newest board that the browser knows of; -1 when it has just drawn its page.
+        after: the newest board that the browser knows of; -1 when it does not say.
         still: whether the person may still look; asked now and then.
     """
 

@@ -270,7 +270,8 @@ def _is_part(request: Request) -> bool:
 
 
 def _last_event(request: Request) -> int:
-    said = request.headers.get("last-event-id", "")
+    """What the browser was told last, else what its page was drawn from; -1: neither is known."""
+    said = request.headers.get("last-event-id", "") or request.query_params.get("after", "")
     return int(said) if said.isascii() and said.isdigit() and len(said) < 19 else -1
 
 

@@ -106,6 +106,11 @@ def test_a_browser_that_comes_back_is_told_what_it_missed(boards):
     live.end()
 
 
+def test_a_browser_that_knows_of_an_earlier_start_is_told_that_everything_is_new(boards):
+    _, topics = Live(boards).news(boards.board.generation + 100)
+    assert topics == TOPICS
+
+
 def test_a_stream_that_its_browser_left_is_no_longer_counted(boards):
     live = Live(boards)
 
