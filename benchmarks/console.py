@@ -2,7 +2,7 @@
 
     python benchmarks/console.py [--quick] [--times N] [--peer] [--json FILE]
 
-The stores are made once and kept in build/bench/console (three minutes). The console runs in a process of its own; every page is asked
+The stores are made once and kept in build/bench/console (a minute or two). The console runs in a process of its own; every page is asked
 over one connection by somebody who is signed in, and then opened in Chromium with nothing cached. Bars: 100 ms of the server's time
 at the 95th percentile, 0.5 s until something is seen, 300 kB, and no other host.
 """
@@ -72,7 +72,7 @@ def known_of(size: big.Size) -> Mapping[str, str]:
 def measured(client: Client, size: big.Size, n: int) -> list[Asked]:
     """Every page of the project, printed as it comes."""
     found, left = [], []
-    print(f"  {'page':56s} {'p50':>8s} {'p95':>8s} {'page':>9s} {'with all':>9s}")
+    print(f"  {'page':56s} {'p50':>8s} {'p95':>8s} {'its CPU':>8s} {'page':>9s} {'with all':>9s}")
     for path in [*addresses(known_of(size)), *_of_open(client)]:
         asked = client.many(path, n)
         if asked is None:
@@ -82,7 +82,7 @@ def measured(client: Client, size: big.Size, n: int) -> list[Asked]:
         whole_kb = asked.kb + client.weigh(asked.statics)
         over = " OVER" if asked.ms(0.95) >= _BARS["server_ms"] or whole_kb > _BARS["kb"] else ""
         print(
-            f"  {path:56s} {asked.ms(0.5):6.1f}ms {asked.ms(0.95):6.1f}ms {asked.kb:6.1f} kB {whole_kb:6.1f} kB{over}"
+            f"  {path:56s} {asked.ms(0.5):6.1f}ms {asked.ms(0.95):6.1f}ms {asked.ms(0.95, cpu=True):6.1f}ms {asked.kb:6.1f} kB {whole_kb:6.1f} kB{over}"
         )
     print(f"  {len(left)} pages are of what this project has not, such as prompts")
     return found

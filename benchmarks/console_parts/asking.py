@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 _TIMING = re.compile(r"app;dur=([\d.]+)")
+_CPU = re.compile(r"cpu;dur=([\d.]+)")
 _LOADED = re.compile(r'(?:src|href)="(/static/[^"]+)"')
 _BARE = ("/healthz", "/live")
 OK = 200
@@ -24,13 +25,15 @@ class Asked:
 
     path: str
     server_ms: list[float] = field(default_factory=list)
+    cpu_ms: list[float] = field(default_factory=list)
+    """Of the process meanwhile: what others on the machine do not change."""
     kb: float = 0.0
     """Of the page itself, compressed."""
     statics: Sequence[str] = ()
 
-    def ms(self, quantile: float) -> float:
-        """A quantile of the server's time."""
-        ordered = sorted(self.server_ms)
+    def ms(self, quantile: float, *, cpu: bool = False) -> float:
+        """A quantile of the server's time, or of its CPU."""
+        ordered = sorted(self.cpu_ms if cpu else self.server_ms)
         return ordered[min(int(quantile * len(ordered)), len(ordered) - 1)]
 
 
@@ -57,14 +60,15 @@ class Client:
         self._connection = http.client.HTTPConnection(split.hostname or "", split.port or 0, timeout=60)
         self._headers = {"Cookie": cookie, "Accept-Encoding": "gzip", "Accept": "text/html"}
 
-    def ask(self, path: str) -> tuple[int, float, bytes, bytes]:
-        """Status, the server's milliseconds, what came over the wire, and what it says."""
+    def ask(self, path: str) -> tuple[int, tuple[float, float], bytes, bytes]:
+        """Status, the server's milliseconds and its CPU's, what came over the wire, and what it says."""
         self._connection.request("GET", path, headers=self._headers)
         answer = self._connection.getresponse()
         body = answer.read()
-        told = _TIMING.search(answer.getheader("server-timing") or "")
+        timing = answer.getheader("server-timing") or ""
+        server_ms, cpu_ms = (float(found[1]) if (found := each.search(timing)) else 0.0 for each in (_TIMING, _CPU))
         plain = gzip.decompress(body) if answer.getheader("content-encoding") == "gzip" else body
-        return answer.status, float(told[1]) if told else 0.0, body, plain
+        return answer.status, (server_ms, cpu_ms), body, plain
 
     def many(self, path: str, n: int) -> Asked | None:
         """Ask a page `n` times; None where it is none for this project."""
@@ -72,7 +76,10 @@ class Client:
         if status != OK:
             return None
         asked = Asked(path, kb=len(body) / 1000, statics=tuple(sorted(set(_LOADED.findall(plain.decode())))))
-        asked.server_ms = [self.ask(path)[1] for _ in range(n)]
+        for _ in range(n):
+            _, (server_ms, cpu_ms), _, _ = self.ask(path)
+            asked.server_ms.append(server_ms)
+            asked.cpu_ms.append(cpu_ms)
         return asked
 
     def weigh(self, statics: Sequence[str]) -> float:

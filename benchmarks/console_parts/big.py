@@ -114,7 +114,7 @@ def opened(folder: Path, size: Size) -> Perdure:
 
 
 def make(folder: Path, size: Size) -> bool:
-    """Fill the stores; False where they are there already. Takes some three minutes at full size."""
+    """Fill the stores; False where they are there already. Takes a minute or two at full size."""
     if (folder / _MADE).is_file():
         return False
     folder.mkdir(parents=True, exist_ok=True)

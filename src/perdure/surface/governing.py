@@ -185,9 +185,14 @@ class Governing(Opened):
         Raises:
             NotFound: no such model.
         """
+        from perdure.assets.project import Project
+        from perdure.surface.compose import watched_assets
         from perdure.surface.governance.cards import card
 
-        watched = self._watched(self.project.model(model).name)
+        declared = self.project.model(model)
+        # As the loop sees it; of this model alone, for a project may have thousands.
+        alone = watched_assets(Project.of(self.project.name, declared))
+        watched = next(each for each in alone if (each.kind, each.name) == ("model", declared.name))
         with self._ledger.read() as session:
             return card(session, self._readings, watched, instant_of(at))
 
