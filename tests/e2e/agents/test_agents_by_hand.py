@@ -322,6 +322,7 @@ def test_where_no_price_is_known_no_table_says_that_it_cost_nothing(folder):
     """`$0.00` would be read as free."""
     file = folder / "declarations.py"
     file.write_text(file.read_text().replace(", prices=UnitPrices(input=1, output=4)", ""))
+    open_project(folder).apply()
 
     def said(*words):
         found = CliRunner().invoke(app, ["agent", *words, "--project", str(folder)])
