@@ -62,6 +62,9 @@ def source_policy(source: Source) -> Said:
         )
 
 
+_GIVEN = "Who was given it by `perdure people` is not seen here: a check opens no store."
+
+
 def doubtful_rules(policy: Policy, settings: Settings) -> Said:
     """Any asset's policy against itself, the project's roles and the pace of its loop."""
     if policy.autonomy == "observe":
@@ -86,13 +89,13 @@ def _roles(policy: Policy, settings: Settings) -> Said:
         yield (
             "warning",
             f"is released by a {role!r}, and nobody has that role.",
-            f'Write under [roles] of perdure.toml: {role} = ["…"]. Declared: {declared}.',
+            f'Write under [roles] of perdure.toml: {role} = ["…"]. Declared: {declared}. {_GIVEN}',
         )
     elif policy.four_eyes and len(others := [each for each in people if each != settings.project.actor]) < 2:
         yield (
             "warning",
             f"is released by two people of the role {role!r} beside who asked; there are {len(others)}.",
-            f'Write under [roles] of perdure.toml: {role} = ["…", "…"]',
+            f'Write under [roles] of perdure.toml: {role} = ["…", "…"]. {_GIVEN}',
         )
 
 

@@ -85,5 +85,5 @@ def _made(opened: Perdure, settings: ConsoleSettings) -> tuple[Hosted, ConsolePa
 def _invite(parts: ConsoleParts, open_as: str, url: str) -> str:
     """A new one for a name; else one for the project's actor where nobody can sign in yet."""
     now = parts.boards.now().at
-    invited = parts.project.invite_person(open_as) if open_as else parts.project.invite_first(at=now)
+    invited = parts.project.invite_person(open_as, at=now) if open_as else parts.project.invite_first(at=now)
     return "" if invited is None else url + invited.path
