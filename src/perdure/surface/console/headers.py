@@ -61,8 +61,8 @@ class Guarded:
                 message["headers"] = [*_with_ours(message.get("headers", [])), _timing(*took)]
             await send(message)
 
-        host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-        if not host_known(host, self._settings):
+        hosts = [value.decode("latin-1") for name, value in scope["headers"] if name == b"host"]
+        if len(hosts) != 1 or not host_known(hosts[0], self._settings):
             await _plain(sent, 421, "This console is not known by that name: add it to [console] hosts.")
         elif scope["method"] not in METHODS:
             await _plain(sent, 405, "Only GET, HEAD and POST are answered here.", ((b"allow", b"GET, HEAD, POST"),))

@@ -252,7 +252,7 @@ def here(request: Request) -> str:
 def _json_of(body: bytes) -> dict[str, str]:
     try:
         read = msgspec.json.decode(body or b"{}")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadRequest("The body is no JSON.", hint='Send an object such as {"reason": "why"}.') from error
     if not isinstance(read, dict):
         raise BadRequest("The body is no JSON object.", hint='Send an object such as {"reason": "why"}.')
@@ -260,7 +260,7 @@ def _json_of(body: bytes) -> dict[str, str]:
 
 
 def _is_twin(request: Request) -> bool:
-    path = request.url.path
+    path = request.scope["path"]
     return path == API or path.startswith(f"{API}/")
 
 
@@ -289,7 +289,10 @@ def _to_sign_in(request: Request) -> Response:
 
 def _back(request: Request) -> str:
     """Where the person came from, when that was a page of ours."""
-    came = urlsplit(request.headers.get("referer", ""))
+    try:
+        came = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return ""
     local = f"{came.path}?{came.query}" if came.query else came.path
     return local if came.netloc == request.headers.get("host") and is_local(local) else ""
 
@@ -300,7 +303,8 @@ def _title(status: int) -> str:
 
 
 def _unexpected(request: Request, error: Exception) -> PerdureError:
-    _LOG.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    route = request.scope.get("route")  # not the address: it may be an invite, or write lines of its own into the log
+    _LOG.error("%s %s failed", request.method, getattr(route, "path", "an address"), exc_info=error)
     return PerdureError(
         "Something failed here that should not.", hint="The console's log says what; load the page again."
     )

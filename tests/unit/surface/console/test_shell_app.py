@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 
@@ -49,3 +51,66 @@ def test_a_post_to_a_page_is_told_as_the_wrong_method(console):
 def test_nobody_reads_what_the_console_offers(console):
     assert console.get("/api/openapi.json", as_="").status == 401
     assert console.get("/api/openapi.json").json["info"]["title"] == "perdure console"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1:8500/api/x?",
+        "127.0.0.1:x@evil.example",
+        "127.0.0.1:abc",
+        "127.0.0.1#",
+        "[::1",
+        "[::1]evil.example",
+        "[127.0.0.1].evil.example",
+        "127.0.0.1 evil.example",
+    ],
+)
+def test_a_host_with_anything_behind_its_name_is_none_of_ours(console, host):
+    assert console.get("/healthz", host=host).status == 421
+
+
+def test_of_two_hosts_none_is_believed(console):
+    """A proxy may read the first, and the console the last."""
+    said = asyncio.run(_statuses(console.app, [(b"host", b"evil.example"), (b"host", b"127.0.0.1:8500")]))
+    assert said == [421]
+
+
+async def _statuses(app, headers):
+    said = []
+
+    async def receive():
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message):
+        said.append(message)
+
+    scope = {
+        "type": "http", "method": "GET", "path": "/healthz", "raw_path": b"/healthz", "query_string": b"",
+        "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8500), "scheme": "http",
+    }  # fmt: skip
+    await app(scope, receive, send)
+    return [each["status"] for each in said if "status" in each]
+
+
+@pytest.mark.parametrize("referer", ["http://[", "http://[::1", "http://127.0.0.1:8500/\xe9", "\x01"])
+def test_an_error_page_bears_whatever_came_before_it(console, referer):
+    answer = console.get("/nowhere", referer=referer)
+    assert (answer.status, "content-security-policy" in answer.headers) == (404, True)
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b'{"reason":' + b"[" * 50_000 + b"]" * 50_000 + b"}"])
+def test_json_nested_without_end_is_no_json(console, caplog, body):
+    """Read before anybody is known, so anybody could fill the log."""
+    answer = console.ask("POST", "/api/me/sessions", as_="", headers={"content-type": "application/json"}, body=body)
+    assert (answer.status, caplog.records) == (400, [])
+
+
+def test_what_fails_names_its_route_in_the_log_and_not_its_address(door, caplog, monkeypatch):
+    """That may be an invite, or hold signs that a terminal obeys."""
+    from perdure.surface.console.auth.signing_in import SigningIn
+
+    path = door.parts.project.invite_person("ann").path
+    monkeypatch.setattr(SigningIn, "_person", lambda *_: 1 // 0)
+    assert door.get(path).status == 500
+    assert [each.getMessage() for each in caplog.records] == ["GET /sign-in/{invite} failed"]

@@ -6,6 +6,7 @@ and signing in to one signs out of the other; each still refuses the other's tok
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -19,6 +20,8 @@ Purpose = Literal["session", "before"]
 _COOKIES: Mapping[Purpose, str] = {"session": "perdure", "before": "perdure_before"}
 _BEFORE_S = 600
 """How long a page of sign-in can be sent: as long as its cookie lives."""
+_HOST = re.compile(r"(?:\[(?P<literal>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{1,5})?")
+"""Of a request: what stands behind the name would else be read as part of its address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,9 @@ def cookie_text(purpose: Purpose, value: str, settings: ConsoleSettings) -> str:
 
 
 def _name_of(host: str) -> str:
-    """Of `name`, `name:port`, `[address]` or `[address]:port`."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
+    """Of `name`, `name:port`, `[address]` or `[address]:port`; empty for anything else."""
+    found = _HOST.fullmatch(host)
+    return (found["literal"] or found["name"]) if found else ""
 
 
 def address_of(headers: Mapping[str, str], peer: str, settings: ConsoleSettings) -> str:
