@@ -50,3 +50,20 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
     (tmp_path / "people.db").write_bytes(b"no database" * 1000)
     with pytest.raises(Corrupt):
         SqlitePeople(tmp_path / "people.db")
+
+
+def test_people_of_one_project_are_nobody_in_another_that_keeps_its_stores_in_the_same_folder(tmp_path):
+    """Else whoever lets people in there would come in here as anybody."""
+    here, there = (SqlitePeople(tmp_path / "people.db", project) for project in ("shop", "shop/desk"))
+    for number, kind in enumerate(("password", "key", "invite"), 1):
+        here.secrets.put(a_secret(number, kind=kind))
+    here.sessions.begin(a_session(1))
+    assert there.sessions.find(a_session(1).digest, NOW, HOUR) is None
+    assert [there.secrets.find(kind, a_secret(n).digest) for n, kind in ((2, "key"), (3, "invite"))] == [None, None]
+    assert (there.secrets.password("ann"), there.secrets.list("ann"), there.sessions.list("ann")) == (None, [], [])
+    assert there.sessions.end(person="ann") == 0
+    there.secrets.put(a_secret(4, kind="password"))
+    assert here.sessions.find(a_session(1).digest, NOW, HOUR) is not None
+    assert len(here.secrets.list("ann")) == 3
+    for file in (here, there):
+        file.close()

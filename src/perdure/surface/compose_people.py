@@ -16,4 +16,4 @@ def open_people(folder: Path, settings: Settings) -> SqlitePeople:
     """Secrets, sessions and tries of the project, made when they are not there yet, for their owner alone."""
     from perdure.stores.sessions.sqlite import SqlitePeople
 
-    return SqlitePeople(stores_root(folder, settings) / "people.db")
+    return SqlitePeople(stores_root(folder, settings) / "people.db", settings.project.name)

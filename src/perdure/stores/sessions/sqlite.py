@@ -1,7 +1,8 @@
 """Secrets, sessions and tries in one SQLite file, `people.db`, which its owner alone can read; several processes share it.
 
 Opened by `surface.compose_people`. A `perdure people add` beside a running console writes here, and the console sees it at once.
-What surprised us: SQLite's `-wal` companion takes its permissions from the file, so they are given before anything is written.
+What surprised us: SQLite's `-wal` companion takes its permissions from the file, so they are given before anything is written. And
+projects that keep their stores in one folder share the file, though their people are not the same: names stand in it behind the project's.
 """
 
 from __future__ import annotations
@@ -45,14 +46,16 @@ class SqlitePeople:
 
     Args:
         path: the file; it and its folders are made where missing, for its owner alone.
+        project: whose people these are; those of another project in the same file are not seen.
 
     Raises:
         StoreError: the file cannot be opened, or is of another format.
         Corrupt: the file is no database.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, project: str = "default") -> None:
         self._path = path
+        self._before = f"{project}/"
         self._lock = Lock()
         with translated(path):
             self._connection = open_file(path, _FORMAT)
@@ -71,6 +74,18 @@ class SqlitePeople:
         with self._lock, translated(self._path), transaction(self._connection) as db:
             yield db
 
+    def kept(self, person: str) -> str:
+        """A person's name as the file has it."""
+        return self._before + person
+
+    def named(self, kept: str) -> str | None:
+        """The name of a person of this project; None for another project's."""
+        return (
+            kept[len(self._before) :]
+            if kept.startswith(self._before) and "/" not in kept[len(self._before) :]
+            else None
+        )
+
     def rows(self, query: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """What a query finds."""
         with self._lock, translated(self._path):
@@ -87,11 +102,12 @@ class SqliteSecrets:
 
     def put(self, secret: Secret) -> None:
         """Keep it; a password takes the place of the person's, and ends all of the person's sessions in one transaction."""
+        kept = replace(secret, person=self._file.kept(secret.person))
         with self._file.writing() as db:
             if secret.kind == "password":
-                db.execute("DELETE FROM secrets WHERE person = ? AND kind = 'password'", (secret.person,))
-                db.execute("DELETE FROM sessions WHERE person = ?", (secret.person,))
-            db.execute(f"INSERT OR REPLACE INTO secrets ({_SECRET}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(secret))  # noqa: S608 - constants
+                db.execute("DELETE FROM secrets WHERE person = ? AND kind = 'password'", (kept.person,))
+                db.execute("DELETE FROM sessions WHERE person = ?", (kept.person,))
+            db.execute(f"INSERT OR REPLACE INTO secrets ({_SECRET}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", astuple(kept))  # noqa: S608 - constants
 
     def find(self, kind: SecretKind, digest: str) -> Secret | None:
         """The key or invite with this digest."""
@@ -100,7 +116,7 @@ class SqliteSecrets:
 
     def password(self, person: str) -> Secret | None:
         """The person's."""
-        found = self._read("person = ? AND kind = 'password'", person)
+        found = self._read("person = ? AND kind = 'password'", self._file.kept(person))
         return found[0] if found else None
 
     def take(self, secret_id: str, now_us: int) -> bool:
@@ -119,7 +135,7 @@ class SqliteSecrets:
 
     def list(self, person: str) -> list[Secret]:
         """In the order in which they were made."""
-        return self._read("person = ? ORDER BY made_us, id", person)
+        return self._read("person = ? ORDER BY made_us, id", self._file.kept(person))
 
     def drop(self, secret_id: str) -> bool:
         """Forget one; False where there was none."""
@@ -128,7 +144,8 @@ class SqliteSecrets:
 
     def _read(self, condition: str, *values: object) -> builtins.list[Secret]:
         rows = self._file.rows(f"SELECT {_SECRET} FROM secrets WHERE {condition}", values)  # noqa: S608 - constants
-        return [Secret(*row) for row in rows]
+        read = [Secret(*row) for row in rows]
+        return [replace(each, person=name) for each in read if (name := self._file.named(each.person)) is not None]
 
 
 class SqliteSessions:
@@ -141,8 +158,9 @@ class SqliteSessions:
 
     def begin(self, session: Session) -> None:
         """Keep a new one."""
+        kept = replace(session, person=self._file.kept(session.person))
         with self._file.writing() as db:
-            db.execute(f"INSERT INTO sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(session))  # noqa: S608 - constants
+            db.execute(f"INSERT INTO sessions ({_SESSION}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(kept))  # noqa: S608 - constants
 
     def find(self, digest: str, now_us: int, idle_us: int) -> Session | None:
         """The session; None when it is over or was idle for longer. `seen_us` is written at most once a minute."""
@@ -175,11 +193,12 @@ class SqliteSessions:
     def end(self, *, digest: str = "", person: str = "") -> int:
         """End one session, or all of a person; how many."""
         with self._file.writing() as db:
-            return db.execute("DELETE FROM sessions WHERE digest = ? OR person = ?", (digest, person)).rowcount
+            ended = (digest, self._file.kept(person))
+            return db.execute("DELETE FROM sessions WHERE digest = ? OR person = ?", ended).rowcount
 
     def list(self, person: str) -> list[Session]:
         """Those that were seen last first."""
-        return self._read("person = ? ORDER BY seen_us DESC, digest", person)
+        return self._read("person = ? ORDER BY seen_us DESC, digest", self._file.kept(person))
 
     def prune(self, now_us: int, idle_us: int) -> int:
         """Forget those that are over; how many."""
@@ -189,7 +208,8 @@ class SqliteSessions:
 
     def _read(self, condition: str, *values: object) -> builtins.list[Session]:
         rows = self._file.rows(f"SELECT {_SESSION} FROM sessions WHERE {condition}", values)  # noqa: S608 - constants
-        return [Session(*row) for row in rows]
+        read = [Session(*row) for row in rows]
+        return [replace(each, person=name) for each in read if (name := self._file.named(each.person)) is not None]
 
 
 class SqliteTries:
