@@ -203,6 +203,8 @@ def caller_of(request: Request) -> Caller:
     """The request as signing in reads it."""
     settings = request.app.state.shell.parts.settings
     headers, peer = dict(request.headers), request.client.host if request.client else ""
+    if forwarded := request.headers.getlist("x-forwarded-for"):
+        headers["x-forwarded-for"] = ", ".join(forwarded)  # some proxies add a line of their own behind the browser's
     return Caller(headers, request.cookies, address_of(headers, peer, settings))
 
 
@@ -260,7 +262,7 @@ def _json_of(body: bytes) -> dict[str, str]:
 
 
 def _is_twin(request: Request) -> bool:
-    path = request.scope["path"]
+    path: str = request.scope["path"]
     return path == API or path.startswith(f"{API}/")
 
 

@@ -186,6 +186,21 @@ class TestTries:
             tried.begin("ann", "2001:db8::ffff", NOW)
         tried.begin("ann", "2001:db8:0:1::1", NOW)
 
+    @pytest.mark.parametrize(
+        "written", ["10.0.0.1:{}", "[10.0.0.1]:{}", "[2001:db8::1]:{}", "::ffff:10.0.0.1", "[2001:db8::{}]"]
+    )
+    def test_an_address_is_one_however_it_is_written(self, tried, written):
+        """With a port that is new each time, guesses would be free."""
+        for number in range(5):
+            tried.failed(written.format(4000 + number), NOW)
+        with pytest.raises(LimitReached):
+            tried.begin("ann", "2001:db8::2" if "2001" in written else "10.0.0.1", NOW)
+
+    def test_who_guesses_over_ipv4_holds_up_nobody_else_on_a_socket_of_both(self, tried):
+        for _ in range(5):
+            tried.failed("::ffff:10.0.0.1", NOW)
+        tried.begin("ann", "::ffff:10.0.0.2", NOW)
+
 
 class TestPermits:
     def test_each_role_permits_what_the_page_of_people_says(self):

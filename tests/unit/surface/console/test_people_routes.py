@@ -388,3 +388,15 @@ class TestKeys:
         assert "pc-perdure-" in page
         assert "pc-perdure-" not in adm.get("/people/bot").text
         assert "pc-perdure-" not in str(door.entries())
+
+
+def test_the_line_that_the_proxy_added_is_believed_and_not_the_browser_s_own(people_folder, tmp_path):
+    """HAProxy adds a line where others lengthen one."""
+    from starlette.requests import Request
+
+    from perdure.surface.console.serving_pages import caller_of
+
+    folder = shutil.copytree(people_folder, tmp_path / "shop")
+    app = open_door(folder, ConsoleSettings(behind_tls=True)).console.app
+    lines = [(b"x-forwarded-for", b"1.1.1.1"), (b"x-forwarded-for", b"10.0.0.7")]
+    assert caller_of(Request({"type": "http", "app": app, "headers": lines})).address == "10.0.0.7"

@@ -15,7 +15,8 @@ from perdure.surface.peopling import digest_of
 if TYPE_CHECKING:
     from perdure.surface.console.parts import ConsoleParts
 
-_MOST_AGENT = 200
+_MOST_AGENT, _MOST_ADDRESS = 200, 64
+"""Characters: both are what somebody else wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def begin(parts: ConsoleParts, caller: Caller, person: str, now_us: int) -> Begu
         began_us=now_us,
         seen_us=now_us,
         expires_us=now_us + int(parts.settings.longest_h * HOUR_US),
-        address=caller.address,
+        address=caller.address[:_MOST_ADDRESS],
         agent=caller.headers.get("user-agent", "")[:_MOST_AGENT],
     )
     parts.sessions.begin(session)

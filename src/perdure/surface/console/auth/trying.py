@@ -6,6 +6,7 @@ The address keeps its count: one account of one's own would else buy guesses at 
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv6Address, ip_address, ip_network
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 _MINUTE_US = 60_000_000
 _MOST_NAME = 64
+_WITH_PORT = re.compile(r"\A(?:\[([^\]]*)\](?::\d+)?|([^:]*):\d+)\Z")
+"""`[address]`, `[address]:port`, or `address:port`: how some proxies write whom they speak for."""
 
 
 class Tried:
@@ -72,17 +75,19 @@ def _of_name(name: str) -> str:
 
 
 def _of_address(address: str) -> str:
-    """One customer has a whole /64 of IPv6.
+    """One customer has a whole /64 of IPv6; an IPv4 address written as one of IPv6 is itself, and no port makes it another.
 
-    >>> _of_address("2001:db8:1:2:3:4:5:6"), _of_address("10.0.0.1")
-    ('address:2001:db8:1:2::/64', 'address:10.0.0.1')
+    >>> _of_address("2001:db8:1:2:3:4:5:6"), _of_address("::ffff:10.0.0.1"), _of_address("10.0.0.1:4711")
+    ('address:2001:db8:1:2::/64', 'address:10.0.0.1', 'address:10.0.0.1')
     """
+    said = _WITH_PORT.sub(r"\1\2", address)
     try:
-        if isinstance(ip_address(address), IPv6Address):
-            return f"address:{ip_network((address, 64), strict=False)}"
+        found = ip_address(said.partition("%")[0])
     except ValueError:
-        pass
-    return f"address:{address[:_MOST_NAME]}"
+        return f"address:{said[:_MOST_NAME]}"
+    if not isinstance(found, IPv6Address):
+        return f"address:{found}"
+    return f"address:{found.ipv4_mapped or ip_network((int(found), 64), strict=False)}"
 
 
 def _in_words(seconds: float) -> str:
