@@ -114,10 +114,13 @@ def roll_back(
 ) -> Move:
     """Go back by hand, to a version or to the one that answered before; a trial that runs ends.
 
+    To the champion itself: the trial ends, and nothing else changes. A version that never answered everything is not gone back to:
+    that would be a release past whoever must say yes to it.
+
     Raises:
         DeclarationError: no reason.
         NotFound: no such version, or none that answered before.
-        Refused: the version does not load or answer; nothing was changed.
+        Refused: it was never the champion, or does not load or answer; nothing was changed.
     """
     if not reason.strip():
         raise DeclarationError("A rollback needs a reason.", hint="Say why: it is kept in the history.")
@@ -125,6 +128,7 @@ def roll_back(
         present = find_champion(session, asset.name)
         target = to if to is not None else _answered_before(session, asset.name, present)
         session.registry.get_version(target)
+        _check_answered(session, asset.name, target)
     proof = judge(place, kind, asset, Trial(target, present, "rollback"), now)
     if not proof.passed:
         raise Refused(
@@ -136,6 +140,17 @@ def roll_back(
     with place.transaction(now, reason) as session:
         generation = to_all(session, asset.name, target, facts)
     return Move(asset.name, target, present, generation)
+
+
+def _check_answered(session: LedgerSession, asset: str, version: str) -> None:
+    moves = session.pointers.history(asset)
+    if not any(move.name == CHAMPION and move.version == version for move in moves):
+        raise Refused(
+            f"{version} never answered for {asset}: that would be a release, and no way back.",
+            hint="Release it by `perdure apply --release`, which asks whoever must say yes; perdure history lists what answered.",
+            asset=asset,
+            version=version,
+        )
 
 
 def _answered_before(session: LedgerSession, asset: str, present: str | None) -> str:

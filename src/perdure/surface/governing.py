@@ -81,12 +81,14 @@ class Governing(Opened):
         return answer(self._ledger, self.people, self.actor, told, instant_of(at))
 
     def rollback(self, asset: str, *, reason: str, to: str | None = None, at: When = None) -> Move:
-        """Point the champion back: to a version, or to the one that answered before. It is proven to load first.
+        """Point the champion back: to a version that was it, or to the one that answered before. It is proven to load first.
+
+        To the champion itself it ends a release under way.
 
         Raises:
             DeclarationError: no reason.
             NotFound: no such asset or version, or none answered before.
-            Refused: the version does not load or answer; nothing was changed.
+            Refused: the version was never the champion, or does not load or answer; nothing was changed.
         """
         from perdure.loop.release import roll_back
         from perdure.surface.compose import kinds

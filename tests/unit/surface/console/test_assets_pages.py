@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
+
+from perdure.assets.version import CHAMPION, Pointer
 
 PAGES = (
     "/assets",
@@ -114,15 +117,49 @@ def test_a_window_that_ends_before_it_begins_is_refused(console):
     assert answer.status == 400
 
 
-def test_a_version_tells_its_run_and_offers_a_way_back_to_who_may(console):
+def test_a_version_tells_its_run_and_what_it_is_compared_with(console):
     path = "/assets/model/eta/versions/eta@new"
     found = data(console, path)
     assert found["run"] == "/training/run_2"
-    assert found["rollback"] == "/assets/model/eta/rollback"
     assert found["compare"].endswith("before=eta%40old&after=eta%40new")
     assert [row[0] for row in found["importance"]["rows"]] == ["km", "shop"]
-    assert data(console, path, as_="viewer")["rollback"] == ""
     assert data(console, "/assets/model/eta/versions/eta@old")["compare"] == ""
+
+
+def test_a_way_back_leads_to_what_was_the_champion_once_and_never_to_a_candidate(own_console):
+    """A candidate would be released past those who must say yes."""
+    assert data(own_console, "/assets/model/eta/versions/eta@new")["rollback"] == ""
+    refused = own_console.post("/api/assets/model/eta/rollback", {"reason": "x", "to": "eta@new"}, as_="bot:engineer")
+    assert (refused.status, "never answered for eta" in refused.text) == (403, True)
+    moment = own_console.boards.now().at
+    with own_console.project._ledger.transaction(actor="eve", at=moment, reason="by hand") as session:
+        session.pointers.set([Pointer("eta", CHAMPION, "eta@new")])
+    own_console.boards.refresh()
+    assert data(own_console, "/assets/model/eta/versions/eta@old")["rollback"] == "/assets/model/eta/rollback"
+    assert data(own_console, "/assets/model/eta/versions/eta@old", as_="viewer")["rollback"] == ""
+
+
+def test_a_release_under_way_is_told_with_the_way_to_end_it(own_console):
+    page = own_console.get("/assets/model/eta", as_="engineer").text
+    assert "eta@new has 20% of the traffic" in page
+    assert "End the release" in page
+    assert "End the release" not in own_console.get("/assets/model/eta", as_="viewer").text
+    with own_console.project._ledger.transaction(
+        actor="loop", at=own_console.boards.now().at, reason="over"
+    ) as session:
+        session.pointers.set([], remove=[("eta", "challenger")])
+    own_console.boards.refresh()
+    assert data(own_console, "/assets/model/eta")["brakes"]["end_trial"] == ""
+
+
+def test_a_version_whose_release_is_asked_leads_to_the_question(own_console):
+    asked = own_console.boards.now().questions[0]
+    with own_console.project._ledger.transaction(
+        actor="sue", at=own_console.boards.now().at, reason="apply"
+    ) as session:
+        session.approvals.ask(replace(asked, id="apr_3", key="apply/eta", facts={"version": "eta@new"}))
+    own_console.boards.refresh()
+    assert data(own_console, "/assets/model/eta/versions/eta@new")["question"] == "/approvals/apr_3"
 
 
 def test_two_versions_are_compared_line_by_line(console):
@@ -190,7 +227,7 @@ def test_brakes_are_refused_to_viewers_and_without_a_reason(own_console):
 
 
 def test_a_way_back_to_a_version_that_does_not_load_is_refused_and_moves_nothing(own_console):
-    answer = own_console.post("/api/assets/model/eta/rollback", {"reason": "x", "to": "eta@new"}, as_="bot:engineer")
+    answer = own_console.post("/api/assets/model/eta/rollback", {"reason": "x", "to": "eta@old"}, as_="bot:engineer")
     assert answer.status >= 400
     own_console.boards.refresh()
     assert data(own_console, "/assets/model/eta")["head"]["champion"]["text"] == "eta@old"

@@ -67,7 +67,14 @@ def test_each_duty_sees_its_own(console):
     assert panel(console, "on_call", "incidents")["rows"][0][1]["text"] == "eta"
     assert panel(console, "data_engineer", "incidents")["rows"] == []
     assert [row[5] for row in panel(console, "analyst", "owed")["rows"]] == ["dispatch"]
-    assert panel(console, "data_scientist", "drift")["rows"][0][1].startswith("drift")
+    drift = panel(console, "data_scientist", "drift")["rows"][0]
+    assert (drift[1]["text"].partition(" ")[0], drift[1]["href"], drift[2]) == (
+        "drift",
+        "/assets/model/eta/drift",
+        "all",
+    )
+    owed = panel(console, "analyst", "owed")["rows"][0]
+    assert owed[1]["href"] == "/assets/model/eta/health?signal=mae&width=604800000000"
     assert panel(console, "data_scientist", "candidates")["rows"] == []
     assert [row[1:4:2] for row in panel(console, "ml_engineer", "releases")["rows"]] == [["challenger", "20%"]]
     assert panel(console, "ml_engineer", "jobs")["rows"][0][4] == "job_1"

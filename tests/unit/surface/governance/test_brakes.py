@@ -84,6 +84,7 @@ class TestPause:
             ("rollback etta --reason x", 3, "There is no asset 'etta'."),
             ("rollback eta --reason x", 3, "No other version of eta ever answered."),
             ("rollback eta --to eta@nwe --reason x", 3, "Did you mean 'eta@new'?"),
+            ("rollback eta --to eta@new --reason x", 5, "eta@new never answered for eta"),
             ("apply --repair eta", 2, "A repair by hand needs a reason."),
             ("apply --repair etta --reason x", 3, "There is no asset 'etta'."),
             ("apply --repair eta --dry-run", 2, "--repair goes with neither"),

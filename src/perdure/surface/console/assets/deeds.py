@@ -29,7 +29,10 @@ def rollback(asked: Asked) -> Done:
     name = asked.path["name"]
     to = text(asked.form, "to") or None
     move = asked.project.rollback(name, reason=text(asked.form, "reason"), to=to, at=asked.now)
-    words = f"{name} answers with {move.version} again; it was {move.replaced}."
+    if move.version == move.replaced:
+        words = f"The release of {name} has ended: {move.version} answers everything."
+    else:
+        words = f"{name} answers with {move.version} again; it was {move.replaced}."
     return Done(words, _page(asked), {"asset": name, "version": move.version, "replaced": move.replaced})
 
 

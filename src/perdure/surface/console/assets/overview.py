@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from perdure.assets.version import CHAMPION
+from perdure.assets.version import CHAMPION, SHADOW
 from perdure.core.clock import from_us, to_us
 from perdure.surface.console.asking import address
 from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of, version_cell
@@ -32,6 +32,12 @@ class Brakes:
     rollback: str
     before: str
     """Version that answered before this one: where a way back leads."""
+    trial: str
+    """What is tried beside the champion, in words; empty where no release is under way."""
+    champion: str
+    """Where the end of a trial leads."""
+    end_trial: str
+    """Address of that deed; empty where no release is under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +149,7 @@ def _brakes(asked: Asked, known: Known, what: Happened) -> Brakes | None:
     if known.tile is None or known.declared is None:
         return None
     may = asked.person.may("brake")
-    before = _before(known, what)
+    before, trial = _before(known, what), _trial(known)
     return Brakes(
         allowed=may,
         why_not="" if may else "Pausing and going back is for scientists, engineers, reviewers and administrators.",
@@ -151,6 +157,20 @@ def _brakes(asked: Asked, known: Known, what: Happened) -> Brakes | None:
         resume=known.at("resume") if known.tile.paused else "",
         rollback=known.at("rollback") if before else "",
         before=before,
+        trial=trial,
+        champion=known.champion,
+        end_trial=known.at("rollback") if trial and known.champion else "",
+    )
+
+
+def _trial(known: Known) -> str:
+    """What stands beside the champion, with its share of the traffic."""
+    beside = [each for each in known.pointers if each.name != CHAMPION]
+    return "; ".join(
+        f"{each.version} answers unseen"
+        if each.name == SHADOW
+        else f"{each.version} has {each.share:.0%} of the traffic"
+        for each in beside
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from perdure.assets.version import CHAMPION
 from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address, whole
 from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of, version_cell
@@ -45,7 +46,9 @@ class OneVersion:
     run: str
     """Address of the run that made it; empty where none is kept."""
     rollback: str
-    """Address of the deed that points the champion at it; empty where it is that, or the person may not."""
+    """Address of the deed that points the champion at it; empty where it is that or never was, or the person may not."""
+    question: str
+    """Address of the open question whether it is released; empty without."""
     metrics: Table
     params: Table
     lineage: Table
@@ -107,6 +110,19 @@ def _pointers(known: Known, version: str) -> list[str]:
     ]
 
 
+def _was_champion(asked: Asked, known: Known, version: str) -> bool:
+    """It answered everything once, and something else does now: a way back may lead to it."""
+    if known.champion in ("", version):
+        return False
+    with asked.project.place.stores.ledger.read() as session:
+        return any(each.name == CHAMPION and each.version == version for each in session.pointers.history(known.name))
+
+
+def _question(asked: Asked, version: str) -> str:
+    found = next((each.id for each in asked.board.questions if each.facts.get("version") == version), "")
+    return address("/approvals", found) if found else ""
+
+
 def view_one(asked: Asked) -> View:
     """`/assets/{kind}/{name}/versions/{id}`.
 
@@ -117,7 +133,7 @@ def view_one(asked: Asked) -> View:
     version = version_of(asked, known, asked.path["id"])
     run_id, facts = run_of(asked, version.id)
     lines = json_lines(version.definition)
-    may = asked.person.may("brake") and known.declared is not None and known.champion not in ("", version.id)
+    may = asked.person.may("brake") and known.declared is not None and _was_champion(asked, known, version.id)
     data = OneVersion(
         head=head_of(asked, known, "versions"),
         id=version.id,
@@ -129,6 +145,7 @@ def view_one(asked: Asked) -> View:
         else "",
         run=address("/training", run_id) if run_id else "",
         rollback=known.at("rollback") if may else "",
+        question=_question(asked, version.id),
         metrics=_pairs(
             "Metric",
             {name: number(value) for name, value in version.metrics.items()},

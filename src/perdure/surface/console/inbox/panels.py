@@ -63,15 +63,26 @@ def judged_panel(asked: Asked, panel: tuple[str, str, str], wanted: Callable[[st
 def _judged_row(asked: Asked, asset: str, judged: Judged) -> tuple[Cell | str, ...]:
     newest = judged.newest
     value = f"{number(newest.value)} {newest.unit}".strip() if newest else ""
-    home = asset_address(asked, asset)
     return (
-        Cell(asset, href=f"{home}/health" if home else ""),
-        judged.objective,
-        newest.slice if newest else "",
+        asset_cell(asked, asset),
+        Cell(judged.objective, href=_readings(asked, asset, judged)),
+        (newest.slice or "all") if newest else "",
         Cell(judged.state, tone=TONES.get(judged.state, "mute")),
         value,
         judged.stakeholder,
     )
+
+
+def _readings(asked: Asked, asset: str, judged: Judged) -> str:
+    """Where what it rests on is drawn: a model's drift by feature, anything else over time."""
+    home, newest = asset_address(asked, asset), judged.newest
+    if not home:
+        return ""
+    if judged.signal.startswith("drift") and home.startswith("/assets/model/"):
+        return f"{home}/drift"
+    if newest is None:
+        return f"{home}/health"
+    return address(f"{home}/health", signal=judged.signal, slice=newest.slice, width=newest.width_us)
 
 
 def incident_panel(asked: Asked, title: str, empty: str, wanted: Callable[[Incident], bool]) -> Panel:
