@@ -257,6 +257,7 @@ class TestHelp:
                 "budgets",
                 "calls",
                 "call",
+                "console",
                 "demo",
                 "ledger",
                 "prompt",
@@ -266,7 +267,18 @@ class TestHelp:
                 "review",
             ],
             "Explain": ["explain", "history", "incidents", "maturity", "card", "evidence", "alerts"],
-            "Decide": ["inbox", "approvals", "approve", "reject", "rollback", "pause", "jobs"],
+            "Decide": [
+                "inbox",
+                "approvals",
+                "approve",
+                "reject",
+                "rollback",
+                "pause",
+                "jobs",
+                "take",
+                "hand-off",
+                "snooze",
+            ],
             "Options": ["--help"],
         }
 
