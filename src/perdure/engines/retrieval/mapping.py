@@ -10,6 +10,7 @@ points to one side of a fixed direction; its largest part, as others choose it, 
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -24,6 +25,8 @@ from perdure.core.errors import TooFewRows
 Floats = NDArray[np.floating[Any]]
 _ROUNDS = 20
 _FEWEST = 3
+_SELDOM = 0.02
+"""Added to shares before they are divided: a word of one text among hundreds tells nothing."""
 _WORD = re.compile(r"[^\W\d_]{3,}")
 
 
@@ -158,6 +161,6 @@ def telling_words(texts: Sequence[str], labels: Sequence[int], n: int = 4) -> li
     def weight(word: str, label: int) -> float:
         inside = holds[label][word] / max(1, sizes[label])
         outside = (everywhere[word] - holds[label][word]) / max(1, total - sizes[label])
-        return inside - outside
+        return inside * math.log((inside + _SELDOM) / (outside + _SELDOM))
 
     return [sorted(holds[label], key=lambda word: (-weight(word, label), word))[:n] for label in range(k)]

@@ -46,7 +46,7 @@ def svg(it: Drawn, *, width: int = 720, height: int = 240) -> Markup:
     if isinstance(it, Lineage):
         return lineage(it.nodes, it.lines, title=it.title)
     if isinstance(it, Scatter):
-        return scatter(it.at, it.kinds, it.names, title=it.title, groups=it.groups)
+        return scatter(it.at, it.kinds, it.names, title=it.title, groups=it.groups, rings=it.rings)
     return _over_time(it, float(width), float(height))
 
 

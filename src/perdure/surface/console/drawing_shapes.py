@@ -34,11 +34,12 @@ def bars(rows: Sequence[tuple[str, float, float | None]], *, unit: str, title: s
     values = [
         value
         for _, each, before in rows
-        for value in (each, each if before is None else before)
+        for value in (float(each), float(each if before is None else before))
         if math.isfinite(value)
     ]
     if not values:
         return _EMPTY.format(title)
+    whole = all(each.is_integer() for each in values)
     low, high = min(0.0, *values), max(0.0, *values)
     span = (high - low) or 1.0
     width, left, right = 720.0, 220.0, 86.0
@@ -47,7 +48,7 @@ def bars(rows: Sequence[tuple[str, float, float | None]], *, unit: str, title: s
     def x(value: float) -> float:
         return round(left + (value - low) / span * (width - left - right), 1)
 
-    told = "; ".join(f"{name}: {number(value)} {unit}".strip() for name, value, _ in rows[:20])
+    told = "; ".join(f"{name}: {_figure(value, whole=whole)} {unit}".strip() for name, value, _ in rows[:20])
     parts = [_OPEN.format("bars", width, height, "", title, told)]
     parts.append(Markup('<line class="grid" x1="{}" x2="{}" y1="0" y2="{}"/>').format(x(0), x(0), height))
     for at, (name, value, before) in enumerate(rows):
@@ -75,8 +76,17 @@ def bars(rows: Sequence[tuple[str, float, float | None]], *, unit: str, title: s
                 )
             )
         at_x = max(last, x(before)) if before is not None and math.isfinite(before) else last
-        parts.append(Markup('<text class="value" x="{}" y="{}">{}</text></g>').format(at_x + 6, y + 13, number(value)))
+        parts.append(
+            Markup('<text class="value" x="{}" y="{}">{}</text></g>').format(
+                at_x + 6, y + 13, _figure(value, whole=whole)
+            )
+        )
     return Markup("").join([*parts, Markup("</svg>")])
+
+
+def _figure(value: float, *, whole: bool) -> str:
+    """A count among counts has no digits behind the point."""
+    return f"{value:,.0f}" if whole else number(value)
 
 
 def steps(
@@ -208,6 +218,7 @@ def scatter(
     *,
     title: str = "",
     groups: Sequence[str] = (),
+    rings: Sequence[int] = (),
 ) -> Markup:
     """Points on a plane: position alone has a meaning, so it has no axes.
 
@@ -217,6 +228,7 @@ def scatter(
         names: of each point what stands under the pointer, where there are few.
         title: what it is called for who hears it.
         groups: their names, for the legend.
+        rings: groups that are drawn over the others, as rings with their names.
     """
     if not at:
         return _EMPTY.format(title)
@@ -236,22 +248,25 @@ def scatter(
     few = len(at) <= _NAMED
     for kind in sorted(set(kinds)):
         mine = [k for k, each in enumerate(kinds) if each == kind]
-        colour = f"s{kind % 8 + 1}"
-        if few:
+        if few or kind in rings:
             parts += [
-                Markup('<circle class="dot {}" cx="{}" cy="{}" r="4"><title>{}</title></circle>').format(
-                    colour, *place(*at[k]), names[k]
+                Markup('<circle class="{}" cx="{}" cy="{}" r="{}"><title>{}</title></circle>').format(
+                    _dot(kind, rings), *place(*at[k]), 5 if kind in rings else 4, names[k]
                 )
                 for k in mine
             ]
         else:
             path = "".join("M{}v0".format(" ".join(map(str, place(*at[k])))) for k in mine)
-            parts.append(Markup('<path class="dots {}" d="{}"/>').format(colour, path))
+            parts.append(Markup('<path class="dots s{}" d="{}"/>').format(kind % 8 + 1, path))
     listed = Markup("").join(
-        Markup('<span><i class="s{}" aria-hidden="true"></i>{}</span>').format(k % 8 + 1, name)
+        Markup('<span><i class="{}" aria-hidden="true"></i>{}</span>').format(_dot(k, rings).removeprefix("dot "), name)
         for k, name in enumerate(groups)
     )
     return Markup("").join([*parts, Markup('</svg><p class="legend">'), listed, Markup("</p>")])
+
+
+def _dot(kind: int, rings: Sequence[int]) -> str:
+    return f"ring r{rings.index(kind) + 1}" if kind in rings else f"dot s{kind % 8 + 1}"
 
 
 def span_of_plane(values: Sequence[float]) -> tuple[float, float]:

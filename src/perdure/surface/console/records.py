@@ -264,6 +264,8 @@ class Scatter:
     """Of each point its group's place in `groups`."""
     names: Sequence[str]
     groups: Sequence[str]
+    rings: Sequence[int] = ()
+    """Groups that are drawn over the others as rings, two at most: what is asked beside what is there."""
 
 
 Drawn = Picture | Bars | Steps | Lineage | Scatter

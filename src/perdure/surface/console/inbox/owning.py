@@ -106,7 +106,7 @@ def _ill_health(asked: Asked) -> Panel:
     rows = [
         (
             asset_cell(asked, asset),
-            f"{1 - ill[asset] / _QUARTER:.1%}",
+            f"{1 - ill[asset] / _QUARTER:.2%}",
             f"{ill[asset] / timedelta(hours=1):,.0f} h",
             Cell(counted(len(by_asset[asset]), "incident"), href=address("/incidents", state="all", asset=asset)),
         )

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from perdure.surface.console.asking import address, one_of, text, whole
 from perdure.surface.console.language.cells import ms, usd
 from perdure.surface.console.language.eval_read import crumbs_of, page_of_run, read_eval
@@ -21,6 +23,8 @@ from perdure.surface.eval_told import AnswerTold, CaseTold, EvalTold, points, sc
 _PAGE = 20
 _WORDS = 600
 """Words of an answer that are compared; longer ones are shown beside each other alone."""
+_WORDS_SHOWN, _BEGINNING = 160, 80
+"""Characters of a case in its line, and of one of its inputs."""
 ORDERS = ("loss", "gain", "suite")
 How = Literal["same", "gone", "new", "unsupported"]
 
@@ -65,6 +69,14 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """One of the variables that a case gives; without a name where the question is a text."""
+
+    name: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Case:
     """One case with the answers of each version."""
 
@@ -73,8 +85,8 @@ class Case:
     tone: Tone
     change: str
     asked: str
-    """First words of the question."""
-    question: str
+    """First words of each input, the shortest input first."""
+    inputs: tuple[Text, ...]
     expected: str
     contexts: tuple[str, ...]
     tags: tuple[str, ...]
@@ -199,14 +211,16 @@ def _mean(side: Sequence[AnswerTold], label: str) -> float | None:
 
 
 def _case(case: CaseTold, subjects: Sequence[str]) -> Case:
+    inputs = _inputs(case.question)
+    shortest = sorted(inputs, key=lambda each: len(each.text))
     single = len(case.answers) == 2 and all(len(side) == 1 for side in case.answers)
     return Case(
         id=case.id,
         flip=case.flip if len(subjects) > 1 else "",
         tone=TONES[case.flip],
         change=points(case.change) if case.change is not None else share(score_of(case)),
-        asked=" ".join(case.question.split())[:140],
-        question=case.question,
+        asked=" · ".join(f"{each.name}: {_begin(each.text)}".removeprefix(": ") for each in shortest)[:_WORDS_SHOWN],
+        inputs=inputs,
         expected=case.expected,
         contexts=case.contexts,
         tags=case.tags,
@@ -216,6 +230,29 @@ def _case(case: CaseTold, subjects: Sequence[str]) -> Case:
         ),
         difference=_word_diff(case.answers[0][0].text, case.answers[1][0].text) if single else (),
     )
+
+
+def _inputs(question: str) -> tuple[Text, ...]:
+    """What a case asks, variable by variable.
+
+    >>> [(each.name, each.text) for each in _inputs('{"n": 3, "of": "x"}')], _inputs("how?")
+    ([('n', '3'), ('of', 'x')], (Text(name='', text='how?'),))
+    """
+    try:
+        told = msgspec.json.decode(question)
+    except msgspec.DecodeError:
+        told = None
+    if not isinstance(told, dict) or not told:
+        return (Text("", question),)
+    return tuple(
+        Text(name, value if isinstance(value, str) else msgspec.json.encode(value).decode())
+        for name, value in told.items()
+    )
+
+
+def _begin(text: str) -> str:
+    told = " ".join(text.split())
+    return told if len(told) <= _BEGINNING else f"{told[: _BEGINNING - 1]}…"
 
 
 def _answer(found: AnswerTold) -> Answer:

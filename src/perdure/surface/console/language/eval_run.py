@@ -13,6 +13,7 @@ from perdure.core.verdict import Comparison
 from perdure.surface.console.asking import address, one_of, whole
 from perdure.surface.console.language.cells import NONE, count, interval, ms, page_of, usd
 from perdure.surface.console.language.eval_read import crumbs_of, page_of_run, read_eval
+from perdure.surface.console.language.gated import Word, words_of
 from perdure.surface.console.records import Asked, Cell, Table, Tone, View
 from perdure.surface.eval_told import (
     CaseTold,
@@ -137,10 +138,10 @@ def view(asked: Asked) -> View:
         n_samples=told.n_samples,
         n_outdated=told.n_outdated,
         spent=usd(told.spent_usd),
-        took=ms(1000 * told.took_s),
+        took=ms(1000 * told.took_s) if told.took_s else "",
         flips=tuple((each, told.count(each), TONES[each], address(page, flip=each)) for each in FLIPS) if two else (),
         sides=_sides(told),
-        gates=_gates(told),
+        gates=_gates(told, _asked_for(asked, name, told.run)),
         scorers=scorers,
         scale=scale,
         flip=flip,
@@ -184,7 +185,14 @@ def _sides(told: EvalTold) -> Table:
     return Table(headings, rows, "Versions: score, answers, cost and latency", numeric=frozenset(range(1, 9)))
 
 
-def _gates(told: EvalTold) -> Table:
+def _asked_for(asked: Asked, asset: str, run: str) -> tuple[Word, ...]:
+    """What the gates said that asked for a run."""
+    with asked.project.place.stores.ledger.read() as session:
+        words = words_of(session, asset)
+    return tuple(word for word in words if any(results == run for results, _ in word.found))
+
+
+def _gates(told: EvalTold, asked_for: tuple[Word, ...]) -> Table:
     rows = [
         (
             each.gate,
@@ -193,6 +201,15 @@ def _gates(told: EvalTold) -> Table:
             "as above" if each.text == told.text else each.text,
         )
         for each in told.gates
+    ]
+    rows += [
+        (
+            word.gate,
+            Cell("passed" if word.passed else "stopped", tone="good" if word.passed else "bad"),
+            word.comparison,
+            word.text,
+        )
+        for word in asked_for
     ]
     empty = "No gate was asked of this run: perdure eval compare gives a verdict, perdure apply asks the gates."
     return Table(("Gate", "Word", "Found", "Says"), rows, "What each gate says", empty=empty)

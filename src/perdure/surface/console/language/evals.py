@@ -14,13 +14,13 @@ from perdure.loop.work.evals.running import KIND, VERDICT
 from perdure.stores.ledger.protocols import Run
 from perdure.surface.console.asking import address, one_of, text, whole
 from perdure.surface.console.language.cells import OVERVIEW, at, count, page_of, usd
+from perdure.surface.console.language.gated import TONES, Word, comparison_in, words_of
 from perdure.surface.console.records import Asked, Cell, Table, Tone, View
 
 _PAGE = 50
 _LOOKED_AT = 400
 """Runs whose facts are read at most to fill a table that only some of them belong to."""
 _STATUS: dict[str, Tone] = {"done": "good", "partial": "warn", "running": "info", "failed": "bad"}
-_VERDICTS: dict[str, Tone] = {"better": "good", "worse": "bad", "equivalent": "info", "not enough evidence": "warn"}
 _EMPTY = "No suite was run yet: perdure eval run; two versions beside each other: perdure eval compare PROMPT"
 
 
@@ -91,9 +91,10 @@ def _table(asked: Asked, ids: Sequence[str], part: Part, wanted: Callable[[Run],
     with asked.project.place.stores.ledger.read() as session:
         found = (session.runs.get(each) for each in ids[: part.after + part.n + _LOOKED_AT])
         shown = list(islice((run for run in found if wanted(run)), part.after, part.after + part.n + 1))
+        words = {asset: words_of(session, asset) for asset in {run.asset for run in shown if _is_gates(run)}}
     return Table(
         headings=("Run", "Suite", "Versions", "Verdict", "Began", "Answers", "Spent", "Status"),
-        rows=[_row(run) for run in shown[: part.n]],
+        rows=[_row(run, words.get(run.asset, ())) for run in shown[: part.n]],
         caption="Runs of suites, newest first",
         numeric=frozenset({5, 6}),
         more=part.more if len(shown) > part.n else "",
@@ -101,20 +102,21 @@ def _table(asked: Asked, ids: Sequence[str], part: Part, wanted: Callable[[Run],
     )
 
 
-def _row(run: Run) -> tuple[Cell | str, ...]:
+def _is_gates(run: Run) -> bool:
+    """Two versions and no verdict of its own: a gate asked for it, and said in the chain what it found."""
+    return len(run.facts["subjects"]) > 1 and not run.facts.get(VERDICT)
+
+
+def _row(run: Run, words: tuple[Word, ...]) -> tuple[Cell | str, ...]:
     subjects = list(run.facts["subjects"])
     status = "running" if run.status == "running" else "partial" if run.facts.get("partial") else run.status
-    verdict = str((run.facts.get(VERDICT) or {}).get("comparison", ""))
+    verdict = str((run.facts.get(VERDICT) or {}).get("comparison", "")) or comparison_in(words, run.id)
     suite = str(run.facts["suite"])
     return (
         Cell(run.id, address("/language/evals", run.id)),
         Cell(suite, page_of("suite", suite)),
         _versions(subjects),
-        Cell(verdict, tone=_VERDICTS.get(verdict, "mute"))
-        if verdict
-        else "measured alone"
-        if len(subjects) == 1
-        else "",
+        Cell(verdict, tone=TONES.get(verdict, "mute")) if verdict else "measured alone" if len(subjects) == 1 else "",
         at(run.started_at),
         count(int(run.metrics.get("n_answers", 0))),
         usd(run.metrics.get("spent_pusd", 0.0) / PICO),

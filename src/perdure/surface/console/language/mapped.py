@@ -200,17 +200,35 @@ def _picture(name: str, mapped: Mapped, questions: Questions) -> Scatter:
     groups = [_name_of(mapped, each) for each in range(len(mapped.words))]
     places = [(round(float(x), 4), round(float(y), 4)) for x, y in mapped.places[::step]]
     kinds, names = mapped.labels[::step].tolist(), [visible(each) for each in mapped.names[::step]]
+    n_clusters = len(groups)
     if len(questions.texts):
         asked_at = mapped.axes.project(questions.vectors)
         places += [(round(float(x), 4), round(float(y), 4)) for x, y in asked_at]
         kinds += [len(groups) + 1 if each else len(groups) for each in questions.unanswered]
         names += [visible(each[:80]) for each in questions.texts]
         groups += ["questions", "questions without an answer"]
-    return Scatter(f"map-{name}", f"Chunks of {name} by meaning", places, kinds, names, groups)
+    return Scatter(
+        f"map-{name}",
+        f"Chunks of {name} by meaning",
+        places,
+        kinds,
+        names,
+        groups,
+        tuple(range(n_clusters, len(groups))),
+    )
 
 
 def _name_of(mapped: Mapped, cluster: int) -> str:
     return ", ".join(mapped.words[cluster][:3]) or f"cluster {cluster + 1}"
+
+
+def _example(mapped: Mapped, cluster: int) -> str:
+    """The document of the chunk in the middle of a cluster."""
+    mine = np.flatnonzero(mapped.labels == cluster)
+    if not len(mine):
+        return NONE
+    rows = mapped.vectors[mine]
+    return mapped.names[int(mine[(rows @ rows.mean(axis=0)).argmax()])]
 
 
 def _clusters(mapped: Mapped, questions: Questions, lately: datetime) -> Table:
@@ -227,13 +245,10 @@ def _clusters(mapped: Mapped, questions: Questions, lately: datetime) -> Table:
         now = sum(new[place] for place in mine)
         before = len(mine) - now
         missed = sum(questions.unanswered[place] for place in mine)
-        document = next(
-            (each for each, label in zip(mapped.names, mapped.labels, strict=True) if label == cluster), NONE
-        )
         rows.append(
             (
                 _name_of(mapped, cluster),
-                document,
+                _example(mapped, cluster),
                 f"{size:,}",
                 share(size / max(1, len(mapped.labels))),
                 share(before / n_old) if n_old else NONE,

@@ -11,6 +11,7 @@ from perdure.assets.version import CHAMPION, Pointer, Version
 from perdure.surface.console.asking import address, text, whole
 from perdure.surface.console.language.cells import NONE, OVERVIEW, at, page_of, state
 from perdure.surface.console.language.evals import evals_of
+from perdure.surface.console.language.gated import Word, said_of, words_of
 from perdure.surface.console.language.standing import Standing, standing
 from perdure.surface.console.records import Asked, Cell, Table, View
 from perdure.surface.prompting import DECLARED
@@ -107,6 +108,7 @@ def view(asked: Asked) -> View:
     with asked.project.place.stores.ledger.read() as session:
         known = session.registry.list_versions(name, limit=_VERSIONS)
         pointers = session.pointers.list(name)
+        gates = words_of(session, name)
     champion = next((each.version for each in pointers if each.name == CHAMPION), "")
     told = shown.definition
     data = PromptPage(
@@ -122,7 +124,7 @@ def view(asked: Asked) -> View:
         n_examples=len(told.get("examples", ())),
         variants=tuple(sorted(told.get("variants", {}))),
         output=_json(told["output"]),
-        versions=_versions(name, known, pointers, declared),
+        versions=_versions(name, known, pointers, declared, gates),
         choices=_choices(known, pointers),
         compare=address("/language/prompts", name) + "/compare",
         evals=evals_of(asked, name, 10),
@@ -161,7 +163,9 @@ def _choices(known: Sequence[Version], pointers: Sequence[Pointer]) -> tuple[str
     return (DECLARED, *(each.name for each in pointers), *(each.id for each in reversed(known)))
 
 
-def _versions(name: str, known: Sequence[Version], pointers: Sequence[Pointer], declared: str) -> Table:
+def _versions(
+    name: str, known: Sequence[Version], pointers: Sequence[Pointer], declared: str, gates: tuple[Word, ...]
+) -> Table:
     page = page_of("prompt", name)
     named = {
         version: ", ".join(f"{each.name} {each.share:.0%}" for each in group)
@@ -173,16 +177,32 @@ def _versions(name: str, known: Sequence[Version], pointers: Sequence[Pointer], 
         compare = (
             Cell("with what answers", page + "/compare") if any(each.name == CHAMPION for each in pointers) else ""
         )
-        rows.append((Cell(declared, address(page, version=declared)), "declared, not released", NONE, NONE, compare))
+        rows.append(
+            (
+                Cell(declared, address(page, version=declared)),
+                "declared, not released",
+                said_of(gates, declared),
+                NONE,
+                NONE,
+                compare,
+            )
+        )
     for place, each in enumerate(newest):
         older = newest[place + 1].id if place + 1 < len(newest) else ""
         told = ", ".join(filter(None, (named.get(each.id, ""), "declared" if each.id == declared else "")))
         diff = Cell("with the one before", address(page + "/compare", before=older, after=each.id)) if older else ""
         rows.append(
-            (Cell(each.id, address(page, version=each.id)), told or NONE, at(each.created_at), each.actor, diff)
+            (
+                Cell(each.id, address(page, version=each.id)),
+                told or NONE,
+                said_of(gates, each.id),
+                at(each.created_at),
+                each.actor,
+                diff,
+            )
         )
     return Table(
-        headings=("Version", "Pointers", "Made", "By", "Compare"),
+        headings=("Version", "Pointers", "Its gates said", "Made", "By", "Compare"),
         rows=rows,
         caption=f"Versions of {name}, newest first",
         more=address("/registry", name, "history") if len(known) == _VERSIONS else "",
@@ -195,12 +215,21 @@ def _variables(told: Mapping[str, Any]) -> Table:
     return Table(
         headings=("Variable", "Type", "Needed"),
         rows=[
-            (name, _json(schema), "yes" if name in needed else "no")
+            (name, _type(schema), "yes" if name in needed else "no")
             for name, schema in sorted(told["variables"]["properties"].items())
         ],
         caption="Variables",
         empty="It takes no variables.",
     )
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """A variable's type in a word, where its schema says no more.
+
+    >>> _type({"type": "string"}), _type({"type": "integer", "minimum": 1})
+    ('string', '{"type":"integer","minimum":1}')
+    """
+    return str(schema["type"]) if set(schema) == {"type"} else _json(schema)
 
 
 def _params(told: Mapping[str, Any]) -> Table:

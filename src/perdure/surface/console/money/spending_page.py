@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from perdure.surface.console.asking import address, one_of, text
 from perdure.surface.console.money.cells import NONE, change, count, share, shown_key, usd
 from perdure.surface.console.money.over_time import Per, over_time
 from perdure.surface.console.money.reading import Told, read_stretch, unpriced
-from perdure.surface.console.records import Asked, Bars, Cell, Picture, Table, View
+from perdure.surface.console.records import Asked, Bars, Cell, Picture, Table, Tone, View
 from perdure.surface.spending import DIMENSIONS
 
 if TYPE_CHECKING:
@@ -25,6 +26,12 @@ _OFTEN = ("team", "key", "model", "route", "target", "prompt", "outcome")
 """Offered as links; every dimension can be asked for by its name."""
 _TAG = "tag:"
 _MOST_ROWS, _MOST_BARS = 100, 12
+_ODD: tuple[tuple[str, Callable[[Mapping[str, Any]], Any], Callable[[Any], str], Tone | None], ...] = (
+    ("Saved by the cache", lambda row: row["saved_usd"], usd, None),
+    ("Price unknown", lambda row: row["n_unknown"], count, "warn"),
+    ("Cut or cancelled", lambda row: row["cut"] + row["cancelled"], count, None),
+)
+"""Columns that are there where a group has such: heading, value of a row, how it is told, and its tone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +167,9 @@ def _names(asked: Asked, by: str) -> Mapping[str, str]:
     if by != "key":
         return {}
     with asked.project.place.stores.ledger.read() as session:
-        return {key.id: shown_key(key) for key in session.keys.list()}
+        keys = session.keys.list()
+    shared = Counter(key.label for key in keys)
+    return {key.id: key.label if shared[key.label] == 1 and key.label else shown_key(key) for key in keys}
 
 
 def _bars(
@@ -192,6 +201,8 @@ def _groups(
     total: float | None,
 ) -> Table:
     """A line a group, the dearest first."""
+    shown = rows[:_MOST_ROWS]
+    odd = tuple(each for each in _ODD if any(each[1](row) for row in shown))
     told = [
         (
             Cell(_name(row[by], names), hint=str(row[by] or "")),
@@ -200,13 +211,11 @@ def _groups(
             change(row["cost_usd"], before.get(row[by])),
             count(row["calls"]),
             count(row["tokens"]),
-            usd(row["saved_usd"]) if row["saved_usd"] else NONE,
-            Cell(count(row["n_unknown"]), tone="warn") if row["n_unknown"] else NONE,
-            count(row["cut"] + row["cancelled"]) if row["cut"] + row["cancelled"] else NONE,
+            *(Cell(said(value), tone=tone) if (value := of(row)) else NONE for _, of, said, tone in odd),
         )
-        for row in rows[:_MOST_ROWS]
+        for row in shown
     ]
-    headings = (by, "Cost", "Share", "Against before", "Calls", "Tokens", "Saved by the cache", "Price unknown", "Cut or cancelled")  # fmt: skip
+    headings = (by, "Cost", "Share", "Against before", "Calls", "Tokens", *(each[0] for each in odd))
     caption = f"Cost by {by}" + (f", the dearest {_MOST_ROWS} of {len(rows):,}" if len(rows) > _MOST_ROWS else "")
     empty = (
         "No call was recorded in this stretch. Send one through the gateway: `perdure up` serves the declared routes."

@@ -198,12 +198,12 @@
     canvas.after(legend);
     figure.classList.add("drawn");
     const axis = { stroke: of("soft"), font: "11px system-ui, sans-serif", grid: { stroke: of("line"), width: 1 }, ticks: { stroke: of("line"), width: 1 } };
-    const first = told.x[0], last = told.x[told.x.length - 1];
+    const first = told.x[0], last = told.x[told.x.length - 1], alone = told.across ? 1 : 43200; // of one value alone: half a day on each side
     const plot = new uPlot({
       width: Math.max(canvas.clientWidth, 200), height: HEIGHT, bands, series,
       padding: [22, 12, 0, 0],
       legend: { show: false },
-      scales: { x: { time: !told.across }, y: { range: span(told) } },
+      scales: { x: { time: !told.across, range: (_, low, high) => [low, high].map((x, at) => x + (low === high ? alone * (2 * at - 1) : 0)) }, y: { range: span(told) } },
       axes: [{ ...axis, ...(told.across ? { values: (_, at) => at.map((x) => whole.format(x)) } : {}) }, { ...axis, size: 58, values: (_, at) => at.map(figureOf) }],
       cursor: { drag: { x: true, y: false }, points: { size: 7 }, y: false },
       hooks: {
