@@ -271,6 +271,19 @@ class TestByRule:
         assert roy.post("/approvals/apr_1/approve", {"reason": "better too"}).status == 303
         assert status_of(door, "apr_1") == "approved"
 
+    @pytest.mark.parametrize("under", ["", "/api"], ids=["page", "twin"])
+    def test_an_administrator_gives_themselves_no_role_and_may_lay_one_down(self, door, under):
+        """Who lets people in would else answer their own questions."""
+        adm, project = door.as_("adm"), door.parts.project
+        for form in ({"role.admin": "on", "role.reviewer": "on"}, {"role.admin": "on", "other_roles": "risk_officer"}):
+            assert adm.post(f"{under}/people/adm/roles", {**form, "reason": "quick"}).status == 403
+        assert project.person("adm").roles == ("admin",)
+        every = door.as_("all")
+        assert (
+            every.post("/people/all/roles", {"role.admin": "on", "role.viewer": "on", "reason": "calm"}).status == 303
+        )
+        assert project.person("all").roles == ("admin", "viewer")
+
     def test_a_reviewer_of_the_ledger_answers_as_one_of_the_settings_does(self, door):
         project = door.parts.project
         assert {"rex", "roy", "all"} <= set(project.people.holders("reviewer"))
@@ -284,6 +297,20 @@ class TestByRule:
         for path in ("/sign-out", "/me/password"):
             assert door.as_("").post(path).status == 401
             assert door.as_("ann").post(path, token="").status == 403
+
+    def test_ending_sessions_stands_in_the_ledger_by_whose_they_were(self, door):
+        here, _ = door.as_("ann"), door.as_("ann")
+        here.post("/me/sessions")
+        here.post("/sign-out")
+        told = [(each.action, each.actor, each.facts["n"]) for each in door.entries() if each.action == "session.ended"]
+        assert told == [("session.ended", "ann", 1), ("session.ended", "ann", 1)]
+
+    def test_a_stranger_who_guesses_is_nobody_in_the_ledger(self, door):
+        """Nothing that was not proven to be somebody's stands under their name."""
+        for name in ("ann", "stranger"):
+            door.sign_in(name, "a wrong password")
+        told = [each for each in door.entries() if each.action == "session.refused"]
+        assert [(each.actor, each.subject) for each in told] == [("(nobody)", "person:ann"), ("(nobody)", "person")]
 
     def test_nobody_follows_what_changes_without_signing_in(self, shared_door):
         assert shared_door.as_("").get("/live").status in (303, 401)

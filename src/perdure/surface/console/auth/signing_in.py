@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from perdure.surface.console.auth.permitting import Admitted
     from perdure.surface.console.parts import ConsoleParts
 
+_STRANGER = "(nobody)"
+"""Who failed to sign in, in the ledger: no name that anybody can have, for it was not proven to be anybody."""
+
 
 class SigningIn:
     """Over one console's stores.
@@ -104,8 +107,8 @@ class SigningIn:
 
     def sign_out(self, admitted: Admitted) -> None:
         """End the session."""
-        if admitted.session is not None:
-            self._parts.sessions.end(digest=admitted.session.digest)
+        if admitted.session is not None and self._parts.sessions.end(digest=admitted.session.digest):
+            self._write("session.ended", admitted.person.name, "signed out", n=1)
 
     def _invited(self, token: str, now_us: int) -> tuple[Secret, PersonRecord]:
         invite = self._parts.secrets.find("invite", digest_of(token))
@@ -141,7 +144,7 @@ class SigningIn:
     def _write(self, action: str, name: str, why: str, **facts: object) -> None:
         """An entry of the ledger; the acting person's where there is one. No address stands in it: the chain forgets nothing."""
         parts, ledger = self._parts, self._parts.project.place.stores.ledger
-        actor = name if name and action != "session.refused" else parts.project.actor
+        actor = _STRANGER if action == "session.refused" else name
         with ledger.transaction(actor=actor, at=parts.boards.now().at, reason=why) as session:
             session.audit.append(action, f"person:{name}" if name else "person", {"person": name, **facts})
 

@@ -31,10 +31,20 @@ def add_person(asked: Asked) -> Done:
 
 
 def change_roles(asked: Asked) -> Done:
-    """Give the ticked roles and duties in the place of all the former."""
+    """Give the ticked roles and duties in the place of all the former.
+
+    Raises:
+        Refused: oneself another role: who lets people in would else decide alone.
+    """
+    name, roles = asked.path["name"], chosen(asked.form, "role")
+    if name == asked.person.name and set(roles) - set(asked.project.person(name).roles):
+        raise Refused(
+            "Nobody gives themselves a role.",
+            hint="Ask another administrator; whoever has the project's folder gives it by perdure people role.",
+        )
     person = asked.project.change_person(
-        asked.path["name"],
-        roles=chosen(asked.form, "role"),
+        name,
+        roles=roles,
         duties=chosen(asked.form, "duty"),
         reason=text(asked.form, "reason"),
         at=asked.now,
@@ -91,9 +101,13 @@ def revoke_program_key(asked: Asked) -> Done:
 
 def end_others(asked: Asked) -> Done:
     """End one's own other sessions."""
-    sessions = stores(asked).sessions
-    others = [each.digest for each in sessions.list(asked.person.name) if each.digest != asked.session]
+    sessions, name = stores(asked).sessions, asked.person.name
+    others = [each.digest for each in sessions.list(name) if each.digest != asked.session]
     n_ended = sum(sessions.end(digest=digest) for digest in others)
+    if n_ended:
+        ledger = asked.project.place.stores.ledger
+        with ledger.transaction(actor=name, at=asked.now, reason="ended their other sessions") as session:
+            session.audit.append("session.ended", f"person:{name}", {"person": name, "n": n_ended})
     return Done(f"{_ended(n_ended, 'other session')}.", "/me", {"ended": n_ended})
 
 
