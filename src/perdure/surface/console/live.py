@@ -70,7 +70,7 @@ class Live:
         return self._boards.now(), TOPICS if newest < after else topics
 
     def check(self, person: str) -> None:
-        """Refuse one stream too many; two that ask at the same instant are both let in.
+        """Refuse one stream too many, before it begins.
 
         Raises:
             LimitReached: the person, or everybody, has too many already.
@@ -79,8 +79,7 @@ class Live:
         if self._over:
             raise NotReady("The console stops.")
         with self._lock:
-            if self._people[person] >= PER_PERSON or self._people.total() >= IN_ALL:
-                raise LimitReached("Too many pages are followed live.", hint="Close some; a page works without.")
+            self._check(person)
 
     @contextmanager
     def following(self, person: str, wake: Callable[[], None]) -> Iterator[None]:
@@ -89,8 +88,12 @@ class Live:
         Args:
             person: whose stream it is.
             wake: called from another thread.
+
+        Raises:
+            LimitReached: others that asked at the same instant were let in before.
         """
         with self._lock:
+            self._check(person)
             self._people[person] += 1
             self._wakers.add(wake)
             if self._thread is None:
@@ -102,6 +105,10 @@ class Live:
             with self._lock:
                 self._wakers.discard(wake)
                 self._people[person] -= 1
+
+    def _check(self, person: str) -> None:
+        if self._people[person] >= PER_PERSON or self._people.total() >= IN_ALL:
+            raise LimitReached("Too many pages are followed live.", hint="Close some; a page works without.")
 
     def _wait(self) -> None:
         seen = -1
@@ -146,14 +153,19 @@ class LiveResponse(Response):
             if not loop.is_closed():
                 loop.call_soon_threadsafe(woken.set)
 
-        with self._live.following(self._person, wake):
-            kind = (b"content-type", b"text/event-stream; charset=utf-8")
-            await send({"type": "http.response.start", "status": 200, "headers": [kind, (b"x-accel-buffering", b"no")]})
-            left = asyncio.ensure_future(_left(receive))
-            try:
-                await self._tell(send, woken, left)
-            finally:
-                left.cancel()
+        try:
+            with self._live.following(self._person, wake):
+                kind = (b"content-type", b"text/event-stream; charset=utf-8")
+                headers = [kind, (b"x-accel-buffering", b"no")]
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                left = asyncio.ensure_future(_left(receive))
+                try:
+                    await self._tell(send, woken, left)
+                finally:
+                    left.cancel()
+        except LimitReached as error:
+            await send({"type": "http.response.start", "status": error.status, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
 
     async def _tell(self, send: Send, woken: asyncio.Event, left: asyncio.Future[None]) -> None:
         board, topics = self._live.news(self._after) if self._after >= 0 else (self._live.news(0)[0], frozenset())
@@ -161,6 +173,10 @@ class LiveResponse(Response):
         told_s = checked_s = monotonic_s()
         while not self._live.over and not left.done():
             woken.clear()
+            if monotonic_s() - checked_s >= _PING_S:
+                if not await asyncio.to_thread(self._still):
+                    break
+                checked_s = monotonic_s()
             board, topics = self._live.news(board.generation)
             if topics:
                 await _sent(send, events(board, topics))
@@ -171,10 +187,6 @@ class LiveResponse(Response):
             either: set[asyncio.Future[Any]] = {left, waker}
             await asyncio.wait(either, timeout=_PING_S, return_when=asyncio.FIRST_COMPLETED)
             waker.cancel()
-            if monotonic_s() - checked_s >= _PING_S:
-                if not await asyncio.to_thread(self._still):
-                    break
-                checked_s = monotonic_s()
             if monotonic_s() - told_s >= _PING_S:
                 await _sent(send, ":\n\n")
                 told_s = monotonic_s()

@@ -134,6 +134,48 @@ def test_a_stream_that_its_browser_left_is_no_longer_counted(boards):
     asyncio.run(story())
 
 
+def test_streams_that_were_let_in_at_one_instant_are_no_more_than_one_person_may_have(boards):
+    """Each asked while there was room for one; the last ones find none."""
+    live = Live(boards)
+
+    async def story():
+        browsers = [Browser() for _ in range(PER_PERSON + 2)]
+        for _ in browsers:
+            live.check("ann")
+        streams = [
+            asyncio.create_task(LiveResponse(live, "ann", -1, lambda: True)({}, each.receive, each.send))
+            for each in browsers
+        ]
+        for each in browsers[:PER_PERSON]:
+            await each.hears("event: live")
+        await asyncio.wait_for(asyncio.gather(*streams[PER_PERSON:]), 3)
+        assert [each.said for each in browsers[PER_PERSON:]] == [["", ""], ["", ""]]
+        live.end()
+        await asyncio.wait_for(asyncio.gather(*streams), 3)
+
+    asyncio.run(story())
+
+
+def test_who_is_signed_out_hears_no_more_though_something_is_always_new(boards, monkeypatch):
+    """A loop that catches up on a year makes a board a second for an hour."""
+    monkeypatch.setattr("perdure.surface.console.live._PING_S", 0.05)
+    monkeypatch.setattr("perdure.surface.console.live._LEAST_S", 0.01)
+    live = Live(boards)
+
+    def news(after):
+        boards.put("work")
+        return boards.now(), frozenset({"work"})
+
+    monkeypatch.setattr(live, "news", news)
+
+    async def story():
+        browser = Browser()
+        await asyncio.wait_for(LiveResponse(live, "ann", -1, lambda: False)({}, browser.receive, browser.send), 3)
+        live.end()
+
+    asyncio.run(story())
+
+
 def test_fifty_idle_streams_cost_one_thread(boards):
     live, before = Live(boards), threading.active_count()
 
