@@ -13,6 +13,8 @@ from perdure.core.clock import parse_at
 from perdure.core.errors import BadRequest, DeclarationError, nearest
 
 _MOST = 200
+YEARS = 1800, 2500
+"""That a page may be asked about: a window before or after the first or last instant that can be written would be none."""
 
 
 def whole(given: Mapping[str, str], name: str, default: int, *, least: int = 0, most: int = _MOST) -> int:
@@ -48,7 +50,7 @@ def one_of(given: Mapping[str, str], name: str, known: Sequence[str], default: s
 
 
 def instant(given: Mapping[str, str], name: str, default: datetime) -> datetime:
-    """An instant of ISO 8601.
+    """An instant of ISO 8601 in `YEARS`.
 
     Raises:
         BadRequest: no such instant.
@@ -57,9 +59,12 @@ def instant(given: Mapping[str, str], name: str, default: datetime) -> datetime:
     if not said:
         return default
     try:
-        return parse_at(said)
+        at = parse_at(said)
     except DeclarationError as error:
         raise BadRequest(f"{name} is an instant such as 2026-01-31T14:00Z.", hint="Give ISO 8601.") from error
+    if not YEARS[0] <= at.year <= YEARS[1]:
+        raise BadRequest(f"{name} lies outside of the years {YEARS[0]} to {YEARS[1]}.", hint="Give one within them.")
+    return at
 
 
 def text(given: Mapping[str, str], name: str, *, most: int = 500) -> str:

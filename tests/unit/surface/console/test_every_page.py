@@ -6,6 +6,7 @@ import shlex
 import shutil
 from gzip import compress
 from pathlib import Path
+from urllib.parse import urlencode
 
 import console_world
 import language_world
@@ -134,3 +135,18 @@ def test_nothing_is_written_by_looking(worlds):
             if each.page.permit != "bodies":
                 console.get(each.address, as_=EVERYBODY)
         assert console.project.place.stores.ledger.sequence() == before
+
+
+EDGES = ("0001-01-01", "0001-01-01T00:00:00-23:59", "9999-12-31T23:59:59Z")
+
+
+def test_no_page_fails_at_the_first_or_last_instant_that_can_be_written(worlds):
+    """A window before the first one would begin nowhere."""
+    failed = []
+    for console, found, _ in worlds:
+        for each in {each.page.name: each for each in found.values()}.values():
+            for edge in EDGES:
+                asked = urlencode(dict.fromkeys(("from", "to", "at", "against", "before", "as_of", "until"), edge))
+                answer = console.get(f"{api_path(each.address.partition('?')[0])}?{asked}", as_=EVERYBODY)
+                failed += [(each.address, edge)] if answer.status >= 500 else []
+    assert failed == []
