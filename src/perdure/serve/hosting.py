@@ -9,6 +9,7 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
+from typing import Literal
 
 import uvicorn
 
@@ -44,22 +45,7 @@ class Hosted:
         self._name = name
         self._socket: socket.socket | None = None
         self._thread: threading.Thread | None = None
-        config = uvicorn.Config(
-            app,
-            loop="asyncio" if sys.platform == "win32" else "uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="off",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            timeout_graceful_shutdown=_GRACE_S,
-            timeout_keep_alive=_IDLE_S,
-            backlog=_BACKLOG,
-        )
-        self._uvicorn = _Ending(config, ending)
+        self._uvicorn = _Ending(configured(app, lifespan="off", grace_s=_GRACE_S), ending)
 
     def start(self) -> str:
         """Serve in a thread; returns the URL when requests are answered.
@@ -68,13 +54,7 @@ class Hosted:
             NotReady: the address is taken, or the server did not start.
         """
         self._socket = bind(self._host, self._port, self._name)
-        self._thread = threading.Thread(target=self._run, name=f"perdure-{self._name}", daemon=True)
-        self._thread.start()
-        waited = threading.Event()
-        while not self._uvicorn.started:
-            if not self._thread.is_alive():
-                raise NotReady(f"The server of the {self._name} ended while it started.", hint="Its log says why.")
-            waited.wait(0.005)
+        self._thread = started(self._uvicorn, self._run, self._name)
         return address_of(self._host, self._socket)
 
     def stop(self) -> None:
@@ -100,6 +80,51 @@ class _Ending(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._ending()
         await super().shutdown(sockets)
+
+
+def configured(
+    app: Callable[..., Awaitable[None]], *, lifespan: Literal["on", "off"], grace_s: int, dated: bool = True
+) -> uvicorn.Config:
+    """How every server here speaks HTTP.
+
+    Args:
+        app: ASGI.
+        lifespan: whether its start and end are told to it.
+        grace_s: what a stop waits for answers under way, in seconds.
+        dated: whether answers carry the header `date`.
+    """
+    return uvicorn.Config(
+        app,
+        loop="asyncio" if sys.platform == "win32" else "uvloop",
+        http="httptools",
+        ws="none",
+        lifespan=lifespan,
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=dated,
+        timeout_graceful_shutdown=grace_s,
+        timeout_keep_alive=_IDLE_S,
+        backlog=_BACKLOG,
+    )
+
+
+def started(server: uvicorn.Server, run: Callable[[], None], name: str) -> threading.Thread:
+    """A thread that runs a server, once requests are answered.
+
+    Raises:
+        NotReady: the server did not start.
+    """
+    thread = threading.Thread(target=run, name=f"perdure-{name}", daemon=True)
+    thread.start()
+    waited = threading.Event()
+    while not server.started:
+        if not thread.is_alive():
+            raise NotReady(f"The server of [{name}] ended while it started.", hint="Its log says why.")
+        waited.wait(0.005)
+    return thread
 
 
 def bind(host: str, port: int, section: str) -> socket.socket:

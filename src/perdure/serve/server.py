@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,14 +20,13 @@ from pathlib import Path
 import uvicorn
 
 from perdure.assets.model import Model
-from perdure.core.errors import NotReady
 from perdure.core.settings import ServeSettings
 from perdure.engines.contracts import compile_contract
 from perdure.serve.application import Application
 from perdure.serve.gateway.app import PATHS
 from perdure.serve.gateway.stopping import STOPPING
 from perdure.serve.gateway.wiring import Gateway, GatewayDeclared, make_gateway
-from perdure.serve.hosting import address_of, bind
+from perdure.serve.hosting import address_of, bind, configured, started
 from perdure.serve.live import Live
 from perdure.serve.loader import KindLoader, Loader
 from perdure.serve.metrics import Counters
@@ -53,8 +51,6 @@ from perdure.stores.online.protocols import Online
 _DRAIN_S = 10
 _LAST_WORDS_S = 3
 """For calls that are cut then to say so."""
-_IDLE_S = 75  # longer than what clients and proxies commonly keep a connection
-_BACKLOG = 2048
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,22 +116,7 @@ class Server:
         self._socket = listening
         self._thread: threading.Thread | None = None
         app = make_app(parts)
-        config = uvicorn.Config(
-            app,
-            loop="asyncio" if sys.platform == "win32" else "uvloop",
-            http="httptools",
-            ws="none",
-            lifespan="on",
-            interface="asgi3",
-            log_config=None,
-            access_log=False,
-            proxy_headers=False,
-            server_header=False,
-            date_header=False,
-            timeout_graceful_shutdown=_DRAIN_S + _LAST_WORDS_S,
-            timeout_keep_alive=_IDLE_S,
-            backlog=_BACKLOG,
-        )
+        config = configured(app, lifespan="on", grace_s=_DRAIN_S + _LAST_WORDS_S, dated=False)
         self._uvicorn = _Draining(config, app)
 
     def bind(self) -> str:
@@ -165,13 +146,7 @@ class Server:
             NotReady: the address is taken, or the server did not start.
         """
         url = self.bind()
-        self._thread = threading.Thread(target=self.run, name="perdure-serve", daemon=True)
-        self._thread.start()
-        waited = threading.Event()
-        while not self._uvicorn.started:
-            if not self._thread.is_alive():
-                raise NotReady("The server ended while it started.", hint="Its log says why.")
-            waited.wait(0.005)
+        self._thread = started(self._uvicorn, self.run, "serve")
         return url
 
     def stop(self) -> None:

@@ -20,6 +20,7 @@ from perdure.core.ids import new_id
 from perdure.core.units import duration_text
 from perdure.stores.ledger.people_protocols import PersonRecord
 from perdure.stores.sessions.protocols import Secret
+from perdure.surface.governance.handing import DUTIES
 from perdure.surface.governance.roles import reason_of
 from perdure.surface.opened import Opened, When, instant_of
 
@@ -30,10 +31,6 @@ INVITE_S = 900
 """An invite is good for 15 minutes, and once."""
 FIRST_ROLES = ("admin", "engineer", "reviewer")
 """Of whoever comes in first: one person alone does everything."""
-DUTIES = (
-    "data_engineer", "analyst", "data_scientist", "ml_engineer", "reviewer", "on_call", "prompt_author", "owner",
-)  # fmt: skip
-"""What a person can look after."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from perdure.core.errors import NotFound
 from perdure.surface.console.auth.passwords import LEAST, MOST
 from perdure.surface.console.people.standing import PERMIT_WORDS, permitted, sessions_table, stores
 from perdure.surface.console.records import NEVER_BY_KEY, PERMITS, Asked, Permit, Table, View
+from perdure.surface.governance.handing import DUTIES
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def mine_page(asked: Asked) -> View:
         shown=shown,
         service=person.service,
         roles=tuple(roles),
-        duties=tuple(each.replace("_", " ") for each in person.duties),
+        duties=tuple(DUTIES.get(each, each) for each in person.duties),
         permitted=permitted(roles, service=person.service),
         not_permitted=tuple((PERMIT_WORDS[permit], _who(permit, service=person.service)) for permit in lacking),
         sessions=sessions_table(sessions, asked.session),

@@ -9,6 +9,7 @@ from perdure.core.clock import from_us
 from perdure.surface.console.asking import address, one_of, whole
 from perdure.surface.console.people.standing import Choice, duty_choices, role_choices, state_of, stores
 from perdure.surface.console.records import Asked, Cell, Table, View
+from perdure.surface.governance.handing import DUTIES
 
 if TYPE_CHECKING:
     from perdure.stores.ledger.people_protocols import PersonRecord
@@ -66,7 +67,7 @@ def _row(parts: ConsoleParts, person: PersonRecord) -> tuple[Cell | str, ...]:
         Cell(person.name, href=address("/people", person.name)),
         person.shown or ("a program" if person.service else ""),
         ", ".join(person.roles),
-        ", ".join(each.replace("_", " ") for each in person.duties),
+        ", ".join(DUTIES.get(each, each) for each in person.duties),
         state_of(person, secrets),
         Cell("", at=from_us(seen_us)) if seen_us else "",
     )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from perdure.core.clock import from_us, machine_us
 from perdure.core.errors import NotReady
 from perdure.surface.console.records import NEVER_BY_KEY, PERMITS, ROLES, Cell, Permit, Role, Table
-from perdure.surface.peopling import DUTIES
+from perdure.surface.governance.handing import DUTIES
 
 if TYPE_CHECKING:
     from perdure.core.settings import ConsoleSettings
@@ -71,7 +71,7 @@ def role_choices(asked: Asked, held: Sequence[str] = ()) -> tuple[Choice, ...]:
 
 def duty_choices(held: Sequence[str] = ()) -> tuple[Choice, ...]:
     """What a person can look after."""
-    return tuple(Choice(f"duty.{duty}", duty.replace("_", " "), duty in held) for duty in DUTIES)
+    return tuple(Choice(f"duty.{duty}", words, duty in held) for duty, words in DUTIES.items())
 
 
 def chosen(form: Mapping[str, str], kind: str) -> list[str]:
