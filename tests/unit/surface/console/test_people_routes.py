@@ -12,6 +12,7 @@ from perdure.core.clock import machine_us
 from perdure.core.settings import ConsoleSettings
 from perdure.surface.console.auth.csrf import masked, new_secret
 from perdure.surface.console.auth.permitting import HOUR_US
+from perdure.surface.console.auth.signing_in import SigningIn
 from perdure.surface.peopling import digest_of
 
 
@@ -186,6 +187,13 @@ class TestGuessing:
         assert [entry.facts["n"] for entry in told if entry.subject == "person:ann"] == [1, 4]
         assert len([entry for entry in told if entry.subject == "person"]) == 1
         assert not any("stranger" in str(entry) or "guess" in str(entry.facts) for entry in told)
+
+    def test_the_answer_does_not_wait_for_the_ledger(self, ann, monkeypatch):
+        """What is written for somebody's name alone would be felt: who has an account."""
+        seen = []
+        monkeypatch.setattr(SigningIn, "tell", lambda _: seen.append(actions(ann, "ann").count("session.refused")))
+        ann.sign_in("ann", "a wrong password")
+        assert (seen, actions(ann, "ann").count("session.refused")) == ([0], 0)
 
 
 class TestInvite:

@@ -16,6 +16,7 @@ from functools import partial
 from secrets import token_urlsafe
 
 from fastapi import FastAPI
+from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -161,9 +162,11 @@ class SignInRoutes:
             if not takes_turn:
                 return await self._shell.in_thread(request, partial(work, form))
             async with self._turn():
-                return await self._apart.in_thread(request, partial(work, form))
+                answer = await self._apart.in_thread(request, partial(work, form))
         except PerdureError as error:
             return await self._shell.refuse(request, error)
+        answer.background = BackgroundTask(self._signing.tell)
+        return answer
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:

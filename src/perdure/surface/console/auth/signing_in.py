@@ -6,6 +6,7 @@ without a password, a program's and a wrong password end in the same words after
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from perdure.core.clock import from_us
@@ -40,6 +41,7 @@ class SigningIn:
         self._passwords = passwords or Passwords()
         self._tried = Tried(parts.tries)
         self._told = Told()
+        self._untold = deque[tuple[str, int, int]]()
 
     def sign_in(self, caller: Caller, name: str, password: str, now_us: int) -> Begun:
         """A session for who knows a person's password. Cost: 190 ms CPU, whoever is named.
@@ -136,10 +138,19 @@ class SigningIn:
         self._write("session.began", name, "signed in")
         return begun
 
+    def tell(self) -> None:
+        """Write down which tries failed. Called once the answer is sent: that it is written for somebody would else be felt."""
+        for _ in range(len(self._untold)):
+            try:
+                name, n_failed, now_us = self._untold.popleft()
+            except IndexError:  # another answer's turn told it
+                return
+            self._write("session.refused", name, "failed to sign in", n=n_failed, until=from_us(now_us))
+
     def _tell_refused(self, name: str, now_us: int) -> None:
         n_failed = self._told.due(name, now_us)
         if n_failed:
-            self._write("session.refused", name, "failed to sign in", n=n_failed, until=from_us(now_us))
+            self._untold.append((name, n_failed, now_us))
 
     def _write(self, action: str, name: str, why: str, **facts: object) -> None:
         """An entry of the ledger; the acting person's where there is one. No address stands in it: the chain forgets nothing."""
