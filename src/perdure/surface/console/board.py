@@ -128,6 +128,10 @@ class Boards(Protocol):
         """Wait until a board newer than `after` is there, or the time is over; its generation, and what is new in it since."""
         ...
 
+    def refresh(self) -> Board:
+        """Look once now, and not only when it is time to; the newest board. Called after a deed."""
+        ...
+
     def run(self, stop: Callable[[], bool]) -> None:
         """Keep it new until `stop()`; what a store does wrong stands in `Board.problem`, and is tried again."""
         ...

@@ -169,6 +169,7 @@ class Shell:
         if deed.asks_reason and not form.get("reason", "").strip():
             raise BadRequest("A reason is asked.", hint="Say in a few words why; it is kept with your name.")
         done = deed.do(self._asked(request, admitted, {name: text for name, text in form.items() if name != FIELD}))
+        self.parts.boards.refresh()  # so that the next page shows what was done, and not what the person has just ended
         if _is_twin(request):
             return Response(done_json(done), media_type=_JSON)
         return self.gone_on(admitted, done)

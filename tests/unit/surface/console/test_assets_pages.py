@@ -218,6 +218,18 @@ def test_an_engineer_pauses_and_resumes_under_their_name(own_console):
     assert data(own_console, "/assets/model/eta")["head"]["paused"] == ""
 
 
+def test_the_page_after_a_deed_shows_what_was_done(own_console):
+    """Who has just pulled a brake is not offered it again."""
+    own_console.post("/api/assets/model/eta/pause", {"reason": "stock-taking"}, as_="bot:engineer")
+    assert "stock-taking" in data(own_console, "/assets/model/eta")["head"]["paused"]
+
+
+def test_a_window_in_which_nothing_was_measured_asks_for_a_longer_one(console):
+    page = console.get("/assets/model/eta/health?from=2025-03-11T01:00Z&to=2025-03-11T02:00Z").text
+    assert "take a longer one" in page
+    assert "Drag over the chart" not in page
+
+
 def test_brakes_are_refused_to_viewers_and_without_a_reason(own_console):
     before = own_console.project._ledger.sequence()
     assert own_console.post("/api/assets/model/eta/pause", {"reason": "x"}, as_="bot:viewer").status == 403

@@ -108,7 +108,7 @@ def releases_of(board: Board) -> Table:
     moving = [tile for tile in board.tiles if tile.moving]
     rows = [
         (
-            Cell(tile.name, href=address("/assets", tile.kind, tile.name, "versions")),
+            Cell(tile.name, href=address("/assets", tile.kind, tile.name)),  # where the brakes are
             pointer.name,
             Cell(pointer.version, href=address("/assets", tile.kind, tile.name, "versions", pointer.version)),
             Cell(f"{pointer.share:.0%}", value=pointer.share),
