@@ -33,7 +33,8 @@ from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Tr
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from perdure.core.clock import monotonic_s, sleep_s, to_us
-from perdure.core.errors import Conflict, DeclarationError, StoreError, StoreFull, not_found
+from perdure.core.errors import Conflict, Corrupt, DeclarationError, StoreError, StoreFull, not_found
+from perdure.stores.lake.panicking import is_panic
 from perdure.stores.lake.protocols import AppTransaction, Span
 
 _LOG = "_delta_log"
@@ -332,3 +333,7 @@ def _translated(what: str) -> Iterator[None]:
         full = getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error)
         leaf = StoreFull if full else StoreError
         raise leaf(f"{what}: {error}", hint="Make room." if full else "Look at the table's folder.") from error
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise Corrupt(f"{what}: a file of it is damaged.", hint="Restore the table's folder from a backup.") from error

@@ -9,7 +9,8 @@ import polars as pl
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-from perdure.core.errors import StoreError
+from perdure.core.errors import Corrupt, StoreError
+from perdure.stores.lake.panicking import is_panic
 
 
 def scan_table(where: str) -> pl.LazyFrame:
@@ -42,4 +43,10 @@ def table_errors(where: str) -> Iterator[None]:
             f"The table {where} cannot be read: {why.rstrip('.')}.",
             hint="Is it there, and has it every column that TableRows names?",
             path=where,
+        ) from error
+    except BaseException as error:
+        if not is_panic(error):
+            raise
+        raise Corrupt(
+            f"The table {where} cannot be read: a file of it is damaged.", hint="Mend the table.", path=where
         ) from error

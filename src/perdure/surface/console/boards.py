@@ -105,7 +105,7 @@ class ProjectBoards:
 
     def _look(self) -> None:
         ledger, tiles = self._opened()
-        topics: set[Topic] = set(TOPICS) if self._board is None or self._board.problem else set()
+        topics: set[Topic] = set(TOPICS) if self._board is None or self._board.problem != self._uncounted() else set()
         sequence = ledger.sequence()
         with ledger.read() as session:
             if sequence != self._sequence or self._folded.sequence < 0:
@@ -167,7 +167,11 @@ class ProjectBoards:
             return set()
         if self._counting is None:
             self._counting = Counting(DeltaLake(stores_root(self._project.folder, self._project.settings) / "lake"))
-        return {"requests", "money"} if self._counting.look(at) else set()
+        return {"requests", "money", "work"} if self._counting.look(at) else set()
+
+    def _uncounted(self) -> str:
+        """What is wrong with the lake: all else is new, and stays so."""
+        return "" if self._counting is None else self._counting.problem
 
     def _made(self, tiles: Tiles, at: datetime) -> Board:
         folded = self._folded
@@ -186,7 +190,7 @@ class ProjectBoards:
             jobs=folded.jobs,
             recent=folded.recent,
             holder=self._holder,
-            problem="",
+            problem=self._uncounted(),
             runs=folded.runs,
             judged=dict(tiles.judged),
             hours=self._counting.hours if self._counting else {},

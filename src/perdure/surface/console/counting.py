@@ -6,9 +6,10 @@ newest hours are counted again whenever a table has grown, and those before are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import polars as pl
@@ -19,6 +20,7 @@ from perdure.core.usage import PICO
 from perdure.loop.work.calls import read_calls
 from perdure.loop.work.captured_calls import CALLS
 from perdure.loop.work.outcomes import captures_table, read_captures
+from perdure.serve.boundary import contained
 from perdure.surface.console.board import Hour
 
 if TYPE_CHECKING:
@@ -57,18 +59,36 @@ class Counting:
         self._looks = 0
         self.hours: Mapping[str, Sequence[Hour]] = {}
         """By the name of the model or route, oldest first."""
+        self.problem = ""
+        """Why a table, or the whole lake, could not be read the last time; its hours are as they were."""
 
     def look(self, now: datetime) -> bool:
-        """Count what is new; True where anything was. Cost: 20 µs a table where nothing is."""
+        """Count what is new; True where anything was, or where something has begun or ceased to be wrong.
+
+        Cost: 20 µs a table where nothing is. What is wrong with one table holds up no other.
+        """
+        before = self.problem
+        wrong: list[Exception] = []
+
+        def failed(error: Exception) -> bool:
+            wrong.append(error)
+            return False
+
+        grown = contained(lambda: self._look(now, failed), failed)
+        self.problem = f"Requests and spend are not counted anew. {wrong[0]}" if wrong else ""
+        return grown or before != self.problem
+
+    def _look(self, now: datetime, failed: Callable[[Exception], bool]) -> bool:
         if self._looks % _TABLES_EVERY == 0:
             for table in self._lake.tables():
                 if table == CALLS or table.startswith(_CAPTURES):
                     self._tables.setdefault(table, _Counted())
         self._looks += 1
-        grown = [name for name, counted in self._tables.items() if self._grown(name, counted, now)]
+        told = [contained(partial(self._grown, name, of, now), failed) for name, of in self._tables.items()]
+        grown = any(told)
         if grown:
             self.hours = self._by_name(to_us(now - KEPT))
-        return bool(grown)
+        return grown
 
     def _grown(self, table: str, counted: _Counted, now: datetime) -> bool:
         version = self._lake.version(table)

@@ -72,9 +72,11 @@ class Tiles:
             self.newest = {asset: _ordered(of) for asset, of in _by_asset(found).items()}
             self._unjudged |= self._meant.keys()
             return True
+        # Where a read breaks off, the next one begins where this one did: nothing is passed over.
         changed: list[Newest] = []
+        mark = self._mark
         while True:
-            self._mark, page = readings.changed(self._mark, limit=_PAGE)
+            mark, page = readings.changed(mark, limit=_PAGE)
             changed += page
             if len(page) < _PAGE:
                 break
@@ -82,6 +84,7 @@ class Tiles:
             laid = _laid_on(self.newest.get(asset, ()), of)
             self.newest[asset] = _ordered(newest_of(readings.latest(asset)) if laid is None else laid)
             self._unjudged.add(asset)
+        self._mark = mark
         return bool(changed)
 
     def forget(self) -> None:

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from deltalake import DeltaTable
 
-from perdure.core.errors import Conflict, StoreError
+from perdure.core.errors import Conflict, Corrupt, StoreError
 from perdure.stores.lake import delta as module
 from perdure.stores.lake.delta import DeltaLake
 from perdure.stores.lake.protocols import AppTransaction, Span
@@ -163,3 +163,11 @@ def test_wide_tables_are_filtered_also_by_columns_without_statistics(tmp_path):
     for number in (1, 2):
         lake.append("t", pl.concat([wide, rows(number)], how="horizontal"))
     assert lake.read("t", columns=["n"], span=Span("at", rows(2)["at"][0]))["n"].to_list() == [2]
+
+
+def test_a_file_of_rows_that_was_cut_short_is_damaged_and_ends_nobodys_thread(tmp_path):
+    lake = DeltaLake(tmp_path)
+    lake.append("rows", pl.DataFrame({"n": range(1000)}))
+    next(tmp_path.rglob("*.parquet")).write_bytes(b"cut" * 20)
+    with pytest.raises(Corrupt, match="'rows' cannot be read: a file of it is damaged"):
+        lake.read("rows")
