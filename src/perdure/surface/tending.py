@@ -25,6 +25,8 @@ class Tending(Governing):
     def take_over(self, target: str, *, reason: str, at: When = None) -> Taken | HandOff:
         """Say that one looks after an incident, or takes a hand-off; whoever had the incident has it no longer.
 
+        A hand-off about an incident that was closed meanwhile is taken off the list.
+
         Args:
             target: an incident's id or a hand-off's, or how it begins.
             reason: kept.
@@ -45,7 +47,7 @@ class Tending(Governing):
             if target.startswith("hnd_"):
                 open_now = {each.id: each for each in list_hand_offs(session)}
                 given = open_now[by_beginning("open hand-off", target, open_now)]
-                if given.about == given.asset:
+                if given.about == given.asset or session.incidents.get(given.about).closed_at is not None:
                     return take_hand_off(session, given.id)
                 about = given.about
             incident = find_incident(session, about)

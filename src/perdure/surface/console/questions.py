@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from perdure.core.errors import NotFound
+from perdure.core.errors import NotFound, Refused
 from perdure.surface.console.asking import address
 from perdure.surface.console.records import Cell, Table
 from perdure.surface.words import counted, number, words
@@ -83,6 +83,20 @@ def question_of(asked: Asked, approval: Approval, people: People) -> Question:
         why_not=why_not(asked, approval, people),
         stands=f"{counted(approval.n_needed, approval.role)} must say yes, {n_yes} did",
     )
+
+
+def check_counted(asked: Asked, approval: Approval, *, approves: bool) -> None:
+    """An answer that was given is told as kept only where it is: of one person the first stands.
+
+    Raises:
+        Refused: the person said the contrary before.
+    """
+    mine = next((each for each in approval.answers if each.actor == asked.person.name), None)
+    if mine is not None and mine.approves is not approves:
+        raise Refused(
+            f"You said {'yes' if mine.approves else 'no'} already, and that stands; the question is {approval.status}.",
+            hint="A person answers once. Whoever has the role and has not answered can still say no while it is open.",
+        )
 
 
 def why_not(asked: Asked, approval: Approval, people: People) -> str:

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from perdure.core.clock import machine_us
-from perdure.core.errors import BadRequest, PerdureError, TooLarge, Unauthorized, UnsupportedMedia
+from perdure.core.errors import BadRequest, Conflict, PerdureError, TooLarge, Unauthorized, UnsupportedMedia
 from perdure.serve.boundary import contained, contained_async
 from perdure.surface.console.asking import address
 from perdure.surface.console.auth.calling import Caller, address_of
@@ -38,6 +38,8 @@ _LOG = logging.getLogger("perdure.console")
 MOST_BYTES = 256 * 1024
 """Of a request's body."""
 _JSON = "application/json"
+_WRITTEN = ("text", "value", "note", "reason")
+"""Fields of forms that people write into."""
 Admitting = Callable[["ConsoleParts", Caller, int], Admitted]
 
 
@@ -51,6 +53,8 @@ class Wrong:
     hint: str
     back: str
     """Local address that the person came from; empty: unknown."""
+    written: tuple[str, ...] = ()
+    """What the person wrote into the form that was refused: it is kept nowhere else."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,7 +82,7 @@ class Shell:
         """A deed: its page goes on to `Done.to` with the notice, its twin answers what came of it."""
 
         async def done() -> Response:
-            form = await form_sent(request)
+            form = request.state.form = await form_sent(request)
             return await self._work(partial(self._done, request, deed, form))
 
         return await self._contained(request, done)
@@ -137,8 +141,8 @@ class Shell:
         if isinstance(error, Unauthorized) and request.method != "POST":
             return _to_sign_in(request)
         admitted = contained(lambda: self.admit(request), lambda _: None)
-        wrong = Wrong(error.status, error.code, error.message, error.hint, _back(request))
-        view = View(title=_title(error.status), data=wrong)
+        wrong = Wrong(error.status, error.code, error.message, error.hint, _back(request), _written(request))
+        view = View(title=_title(error), data=wrong)
         answer = self.drawn("error.html", view, self.frame(request, admitted), error.status)
         answer.headers.update(headers)
         return answer
@@ -300,7 +304,18 @@ def _back(request: Request) -> str:
     return local if came.netloc == request.headers.get("host") and is_local(local) else ""
 
 
-def _title(status: int) -> str:
+def _written(request: Request) -> tuple[str, ...]:
+    """What the form said, where the browser says that it was a page of ours: another site must not make us show its words."""
+    if request.headers.get("sec-fetch-site") != "same-origin":
+        return ()
+    form: Mapping[str, str] = getattr(request.state, "form", {})
+    return tuple(form[name] for name in _WRITTEN if form.get(name, "").strip())
+
+
+def _title(error: PerdureError) -> str:
+    status = error.status
+    if isinstance(error, Conflict):
+        return "Somebody was faster"
     titles = {404: "Not found", 403: "Not allowed", 401: "Sign in first", 503: "Not now", 429: "Too much at once"}
     return titles.get(status, "This cannot be done" if status < 500 else "Something failed")
 

@@ -6,8 +6,8 @@ there now, beside an entry of the audit chain that stays, in one transaction. Ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -72,7 +72,7 @@ def take_incident(session: LedgerSession, incident: Incident, taken: Taken) -> N
             f"The incident {incident.id!r} is closed.", hint="perdure incidents lists those that are open.",
             incident=incident.id,
         )  # fmt: skip
-    before = find_taken(session, incident.id)
+    before = _taken(session.cursors.get(_TAKEN + incident.id))
     said = {"incident": incident.id, "from": before.actor if before else ""}
     session.cursors.put(_TAKEN + incident.id, _kept(taken))
     session.audit.append(TAKEN, incident.asset, said)
@@ -82,15 +82,15 @@ def take_incident(session: LedgerSession, incident: Incident, taken: Taken) -> N
 
 
 def find_taken(session: LedgerSession, incident: str) -> Taken | None:
-    """Who looks after an incident; None where nobody took it."""
-    kept = session.cursors.get(_TAKEN + incident)
-    return Taken(**{**kept, "at": parse_at(kept["at"])}) if kept else None
+    """Who looks after an incident; None where nobody took it, or who did is here no more."""
+    taken = _taken(session.cursors.get(_TAKEN + incident))
+    return None if taken is None or taken.actor in _gone(session) else taken
 
 
 def list_taken(session: LedgerSession) -> dict[str, Taken]:
-    """Incident's id → who took it, closed ones too."""
-    found = session.cursors.list(_TAKEN).values()
-    return {kept["incident"]: Taken(**{**kept, "at": parse_at(kept["at"])}) for kept in found if kept}
+    """Incident's id → who took it, closed ones too; without those that are here no more."""
+    found, gone = map(_taken, session.cursors.list(_TAKEN).values()), _gone(session)
+    return {each.incident: each for each in found if each is not None and each.actor not in gone}
 
 
 def give(session: LedgerSession, made: HandOff, names: Mapping[str, Any]) -> HandOff:
@@ -125,7 +125,7 @@ def give(session: LedgerSession, made: HandOff, names: Mapping[str, Any]) -> Han
 
 
 def take_hand_off(session: LedgerSession, hand_off: str) -> HandOff:
-    """Take a hand-off that is no incident's; it is open no longer.
+    """Take a hand-off that is no open incident's; it is on the list no longer.
 
     Raises:
         NotFound: no such open one.
@@ -138,14 +138,33 @@ def take_hand_off(session: LedgerSession, hand_off: str) -> HandOff:
 
 
 def list_hand_offs(session: LedgerSession) -> list[HandOff]:
-    """Open ones, in the order in which they were given."""
+    """Open ones, in the order in which they were given; what was for somebody who is here no more has come back."""
     found = (HandOff(**{**kept, "at": parse_at(kept["at"])}) for kept in session.cursors.list(_HANDED).values() if kept)
-    return sorted(found, key=lambda each: (each.at, each.id))
+    gone = _gone(session)
+    return sorted((_come_back(each, gone) for each in found), key=lambda each: (each.at, each.id))
 
 
 def new_hand_off_id() -> str:
     """An id of its own."""
     return new_id("hnd")
+
+
+def _come_back(each: HandOff, gone: Collection[str]) -> HandOff:
+    """To the giver; where the giver has gone, too, to who is on call."""
+    if each.to not in gone:
+        return each
+    reason = f"{each.to} is here no more: {each.reason}"
+    lost = each.giver in gone
+    return replace(each, to="" if lost else each.giver, duty="on_call" if lost else "", reason=reason)
+
+
+def _gone(session: LedgerSession) -> Collection[str]:
+    """People who were closed: what they had must not wait for them."""
+    return {each.name for each in session.people.list(open_only=False) if each.closed_at is not None}
+
+
+def _taken(kept: Mapping[str, Any] | None) -> Taken | None:
+    return Taken(**{**kept, "at": parse_at(kept["at"])}) if kept else None
 
 
 def _accept(session: LedgerSession, taken: HandOff) -> None:

@@ -8,8 +8,9 @@ import msgspec
 
 from perdure.core.errors import BadRequest, not_found
 from perdure.surface.console.asking import address, text
+from perdure.surface.console.questions import check_counted
 from perdure.surface.console.records import Done
-from perdure.surface.governance.handing import DUTIES
+from perdure.surface.governance.handing import DUTIES, HandOff
 
 if TYPE_CHECKING:
     from perdure.stores.ledger.protocols import Approval
@@ -21,6 +22,7 @@ def approve_wait(asked: Asked) -> Done:
     _exact(asked)
     value = _value(asked.form.get("value", "").strip())
     made = asked.project.approve(asked.path["id"], reason=asked.form["reason"], value=value, at=asked.now)
+    check_counted(asked, made, approves=True)
     return _done(made, "Your yes is kept; somebody else must say yes, too.", "Approved: the run goes on.")
 
 
@@ -28,6 +30,7 @@ def reject_wait(asked: Asked) -> Done:
     """One person's no, which is enough."""
     _exact(asked)
     made = asked.project.reject(asked.path["id"], reason=asked.form["reason"], at=asked.now)
+    check_counted(asked, made, approves=False)
     return _done(made, "Your no is kept.", "Rejected: the run is told so.")
 
 
@@ -47,9 +50,11 @@ def take_hand_off(asked: Asked) -> Done:
     if wanted not in open_now:
         raise not_found("open hand-off", wanted, open_now)
     about = open_now[wanted]
-    asked.project.take_over(wanted, reason=asked.form["reason"], at=asked.now)
+    taken = asked.project.take_over(wanted, reason=asked.form["reason"], at=asked.now)
     is_incident = about.about != about.asset
-    return Done("It is yours.", address("/incidents", about.about) if is_incident else "/inbox", about)
+    over = is_incident and isinstance(taken, HandOff)
+    said = "The incident was closed meanwhile: the hand-off is off the list." if over else "It is yours."
+    return Done(said, address("/incidents", about.about) if is_incident else "/inbox", about)
 
 
 def _exact(asked: Asked) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.surface.console.asking import address
+from perdure.surface.console.questions import check_counted
 from perdure.surface.console.records import Done
 from perdure.surface.words import counted
 
@@ -17,9 +18,12 @@ def approve(asked: Asked) -> Done:
     """One person's yes."""
     _exact(asked)
     made = asked.project.approve(asked.path["id"], reason=asked.form["reason"], at=asked.now)
+    check_counted(asked, made, approves=True)
     n_more = made.n_needed - sum(each.approves for each in made.answers)
     if made.status == "open":
         return _done(made, f"Your yes is kept; {counted(n_more, f'more {made.role}')} must say yes.")
+    if made.status != "approved":
+        return _done(made, f"Your yes was kept; the question is {made.status} by now.")
     return _done(made, "Approved: the loop's next round goes on with it.")
 
 
@@ -27,6 +31,7 @@ def reject(asked: Asked) -> Done:
     """One person's no, which is enough."""
     _exact(asked)
     made = asked.project.reject(asked.path["id"], reason=asked.form["reason"], at=asked.now)
+    check_counted(asked, made, approves=False)
     return _done(made, "Rejected: it is not done.")
 
 
