@@ -150,3 +150,35 @@ def test_no_page_fails_at_the_first_or_last_instant_that_can_be_written(worlds):
                 answer = console.get(f"{api_path(each.address.partition('?')[0])}?{asked}", as_=EVERYBODY)
                 failed += [(each.address, edge)] if answer.status >= 500 else []
     assert failed == []
+
+
+HOSTILE = "x;touch$(id)|sh"
+ASKED = ("asset", "subject", "version", "q")
+    "asset",
+    "subject",
+    "route",
+    "team",
+    "source",
+    "suite",
+    "version",
+    "actor",
+    "action",
+    "q",
+    "sort",
+    "by",
+    "from",
+)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_no_link_puts_a_command_of_its_own_into_the_one_that_a_page_offers_to_copy(worlds, name):
+    """What a link asks for stands in the command as one word, whatever a shell would make of it."""
+    told = []
+    for console, found, _ in worlds:
+        for each in {each.page.name: each for each in found.values()}.values():
+            answer = console.get(
+                f"{api_path(each.address.partition('?')[0])}?{urlencode({name: HOSTILE})}", as_=EVERYBODY
+            )
+            told += [answer.json["cli"]] if answer.status == 200 else []
+    assert [each for each in told if "touch" in each and shlex.quote(HOSTILE) not in each] == []
+    assert told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from typing import Any
 
 import msgspec
@@ -84,7 +85,8 @@ def view(asked: Asked) -> View:
         may_label=asked.person.may("label"),
         subjects=_subjects(asked, n_open),
     )
-    return View("Reviews", data, (OVERVIEW,), f"perdure review next {subject}".strip())
+    cli = f"perdure review next {quote(subject)}" if subject else "perdure review next"
+    return View("Reviews", data, (OVERVIEW,), cli)
 
 
 def label(asked: Asked) -> Done:

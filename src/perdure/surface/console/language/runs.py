@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import quote
 from typing import get_args
 
 from perdure.core.runs import RunRecord, RunStatus
@@ -55,7 +56,7 @@ def view(asked: Asked) -> View:
         before=found[_PAGE - 1].id if len(found) > _PAGE else "",
     )
     table = table_of(found[:_PAGE], more if len(found) > _PAGE else "")
-    cli = "perdure agent runs" + (f" {asset}" if asset else "") + (f" --status {status}" if status else "")
+    cli = "perdure agent runs" + (f" {quote(asset)}" if asset else "") + (f" --status {status}" if status else "")
     return View("Runs", RunsPage(asset, assets, status, STATUSES, below, table), (OVERVIEW,), cli)
 
 
