@@ -62,14 +62,15 @@ class SqlRuns:
         limit: int = 100,
     ) -> list[Run]:
         """The newest `limit` runs, newest first; `before`: those that come after this (`started_at`, id) in that order."""
-        query = select(runs).where(runs.c.project == self._scope.project)
+        query, last = select(runs).where(runs.c.project == self._scope.project), runs.c.id
         if asset is not None:
-            query = query.where(runs.c.asset == asset)
+            # SQLite would go through all runs for the sake of their order: without the last term no index has that.
+            query, last = query.where(runs.c.asset == asset), func.coalesce(runs.c.id, "")
         if kind is not None:
             query = query.where(runs.c.kind == kind)
         if before is not None:
             query = query.where(tuple_(runs.c.started_us, runs.c.id) < (to_us(before[0]), before[1]))
-        rows = self._scope.connection.execute(query.order_by(runs.c.started_us.desc(), runs.c.id.desc()).limit(limit))
+        rows = self._scope.connection.execute(query.order_by(runs.c.started_us.desc(), last.desc()).limit(limit))
         return [_run(row) for row in rows]
 
     def lines(self, after: int = 0) -> Sequence[RunLine]:

@@ -110,9 +110,11 @@ class Readings(Protocol):
         self,
         asset: str | None = None,
         signal: str | None = None,
+        slice: str | None = None,  # noqa: A002 - as a reading calls it
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 100_000,
     ) -> list[Reading]:
-        """In order of `at`, oldest first; the newest `limit` of them."""
+        """In order of `at`, oldest first, both ends included; the newest `limit` of them."""
         ...

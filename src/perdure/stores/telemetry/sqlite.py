@@ -44,7 +44,7 @@ _COLUMNS = "asset, signal, slice, version, window_start_us, window_end_us, at_us
 _PUT = f"INSERT OR REPLACE INTO readings (project, actor, {_COLUMNS}) VALUES ({', '.join('?' * 15)})"  # noqa: S608 - constants only
 _ORDER = "at_us {0}, asset {0}, signal {0}, slice {0}, version {0}, window_start_us {0}"
 _LIST = f"SELECT {_COLUMNS} FROM readings WHERE project = :project"  # noqa: S608 - constants only
-_NEWEST = f" AND at_us >= :since ORDER BY {_ORDER.format('DESC')} LIMIT :limit"
+_NEWEST = f" AND at_us >= :since AND at_us <= :until ORDER BY {_ORDER.format('DESC')} LIMIT :limit"
 # Ranked by rowid alone: sorting whole rows, facts and all, takes three times as long.
 _LATEST = f"""
 SELECT {_COLUMNS} FROM readings WHERE rowid IN (
@@ -145,15 +145,24 @@ class SqliteReadings:
         self,
         asset: str | None = None,
         signal: str | None = None,
+        slice: str | None = None,  # noqa: A002 - as a reading calls it
         *,
         since: datetime | None = None,
+        until: datetime | None = None,
         limit: int = 100_000,
     ) -> list[Reading]:
-        """The newest `limit` readings taken at or after `since`, oldest first."""
-        since_us = _FIRST_US if since is None else to_us(since)
-        given = {"project": self._project, "asset": asset, "signal": signal, "since": since_us, "limit": limit}
+        """The newest `limit` readings taken at or after `since` and not after `until`, oldest first."""
+        given = {
+            "project": self._project,
+            "asset": asset,
+            "signal": signal,
+            "slice": slice,
+            "since": _FIRST_US if since is None else to_us(since),
+            "until": -_FIRST_US if until is None else to_us(until),
+            "limit": limit,
+        }
         # Said only where it is given: `asset = ? OR ? IS NULL` would read every asset's readings.
-        wanted = [f" AND {name} = :{name}" for name in ("asset", "signal") if given[name] is not None]
+        wanted = [f" AND {name} = :{name}" for name in ("asset", "signal", "slice") if given[name] is not None]
         with self._driver() as connection:
             rows = connection.execute(_LIST + "".join(wanted) + _NEWEST, given).fetchall()
         return [_reading(row) for row in reversed(rows)]

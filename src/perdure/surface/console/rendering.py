@@ -120,6 +120,11 @@ class Renderer:
             as_of=None if board is None or machine_now() - board.at < _LONG_AGO else board.at,
         )
 
+    def prepare(self) -> None:
+        """Compile every template: else whoever opens a page first waits some 50 ms for its own."""
+        for name in self._environment.list_templates():
+            self._environment.get_template(name)
+
     def _navigation(self, frame: Frame) -> list[Entry]:
         person, board = frame.person, frame.board
         if person is None:

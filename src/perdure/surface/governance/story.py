@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DECIDED, VERIFIED, OUTCOME = "loop.decide", "loop.verify", "loop.outcome"
 """Actions of the loop's entries in the audit chain."""
+_FEW, _ALL = 20, 100_000
 _INCIDENT = "inc_"
 """What ids of incidents begin with."""
 
@@ -151,11 +152,8 @@ def _ordered(parts: Iterable[Iterable[AuditEntry]]) -> list[AuditEntry]:
 def _effect(readings: Readings, asset: str, symptom: Mapping[str, Any], incident: Incident | None) -> Effect:
     """What was broken beside the newest reading of the same objective, up to the incident's end."""
     at = parse_at(symptom["at"])
-    alike = [each for each in readings.list(asset, symptom["signal"], since=at) if each.slice == symptom["slice"]]
-    spans = {_span(each) for each in alike if each.at == at}
     until = incident.closed_at if incident else None
-    later = [each for each in alike if each.at > at and _span(each) in spans and (until is None or each.at <= until)]
-    newest = later[-1] if later else None
+    newest = _newest_like(readings, (asset, symptom["signal"], symptom["slice"]), at, until)
     return Effect(
         objective=symptom["objective"],
         slice=symptom["slice"],
@@ -165,6 +163,18 @@ def _effect(readings: Readings, asset: str, symptom: Mapping[str, Any], incident
         after=newest.value if newest else None,
         after_at=newest.at if newest else None,
     )
+
+
+def _newest_like(readings: Readings, of: tuple[str, str, str], at: datetime, until: datetime | None) -> Reading | None:
+    """The newest reading since `at` of an (asset, signal, slice) and of a width that it was measured over at `at`."""
+    spans = {_span(each) for each in readings.list(*of, since=at, until=at)}
+    # One of the newest is of that width, but for an objective that is measured no more: of a series there may be thousands.
+    for limit in (_FEW, _ALL) if spans else ():
+        found = readings.list(*of, since=at, until=until, limit=limit)
+        later = [each for each in found if each.at > at and _span(each) in spans]
+        if later or len(found) < limit:
+            return later[-1] if later else None
+    return None
 
 
 def _span(reading: Reading) -> timedelta:

@@ -98,6 +98,13 @@ class ReadingsConformance:
         assert readings.list("air_time", "mae", since=AT + timedelta(days=1)) == [a_reading(1), a_reading(2)]
         assert readings.list(since=AT + timedelta(days=9)) == []
 
+    def test_readings_are_listed_by_slice_up_to_an_instant(self, readings: Readings) -> None:
+        """The ends belong to what is asked; of it the newest are given."""
+        readings.put([a_reading(day, slice=part) for day in range(4) for part in ("", "origin=EWR")])
+        until = AT + timedelta(days=2)
+        assert readings.list("air_time", "mae", "", since=AT, until=until) == [a_reading(day) for day in range(3)]
+        assert readings.list("air_time", "mae", "origin=EWR", until=until, limit=1) == [a_reading(2, slice="origin=EWR")]
+
     def test_equal_instants_have_one_order(self, readings: Readings) -> None:
         """Whatever order they were put in."""
         same = [a_reading(slice=f"origin={name}") for name in ("EWR", "JFK", "LGA")]

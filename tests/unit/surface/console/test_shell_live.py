@@ -13,7 +13,7 @@ from perdure.core.clock import monotonic_s
 from perdure.core.errors import LimitReached, NotFound, NotReady
 from perdure.surface.console.board import TOPICS
 from perdure.surface.console.live import PER_PERSON, Live, LiveResponse, events
-from perdure.surface.console.static_files import StaticFiles
+from perdure.surface.console.static_files import STATIC, StaticFiles
 
 
 class Held:
@@ -229,6 +229,16 @@ def test_static_files_are_kept_for_good_under_the_digest_of_all_and_compressed()
         static.answer("0" * 16, "css/tokens.css", gzip=True)
     with pytest.raises(NotFound):
         static.answer(static.digest, "../app.py", gzip=True)
+
+
+def test_a_page_asks_for_its_styles_together_and_for_its_scripts_together():
+    static = StaticFiles()
+    for name, suffix in (("console.css", ".css"), ("console.js", ".js")):
+        whole, _ = static.answer(static.digest, name, gzip=False)
+        of_ours = [each.read_bytes() for each in (STATIC / suffix[1:]).iterdir()]
+        of_others = [each.read_bytes() for each in (STATIC / "vendor").rglob(f"*{suffix}")]
+        assert all(part in whole for part in (*of_ours, *of_others)), name
+        assert len(whole) < sum(len(part) + 1 for part in (*of_ours, *of_others)) + 1
 
 
 def test_a_change_of_any_static_file_changes_every_address(tmp_path):

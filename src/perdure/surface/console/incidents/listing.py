@@ -56,8 +56,8 @@ def show_incidents(asked: Asked) -> View:
         if state == "open":
             found: Sequence[Incident] = [each for each in open_now if asset in ("", each.asset)][::-1]
         else:
-            # Words and state are looked for in what is read: enough of the newest for this page.
-            limit = None if q or state == "closed" else first + PAGE + 1
+            # Words are looked for in all; else enough of the newest are read for this page, however many of them are open.
+            limit = None if q else first + PAGE + 1 + (len(open_now) if state == "closed" else 0)
             known = session.incidents.list(asset=asset or None, limit=limit)[::-1]
             found = [each for each in known if state == "all" or each.closed_at is not None]
     found = [each for each in found if _speaks_of(each, q)]
