@@ -154,20 +154,6 @@ def test_no_page_fails_at_the_first_or_last_instant_that_can_be_written(worlds):
 
 HOSTILE = "x;touch$(id)|sh"
 ASKED = ("asset", "subject", "version", "q")
-    "asset",
-    "subject",
-    "route",
-    "team",
-    "source",
-    "suite",
-    "version",
-    "actor",
-    "action",
-    "q",
-    "sort",
-    "by",
-    "from",
-)
 
 
 @pytest.mark.parametrize("name", ASKED)
