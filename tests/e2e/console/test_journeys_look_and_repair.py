@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from perdure.assets.version import CHAMPION
-from perdure.core.clock import parse_at
+from perdure.core.clock import monotonic_s, parse_at, sleep_s
 from perdure.loop.release import to_canary
 from perdure.surface.sdk import Perdure
 
@@ -115,6 +119,29 @@ def _ramp(project: Perdure) -> tuple[str, str]:
     return champion, candidate
 
 
+@contextmanager
+def _served(console) -> Iterator[Callable[[], list[str]]]:
+    """The data plane beside the console; what is yielded asks it which arms answer."""
+    server = console.done(lambda project: project.server(port=0))
+    url = console.done(lambda _: server.start())
+
+    def arms() -> list[str]:
+        with urlopen(f"{url}/v1/models") as answer:
+            return [each["name"] for each in json.load(answer)["models"][0]["arms"]]
+
+    try:
+        yield arms
+    finally:
+        server.stop()
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    until = monotonic_s() + seconds
+    while not holds() and monotonic_s() < until:
+        sleep_s(0.05)
+    return holds()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("scripts", [True, False], ids=["with scripts", "without scripts"])
 def test_an_engineer_ends_a_release_under_way_and_the_history_says_who_when_and_why(
@@ -130,8 +157,11 @@ def test_an_engineer_ends_a_release_under_way_and_the_history_says_who_when_and_
     expect(brakes).to_contain_text(f"{candidate} has 20% of the traffic")
     form = brakes.locator("form", has_text="End the release")
     form.get_by_label("Reason").fill("late answers at JFK")
-    form.get_by_role("button").click()
-    expect(page.locator(".notices")).to_contain_text(f"{champion} answers everything")
+    with _served(console) as arms:
+        assert arms() == ["champion", "challenger"]
+        form.get_by_role("button").click()
+        expect(page.locator(".notices")).to_contain_text(f"{champion} answers everything")
+        assert _within(10, lambda: arms() == ["champion"]), "serving follows the pointers"
     expect(page.locator("#brakes")).not_to_contain_text("End the release")
     shot(page, f"engineer_ended_{'with' if scripts else 'without'}_scripts")
     page.get_by_role("link", name="History of its pointers").click()
