@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
+from perdure.core.clock import parse_at
 from perdure.core.settings import ConsoleSettings
 
 if TYPE_CHECKING:
@@ -32,15 +34,15 @@ _TELL_POLICY = "addEventListener('securitypolicyviolation', each => console.erro
 T = TypeVar("T")
 
 
-def _flights_world() -> Any:
-    """The module beside this file, which tests import by its name."""
-    if "flights_world" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("flights_world", Path(__file__).with_name("flights_world.py"))
+def _beside(name: str = "flights_world") -> Any:
+    """A module beside this file, which tests import by its name."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
         assert spec is not None
         assert spec.loader is not None
-        sys.modules["flights_world"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["flights_world"])
-    return sys.modules["flights_world"]
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 @dataclass(slots=True)
@@ -57,6 +59,12 @@ class RunningConsole:
         """Call verbs of the project as `actor`, in another thread: the browser's own loop runs in the test's."""
         return self._thread.submit(lambda: work(self.project.acting(actor))).result()
 
+    @property
+    def now(self) -> datetime:
+        """Domain time of the pages: the newest round of the loop."""
+        with self.project.place.stores.ledger.read() as session:
+            return parse_at(session.cursors.get("round"))
+
     def entries(self, action: str, actor: str = "") -> list[Any]:
         """Of the ledger's chain, oldest first: those of one action, where named of one person."""
         found = self.project.audit(limit=1_000_000)
@@ -66,15 +74,45 @@ class RunningConsole:
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The world of this run of tests. Look at it only; `CONSOLE_WORLD` names a folder that keeps it between runs."""
-    kept = os.environ.get("CONSOLE_WORLD")
-    base = tmp_path_factory.getbasetemp()
-    shared = Path(kept) if kept else base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    return _flights_world().made_once(shared)
+    return _beside().made_once(_shared(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def desk_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The documents' desk after its story: prompts, evals, calls, money. Look at it only."""
+    return _beside("desk_world").made_once(_shared(tmp_path_factory))
+
+
+def _shared(made: pytest.TempPathFactory) -> Path:
+    kept, base = os.environ.get("CONSOLE_WORLD"), made.getbasetemp()
+    return Path(kept) if kept else base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture
 def console(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningConsole]:
     """The console on a copy of the world, with everybody of `flights_world.PEOPLE` let in by one password."""
+    made = _beside()
+    at = datetime(2013, 3, 1, 5, tzinfo=UTC) + timedelta(days=made.N_DAYS)
+    with _running(made.copied(world, tmp_path / "world"), made.PEOPLE, lambda _: at, monkeypatch) as found:
+        yield found
+
+
+@pytest.fixture
+def desk(desk_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningConsole]:
+    """The console on a copy of what the documents' desk left, with everybody of `desk_world.PEOPLE` let in."""
+    made = _beside("desk_world")
+    for name in made.MODULES:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with _running(made.copied(desk_world, tmp_path / "desk"), made.PEOPLE, made.ended_at, monkeypatch) as found:
+        yield found
+    for name in made.MODULES:
+        sys.modules.pop(name, None)
+
+
+@contextmanager
+def _running(
+    deployment: Deployment, people: dict[str, Any], at: Callable[[Perdure], datetime], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[RunningConsole]:
     from argon2 import profiles
 
     from perdure.surface.compose_console import console_running
@@ -82,26 +120,23 @@ def console(world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
 
     monkeypatch.setattr(profiles, "RFC_9106_LOW_MEMORY", profiles.CHEAPEST)
     monkeypatch.setattr(sys, "path", list(sys.path))
-    deployment = _flights_world().copied(world, tmp_path / "world")
     for name, value in deployment.settings.items():
         monkeypatch.setenv(name, value)
     with ThreadPoolExecutor(1) as thread:
-        project = thread.submit(_let_in, deployment).result()
+        project = thread.submit(_let_in, deployment, people, at).result()
         with console_running(project, ConsoleSettings(port=0)) as opening:
             yield RunningConsole(opening.url, deployment, project, thread)
         close_stores(project)
 
 
-def _let_in(deployment: Deployment) -> Perdure:
+def _let_in(deployment: Deployment, people: dict[str, Any], at: Callable[[Perdure], datetime]) -> Perdure:
     from perdure.stores.sessions.protocols import Secret
     from perdure.surface.console.auth.passwords import Passwords
 
-    world = _flights_world()
     project = deployment.open().acting("adm")
-    at = datetime(2013, 3, 1, 5, tzinfo=UTC) + timedelta(days=world.N_DAYS)
-    passwords = Passwords()
-    for name, (roles, duties) in world.PEOPLE.items():
-        project.add_person(name, roles=roles, duties=duties, at=at)
+    passwords, now = Passwords(), at(project)
+    for name, (roles, duties) in people.items():
+        project.add_person(name, roles=roles, duties=duties, at=now)
         project.people_file.secrets.put(Secret(f"password_{name}", name, "password", passwords.digest(PASSWORD), 0))
     return project
 
@@ -169,6 +204,14 @@ class Visits:
 def signed_in(browser: Browser, console: RunningConsole) -> Iterator[Visits]:
     """Opens pages of the console as one of its people."""
     visits = Visits(browser, console)
+    yield visits
+    visits.end()
+
+
+@pytest.fixture
+def at_desk(browser: Browser, desk: RunningConsole) -> Iterator[Visits]:
+    """Opens pages of the desk's console as one of its people."""
+    visits = Visits(browser, desk)
     yield visits
     visits.end()
 

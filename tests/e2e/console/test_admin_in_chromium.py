@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 from playwright.sync_api import expect
 
@@ -56,3 +58,49 @@ def test_an_administrator_lets_a_person_in_changes_a_role_and_ends_a_session(
         ("adm", "people.change"), ("adm", "people.sessions_ended"),
     ]  # fmt: skip
     assert console.done(lambda p: p.verify_ledger().intact)
+
+
+def test_an_administrator_gives_a_program_a_key_takes_it_away_and_verifies_that_all_of_it_stands_in_the_chain(
+    console: Any, signed_in: Any, shot: Callable[[Page, str], None]
+) -> None:
+    """The key opens pages as JSON by its role, no question, and nothing once it is void."""
+    page = signed_in("adm", "/people")
+    page.get_by_label("Name", exact=True).fill("deploy-bot")
+    page.locator("#add").get_by_label(re.compile("^viewer")).check()
+    page.get_by_label(re.compile("^A program")).check()
+    page.get_by_role("button", name="Let in").click()
+    expect(page.get_by_role("status")).to_contain_text("Make a key for it next")
+    page.locator("#keys").get_by_label("Label").fill("pipeline")
+    page.get_by_role("button", name="Make a key").click()
+    secret = re.search(r"pc-perdure-\S+", page.get_by_role("status").inner_text())
+    assert secret is not None
+    page.reload()
+    expect(page.get_by_text(secret[0])).to_have_count(0)
+
+    assert _status(console.url + "/api/incidents", secret[0]) == 200
+    assert _status(console.url + "/api/people", secret[0]) == 403
+    expect(page.locator("#keys article")).to_contain_text("pipeline")
+    page.locator("#keys").get_by_text("Take it away").click()
+    page.locator("#keys article").get_by_label("Reason").fill("the pipeline is gone")
+    page.get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("status")).to_contain_text("is void")
+    assert _status(console.url + "/api/incidents", secret[0]) == 401
+
+    page.get_by_role("link", name="Ledger", exact=True).click()
+    expect(page.locator("#entries tbody tr").first).to_contain_text("deploy-bot")
+    page.get_by_role("link", name="Verification").click()
+    page.get_by_role("button", name="Verify now").click()
+    expect(page.locator("#job .lead")).to_contain_text("intact", timeout=30_000)
+    shot(page, "journey_9_verified")
+    done = [(entry.actor, entry.action) for entry in console.done(lambda p: p.audit(limit=1_000_000)) if entry.subject == "person:deploy-bot"]  # fmt: skip
+    assert done == [("adm", "people.add"), ("adm", "people.key"), ("adm", "people.key_revoked")]
+    assert secret[0] not in str(console.done(lambda p: p.audit(limit=1_000_000)))
+
+
+def _status(url: str, key: str) -> int:
+    try:
+        with urlopen(Request(url, headers={"authorization": f"Bearer {key}"}), timeout=20) as answer:
+            return int(answer.status)
+    except HTTPError as error:
+        with error:
+            return error.code

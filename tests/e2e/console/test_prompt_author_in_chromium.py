@@ -68,8 +68,6 @@ def test_a_prompt_author_sees_what_a_change_did_case_by_case_and_labels_a_review
     page.goto(f"{base}/language/reviews")
     first = page.locator("#case code.id").first.inner_text()
     page.get_by_role("button", name="good", exact=True).click()
-        0
-    )  # told by a session's notice, and nobody has one here
     expect(page.locator("#case code.id").first).not_to_have_text(first)
     with project.place.stores.ledger.read() as session:
         assert [(each.labeller, each.word) for each in session.reviews.get(first).labels] == [("sue", "good")]

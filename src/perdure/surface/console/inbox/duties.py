@@ -166,9 +166,8 @@ def _jobs(asked: Asked, title: str, wanted: Callable[[Job], bool]) -> Panel:
         )
     headings = ("Work", "Asset", "State", "Began", "Id")
     empty = "No work is on its way."
-    return Panel(
-        "jobs", title, Table(headings, rows, caption(title), empty=empty), "perdure jobs --cancel ID calls one off."
-    )
+    note = "perdure jobs --cancel ID calls one off." if rows else ""
+    return Panel("jobs", title, Table(headings, rows, caption(title), empty=empty), note)
 
 
 def _reviewer(asked: Asked) -> tuple[Panel, ...]:
@@ -212,7 +211,8 @@ def _prompt_author(asked: Asked) -> tuple[Panel, ...]:
     for each in reviews:
         by_subject[each.subject] = by_subject.get(each.subject, 0) + 1
     rows = [
-        (asset_cell(asked, subject), f"{n:,}") for subject, n in sorted(by_subject.items(), key=lambda pair: -pair[1])
+        (Cell(subject, href=address("/language/reviews", subject=subject)), f"{n:,}")
+        for subject, n in sorted(by_subject.items(), key=lambda pair: -pair[1])
     ]
     title = "Cases that wait for a label"
     cases = Table(("For", "Cases"), rows[:FEW], caption(title), frozenset({1}), empty="No case waits for a label.")

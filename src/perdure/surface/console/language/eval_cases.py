@@ -281,9 +281,13 @@ def _marked(found: AnswerTold) -> Iterator[Piece]:
 
 
 def _word_diff(before: str, after: str) -> tuple[Piece, ...]:
-    """The second text with what went of the first and what came, by words; nothing where they are the same, or long."""
+    """The second text with what went of the first and what came, by words; nothing where they are the same, long, or share little:
+    words of two sentences between one another are read by nobody.
+    """
     old, new = (re.findall(r"\s+|\w+|[^\w\s]", each) for each in (before, after))
     if before == after or max(len(old), len(new)) > 2 * _WORDS:
+        return ()
+    if not _share_much(*([each for each in side if not each.isspace()] for side in (old, new))):
         return ()
     pieces: list[Piece] = []
     for what, a, b, c, d in difflib.SequenceMatcher(None, old, new, autojunk=False).get_opcodes():
@@ -295,3 +299,13 @@ def _word_diff(before: str, after: str) -> tuple[Piece, ...]:
         if c < d:
             pieces.append(Piece("".join(new[c:d]), "new"))
     return tuple(pieces)
+
+
+def _share_much(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether half of the shorter text's words stand in the other one.
+
+    >>> _share_much(["the", "key", "is", "7"], ["I", "do", "not", "know"]), _share_much(["7"], ["perhaps", "7"])
+    (False, True)
+    """
+    found = difflib.SequenceMatcher(None, before, after, autojunk=False).get_matching_blocks()
+    return 2 * sum(each.size for each in found) >= min(len(before), len(after))
