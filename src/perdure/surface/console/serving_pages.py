@@ -7,7 +7,7 @@ nobody's stream; an error of `core.errors` becomes a page that says what to do, 
 from __future__ import annotations
 
 import logging
-from asyncio import get_running_loop
+from asyncio import get_running_loop, timeout
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger("perdure.console")
 MOST_BYTES = 256 * 1024
 """Of a request's body."""
+_BODY_S = 30
+"""Until a body is there: whoever sends one byte and waits would else hold a connection for good."""
 _JSON = "application/json"
 _WRITTEN = ("text", "value", "note", "reason")
 """Fields of forms that people write into."""
@@ -219,13 +221,9 @@ async def form_sent(request: Request) -> dict[str, str]:
     Raises:
         TooLarge: over `MOST_BYTES`.
         UnsupportedMedia: neither form nor JSON.
-        BadRequest: it cannot be read.
+        BadRequest: it cannot be read, or takes too long to come.
     """
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise TooLarge(f"A form has {MOST_BYTES:,} bytes at most.", hint="Send less.")
+    body = await _body(request)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == _JSON and _is_twin(request):
         return _json_of(body)
@@ -237,6 +235,19 @@ async def form_sent(request: Request) -> dict[str, str]:
         return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=1000))
     except ValueError as error:
         raise BadRequest("The form cannot be read.", hint="Send UTF-8, and 1,000 fields at most.") from error
+
+
+async def _body(request: Request) -> bytes:
+    body = b""
+    try:
+        async with timeout(_BODY_S):
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BYTES:
+                    raise TooLarge(f"A form has {MOST_BYTES:,} bytes at most.", hint="Send less.")
+    except TimeoutError:
+        raise BadRequest(f"The form was not here within {_BODY_S} s.", hint="Send it again.") from None
+    return body
 
 
 def is_local(to: str) -> bool:

@@ -76,17 +76,27 @@ def test_of_two_hosts_none_is_believed(console):
     assert said == [421]
 
 
-async def _statuses(app, headers):
+def test_a_body_that_never_comes_is_not_waited_for(console, monkeypatch):
+    """Anybody could else hold as many connections as there are."""
+    monkeypatch.setattr("perdure.surface.console.serving_pages._BODY_S", 0.05)
+    headers = [(b"host", b"127.0.0.1:8500"), (b"content-type", b"application/x-www-form-urlencoded")]
+    said = asyncio.run(asyncio.wait_for(_statuses(console.app, headers, "/api/me/sessions", comes=False), 5))
+    assert said == [400]
+
+
+async def _statuses(app, headers, path="/healthz", *, comes=True):
     said = []
 
     async def receive():
+        if not comes:
+            await asyncio.Event().wait()
         return {"type": "http.request", "body": b"", "more_body": False}
 
     async def send(message):
         said.append(message)
 
     scope = {
-        "type": "http", "method": "GET", "path": "/healthz", "raw_path": b"/healthz", "query_string": b"",
+        "type": "http", "method": "GET" if comes else "POST", "path": path, "raw_path": path.encode(), "query_string": b"",
         "headers": headers, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8500), "scheme": "http",
     }  # fmt: skip
     await app(scope, receive, send)
