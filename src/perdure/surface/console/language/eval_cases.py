@@ -281,8 +281,9 @@ def _marked(found: AnswerTold) -> Iterator[Piece]:
 
 
 def _word_diff(before: str, after: str) -> tuple[Piece, ...]:
-    """The second text with what went of the first and what came, by words; nothing where they are the same, long, or share little:
-    words of two sentences between one another are read by nobody.
+    """The second text with what went of the first and what came, by words; nothing where they are the same, or long.
+
+    Where they share little there is nothing either: words of two sentences between one another are read by nobody.
     """
     old, new = (re.findall(r"\s+|\w+|[^\w\s]", each) for each in (before, after))
     if before == after or max(len(old), len(new)) > 2 * _WORDS:
