@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from perdure.core.clock import from_us, to_us
 
@@ -51,12 +51,10 @@ def _words(at_us: int, step_us: int) -> str:
 
 def _months(start_us: int, end_us: int, wanted_us: float) -> list[tuple[int, str]]:
     step = next((each for each in _MONTHS if each * 30 * _DAY >= wanted_us), _MONTHS[-1])
-    start = from_us(start_us)
-    month = datetime(start.year, 1, 1, tzinfo=UTC)
+    step = max(step, round(wanted_us / (365 * _DAY)) * 12)  # over centuries
     found = []
-    while to_us(month) <= end_us:
-        if to_us(month) >= start_us:
-            found.append((to_us(month), f"{month:%b %Y}"))
-        for _ in range(step):
-            month = (month + timedelta(days=32)).replace(day=1)
+    for n in range(from_us(start_us).year * 12, from_us(end_us).year * 12 + 12, step):
+        month = datetime(n // 12, n % 12 + 1, 1, tzinfo=UTC)
+        if start_us <= to_us(month) <= end_us:
+            found.append((to_us(month), f"{month:%b} {month.year}"))
     return found

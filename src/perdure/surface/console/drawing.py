@@ -7,7 +7,6 @@ sizes are attributes: the page's policy forbids `style`. What surprised us: a dr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from markupsafe import Markup
@@ -29,6 +28,8 @@ _FEW = 40
 _DOTS = 60
 """So few values are drawn as dots too: a value without neighbours is seen no other way."""
 _N_COLOURS = 8
+_GREATEST, _LEAST = 1e300, 1e-11
+"""Values beyond the one are not drawn, those within the other are drawn as one: numbers of ticks are round to 12 places."""
 
 
 def svg(it: Drawn, *, width: int = 720, height: int = 240) -> Markup:
@@ -65,7 +66,7 @@ def points(picture: Picture) -> Markup:
             {"name": each.name, "values": _finite(each.values), "low": _finite(each.low), "high": _finite(each.high)}
             for each in picture.series
         ],
-        "bound": picture.bound,
+        "bound": _bound(picture),
         "bound_text": picture.bound_text,
         "marks": [
             {
@@ -85,7 +86,12 @@ def points(picture: Picture) -> Markup:
 
 
 def _finite(values: Sequence[float | None]) -> list[float | None]:
-    return [value if value is not None and math.isfinite(value) else None for value in values]
+    """What can be drawn: no axis is as long as the greatest of all numbers."""
+    return [value if value is not None and abs(value) <= _GREATEST else None for value in values]
+
+
+def _bound(picture: Picture) -> float | None:
+    return _finite([picture.bound])[0]
 
 
 class _Frame:
@@ -100,9 +106,13 @@ class _Frame:
             for value in _finite(values)
             if value is not None
         ]
-        if picture.bound is not None:
-            known.append(picture.bound)
-        self.ticks = ticks(*span_of(known), 4)
+        bound = _bound(picture)
+        if bound is not None:
+            known.append(bound)
+        low, high = span_of(known)
+        # Neighbours so close that no round number lies between them are drawn as one.
+        found = ticks(low, high, 4) if high - low > _LEAST else []
+        self.ticks = found if len(found) > 1 and found[-1] > found[0] else [low, low + 1.0]
         self.start, self.end = min(picture.at_us), max(picture.at_us)
         self.left, self.right, self.bottom = _LEFT, width - _RIGHT, height - _BOTTOM
 
@@ -128,9 +138,10 @@ def _over_time(picture: Picture, width: float, height: float) -> Markup:
     ]
     for at, series in enumerate(picture.series):
         parts += _series(frame, picture.at_us, series, f"s{at % _N_COLOURS + 1}")
-    if picture.bound is not None:
-        y = frame.y(picture.bound)
-        words = picture.bound_text or f"bound {number(picture.bound)}"
+    bound = _bound(picture)
+    if bound is not None:
+        y = frame.y(bound)
+        words = picture.bound_text or f"bound {number(bound)}"
         parts.append(
             Markup(
                 '<line class="bound" x1="{}" x2="{}" y1="{}" y2="{}"/><text class="bound" x="{}" y="{}">{}</text>'
@@ -150,7 +161,7 @@ def _told(picture: Picture) -> str:
                 f"{each.name}: {number(known[-1])} {picture.unit} at the end, "
                 f"from {number(min(known))} to {number(max(known))}.".replace("  ", " ")
             )
-    if picture.bound is not None:
+    if _bound(picture) is not None:
         told.append(f"Bound: {picture.bound_text or number(picture.bound)}.")
     if picture.marks:
         told.append(f"{len(picture.marks):,} things happened; the table names them.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from math import isfinite
 
 from perdure.surface.console.records import Picture, Series
 
@@ -49,4 +50,4 @@ def _thinned(series: Series, parts: Sequence[tuple[int, int]]) -> Series:
 
 
 def _known(values: Sequence[float | None]) -> list[float]:
-    return [value for value in values if value is not None]
+    return [value for value in values if value is not None and isfinite(value)]
