@@ -108,6 +108,8 @@ class Board:
     `params.NAME` or `metrics.NAME` for each that any run has; newest first."""
     judged: Mapping[str, Sequence[Judged]] = field(default_factory=dict)
     """Objectives of every declared asset, in the order of declaration, by its name."""
+    round: datetime | None = None
+    """Domain time of the newest round, whatever `at` is; None: the loop has made none yet."""
     hours: Mapping[str, Sequence[Hour]] = field(default_factory=dict)
     """Requests and spend of the newest 90 days by the name of a model or route, oldest first; only hours in which something was asked."""
 

@@ -192,6 +192,7 @@ class ProjectBoards:
             holder=self._holder,
             problem=self._uncounted(),
             runs=folded.runs,
+            round=folded.round,
             judged=dict(tiles.judged),
             hours=self._counting.hours if self._counting else {},
         )

@@ -135,11 +135,10 @@ def _at_us(at_us: int) -> Cell:
 
 def _further(known: Known) -> tuple[Further, ...]:
     found = []
+    if known.kind == "model" and known.declared is not None:
+        found.append(Further("Model card", address("/cards", known.name)))
     if known.kind == "model":
-        found += [
-            Further("Model card", address("/cards", known.name)),
-            Further("Training runs", address("/training", asset=known.name)),
-        ]
+        found.append(Further("Training runs", address("/training", asset=known.name)))
     if known.pointers:
         found.append(Further("History of its pointers", address("/registry", known.name, "history")))
     return tuple(found)

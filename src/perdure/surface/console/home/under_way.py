@@ -45,7 +45,8 @@ class Loop:
     runs: bool
     holder: str
     told: str
-    round_at: datetime
+    round_at: datetime | None
+    """None: it has made no round yet."""
     jobs: Table
     entries: Table
 
@@ -86,7 +87,7 @@ def loop_of(board: Board) -> Loop:
         bool(board.holder),
         board.holder,
         told,
-        board.at,
+        board.round,
         Table(
             ("Asset", "State", "Since", "What"),
             jobs,

@@ -95,7 +95,7 @@ def show_approval(asked: Asked) -> View:
         metrics=differing.metric_table(approval, candidate, champion),
         slices=differing.slice_table(sides.made, sides.made_champion),
         diff=differing.diff(champion, candidate) if candidate else (),
-        card_href=address("/cards", approval.asset) if tile and tile.kind == "model" else "",
+        card_href=address("/cards", approval.asset) if tile and tile.declared and tile.kind == "model" else "",
         card=tuple(parts_of(text.text)) if text else (),
         card_note=f"Written by {text.actor}: {text.reason}" if text else "",
     )
