@@ -34,6 +34,8 @@ _PING_S = 20.0
 _LEAST_S = 1.0
 """Between two tellings of one connection: a loop that catches up on a year makes many boards a second."""
 _RETRY_MS = 2000
+OVER = "signed-out"
+"""The last event of a stream whose person may look no more: `hx-sse:close` of the layout names it, so that the page does not ask again."""
 
 
 class Live:
@@ -173,11 +175,13 @@ class LiveResponse(Response):
         told_s = checked_s = monotonic_s()
         while not self._live.over and not left.done():
             woken.clear()
-            if monotonic_s() - checked_s >= _PING_S:
+            board, topics = self._live.news(board.generation)
+            # Before panels ask again for what they may see no more, where people changed; else now and then.
+            if "people" in topics or monotonic_s() - checked_s >= _PING_S:
                 if not await asyncio.to_thread(self._still):
+                    await _sent(send, f"event: {OVER}\ndata: {{}}\n\n")
                     break
                 checked_s = monotonic_s()
-            board, topics = self._live.news(board.generation)
             if topics:
                 await _sent(send, events(board, topics))
                 told_s = monotonic_s()

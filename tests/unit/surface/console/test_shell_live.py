@@ -171,6 +171,25 @@ def test_who_is_signed_out_hears_no_more_though_something_is_always_new(boards, 
     async def story():
         browser = Browser()
         await asyncio.wait_for(LiveResponse(live, "ann", -1, lambda: False)({}, browser.receive, browser.send), 3)
+        await browser.hears("event: signed-out")  # a page that hears it does not ask again, and is refused nothing
+        live.end()
+
+    asyncio.run(story())
+
+
+def test_whose_session_somebody_ended_is_told_that_before_any_panel_asks_in_vain(boards):
+    """The entry that ends it makes a board, and with that every open panel of people asks again."""
+    live, may = Live(boards), [True]
+
+    async def story():
+        browser = Browser()
+        stream = asyncio.create_task(LiveResponse(live, "ann", -1, lambda: may[0])({}, browser.receive, browser.send))
+        await browser.hears("event: live\n")
+        may[0] = False
+        boards.put("people")
+        await asyncio.wait_for(stream, 3)
+        assert not any("live-people" in each for each in browser.said)
+        assert any("event: signed-out" in each for each in browser.said)
         live.end()
 
     asyncio.run(story())
