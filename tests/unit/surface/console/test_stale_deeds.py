@@ -6,6 +6,7 @@ import console_world
 import pytest
 from console_world import Console
 
+from perdure.loop.release import Move
 from perdure.stores.ledger.people_protocols import PersonRecord
 
 AT = console_world.at(490)
@@ -120,3 +121,20 @@ def test_of_two_who_edit_a_card_at_once_the_second_is_told_so_and_keeps_the_text
     assert "<h1>Somebody was faster</h1>" in answer.text
     assert "eve changed the card of eta meanwhile" in answer.text
     assert "Not for parcels.\n\nAsk dispatch." in answer.text
+
+
+def test_the_same_way_back_again_says_that_nothing_was_changed(own_console, monkeypatch):
+    def stays(self, asset, **_):
+        return Move(asset, "eta@old", "eta@old", 1)
+
+    monkeypatch.setattr("perdure.surface.governing.Governing.rollback", stays)
+    form = {"reason": "again", "to": "eta@old"}
+    again = [own_console.post("/api/assets/model/eta/rollback", form, as_="engineer").json["text"]]
+    with own_console.project.place.stores.ledger.transaction(actor="loop", at=AT, reason="over") as session:
+        session.pointers.set([], remove=[("eta", "challenger")])
+    own_console.boards.refresh()
+    again.append(own_console.post("/api/assets/model/eta/rollback", form, as_="engineer").json["text"])
+    assert again == [
+        "The release of eta has ended: eta@old answers everything.",
+        "Nothing was changed: eta@old answers everything.",
+    ]

@@ -30,7 +30,10 @@ def rollback(asked: Asked) -> Done:
     to = text(asked.form, "to") or None
     move = asked.project.rollback(name, reason=text(asked.form, "reason"), to=to, at=asked.now)
     if move.version == move.replaced:
-        words = f"The release of {name} has ended: {move.version} answers everything."
+        # The same click again, or a page from before: there was no release to end.
+        tile = asked.board.by_name.get(name)
+        ended = f"The release of {name} has ended" if tile and tile.moving else "Nothing was changed"
+        words = f"{ended}: {move.version} answers everything."
     else:
         words = f"{name} answers with {move.version} again; it was {move.replaced}."
     return Done(words, _page(asked), {"asset": name, "version": move.version, "replaced": move.replaced})
