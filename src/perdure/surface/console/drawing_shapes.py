@@ -42,7 +42,8 @@ def bars(rows: Sequence[tuple[str, float, float | None]], *, unit: str, title: s
     whole = all(each.is_integer() for each in values)
     low, high = min(0.0, *values), max(0.0, *values)
     span = (high - low) or 1.0
-    width, left, right = 720.0, 220.0, 86.0
+    width, right = 480.0, 76.0
+    left = 18.0 + 6.9 * max(len(_short(name, 28)) for name, _, _ in rows)
     height = len(rows) * _ROW + 8
 
     def x(value: float) -> float:
@@ -61,7 +62,7 @@ def bars(rows: Sequence[tuple[str, float, float | None]], *, unit: str, title: s
                 name,
                 left - 10,
                 y + 13,
-                _short(name, 30),
+                _short(name, 28),
                 "down" if value < 0 else "up",
                 first,
                 y,

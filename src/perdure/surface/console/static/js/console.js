@@ -1,7 +1,7 @@
 /* What every page does where scripts run: instants in the viewer's zone, the theme, what waits, what went wrong. Pages work without. */
 (() => {
   "use strict";
-  const shown = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" });
+  const shown = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone || "local time";
   const within = (node) => (node instanceof Element || node instanceof Document ? node : document);
 
@@ -64,6 +64,7 @@
   function ready() {
     times(document);
     theme();
+    for (const each of document.querySelectorAll(".tabs [aria-current]")) each.closest("ul").scrollLeft = each.offsetLeft - each.closest("ul").offsetLeft - 48;
     for (const each of document.querySelectorAll("[data-scripted]")) each.hidden = false;
     for (const each of document.querySelectorAll("[data-zone]")) each.textContent = zone;
     document.addEventListener("click", (event) => {

@@ -8,7 +8,10 @@
   const held = new Map(); // figure → {text, plot, canvas, watcher}
   const number = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 4 });
   const whole = new Intl.NumberFormat(undefined, { maximumFractionDigits: 0 });
-  const instant = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short" });
+  const instant = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "short", hourCycle: "h23" });
+  const hour = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hourCycle: "h23" });
+  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+  const month = new Intl.DateTimeFormat(undefined, { month: "short" });
 
   const figureOf = (value) => value === null || value === undefined ? "–" : Math.abs(value) >= 1000 ? whole.format(value) : number.format(value);
   const whenOf = (told, x) => told.across ? `${told.across} ${whole.format(x)}` : instant.format(new Date(x * 1000));
@@ -53,6 +56,19 @@
     };
   }
 
+  /* Along time: hours with their day below, days and months with their year below, each told where it begins. */
+  function along(_, at, axis, space, step) {
+    const days = step / 86400;
+    let before = "";
+    return at.map((x) => {
+      const when = new Date(x * 1000);
+      const below = days >= 1 ? String(when.getFullYear()) : day.format(when);
+      const text = (days >= 28 ? month : days >= 1 ? day : hour).format(when) + (below === before ? "" : `\n${below}`);
+      before = below;
+      return text;
+    });
+  }
+
   function drawSpans(plot, told, of) {
     const { ctx, bbox } = plot;
     ctx.save();
@@ -82,7 +98,13 @@
     ctx.stroke();
     ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
     ctx.textAlign = "right";
-    ctx.fillText(told.bound_text || `bound ${figureOf(told.bound)}`, bbox.left + bbox.width, Math.max(y - 5 * ratio, bbox.top + 10 * ratio));
+    ctx.setLineDash([]);
+    ctx.lineJoin = "round";
+    ctx.lineWidth = 4 * ratio;
+    ctx.strokeStyle = of("paper");
+    const words = [told.bound_text || `bound ${figureOf(told.bound)}`, bbox.left + bbox.width, Math.max(y - 6 * ratio, bbox.top + 10 * ratio)];
+    ctx.strokeText(...words);
+    ctx.fillText(...words);
     ctx.restore();
   }
 
@@ -198,13 +220,13 @@
     canvas.after(legend);
     figure.classList.add("drawn");
     const axis = { stroke: of("soft"), font: "11px system-ui, sans-serif", grid: { stroke: of("line"), width: 1 }, ticks: { stroke: of("line"), width: 1 } };
-    const first = told.x[0], last = told.x[told.x.length - 1], alone = told.across ? 1 : 43200; // of one value alone: half a day on each side
+    const first = told.x[0], last = told.x[told.x.length - 1], alone = told.across ? 1 : 43200; // of one value alone: uPlot would show three years
     const plot = new uPlot({
       width: Math.max(canvas.clientWidth, 200), height: HEIGHT, bands, series,
       padding: [22, 12, 0, 0],
       legend: { show: false },
-      scales: { x: { time: !told.across, range: (_, low, high) => [low, high].map((x, at) => x + (low === high ? alone * (2 * at - 1) : 0)) }, y: { range: span(told) } },
-      axes: [{ ...axis, ...(told.across ? { values: (_, at) => at.map((x) => whole.format(x)) } : {}) }, { ...axis, size: 58, values: (_, at) => at.map(figureOf) }],
+      scales: { x: { time: !told.across, range: (_, low, high) => first === last ? [first - alone, first + alone] : [low, high] }, y: { range: span(told) } },
+      axes: [{ ...axis, ...(told.across ? { values: (_, at) => at.map((x) => whole.format(x)) } : { values: along }) }, { ...axis, size: 58, values: (_, at) => at.map(figureOf) }],
       cursor: { drag: { x: true, y: false }, points: { size: 7 }, y: false },
       hooks: {
         drawClear: [(plot) => drawSpans(plot, told, of)],
