@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import language_world
 import pytest
 
+from perdure.loop.repair import VERIFIED
+from perdure.loop.work.evals.running import VERDICT
+from perdure.surface.console.drawing import scatter
 from perdure.surface.console.language.eval_cases import _word_diff
 from perdure.surface.console.language.waterfall import Bar, placed
 
@@ -37,6 +43,32 @@ class TestEvals:
         told = data(desk, data(desk, f"/language/evals/{run}")["diff"])
         assert {"-Be exact.", "+Be kind."} <= set(told["lines"])
         assert [words(row)[0] for row in told["evals"]["rows"]] == [run]
+
+    def test_a_version_that_a_gate_stopped_says_so_with_the_way_to_the_run_that_it_rests_on(self, own_desk, run):
+        suites = {"numbers": {"results": run, "comparison": "worse"}}
+        verdict = {
+            "gate": "prompt_quality",
+            "passed": False,
+            "comparison": "worse",
+            "text": "-60 points",
+            "evidence": {"suites": suites},
+        }
+        ledger, page = own_desk.project.place.stores.ledger, "/language/prompts/support.answer"
+        stopped = words(data(own_desk, page)["versions"]["rows"][0])[0]
+        trial = {"candidate": stopped, "incumbent": "support.answer@x", "passed": False, "verdicts": [verdict]}
+        with ledger.transaction(actor="loop", at=language_world.NOW, reason="verify") as session:
+            record = session.runs.get(run)
+            session.runs.put(replace(record, facts={**record.facts, VERDICT: None}))
+            session.audit.append(VERIFIED, "support.answer", {"trials": [trial], "winner": None})
+
+        rows = {words(row)[0]: row for row in data(own_desk, page)["versions"]["rows"]}
+        told = rows[stopped][2]
+        assert (told["text"], told["href"], told["hint"]) == ("stopped: worse", f"/language/evals/{run}", "-60 points")
+        assert [row[2] for name, row in rows.items() if name != stopped] == [""] * (len(rows) - 1)
+        listed = {words(row)[0]: words(row)[3] for row in data(own_desk, "/language/evals")["runs"]["rows"]}
+        assert listed[run] == "worse"
+        gates = [words(row) for row in data(own_desk, f"/language/evals/{run}")["gates"]["rows"]]
+        assert ["prompt_quality", "stopped", "worse", "-60 points"] in gates
 
     def test_the_difference_is_drawn_left_of_zero_where_it_is_a_loss(self, desk, run):
         told = data(desk, f"/language/evals/{run}")
@@ -217,3 +249,24 @@ def test_bars_lie_within_the_whole_and_short_ones_are_seen():
 def test_the_overview_shows_one_kind_alone(desk, kind):
     told = data(desk, f"/language?kind={kind}", "viewer")
     assert {words(row)[1] for row in told["assets"]["rows"]} == {kind}
+
+
+def test_questions_are_rings_over_the_chunks_however_many_those_are():
+    """Their names stand under the pointer though those of a thousand chunks do not."""
+    at = [(float(n % 40), float(n // 40)) for n in range(1000)] + [(3.5, 3.5), (9.5, 9.5)]
+    kinds, names = [0] * 1000 + [1, 2], [f"c{n}" for n in range(1000)] + ["how?", "why?"]
+    drawn = scatter(at, kinds, names, groups=["chunks", "questions", "without an answer"], rings=(1, 2))
+    assert drawn.count('class="ring r1" cx') == drawn.count('class="ring r2" cx') == 1
+    assert "<title>why?</title>" in drawn
+    assert "<title>c7</title>" not in drawn
+    assert '<i class="ring r2"' in drawn
+
+
+def test_two_sentences_that_share_little_stand_beside_each_other_alone():
+    assert _word_diff("The key has the default 16.", "I do not know.") == ()
+    assert [each.how for each in _word_diff("The default is 16.", "The default is 32.")] == [
+        "same",
+        "gone",
+        "new",
+        "same",
+    ]
