@@ -99,6 +99,13 @@ def check_counted(asked: Asked, approval: Approval, *, approves: bool) -> None:
         )
 
 
+def next_step(approval: Approval) -> str:
+    """Who goes on with what was approved: the loop with its own work, and whoever applies with a release by hand."""
+    if approval.facts.get("stage") == "release" and not approval.facts.get("job"):
+        return "perdure apply makes the release now."
+    return "the loop's next round goes on with it."
+
+
 def why_not(asked: Asked, approval: Approval, people: People) -> str:
     """Why the person who looks may not answer a question; empty where they may."""
     person = asked.person

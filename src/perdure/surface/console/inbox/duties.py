@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from perdure.core.units import days
 from perdure.surface.console.asking import address
 from perdure.surface.console.inbox import owning
 from perdure.surface.console.inbox.panels import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 _FEEDS = ("skew", "freshness_h", "volume", "violations_ratio", "off_profile")
 _SPEED = ("latency_ms", "limits", "error_ratio", "tokens_per_s", "ttft_ms", "memory_mb")
+_LATELY = days(7)
+"""For so long a range that is right again is still told."""
 _ILL = ("broken", "unsure", "stale")
 _MADE = ("model", "prompt", "guard", "judge", "route")
 _ASKING = ("prompt", "suite", "judge", "guard", "agent")
@@ -44,7 +47,10 @@ def _data_engineer(asked: Asked) -> tuple[Panel, ...]:
     told = ("feeds", "Feeds that are not as they should be", "Every feed is fresh, whole and as it was.")
     return (
         incident_panel(
-            asked, "Incidents of feeds", "No feed has an open incident.", lambda each: _of_feed(asked, each)
+            asked,
+            "Incidents of feeds",
+            "No feed has an open incident.",
+            lambda each: _of_feed(asked, each) or each.kind == "broken_feed",
         ),
         judged_panel(asked, told, lambda _, each: _signal(each) in _FEEDS and each.state in _ILL),
         _quarantine(asked),
@@ -64,16 +70,21 @@ def _signal(each: Judged) -> str:
 def _quarantine(asked: Asked) -> Panel:
     from perdure.loop.work.ranges import all_ranges
 
-    rows = []
-    for source, ranges in sorted(all_ranges(asked.project.place.stores.ledger).items()):
-        if ranges.open is not None:
-            since = ranges.open.start
-            rows.append(
-                (asset_cell(asked, source), Cell(instant(since), at=since), ranges.open.reason, ranges.open.who)
-            )
-    title = "Rows set aside, used by nobody until the feed is right"
-    empty = "Nothing is in quarantine."
-    return Panel("quarantine", title, Table(("Source", "From", "Why", "By"), rows[:FEW], caption(title), empty=empty))
+    rows: list[tuple[Cell | str, ...]] = []
+    known = sorted(all_ranges(asked.project.place.stores.ledger).items())
+    found = [(source, each) for source, told in known for each in told.ranges]
+    found.sort(key=lambda pair: (pair[1].closed_at is not None, -pair[1].found_at.timestamp()))
+    for source, each in found:
+        if each.closed_at is not None and asked.now - each.closed_at > _LATELY:
+            continue
+        over = Cell("used by nobody", tone="warn") if each.closed_at is None else Cell("right again", tone="good")
+        since = Cell(instant(each.start), at=each.start)
+        rows.append((asset_cell(asked, source), over, since, Cell(each.reason, href="/ledger/quarantine"), each.who))
+    title = "Rows set aside until the feed is right"
+    empty = "Nothing is in quarantine, and nothing was in the last 7 days."
+    headings = ("Source", "State", "From", "Why", "By")
+    more = "/ledger/quarantine" if rows else ""
+    return Panel("quarantine", title, Table(headings, rows[:FEW], caption(title), more=more, empty=empty))
 
 
 def _analyst(asked: Asked) -> tuple[Panel, ...]:

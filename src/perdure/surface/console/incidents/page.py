@@ -52,6 +52,8 @@ class IncidentPage:
     asset_kind: str
     kind: str
     summary: str
+    feeds: tuple[tuple[str, str], ...]
+    """Sources that its causes name, with the address of each."""
     opened_at: datetime
     closed_at: datetime | None
     closing: str
@@ -96,6 +98,7 @@ def show_incident(asked: Asked) -> View:
         asset_kind=words(tile.kind) if tile else "",
         kind=words(incident.kind),
         summary=incident.summary,
+        feeds=_feeds(asked, incident),
         opened_at=incident.opened_at,
         closed_at=incident.closed_at,
         closing=incident.closing,
@@ -120,6 +123,20 @@ def show_incident(asked: Asked) -> View:
     crumbs = (("Incidents", "/incidents"),)
     title = f"{incident.asset}: {words(incident.kind)}"
     return View(title, data, crumbs, cli=f"perdure explain {incident.id}", live=("incidents", "questions", "work"))
+
+
+def _feeds(asked: Asked, incident: Incident) -> tuple[tuple[str, str], ...]:
+    """Feeds that the likeliest causes blame, each once."""
+    named = [
+        str(each["source"])
+        for cause in incident.facts.get("causes", ())
+        for each in cause.get("evidence", {}).get("features", ())
+        if each.get("source")
+    ]
+    known = asked.project.project.sources
+    return tuple(
+        (name, asset_address(asked, name)) for name in dict.fromkeys(named) if name in known and name != incident.asset
+    )
 
 
 def _jobs(story: Story, incident: Incident) -> set[str]:

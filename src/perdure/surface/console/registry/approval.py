@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.version import CHAMPION
 from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address
-from perdure.surface.console.questions import Question, question_of, verdict_table, version_address
+from perdure.surface.console.questions import Question, next_step, question_of, verdict_table, version_address
 from perdure.surface.console.records import Table, View
 from perdure.surface.console.registry import differing
 from perdure.surface.governance.card_text import find_text, parts_of
@@ -31,6 +31,8 @@ class ApprovalPage:
     """What the page draws."""
 
     question: Question
+    goes_on: str
+    """What happens next, where the answer is yes and the candidate does not answer yet; empty else."""
     four_eyes: bool
     incident: str
     incident_href: str
@@ -77,6 +79,7 @@ def show_approval(asked: Asked) -> View:
     tile = asked.board.by_name.get(approval.asset)
     data = ApprovalPage(
         question=question,
+        goes_on=next_step(approval) if approval.status == "approved" and candidate is not None and both else "",
         four_eyes=approval.n_needed > 1,
         incident=incident,
         incident_href=address("/incidents", incident) if incident else "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perdure.surface.console.asking import address
-from perdure.surface.console.questions import check_counted
+from perdure.surface.console.questions import check_counted, next_step
 from perdure.surface.console.records import Done
 from perdure.surface.words import counted
 
@@ -24,7 +24,7 @@ def approve(asked: Asked) -> Done:
         return _done(made, f"Your yes is kept; {counted(n_more, f'more {made.role}')} must say yes.")
     if made.status != "approved":
         return _done(made, f"Your yes was kept; the question is {made.status} by now.")
-    return _done(made, "Approved: the loop's next round goes on with it.")
+    return _done(made, f"Approved: {next_step(made)}")
 
 
 def reject(asked: Asked) -> Done:
