@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -108,7 +109,9 @@ def make_language_world(folder: Path) -> Path:
     docs.mkdir()
     for name, words in (("refunds", "refund money back days"), ("hours", "opening hours shop week")):
         for n in range(6):
-            (docs / f"{name}{n or ''}.md").write_text(f"# {name} {n}\n\n{words} number {n} {HOSTILE}\n", "utf-8")
+            page = docs / f"{name}{n or ''}.md"
+            page.write_text(f"# {name} {n}\n\n{words} number {n} {HOSTILE}\n", "utf-8")
+            os.utime(page, (NOW.timestamp() - 86_400,) * 2)  # a young file's time proves nothing: it is read again
     opened = open_project(folder, actor="eve")
     opened.place = replace(opened.place, open_answerer=Model)
     opened.apply(at=NOW)
