@@ -187,14 +187,9 @@ class Governing(Opened):
         Raises:
             NotFound: no such model.
         """
-        from perdure.assets.project import Project
-        from perdure.surface.compose import watched_assets
         from perdure.surface.governance.cards import card
 
-        declared = self.project.model(model)
-        # As the loop sees it; of this model alone, for a project may have thousands.
-        alone = watched_assets(Project.of(self.project.name, declared))
-        watched = next(each for each in alone if (each.kind, each.name) == ("model", declared.name))
+        watched = self._alone("model", self.project.model(model))
         with self._ledger.read() as session:
             return card(session, self._readings, watched, instant_of(at))
 
@@ -224,9 +219,20 @@ class Governing(Opened):
 
         return check_pack(self._ledger, Path(folder))
 
+    def _alone(self, kind: str, declared: Any) -> Watched:
+        """One model or source as the loop sees it; of it alone, for a project may have thousands."""
+        from perdure.assets.project import Project
+        from perdure.surface.compose import watched_assets
+
+        alone = watched_assets(Project.of(self.project.name, declared))
+        return next(each for each in alone if (each.kind, each.name) == (kind, declared.name))
+
     def _watched(self, asset: str) -> Watched:
         from perdure.surface.compose import watched_assets
 
+        for kind, many in (("model", self.project.models), ("source", self.project.sources)):
+            if asset in many:
+                return self._alone(kind, many[asset])
         known = {each.name: each for each in watched_assets(self.project)}
         if asset not in known:
             raise not_found("asset", asset, known)

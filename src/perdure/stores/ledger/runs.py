@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, bindparam, func, select, tuple_
+from sqlalchemy import ColumnElement, Row, bindparam, func, select, tuple_
 
 from perdure.core.clock import from_us, to_us
 from perdure.core.errors import not_found
@@ -58,16 +58,20 @@ class SqlRuns:
         asset: str | None = None,
         *,
         kind: str | None = None,
+        version: str | None = None,
         before: tuple[datetime, str] | None = None,
         limit: int = 100,
     ) -> list[Run]:
         """The newest `limit` runs, newest first; `before`: those that come after this (`started_at`, id) in that order."""
-        query, last = select(runs).where(runs.c.project == self._scope.project), runs.c.id
+        query = select(runs).where(runs.c.project == self._scope.project)
+        last: ColumnElement[str] = runs.c.id
         if asset is not None:
             # SQLite would go through all runs for the sake of their order: without the last term no index has that.
             query, last = query.where(runs.c.asset == asset), func.coalesce(runs.c.id, "")
         if kind is not None:
             query = query.where(runs.c.kind == kind)
+        if version is not None:
+            query = query.where(func.json_extract(runs.c.facts, "$.version") == version)
         if before is not None:
             query = query.where(tuple_(runs.c.started_us, runs.c.id) < (to_us(before[0]), before[1]))
         rows = self._scope.connection.execute(query.order_by(runs.c.started_us.desc(), last.desc()).limit(limit))

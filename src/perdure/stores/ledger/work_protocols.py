@@ -112,10 +112,14 @@ class Runs(Protocol):
         asset: str | None = None,
         *,
         kind: str | None = None,
+        version: str | None = None,
         before: tuple[datetime, str] | None = None,
         limit: int = 100,
     ) -> list[Run]:
-        """Newest first; `before`: only those after this (`started_at`, id) in that order, which is how the next page is asked for."""
+        """Newest first; `before`: only those after this (`started_at`, id) in that order, which is how the next page is asked for.
+
+        `version`: those whose facts name it, which are those that made it.
+        """
         ...
 
     def lines(self, after: int = 0) -> Sequence[RunLine]:

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 FAIRNESS = "fairness"
 """A gate whose name has this word judges groups."""
 _N_SLICES = 12
-_RUNS = 20
-"""Read at a time, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +86,9 @@ def card(session: LedgerSession, readings: Readings, asset: Watched, now: dateti
 
 
 def _run_facts(session: LedgerSession, asset: str, version: str | None) -> Mapping[str, Any]:
-    before: tuple[datetime, str] | None = None
-    # What answers was mostly made lately, and a run's facts are large.
-    while version and (page := session.runs.list(asset, before=before, limit=_RUNS)):
-        for run in page:
-            if run.facts.get("version") == version:
-                return run.facts
-        before = page[-1].started_at, page[-1].id
-    return {}
+    # A run's facts are large, and there may be thousands: the ledger looks for the one.
+    made = session.runs.list(asset, version=version, limit=1) if version else []
+    return made[0].facts if made else {}
 
 
 def _dataset(session: LedgerSession, version: Version | None) -> Mapping[str, Any]:

@@ -313,6 +313,16 @@ class RunsConformance(LedgerFixture):
             assert [run.id for run in session.runs.list(kind="train")] == ["run_0003", "run_0001"]
             assert session.runs.list("fares", kind="train") == []
 
+    def test_the_runs_that_made_a_version_are_found(self, ledger: Ledger) -> None:
+        """Their facts name it; a run that made none is not among them."""
+        with ledger.transaction(actor="ana", at=AT) as session:
+            for number in (1, 2, 3):
+                session.runs.put(a_run(number, facts={"version": f"air_time@{number % 2}"}))
+            session.runs.put(a_run(4))
+        with ledger.read() as session:
+            assert [run.id for run in session.runs.list("air_time", version="air_time@1")] == ["run_0003", "run_0001"]
+            assert session.runs.list(version="air_time@9") == []
+
     def test_runs_are_told_without_their_facts_as_they_change(self, ledger: Ledger) -> None:
         """One that changed comes again, under the entry that changed it."""
         with ledger.transaction(actor="ana", at=AT) as session:

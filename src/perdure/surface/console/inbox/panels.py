@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import TYPE_CHECKING
 
 from perdure.surface.console.asking import address
@@ -53,8 +54,8 @@ def judged_panel(asked: Asked, panel: tuple[str, str, str], wanted: Callable[[st
         wanted: of an asset's name and one of its objectives.
     """
     found = [(asset, each) for asset, many in asked.board.judged.items() for each in many if wanted(asset, each)]
-    found.sort(key=lambda pair: (_WORST.index(pair[1].state), pair[0], pair[1].objective))
-    rows = [_judged_row(asked, asset, each) for asset, each in found[:FEW]]
+    worst = nsmallest(FEW, found, key=lambda pair: (_WORST.index(pair[1].state), pair[0], pair[1].objective))
+    rows = [_judged_row(asked, asset, each) for asset, each in worst]
     more = address("/assets", state="broken") if len(found) > FEW else ""
     headings = ("Asset", "Objective", "Slice", "State", "Newest", "Owed to")
     return Panel(panel[0], panel[1], Table(headings, rows, caption(panel[1]), frozenset({4}), more, panel[2]))
