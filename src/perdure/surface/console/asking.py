@@ -6,7 +6,7 @@ Every area reads by these, so that a wrong value is refused in the same words ev
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote, urlencode
 
 from perdure.core.clock import parse_at
@@ -67,6 +67,16 @@ def instant(given: Mapping[str, str], name: str, default: datetime) -> datetime:
     return at
 
 
+def whole_minute(at: datetime) -> datetime:
+    """The next whole minute, or this one: ends of windows that people read, and may change.
+
+    >>> whole_minute(datetime(2026, 1, 31, 14, 0, 20)).isoformat()
+    '2026-01-31T14:01:00'
+    """
+    whole = at.replace(second=0, microsecond=0)
+    return whole if whole == at else whole + timedelta(minutes=1)
+
+
 def text(given: Mapping[str, str], name: str, *, most: int = 500) -> str:
     """A text without what surrounds it; empty where it is missing.
 
@@ -77,6 +87,16 @@ def text(given: Mapping[str, str], name: str, *, most: int = 500) -> str:
     if len(said) > most:
         raise BadRequest(f"{name} has {len(said):,} characters; {most:,} is the most.", hint="Say it in fewer words.")
     return said
+
+
+def behind(first: int, empty: str) -> str:
+    """What stands where a page of a list has no row: what is told of an empty list is not true of one that ends before the page.
+
+    >>> behind(0, "No run yet."), behind(200, "No run yet.")
+    ('No run yet.', 'The list ends before this page: it has become shorter, or the address is wrong. Begin at its first page.')
+    """
+    told = "The list ends before this page: it has become shorter, or the address is wrong. Begin at its first page."
+    return told if first else empty
 
 
 def address(path: str, /, *parts: str, **query: object) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from perdure.surface.console.asking import address, one_of, text, whole
+from perdure.surface.console.asking import address, behind, one_of, text, whole
 from perdure.surface.console.assets.known import KINDS, kind_words
 from perdure.surface.console.board import Tile
 from perdure.surface.console.records import Asked, Cell, Table, Tone, View
@@ -60,7 +60,7 @@ def view(asked: Asked) -> View:
         [_row(each) for each in fitting[start : start + _PAGE]],
         "Assets, the worst first",
         more=more if start + _PAGE < len(fitting) else "",
-        empty=_empty(bool(tiles)),
+        empty=behind(start, _empty(bool(tiles))),
     )
     kinds, states = Counter(each.kind for each in tiles), Counter[str](each.state for each in of_kind)
     data = Listing(

@@ -10,7 +10,7 @@ import polars as pl
 
 from perdure.assets.version import CHAMPION
 from perdure.core.errors import NotFound
-from perdure.surface.console.asking import address, whole
+from perdure.surface.console.asking import address, behind, whole
 from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of, version_cell
 from perdure.surface.console.assets.texts import json_lines, said
 from perdure.surface.console.records import Asked, Bars, Cell, Table, View
@@ -73,7 +73,7 @@ def view(asked: Asked) -> View:
         "Versions, newest first",
         numeric=frozenset(range(4, 4 + len(names))),
         more=known.at("versions", start=start + _PAGE) if len(found) > _PAGE else "",
-        empty=f"No version yet: run perdure train {known.name}, or perdure apply.",
+        empty=behind(start, f"No version yet: run perdure train {known.name}, or perdure apply."),
     )
     return page_of(
         known, Versions(head_of(asked, known, "versions"), table), "versions", cli=f"perdure history {known.name}"

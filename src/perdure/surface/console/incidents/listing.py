@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perdure.surface.console.asking import address, one_of, text, whole
+from perdure.surface.console.asking import address, behind, one_of, text, whole
 from perdure.surface.console.questions import asset_cell
 from perdure.surface.console.records import Cell, Table, View
 from perdure.surface.governance.handing import list_taken
@@ -76,7 +76,7 @@ def show_incidents(asked: Asked) -> View:
             rows,
             f"{words(state).capitalize()} incidents, newest first",
             more=rest,
-            empty=_nothing(state, asset or q),
+            empty=behind(first, _nothing(state, asset or q)),
         ),
     )
     cli = "perdure incidents" if state == "open" else "perdure incidents --all"

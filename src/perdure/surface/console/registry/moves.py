@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from perdure.surface.console.asking import address, whole
+from perdure.surface.console.asking import address, behind, whole
 from perdure.surface.console.questions import asset_address, version_address
 from perdure.surface.console.records import Cell, Table, View
 from perdure.surface.governance.card_text import model_of
@@ -75,7 +75,7 @@ def show_history(asked: Asked) -> View:
             f"Moves of the pointers of {name}, newest first",
             numeric=frozenset({4}),
             more=rest,
-            empty="No pointer was moved yet: perdure apply releases.",
+            empty=behind(first, "No pointer was moved yet: perdure apply releases."),
         ),
     )
     crumbs = (("Registry", "/registry"), *(((name, href),) if href else ()))

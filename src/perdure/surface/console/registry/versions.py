@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from perdure.core.errors import NotFound
-from perdure.surface.console.asking import address, one_of, text, whole
+from perdure.surface.console.asking import address, behind, one_of, text, whole
 from perdure.surface.console.questions import asset_cell, measured, version_address
 from perdure.surface.console.records import Cell, Table, View
 from perdure.surface.words import instant, words
@@ -67,7 +67,7 @@ def show_registry(asked: Asked) -> View:
             [_row(asked, each, pointed) for each in versions],
             "Versions with their pointers",
             more=address("/registry", kind=kind, q=q, before=found.before) if found.before else "",
-            empty=_nothing(found.before, kind or q),
+            empty=behind(0 if found.before else before, _nothing(found.before, kind or q)),
         ),
     )
     return View("Registry", data, cli="perdure status", live=("releases",))

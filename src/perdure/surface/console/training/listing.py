@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from perdure.core.errors import BadRequest, nearest
-from perdure.surface.console.asking import address, text, whole
+from perdure.surface.console.asking import address, behind, text, whole
 from perdure.surface.console.records import Asked, Cell, View
 from perdure.surface.console.training.cells import asset_cell, run_address, status, took, value, version_cell, when
 from perdure.surface.console.training.columns import choosable, column_of, is_numeric, shown, telling
@@ -104,7 +104,7 @@ def runs_page(asked: Asked) -> View:
         columns=_offered(runs, names),
         pinned=tuple(chosen),
         more=_here(wanted, chosen, skip=skip + _LIMIT) if skip + _LIMIT < kept.runs.height else "",
-        empty=_empty(runs.height),
+        empty=behind(skip, _empty(runs.height)),
     )
     return View("Runs", data, cli=_cli(wanted), live=("work",))
 
