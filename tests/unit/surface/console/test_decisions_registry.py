@@ -76,7 +76,9 @@ def test_the_evidence_has_verdicts_slices_what_differs_and_who_may_answer(consol
         told["gates"]["rows"] == [["Paired", "passed", "better by 2.1 min"]]
         or told["gates"]["rows"][0][2] == "better by 2.1 min"
     )
-    assert told["slices"]["rows"] == [["shop=north", "mae", "1.200", "1.500", "-0.3"]]
+    (slice_of,) = told["slices"]["rows"]
+    assert slice_of[:4] == ["shop=north", "mae", "1.200", "1.500"]
+    assert (slice_of[4]["text"], slice_of[4]["tone"]) == ("-0.3 · better", "good")
     assert '+    "remedy": "retrain_recent",' in told["diff"]
     assert told["run_href"] == "/training/run_2"
     assert told["question"]["holders"] == ["rex", "roy", "loop"]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from perdure.core.clock import from_us, iso
 from perdure.core.errors import BadRequest
-from perdure.surface.console.asking import instant, one_of, text
+from perdure.surface.console.asking import instant, one_of, text, whole_minute
 from perdure.surface.console.assets.histograms import histogram
 from perdure.surface.console.assets.known import Head, Known, head_of, model_of, page_of, version_cell
 from perdure.surface.console.assets.readings import newest_of, told_of
@@ -97,7 +97,7 @@ def view(asked: Asked) -> View:
 def _window(asked: Asked, known: Known) -> Span:
     """The week that ends at the newest reading of drift, unless another is asked for."""
     measured = [from_us(each.at_us) for each in newest_of(asked, known) if each.signal.startswith("drift")]
-    end = instant(asked.query, "to", max(measured, default=asked.board.at))
+    end = instant(asked.query, "to", whole_minute(max(measured, default=asked.board.at)))
     start = instant(asked.query, "from", end - _USUAL)
     if start >= end:
         raise BadRequest("The window ends before it begins.", hint="Give `from` before `to`.")

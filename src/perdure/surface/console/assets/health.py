@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from perdure.core.clock import iso
 from perdure.core.errors import BadRequest
-from perdure.surface.console.asking import instant, text, whole
+from perdure.surface.console.asking import instant, text, whole, whole_minute
 from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of
 from perdure.surface.console.assets.readings import measured_table, objectives, told_of, width_words
 from perdure.surface.console.assets.series import Span, Told, happened, marks_of, picture_of
@@ -83,7 +83,7 @@ def view(asked: Asked) -> View:
 
 
 def _window(asked: Asked) -> Span:
-    end = instant(asked.query, "to", asked.board.at)
+    end = instant(asked.query, "to", whole_minute(asked.board.at))
     start = instant(asked.query, "from", end - _USUAL)
     if start >= end:
         raise BadRequest("The window ends before it begins.", hint="Give `from` before `to`.")

@@ -67,7 +67,7 @@ def incidents_of(board: Board) -> Table:
         rows,
         "Open incidents",
         more=address("/incidents") if len(board.incidents) > _N_INCIDENTS else "",
-        empty="No incident is open. Those of the past, and how they ended: perdure incidents --all.",
+        empty="No incident is open. Those of the past, and how they ended: `perdure incidents --all`",
     )
 
 
@@ -99,7 +99,7 @@ def loop_of(board: Board) -> Loop:
             [_entry(board, each) for each in _told(board.recent)],
             "What was decided and done last",
             more=address("/ledger"),
-            empty="The ledger is empty. Declare something, then: perdure apply",
+            empty="The ledger is empty. Declare something, then: `perdure apply`",
         ),
     )
 
@@ -126,7 +126,7 @@ def releases_of(board: Board) -> Table:
         "Releases under way",
         numeric=frozenset({3}),
         more=address("/assets") if len(moving) > _N_RELEASES else "",
-        empty="No release is under way. A candidate is released by the loop, or by: perdure apply --release",
+        empty="No release is under way. A candidate is released by the loop, or by: `perdure apply --release`",
     )
 
 

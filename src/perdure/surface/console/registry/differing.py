@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perdure.core.canonical import plain
-from perdure.surface.console.records import Table
+from perdure.surface.console.records import Cell, Table
+from perdure.surface.console.which_better import best_of
 from perdure.surface.words import number, words
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _LONGEST = 600
 """Lines of a diff that are drawn."""
+_NOTHING, _LITTLE = 1e-9, 1e-6
+"""What is as near as this, or as near in parts of itself, is the same: sums of floats differ by so much."""
 
 
 def diff(before: Version | None, after: Version) -> tuple[str, ...]:
@@ -92,8 +95,15 @@ def _slices(run: Run | None) -> dict[tuple[str, str], Mapping[str, float]]:
     return {(column, value): metrics for column, by in kept.items() for value, metrics in by.items()}
 
 
-def _change(after: Mapping[str, Any], before: Mapping[str, Any], name: str) -> str:
+def _change(after: Mapping[str, Any], before: Mapping[str, Any], name: str) -> Cell | str:
+    """How far the candidate is from what answers, and whether that is better where it is known which way is."""
     a, b = after.get(name), before.get(name)
     if not (isinstance(a, int | float) and isinstance(b, int | float)):
         return ""
-    return "same" if a == b else f"{a - b:+,.4g}"
+    best, told = best_of(name), f"{a - b:+,.4g}"
+    if abs(a - b) <= max(_NOTHING, _LITTLE * max(abs(a), abs(b))):
+        return "same"
+    if best is None:
+        return told
+    better = best([a, b]) == a
+    return Cell(f"{told} · {'better' if better else 'worse'}", tone="good" if better else "bad")

@@ -8,7 +8,7 @@ Runs are named by `runs`, or ticked in the list: a form sends `r.RUN=on` for eac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,12 +28,11 @@ from perdure.surface.console.training.cells import (
     when,
 )
 from perdure.surface.console.training.curves import pictures
+from perdure.surface.console.which_better import best_of
 
 MOST = 8
 """Runs at once: as many as there are colours."""
 TICKED = "r."
-_LOWER = ("mae", "rmse", "log_loss", "brier", "ece")
-_HIGHER = ("accuracy", "auc", "f1", "r2", "precision", "recall")
 _FACTS = {"dataset": "Dataset", "code": "Code", "seed": "Seed", "remedy": "Remedy", "cpu_s": "CPU of the fit, s"}
 _MOST_ROWS = 200
 
@@ -159,7 +158,7 @@ def _metrics(runs: Sequence[Run]) -> Table:
 def _metric(name: str, values: Sequence[float | None]) -> tuple[Cell | str, ...]:
     """The values, the best marked where it is known which way is better, and how far the others are from the first."""
     known = [each for each in values if each is not None]
-    best = _best(name)
+    best = best_of(name)
     top = best(known) if best is not None and len(set(known)) > 1 else None
     # Of what goes below zero a share of change says nothing.
     first = values[0] if min(known, default=0.0) > 0 else None
@@ -172,24 +171,6 @@ def _measured(said: float | None, first: float | None, top: float | None) -> Cel
     change = "" if first is None or said == first or not first else f" ({100 * (said - first) / abs(first):+.1f}%)"
     shown = f"{value(said)}{change}"
     return Cell(f"{shown} · best", tone="good") if said == top else shown
-
-
-def _best(name: str) -> Callable[[Sequence[float]], float] | None:
-    """Which of several values of a metric is best; None where nobody said.
-
-    >>> _best("valid_mae")([2.0, 1.0]), _best("valid_accuracy")([0.8, 0.9]), _best("valid_bias")([0.1, -2.0]), _best("n")
-    (1.0, 0.9, 0.1, None)
-    """
-    rest = name.partition("_")[2] if name.startswith(("train_", "valid_", "test_")) else name
-    if rest in _LOWER:
-        return min
-    if rest in _HIGHER:
-        return max
-    return _nearest_zero if rest == "bias" else None
-
-
-def _nearest_zero(values: Sequence[float]) -> float:
-    return min(values, key=abs)
 
 
 def compare_address(runs: Sequence[str]) -> str:
