@@ -65,6 +65,8 @@ def test_two_reviewers_say_yes_and_the_version_is_released(
     shot(roy, f"journey_4_approved_{width}{'' if scripts else '_no_scripts'}")
     console.done(lambda p: p.apply(at=END + timedelta(hours=2)), "sue")
     assert _champion(console) == wanted
+    roy.reload()
+    expect(roy.locator("#decide")).not_to_contain_text("makes the release now")
 
     home = signed_in("vic", "/registry/air_time/history", width=width, scripts=scripts)
     expect(home.locator("main")).to_contain_text(wanted)

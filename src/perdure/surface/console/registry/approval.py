@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from perdure.assets.version import CHAMPION
+from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address
 from perdure.surface.console.questions import Question, next_step, question_of, verdict_table, version_address
 from perdure.surface.console.records import Table, View
 from perdure.surface.console.registry import differing
+from perdure.surface.governance.approvals import find_release_question
 from perdure.surface.governance.card_text import find_text, parts_of
 from perdure.surface.governance.cards import FAIRNESS
 from perdure.surface.governance.story import VERIFIED
@@ -32,7 +33,7 @@ class ApprovalPage:
 
     question: Question
     goes_on: str
-    """What happens next, where the answer is yes and the candidate does not answer yet; empty else."""
+    """Who goes on with it, where the answer is yes and nobody did yet; empty else."""
     four_eyes: bool
     incident: str
     incident_href: str
@@ -71,6 +72,7 @@ def show_approval(asked: Asked) -> View:
         verdicts, name = _verdicts(session, approval)
         sides = _sides(session, approval, name)
         text = find_text(session, approval.asset)
+        goes_on = _goes_on(session, approval)
     question = question_of(asked, approval, people)
     candidate, champion = sides.candidate, sides.champion
     both = candidate is not None and champion is not None and candidate.id != champion.id
@@ -79,7 +81,7 @@ def show_approval(asked: Asked) -> View:
     tile = asked.board.by_name.get(approval.asset)
     data = ApprovalPage(
         question=question,
-        goes_on=next_step(approval) if approval.status == "approved" and candidate is not None and both else "",
+        goes_on=goes_on,
         four_eyes=approval.n_needed > 1,
         incident=incident,
         incident_href=address("/incidents", incident) if incident else "",
@@ -105,6 +107,15 @@ def show_approval(asked: Asked) -> View:
     crumbs = (("Inbox", "/inbox"), ("Registry", "/registry"))
     cli = "perdure approvals" if approval.status == "open" else "perdure approvals --all"
     return View(approval.text, data, crumbs, cli=cli, live=("questions",))
+
+
+def _goes_on(session: LedgerSession, approval: Approval) -> str:
+    """Who makes what was approved; empty where it is made, or the champion has moved since and it is to be asked for anew."""
+    if approval.status != "approved" or approval.facts.get("stage") != "release" or approval.facts.get("job"):
+        return ""
+    move = Pointer(approval.asset, CHAMPION, str(approval.facts.get("version", "")))
+    asked = find_release_question(session, move)
+    return next_step(approval) if asked is not None and asked.id == approval.id else ""
 
 
 def _verdicts(session: LedgerSession, approval: Approval) -> tuple[Sequence[Mapping[str, Any]], str]:
