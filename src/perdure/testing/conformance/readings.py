@@ -103,7 +103,9 @@ class ReadingsConformance:
         readings.put([a_reading(day, slice=part) for day in range(4) for part in ("", "origin=EWR")])
         until = AT + timedelta(days=2)
         assert readings.list("air_time", "mae", "", since=AT, until=until) == [a_reading(day) for day in range(3)]
-        assert readings.list("air_time", "mae", "origin=EWR", until=until, limit=1) == [a_reading(2, slice="origin=EWR")]
+        assert readings.list("air_time", "mae", "origin=EWR", until=until, limit=1) == [
+            a_reading(2, slice="origin=EWR")
+        ]
 
     def test_equal_instants_have_one_order(self, readings: Readings) -> None:
         """Whatever order they were put in."""
