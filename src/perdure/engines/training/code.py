@@ -18,6 +18,7 @@ from perdure.core.ids import Digest
 _CLASS_NAME = re.compile(r"^[\w.<>]*?(\w+)(?=class \1\b)|^[\w.<>]+(?=@)")
 """What `code_hash` puts before the source of a class: its qualified name, and then `class` or a decorator."""
 
+
 def code_hash(model: type[Model]) -> Digest:
     """SHA-256 of the source of the class and of the classes it builds on, up to `Model`.
 
