@@ -1,6 +1,6 @@
 """Wires the console: the board, the file of people's secrets, the application and its server.
 
-Used by `perdure console` and, beside the loop and the data plane, by `perdure up`.
+Used by `perdure console`, by `perdure up` beside the loop and the data plane, and for one page by `perdure look`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,11 @@ from perdure.surface.console.boards import ProjectBoards
 from perdure.surface.console.parts import ConsoleParts
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from perdure.core.settings import ConsoleSettings
     from perdure.surface.console.board import Boards
+    from perdure.surface.console.records import View
     from perdure.surface.console.rendering import Renderer
     from perdure.surface.sdk import Perdure
 
@@ -79,11 +82,26 @@ def console_running(opened: Perdure, settings: ConsoleSettings, *, open_as: str 
             keeping.join(_JOIN_S)
 
 
+def look_at(opened: Perdure, address: str) -> tuple[View, datetime]:
+    """What a page of the console shows, without a server, and the instant that it is as of.
+
+    Raises:
+        NotFound: no page has the address, or nothing is there.
+    """
+    from perdure.surface.console.looking import look
+
+    return look(_parts(opened, opened.settings.console), address)
+
+
+def _parts(opened: Perdure, settings: ConsoleSettings) -> ConsoleParts:
+    acting = opened.acting(opened.actor)  # so that every store stands open before two pages ask for it at once
+    held = acting.people_file
+    return ConsoleParts(acting, ProjectBoards(acting, settings), held.secrets, held.sessions, held.tries, settings)
+
+
 def _made(opened: Perdure, settings: ConsoleSettings) -> tuple[Hosted, ConsoleParts, Renderer]:
     opened.check_outside(settings.host)
-    acting = opened.acting(opened.actor)  # so that every store stands open before two pages ask for it at once
-    held, boards = acting.people_file, ProjectBoards(acting, settings)
-    parts = ConsoleParts(acting, boards, held.secrets, held.sessions, held.tries, settings)
+    parts = _parts(opened, settings)
     app = make_app(parts)
     hosted = Hosted(app, host=settings.host, port=settings.port, name="console", ending=partial(end, app))
     return hosted, parts, app.state.shell.renderer

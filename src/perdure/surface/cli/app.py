@@ -249,9 +249,8 @@ def status(project: Folder = HERE, at: At = None, json: Json = False) -> None:
     show_health.status(opened(project).status(at=at), as_json=json)
 
 
-for look in (spending.spend, spending.budgets, calls.calls, calls.call):
+for look in (spending.spend, spending.budgets, calls.calls, calls.call, console.console, console.look):
     app.command(cls=Command, rich_help_panel="Look")(look)
-app.command(cls=Command, rich_help_panel="Look")(console.console)
 app.add_typer(ledger, rich_help_panel="Look")
 app.add_typer(keys.group, rich_help_panel="Run")
 app.add_typer(people.group, rich_help_panel="Run")

@@ -1,4 +1,4 @@
-"""`perdure console`: the whole system in a browser, without the loop and without the data plane."""
+"""`perdure console`: the whole system in a browser, without the loop and without the data plane; `perdure look`: one page of it as text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from perdure.core.clock import sleep_s
-from perdure.surface.cli.options import HERE, Folder, Json, Port, opened
+from perdure.surface.cli.options import HERE, Actor, Folder, Json, Port, opened
 from perdure.surface.cli.printing import print_json, put
 from perdure.surface.cli.stopping import until_signalled
 
@@ -37,6 +37,19 @@ def console(
         told(opening, as_json=json)
         while not stopping():
             sleep_s(0.1)
+
+
+def look(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Of a page, such as /assets/model/eta/drift.")],
+    project: Folder = HERE,
+    actor: Actor = None,
+    json: Json = False,
+) -> None:
+    """Print what a page of the console shows."""
+    from perdure.surface.cli.show_page import page
+    from perdure.surface.compose_console import look_at
+
+    page(*look_at(opened(project, actor), address), as_json=json)
 
 
 def told(opening: Opening, *, as_json: bool, ends: bool = True) -> None:

@@ -64,9 +64,9 @@ def make_app(parts: ConsoleParts, admitting: Admitting = admit, signing: Signing
     app.add_middleware(Guarded, settings=parts.settings)
     _add_around(app, shell, static)
     signing(app, shell)
-    for page in sorted(pages, key=lambda each: _order(each.path)):
+    for page in sorted(pages, key=lambda each: by_words(each.path)):
         _add_page(app, shell, page)
-    for deed in sorted(deeds, key=lambda each: _order(each.path)):
+    for deed in sorted(deeds, key=lambda each: by_words(each.path)):
         _add_deed(app, shell, deed)
     return app
 
@@ -150,8 +150,8 @@ def _as_page(shell: Shell) -> Callable[[Request, Any], Coroutine[Any, Any, Respo
     return told
 
 
-def _order(path: str) -> list[tuple[bool, str]]:
-    """Fixed words before parameters: `/training/compare` is not the run `compare`."""
+def by_words(path: str) -> list[tuple[bool, str]]:
+    """What routes are sorted by: fixed words before parameters, so that `/training/compare` is not the run `compare`."""
     return [(each.startswith("{"), each) for each in path.split("/")]
 
 

@@ -87,7 +87,7 @@ class View:
     crumbs: Sequence[tuple[str, str]] = ()
     """(words, local address) of what is above."""
     cli: str = ""
-    """The command that tells the same, such as `perdure explain inc_1m8`."""
+    """The command that tells the same, such as `perdure explain inc_1m8`; empty: `perdure look` and the page's address."""
     live: Sequence[str] = ()
     """Topics of the board that make it stale: the page's panels with that topic are asked for again."""
 

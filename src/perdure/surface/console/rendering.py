@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from perdure.core.clock import iso, machine_now
+from perdure.core.clock import iso
 from perdure.surface.console import drawing
+from perdure.surface.console.commanding import is_past
 from perdure.surface.console.records import Page, Person, View
 from perdure.surface.console.twins import api_path
 from perdure.surface.eval_told import visible
@@ -37,7 +38,6 @@ _PLACES = (
     ("ledger", "Ledger"),
     ("people", "People"),
 )
-_LONG_AGO = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Renderer:
             notice=frame.notice,
             csrf=frame.csrf,
             entries=self._navigation(frame),
-            as_of=None if board is None or machine_now() - board.at < _LONG_AGO else board.at,
+            as_of=board.at if board is not None and is_past(board.at) else None,
         )
 
     def prepare(self) -> None:

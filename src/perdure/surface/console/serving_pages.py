@@ -26,6 +26,7 @@ from perdure.surface.console.asking import address
 from perdure.surface.console.auth.calling import Caller, address_of
 from perdure.surface.console.auth.csrf import FIELD
 from perdure.surface.console.auth.permitting import Admitted, check_deed, require
+from perdure.surface.console.commanding import commanded
 from perdure.surface.console.live import Live, LiveResponse
 from perdure.surface.console.records import Asked, Deed, Done, Page, View
 from perdure.surface.console.rendering import Frame, Renderer
@@ -163,7 +164,7 @@ class Shell:
         admitted = self.admit(request)
         require(admitted.person, page.permit)
         asked = self._asked(request, admitted, {})
-        view = page.view(asked)
+        view = commanded(page.view(asked), asked.now, _page_of(request))
         if _is_twin(request):
             return Response(view_json(view, asked.now), media_type=_JSON)
         return self.drawn(page.template, view, self.frame(request, admitted, place=page.place))
@@ -265,6 +266,15 @@ def here(request: Request) -> str:
     path = request.scope["raw_path"].decode("ascii") if request.scope.get("raw_path") else request.url.path
     path = path.partition("?")[0]
     return f"{path}?{request.url.query}" if request.url.query else path
+
+
+def _page_of(request: Request) -> str:
+    """The address of the page, where its twin is asked too."""
+    address = here(request)
+    if not _is_twin(request):
+        return address
+    address = address.removeprefix(API)
+    return address if address.startswith("/") else f"/{address}"
 
 
 def _json_of(body: bytes) -> dict[str, str]:

@@ -99,7 +99,6 @@ def view(asked: Asked) -> View:
         known,
         data,
         "two versions",
-        cli=f"perdure runs {known.name}" if known.kind == "model" else f"perdure history {known.name}",
     )
 
 

@@ -52,7 +52,7 @@ def view(asked: Asked) -> View:
         place=_place(asked, known),
     )
     words = "contract" if contract is not None else "definition"
-    return page_of(known, data, words, cli="perdure check")
+    return page_of(known, data, words)
 
 
 def _contract(known: Known) -> type[Contract] | None:

@@ -148,7 +148,7 @@ def _in_ledger(asked: Asked, kind: str, name: str) -> bool:
         return any(each.kind == kind for each in session.registry.list_versions(name, limit=1))
 
 
-def page_of(known: Known, data: Any, tab: str = "", *, cli: str = "perdure status") -> View:
+def page_of(known: Known, data: Any, tab: str = "", *, cli: str = "") -> View:
     """The view of one of an asset's pages; `tab` in words, empty on its first page."""
     crumbs = [("Assets", "/assets"), (kind_words(known.kind), address("/assets", kind=known.kind))]
     if tab:

@@ -38,7 +38,7 @@ def view(asked: Asked) -> View:
     known = asset_of(asked)
     drawn, n_left_out = drawing_of(asked.project.project, (known.kind, known.name.removeprefix("team:")))
     data = Rests(head_of(asked, known, "lineage"), drawn, n_left_out, _version(asked, known))
-    return page_of(known, data, "lineage", cli="perdure check")
+    return page_of(known, data, "lineage")
 
 
 def drawing_of(project: Project, here: Name) -> tuple[Lineage, int]:

@@ -80,7 +80,7 @@ def view(asked: Asked) -> View:
         further=_further(known),
         brakes=_brakes(asked, known, what),
     )
-    return page_of(known, data, cli=f"perdure history {known.name}" if known.pointers else "perdure status")
+    return page_of(known, data)
 
 
 def _pointers(known: Known, what: Happened) -> Table:

@@ -33,9 +33,7 @@ def view(asked: Asked) -> View:
         readings=measured_table(asked, known, sliced=True),
         held_out=slices_table(facts.get("slices") or {}),
     )
-    return page_of(
-        known, data, "slices", cli=f"perdure card {known.name}" if known.kind == "model" else "perdure status"
-    )
+    return page_of(known, data, "slices", cli=f"perdure card {known.name}" if known.kind == "model" else "")
 
 
 def _pictures(asked: Asked, known: Known) -> tuple[Bars, ...]:

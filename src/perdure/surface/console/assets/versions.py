@@ -75,9 +75,7 @@ def view(asked: Asked) -> View:
         more=known.at("versions", start=start + _PAGE) if len(found) > _PAGE else "",
         empty=behind(start, f"No version yet: run perdure train {known.name}, or perdure apply."),
     )
-    return page_of(
-        known, Versions(head_of(asked, known, "versions"), table), "versions", cli=f"perdure history {known.name}"
-    )
+    return page_of(known, Versions(head_of(asked, known, "versions"), table), "versions")
 
 
 def _metric_names(versions: Sequence[Version]) -> list[str]:
@@ -172,7 +170,7 @@ def view_one(asked: Asked) -> View:
         definition=tuple(lines[:400]),
         n_lines=len(lines),
     )
-    return page_of(known, data, version.id, cli=f"perdure history {known.name}")
+    return page_of(known, data, version.id)
 
 
 def version_of(asked: Asked, known: Known, version_id: str) -> Version:

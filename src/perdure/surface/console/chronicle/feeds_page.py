@@ -68,7 +68,7 @@ def feeds_page(asked: Asked) -> View:
         may=may,
         who_may="Rows are shown to scientists, engineers, reviewers and administrators.",
     )
-    return View("Feeds", data, crumbs=(LEDGER,), cli="perdure status", live=("health",))
+    return View("Feeds", data, crumbs=(LEDGER,), live=("health",))
 
 
 def _taken(ledger: Any) -> dict[str, Taken]:

@@ -103,7 +103,7 @@ def quarantine_page(asked: Asked) -> View:
         refused=tuple(_row(row, bodies=bodies) for row in of_origin.head(_MOST_ROWS).iter_rows(named=True)),
         bodies=bodies,
     )
-    return View("Quarantine", data, crumbs=(LEDGER,), cli="perdure status", live=("incidents",))
+    return View("Quarantine", data, crumbs=(LEDGER,), live=("incidents",))
 
 
 def _ranges(ranges: Sequence[QuarantinedRange], entries: Sequence[AuditEntry]) -> tuple[RangeTold, ...]:

@@ -108,7 +108,7 @@ def show_inbox(asked: Asked) -> View:
         duties=tuple(DUTIES.items()),
     )  # fmt: skip
     live = ("questions", "incidents", "releases", "work", "health")
-    return View(f"Inbox of the {DUTIES[duty]}", data, cli="perdure inbox", live=live)
+    return View(f"Inbox of the {DUTIES[duty]}", data, live=live)
 
 
 def _usual(asked: Asked) -> str:

@@ -67,7 +67,7 @@ def view(asked: Asked) -> View:
         may_label=asked.person.may("bodies"),
         untrusted=why_untrusted(asked.project.place, suite),
     )
-    return View(name, data, (OVERVIEW, ("Evals", "/language/evals")), f"perdure eval run {name}", ("ledger",))
+    return View(name, data, (OVERVIEW, ("Evals", "/language/evals")), live=("ledger",))
 
 
 def _kind(scorer: object) -> Cell | str:

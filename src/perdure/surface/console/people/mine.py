@@ -49,7 +49,7 @@ def mine_page(asked: Asked) -> View:
         sessions=sessions_table(sessions, asked.session),
         n_sessions=len(sessions),
     )
-    return View("You", data, cli="perdure people list", live=("people",))
+    return View("You", data, live=("people",))
 
 
 def _who(permit: Permit, *, service: bool) -> str:

@@ -70,7 +70,7 @@ def show_registry(asked: Asked) -> View:
             empty=behind(0 if found.before else before, _nothing(found.before, kind or q)),
         ),
     )
-    return View("Registry", data, cli="perdure status", live=("releases",))
+    return View("Registry", data, live=("releases",))
 
 
 def _entries(session: LedgerSession, kind: str, q: str, before: int | None) -> _Found:

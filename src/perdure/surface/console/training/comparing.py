@@ -80,7 +80,7 @@ def compare_page(asked: Asked) -> View:
         curves=pictures([(_letter(k), run.facts) for k, run in enumerate(runs)]),
         against=against(asked.board.runs, runs, text(asked.query, "x"), text(asked.query, "y")),
     )
-    return View(f"{len(runs)} runs compared", data, crumbs=(RUNS,), cli=f"perdure runs {runs[0].asset}")
+    return View(f"{len(runs)} runs compared", data, crumbs=(RUNS,))
 
 
 def _asked(query: Mapping[str, str]) -> list[str]:

@@ -87,7 +87,7 @@ def run_page(asked: Asked) -> View:
         version = _version(session, run)
         outcome = became(session, asked.board, run.asset, str(run.facts.get("version", "")))
     data = _told(asked.board, run, version, outcome)
-    return View(run.id, data, crumbs=(RUNS,), cli=f"perdure runs {run.asset}")
+    return View(run.id, data, crumbs=(RUNS,))
 
 
 def _version(session: LedgerSession, run: Run) -> Version | None:
