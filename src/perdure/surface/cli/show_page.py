@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from perdure.surface.console.records import View
 
 _DRAWN = (Picture, Bars, Steps, Lineage, Scatter)
-_UNSAID = ("id", "href", "more", "tabs", "action")
-"""Last words of names of fields that only a browser needs."""
+_UNSAID = ("id", "href", "more", "tabs", "action", "duties", "assets", "measures", "zones", "dimensions")
+"""Last words of names of fields that only a browser needs: addresses, and what forms let one choose."""
+_CHOSEN = ("chosen", "current")
+"""Names of fields that say which of several views one is looking at."""
 
 
 def page(view: View, at: datetime, *, as_json: bool) -> None:
@@ -56,7 +58,9 @@ def _told(name: str, value: Any) -> Iterator[Any]:
 
 
 def _of_record(value: Any) -> Iterator[Any]:
-    """Its single values first, one a line; then what is long."""
+    """Its single values first, one a line; then what is long. Nothing of a link to another view of the same."""
+    if any(each.name in _CHOSEN for each in fields(value)):
+        return
     named = [(each.name, getattr(value, each.name)) for each in fields(value)]
     for many in (False, True):
         for name, each in named:
@@ -83,7 +87,7 @@ def _of_table(it: Table) -> Iterator[Any]:
         yield escape(it.empty)
         return
     made = printing.table(*(escape(each) for each in it.headings))
-    for k in it.numeric:
+    for k in it.numeric & frozenset(range(len(it.headings))):
         made.columns[k].justify = "right"
     for row in it.rows:
         made.add_row(*(escape(_plain(each)) for each in row))

@@ -39,7 +39,8 @@ def look(parts: ConsoleParts, address: str) -> tuple[View, datetime]:
     told = urlsplit(address)
     path = told.path.removeprefix(API) or "/"
     page, given = _found(path)
-    board = parts.boards.refresh()
+    parts.boards.refresh()
+    board = parts.boards.refresh()  # requests and spend are counted from the second look on
     asked = Asked(
         project=parts.project,
         board=board,

@@ -180,6 +180,13 @@ def test_lineage_goes_from_the_contract_to_the_model(console):
     assert "model:eta" in {node["id"] for node in down["nodes"]}
 
 
+def test_lineage_ends_with_whom_health_is_owed_to(console):
+    found = data(console, "/assets/source/orders/lineage")["lineage"]
+    owed = [node for node in found["nodes"] if node["kind"] == "stakeholder"]
+    assert [(node["id"], node["href"]) for node in owed] == [(f"stakeholder:{owed[0]['text']}", "")]
+    assert ["model:eta", owed[0]["id"]] in found["lines"]
+
+
 def test_a_contract_lists_its_fields(console):
     found = data(console, "/assets/model/eta/contract")
     assert [row[0] for row in texts(found["fields"])] == ["order_id", "shop", "ordered_at", "km"]

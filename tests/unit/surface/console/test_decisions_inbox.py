@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import json
+from dataclasses import replace
 
 import pytest
 
+from perdure.surface.console.board import Hour
 from perdure.surface.governance.handing import DUTIES
 
 POST = '''
@@ -80,6 +82,19 @@ def test_each_duty_sees_its_own(console):
     assert panel(console, "ml_engineer", "jobs")["rows"][0][4] == "job_1"
     assert panel(console, "owner", "quarter")["rows"][0][3]["text"] == "1 incident"
     assert panel(console, "prompt_author", "reviews")["rows"] == []
+
+
+def test_an_owner_sees_requests_of_models_and_how_many_assets_were_well(own_console, monkeypatch):
+    board = own_console.boards.now()
+    month = 1_740_787_200_000_000  # 2025-03-01T00:00:00Z
+    hours = {
+        "eta": (Hour(month, "model", "eta", 1200, 3, 0.0), Hour(month + 3_600_000_000, "model", "eta", 34, 0, 0.0))
+    }
+    monkeypatch.setattr(own_console.boards, "_board", replace(board, hours=hours))
+    months = panel(own_console, "owner", "months")
+    assert (months["headings"], months["rows"]) == (["Month", "Requests", "Failed"], [["2025-03", "1,234", "3"]])
+    [quarter] = [each for each in inbox(own_console, "?duty=owner")["panels"] if each["id"] == "quarter"]
+    assert quarter["note"] == "0 of 2 assets with objectives had no incident."
 
 
 def test_time_with_several_incidents_at_once_counts_once(own_console):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import html
+from types import SimpleNamespace
 
+import console_world
 import pytest
 
+from perdure.surface.console.coding import code_change
 from perdure.surface.sdk import open_project
 
 ROY, REX, CID = "roy:reviewer", "rex:reviewer", "cid:reviewer"
@@ -83,6 +86,21 @@ def test_the_evidence_has_verdicts_slices_what_differs_and_who_may_answer(consol
     assert told["run_href"] == "/training/run_2"
     assert told["question"]["holders"] == ["rex", "roy", "loop"]
     assert told["question"]["why_not"] == ""
+
+
+def test_the_evidence_says_whether_the_code_changed(console):
+    assert question(console)["code"] == {"lines": [], "said": "The code is the same: abc."}
+
+
+def test_the_evidence_has_the_lines_of_code_that_changed(own_console):
+    """A reviewer reads what would run, and not a hash of it."""
+    project = own_console.project
+    one, two = (project.place.stores.blobs.put(f"Etaclass Eta(Model):\n    trees = {n}\n".encode()) for n in (100, 120))
+    asked = SimpleNamespace(project=project)
+    change = code_change(asked, console_world.version("one", code=one), console_world.version("two", code=two))
+    assert change.lines[-2:] == ("-    trees = 100", "+    trees = 120")
+    gone = code_change(asked, console_world.version("one", code="0" * 64), console_world.version("two", code=two))
+    assert (gone.lines, gone.said.endswith("the text of eta@one was not kept when it was trained.")) == ((), True)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,13 @@ def test_a_page_says_in_text_what_its_tables_say(console, capsys):
     assert "/assets/" not in told
 
 
+def test_what_is_counted_from_the_lake_is_told_too(console):
+    view, _ = look_at(console.project, "/")
+    console.boards.refresh()
+    told = console.get("/api", as_="viewer").json["data"]["traffic"]
+    assert plain_of(view.data)["traffic"]["n_day"] == told["n_day"]
+
+
 def test_a_page_as_json_is_its_twin(console, capsys):
     view, at = look_at(console.project, "/registry")
     show_page(view, at, as_json=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from perdure.core.errors import BadRequest, NotFound
-from perdure.core.ids import Digest
+from perdure.core.errors import BadRequest
 from perdure.surface.console.asking import text
 from perdure.surface.console.assets.known import Head, Known, asset_of, head_of, page_of, version_cell
 from perdure.surface.console.assets.texts import json_lines, said, unified
 from perdure.surface.console.assets.versions import version_of
+from perdure.surface.console.coding import code_change
 from perdure.surface.console.records import Asked, Bars, Cell, Table, View
 from perdure.surface.words import instant, number
 
@@ -112,30 +111,8 @@ def _diff(title: str, before: list[str], after: list[str], names: tuple[str, str
 
 
 def _code(asked: Asked, old: Version, new: Version) -> Diff:
-    """The difference of what `fit` was written as, where both texts are kept; else whether it changed at all."""
-    was, now = str(old.lineage.get("code", "")), str(new.lineage.get("code", ""))
-    if not was or not now:
-        return Diff("Code", (), 0, "Versions of this kind rest on no code of their own.")
-    if was == now:
-        return Diff("Code", (), 0, f"The code is the same: {was[:12]}.")
-    before, after = _code_lines(asked, was), _code_lines(asked, now)
-    if before is None or after is None:
-        gone = old.id if before is None else new.id
-        return Diff(
-            "Code",
-            (),
-            0,
-            f"The code changed, {was[:12]} to {now[:12]}; the text of {gone} was not kept when it was trained.",
-        )
-    return _diff("Code", before, after, (old.id, new.id), "")
-
-
-def _code_lines(asked: Asked, digest: str) -> list[str] | None:
-    from perdure.engines.training.code import read_code
-
-    with suppress(NotFound):
-        return read_code(asked.project.place.stores.blobs.get(Digest(digest)))
-    return None
+    change = code_change(asked, old, new)
+    return Diff("Code", change.lines[:_LINES], max(len(change.lines) - _LINES, 0), change.said)
 
 
 def _metrics(old: Version, new: Version) -> Table:

@@ -1,22 +1,32 @@
-"""What an asset rests on and what rests on it: source → feature view → model → route, agent or graph → team. From declarations alone."""
+"""What an asset rests on and what rests on it: source → feature view → model → route, agent or graph → team, and to whom its health is owed.
+
+From declarations alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from perdure.assets.documents import Folder, GitFiles
 from perdure.assets.project import examples_of
 from perdure.assets.suite import judges_of
+from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address
 from perdure.surface.console.assets.known import KINDS, Head, Known, asset_of, head_of, kind_words, page_of
-from perdure.surface.console.records import Asked, Lineage, Node, Table, View
+from perdure.surface.console.records import Asked, Cell, Lineage, Node, Table, View
 
 if TYPE_CHECKING:
+    from perdure.assets.documents import DocumentsFrom
     from perdure.assets.project import Project
+    from perdure.stores.ledger.protocols import LedgerSession
 
 _MOST = 60
+_STAKEHOLDER, _DOCUMENTS = "stakeholder", "documents"
+"""What stands in a lineage and is no asset: who is served, and what an index is filled from."""
 Name = tuple[str, str]
 """Kind and name."""
 
@@ -53,16 +63,17 @@ def drawing_of(project: Project, here: Name) -> tuple[Lineage, int]:
                     reached[other] = reached[each] + 1
                     todo.append(other)
     seen = sorted(reached, key=lambda name: reached[name])[:_MOST]
-    nodes = [
-        Node(_id(name), kind_words(name[0]), name[1], address("/assets", name[0], _watched(name)), here=name == here)
-        for name in seen
-    ]
+    nodes = [Node(_id(name), kind_words(name[0]), name[1], _address(name), here=name == here) for name in seen]
     lines = [(_id(first), _id(second)) for second in seen for first in above.get(second, ()) if first in set(seen)]
     return Lineage("lineage", f"What {here[1]} rests on, and what rests on it", nodes, lines), len(reached) - len(seen)
 
 
 def _id(name: Name) -> str:
     return f"{name[0]}:{name[1]}"
+
+
+def _address(name: Name) -> str:
+    return "" if name[0] in (_STAKEHOLDER, _DOCUMENTS) else address("/assets", name[0], _watched(name))
 
 
 def _watched(name: Name) -> str:
@@ -96,6 +107,16 @@ def _lines(project: Project) -> Iterator[tuple[Name, Name]]:
                 wanted = name if kind == "route" else f"{kind}:{name}"
                 if team.routes and team.may_call(wanted):
                     yield (kind, name), ("team", team.name)
+    yield from _of_health(project)
+
+
+def _of_health(project: Project) -> Iterator[tuple[Name, Name]]:
+    """To whom objectives are owed: the consumers that a model has, whoever sends its requests."""
+    for kind, kept in KINDS.items():
+        for name, asset in getattr(project, kept).items():
+            for objective in getattr(asset, "healthy", ()):
+                if objective.stakeholder:
+                    yield (kind, name), (_STAKEHOLDER, objective.stakeholder)
 
 
 def _of_data(project: Project) -> Iterator[tuple[Name, Name]]:
@@ -116,6 +137,8 @@ def _of_data(project: Project) -> Iterator[tuple[Name, Name]]:
 
 
 def _of_language(project: Project) -> Iterator[tuple[Name, Name]]:
+    for index in project.indexes.values():
+        yield (_DOCUMENTS, _documents(index.documents)), ("index", index.name)
     for route in project.routes.values():
         yield from ((("guard", guard.name), ("route", route.name)) for guard in route.guards)
         if route.source:
@@ -130,14 +153,22 @@ def _of_language(project: Project) -> Iterator[tuple[Name, Name]]:
             yield ("prompt", suite.prompt), here
 
 
+def _documents(declared: DocumentsFrom) -> str:
+    """Of files where they lie; an address of a database may hold a password, and is not told."""
+    kind = type(declared).__name__
+    return f"{kind} {declared.path}" if isinstance(declared, Folder | GitFiles) else kind
+
+
 def _version(asked: Asked, known: Known) -> Table:
-    rows: list[tuple[str, str]] = []
+    rows: list[tuple[str, Cell | str]] = []
     if known.champion:
         from perdure.surface.console.assets.texts import said
 
         with asked.project.place.stores.ledger.read() as session:
             version = session.registry.get_version(known.champion)
-        rows = [(name.replace("_", " "), said(value)) for name, value in version.lineage.items()]
+            rows = [
+                (name.replace("_", " "), _part(session, name, said(value))) for name, value in version.lineage.items()
+            ]
         views = version.definition.get("views") or {}
         rows += [("view", name) for name in views]
     return Table(
@@ -146,3 +177,13 @@ def _version(asked: Asked, known: Known) -> Table:
         f"What {known.champion or 'a version'} was made of",
         empty="No version answers yet, so nothing was made of anything.",
     )
+
+
+def _part(session: LedgerSession, name: str, told: str) -> Cell | str:
+    """The data set that it was fitted to is a version too, unless it was fitted elsewhere."""
+    if name != "dataset":
+        return told
+    with suppress(NotFound):
+        found = session.registry.get_version(told)
+        return Cell(told, href=address("/assets", found.kind, found.asset, "versions", told))
+    return told

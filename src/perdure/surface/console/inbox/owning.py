@@ -16,6 +16,7 @@ from perdure.surface.words import counted, instant, money
 
 if TYPE_CHECKING:
     from perdure.stores.ledger.protocols import Incident
+    from perdure.surface.console.board import Tile
     from perdure.surface.console.records import Asked
 
 _QUARTER = days(90)
@@ -29,24 +30,28 @@ def panels(asked: Asked) -> tuple[Panel, ...]:
     """Money, budgets, maturity, health."""
     found = [_ill_health(asked), _maturity(asked)]
     if asked.project.project.routes:
-        found = [_months(asked), *_budgets(asked), *found]
+        found = [_months(asked, paid=True), *_budgets(asked), *found]
+    elif asked.board.hours:
+        found = [_months(asked, paid=False), *found]
     return tuple(found)
 
 
-def _months(asked: Asked) -> Panel:
-    """By calendar month in UTC, of the 90 days that the board has."""
+def _months(asked: Asked, *, paid: bool) -> Panel:
+    """By calendar month in UTC, of the 90 days that the board has; what a project's own models answer costs no model's price."""
     by_month: dict[str, tuple[int, int, float]] = {}
     for hour in (each for many in asked.board.hours.values() for each in many):
         month = f"{from_us(hour.at_us):%Y-%m}"
         n, failed, cost = by_month.get(month, (0, 0, 0.0))
         by_month[month] = (n + hour.n, failed + hour.n_failed, cost + hour.cost_usd)
     rows = [
-        (month, f"{n:,}", f"{failed:,}", money(cost)) for month, (n, failed, cost) in sorted(by_month.items())[::-1]
+        (month, f"{n:,}", f"{failed:,}", *([money(cost)] if paid else ()))
+        for month, (n, failed, cost) in sorted(by_month.items())[::-1]
     ]
-    title = "Requests and money by month"
+    title = "Requests and money by month" if paid else "Requests by month"
     note = "Of the newest 90 days: the oldest month is not whole." if len(rows) > 2 else ""
     empty = "Nothing was asked yet: perdure up answers."
-    table = Table(("Month", "Requests", "Failed", "Cost"), rows, caption(title), frozenset({1, 2, 3}), "/money", empty)
+    headings = ("Month", "Requests", "Failed", *(["Cost"] if paid else ()))
+    table = Table(headings, rows, caption(title), frozenset(range(1, len(headings))), "/money" if paid else "", empty)
     return Panel("months", title, table, note)
 
 
@@ -115,8 +120,17 @@ def _ill_health(asked: Asked) -> Panel:
     title = "Health over the last 90 days, the worst first"
     headings = ("Asset", "Without an incident", "Ill for", "Incidents")
     empty = "No asset was ill in the last 90 days."
-    note = f"Of the newest {_MOST_INCIDENTS:,} incidents." if len(known) == _MOST_INCIDENTS else ""
+    watched = [each.name for each in asked.board.tiles if each.declared and _has_objectives(each)]
+    n_well = sum(name not in ill for name in watched)
+    note = f"{n_well:,} of {counted(len(watched), 'asset')} with objectives had no incident." if ill else ""
+    if len(known) == _MOST_INCIDENTS:
+        note = f"Of the newest {_MOST_INCIDENTS:,} incidents. {note}".strip()
     return Panel("quarter", title, Table(headings, rows, caption(title), frozenset({1, 2}), empty=empty), note)
+
+
+def _has_objectives(tile: Tile) -> bool:
+    """Its own: a feature view is as well as its source."""
+    return tile.kind != "feature_view" and tile.state != "no objective"
 
 
 def _covered(asked: Asked, incidents: list[Incident]) -> timedelta:

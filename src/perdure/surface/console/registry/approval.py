@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from perdure.assets.version import CHAMPION, Pointer
 from perdure.core.errors import NotFound
 from perdure.surface.console.asking import address
+from perdure.surface.console.coding import CodeChange, code_change
 from perdure.surface.console.questions import Question, next_step, question_of, verdict_table, version_address
 from perdure.surface.console.records import Table, View
 from perdure.surface.console.registry import differing
@@ -47,6 +48,8 @@ class ApprovalPage:
     fairness: Table
     metrics: Table
     slices: Table
+    code: CodeChange | None
+    """How the code differs; none where nothing answers yet."""
     diff: tuple[str, ...]
     card_href: str
     card: tuple[tuple[str, str], ...]
@@ -99,6 +102,7 @@ def show_approval(asked: Asked) -> View:
         ),
         metrics=differing.metric_table(approval, candidate, champion),
         slices=differing.slice_table(sides.made, sides.made_champion),
+        code=_code(asked, champion, candidate),
         diff=differing.diff(champion, candidate) if candidate else (),
         card_href=address("/cards", approval.asset) if tile and tile.declared and tile.kind == "model" else "",
         card=tuple(parts_of(text.text)) if text else (),
@@ -151,6 +155,17 @@ def _compare(kind: str, asset: str, candidate: Version | None, champion: Version
     assert candidate is not None
     assert champion is not None
     return address("/assets", kind, asset, "compare", before=champion.id, after=candidate.id)
+
+
+def _code(asked: Asked, champion: Version | None, candidate: Version | None) -> CodeChange | None:
+    """Of what has code of its own; a long one as the first lines, for the page that compares the two has the rest."""
+    if champion is None or candidate is None or "code" not in candidate.lineage:
+        return None
+    change = code_change(asked, champion, candidate)
+    if len(change.lines) <= differing.LONGEST:
+        return change
+    left = f"@@ and {len(change.lines) - differing.LONGEST:,} more lines @@"
+    return CodeChange((*change.lines[: differing.LONGEST], left), change.said)
 
 
 def _no_gates(approval: Approval) -> str:

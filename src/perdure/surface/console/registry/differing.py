@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from perdure.assets.version import Version
     from perdure.stores.ledger.protocols import Approval, Run
 
-_LONGEST = 600
+LONGEST = 600
 """Lines of a diff that are drawn."""
 _NOTHING, _LITTLE = 1e-9, 1e-6
 """What is as near as this, or as near in parts of itself, is the same: sums of floats differ by so much."""
@@ -36,8 +36,8 @@ def diff(before: Version | None, after: Version) -> tuple[str, ...]:
             n=2,
         )
     )
-    if len(lines) > _LONGEST:
-        lines = [*lines[:_LONGEST], f"@@ and {len(lines) - _LONGEST:,} more lines @@"]
+    if len(lines) > LONGEST:
+        lines = [*lines[:LONGEST], f"@@ and {len(lines) - LONGEST:,} more lines @@"]
     return tuple(lines)
 
 

@@ -7,7 +7,11 @@ import re
 import console_world
 import pytest
 
+from perdure import Project
+from perdure.assets.documents import SqlRows
+from perdure.assets.index import Index
 from perdure.surface.cli.app import app as cli_app
+from perdure.surface.console.assets.lineage import drawing_of
 from perdure.surface.console.language import DEEDS, PAGES
 from perdure.surface.console.language.seen import ACTION
 
@@ -144,3 +148,18 @@ def test_versions_of_a_prompt_are_compared_line_by_line(own_desk):
     assert (data["n_added"], data["n_removed"]) == (1, 1)
     assert {"-Be exact.", "+Be kind."} <= set(data["lines"])
     assert '<span class="added">+Be kind.' in again.get("/language/prompts/support.answer/compare").text
+
+
+def test_lineage_of_an_index_begins_with_its_documents(desk):
+    found = desk.get("/api/assets/index/handbook/lineage", as_="viewer").json["data"]["lineage"]
+    assert ["documents:Folder docs", "index:handbook"] in found["lines"]
+    assert [(node["kind"], node["text"], node["href"]) for node in found["nodes"] if node["kind"] == "documents"] == [
+        ("documents", "Folder docs", "")
+    ]
+
+
+def test_lineage_tells_no_address_of_a_database():
+    rows = SqlRows("select * from articles", "id", "body", url="postgresql://ann:secret@host/articles")
+    project = Project.of("desk", Index("articles", rows))
+    drawn, _ = drawing_of(project, ("index", "articles"))
+    assert {node.text for node in drawn.nodes} == {"articles", "SqlRows"}
