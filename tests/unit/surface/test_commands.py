@@ -258,6 +258,7 @@ class TestHelp:
                 "calls",
                 "call",
                 "console",
+                "look",
                 "demo",
                 "ledger",
                 "prompt",
