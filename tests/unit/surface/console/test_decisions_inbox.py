@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from perdure.surface.console.board import Hour
+from perdure.surface.console.board import Hour, Judged
+from perdure.surface.console.inbox import duties
 from perdure.surface.governance.handing import DUTIES
 
 POST = '''
@@ -95,6 +96,40 @@ def test_an_owner_sees_requests_of_models_and_how_many_assets_were_well(own_cons
     assert (months["headings"], months["rows"]) == (["Month", "Requests", "Failed"], [["2025-03", "1,234", "3"]])
     [quarter] = [each for each in inbox(own_console, "?duty=owner")["panels"] if each["id"] == "quarter"]
     assert quarter["note"] == "0 of 2 assets with objectives had no incident."
+
+
+def told_by_duty(own_console, monkeypatch, *signals):
+    """Of each duty the objectives that its inbox names, where those signals of the model are broken."""
+    board = own_console.boards.now()
+    ill = tuple(Judged(f"{each} is wrong", each, 1.0, "", "broken", None) for each in signals)
+    monkeypatch.setattr(own_console.boards, "_board", replace(board, judged={"eta": ill}))
+    names = {f"{each} is wrong" for each in signals}
+    return {
+        duty: {
+            row[1]["text"]
+            for each in inbox(own_console, f"?duty={duty}")["panels"]
+            for row in each["table"]["rows"]
+            if len(row) > 1 and isinstance(row[1], dict) and row[1]["text"] in names
+        }
+        for duty in ("data_engineer", "ml_engineer")
+    }
+
+
+def test_a_signal_is_its_dutys_whatever_quantile_and_confidence_it_is_kept_under(own_console, monkeypatch):
+    told = told_by_duty(own_console, monkeypatch, "latency_ms_p99", "first_token_ms_p99.5@0.99", "lag_s_p99", "mae")
+    assert told == {
+        "data_engineer": {"lag_s_p99 is wrong"},
+        "ml_engineer": {"latency_ms_p99 is wrong", "first_token_ms_p99.5@0.99 is wrong"},
+    }
+
+
+def test_duties_look_after_signals_that_there_are():
+    """A name that nothing is measured under would leave a panel empty for ever."""
+    modules = ("objective", "agent_objectives", "gateway_objectives", "index_objectives")
+    made = [importlib.import_module(f"perdure.assets.{each}") for each in modules]
+    made.append(importlib.import_module("perdure.loop.work.indexes.watched"))  # every index has its signal unasked
+    functions = {name for module in made for name in vars(module)}
+    assert set(duties._FEEDS + duties._SPEED) - functions == set()
 
 
 def test_time_with_several_incidents_at_once_counts_once(own_console):

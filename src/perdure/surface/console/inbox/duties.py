@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -29,13 +30,20 @@ if TYPE_CHECKING:
     from perdure.surface.console.board import Judged
     from perdure.surface.console.records import Asked
 
-_FEEDS = ("skew", "freshness_h", "volume", "violations_ratio", "off_profile")
-_SPEED = ("latency_ms", "limits", "error_ratio", "tokens_per_s", "ttft_ms", "memory_mb")
+_FEEDS = (
+    "skew", "freshness_h", "volume", "violations_ratio", "off_profile", "lag_s", "ghosts", "skew_ratio", "source_down",
+)  # fmt: skip
+"""How data comes in; the last four are an index's behind its source."""
+_SPEED = (
+    "latency_ms", "first_token_ms", "tokens_per_s", "error_ratio", "burn_ratio", "run_s", "failed_ratio", "limited_ratio",
+    "tool_error_ratio",
+)  # fmt: skip
+_QUANTILE = re.compile(r"_p[0-9.]+$")
 _LATELY = days(7)
 """For so long a range that is right again is still told."""
 _ILL = ("broken", "unsure", "stale")
 _MADE = ("model", "prompt", "guard", "judge", "route")
-_ASKING = ("prompt", "suite", "judge", "guard", "agent")
+_ASKING = ("prompt", "suite", "judge", "guard", "agent", "index")
 
 
 def panels(asked: Asked, duty: str) -> tuple[Panel, ...]:
@@ -64,7 +72,8 @@ def _of_feed(asked: Asked, incident: Incident) -> bool:
 
 
 def _signal(each: Judged) -> str:
-    return each.signal.partition("@")[0]
+    """Without the confidence and the quantile that a series is named by: `latency_ms` of `latency_ms_p99`."""
+    return _QUANTILE.sub("", each.signal.partition("@")[0])
 
 
 def _quarantine(asked: Asked) -> Panel:
@@ -213,8 +222,8 @@ def _prompt_author(asked: Asked) -> tuple[Panel, ...]:
     kinds = {tile.name: tile.kind for tile in asked.board.tiles}
     told = (
         "scores",
-        "Prompts, judges and suites that do not hold",
-        "Every prompt, judge and suite holds, as far as it is measured.",
+        "Prompts, indexes, judges and suites that do not hold",
+        "Every prompt, index, judge and suite holds, as far as it is measured.",
     )
     with asked.project.place.stores.ledger.read() as session:
         reviews = session.reviews.list(status="open", limit=1000)
@@ -229,7 +238,11 @@ def _prompt_author(asked: Asked) -> tuple[Panel, ...]:
     cases = Table(("For", "Cases"), rows[:FEW], caption(title), frozenset({1}), empty="No case waits for a label.")
     return (
         _jobs(asked, "Changes that are proven now, or wait", lambda job: kinds.get(job.subject) in _ASKING),
-        judged_panel(asked, told, lambda asset, each: kinds.get(asset) in _ASKING and each.state in _ILL),
+        judged_panel(
+            asked,
+            told,
+            lambda asset, each: kinds.get(asset) in _ASKING and each.state in _ILL and _signal(each) not in _FEEDS,
+        ),
         _runs(asked, "Newest evaluations", "kind", "eval", "/language/evals", "No suite was run yet: perdure eval run SUITE."),
         Panel("reviews", title, cases, f"{counted(len(reviews), 'case')} in all." if reviews else ""),
     )  # fmt: skip

@@ -115,7 +115,7 @@ def view(asked: Asked) -> View:
         note=note,
     )
     crumbs = (OVERVIEW, ("Indexes", "/language/indexes"), (name, page_of("index", name)))
-    return View("Map", data, crumbs, f"perdure index show {name}")
+    return View("Map", data, crumbs)
 
 
 def make_map(store: IndexStore, generation: int) -> Mapped:

@@ -109,8 +109,7 @@ def show_approval(asked: Asked) -> View:
         card_note=f"Written by {text.actor}: {text.reason}" if text else "",
     )
     crumbs = (("Inbox", "/inbox"), ("Registry", "/registry"))
-    cli = "perdure approvals" if approval.status == "open" else "perdure approvals --all"
-    return View(approval.text, data, crumbs, cli=cli, live=("questions",))
+    return View(approval.text, data, crumbs, live=("questions",))
 
 
 def _goes_on(session: LedgerSession, approval: Approval) -> str:
