@@ -129,7 +129,9 @@ class Renderer:
         person, board = frame.person, frame.board
         if person is None:
             return []
-        waiting = {} if board is None else {"incidents": len(board.incidents), "inbox": len(board.questions)}
+        waiting = {} if board is None else {"incidents": len(board.incidents)}
+        if board is not None and person.may("decide"):
+            waiting["inbox"] = len(board.questions)
         return [
             Entry(place, words, page.path, waiting.get(place, 0), place in waiting)
             for place, words, page in self._entries

@@ -124,3 +124,8 @@ def test_what_fails_names_its_route_in_the_log_and_not_its_address(door, caplog,
     monkeypatch.setattr(SigningIn, "_person", lambda *_: 1 // 0)
     assert door.get(path).status == 500
     assert [each.getMessage() for each in caplog.records] == ["GET /sign-in/{invite} failed"]
+
+
+def test_questions_are_counted_for_whom_they_wait(console):
+    assert 'data-count="inbox"' in console.get("/", as_="reviewer").text
+    assert 'data-count="inbox"' not in console.get("/", as_="viewer").text

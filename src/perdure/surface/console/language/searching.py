@@ -118,7 +118,7 @@ def view(asked: Asked) -> View:
     crumbs = (OVERVIEW, ("Indexes", "/language/indexes"), (name, page_of("index", name)))
     if q:
         data = _answered(asked, opened, data)
-    return View("Search", data, crumbs, f"perdure index search {name} TEXT")
+    return View("Search", data, crumbs, "" if q else f"perdure index search {name} TEXT")
 
 
 def _why_words(asked: Asked, name: str, opened: Opened) -> str:
