@@ -100,4 +100,4 @@ def test_what_the_story_leaves_is_a_project_that_commands_open(repository: Path,
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
 
     assert done.returncode == 0, done.stderr[-2000:]
-    assert "1 route, 2 guards, 1 prompt, 1 suite, 1 index, 2 teams" in done.stdout
+    assert "1 route, 2 guards, 1 prompt, 1 suite, 1 index, 2 teams" in " ".join(done.stdout.split())
