@@ -87,13 +87,15 @@ class Verification:
 def verify_page(asked: Asked) -> View:
     """How far a verification is, and what the last ones came to."""
     ledger = asked.project.place.stores.ledger
+    now = _RUNNING.get(ledger)
+    running = now is not None and not now.over  # before the entries are read: one that is over has left its own
     with ledger.read() as session:
         entries = session.audit.list(subject=SUBJECT, actions=(ACTION,), newest=True, limit=_MOST_SHOWN)
-    now, sequence = _RUNNING.get(ledger), ledger.sequence()
+    sequence = ledger.sequence()
     last = _result(entries[0]) if entries else None
     data = Verification(
         sequence=sequence,
-        running=now is not None and not now.over,
+        running=running,
         n_done=now.n_done if now else 0,
         n_all=now.n_all if now else 0,
         began_at=when(now.began_at if now else None),
