@@ -27,8 +27,9 @@ def browser() -> Iterator[Browser]:
     """Headless; of a module and not of the session, for while it runs no test of its thread can run a loop of its own."""
     if not CHROMIUM and not os.environ.get("CI"):
         pytest.skip("no Chromium is installed; tools/browser.sh says how to get it")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=30_000)  # a busy machine is slow, not wrong
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield started

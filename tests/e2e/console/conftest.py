@@ -181,7 +181,7 @@ class Visits:
             java_script_enabled=scripts,
         )
         self._contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         if scripts:
             context.add_init_script(_TELL_POLICY)
         context.on("console", lambda told: self._told(told.text) if told.type in ("error", "warning") else None)

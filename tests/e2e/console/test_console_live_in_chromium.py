@@ -42,7 +42,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Any
 def page(running, browser: Browser) -> Iterator[tuple[Page, list[str]]]:
     """A page of its own, and what its browser complains of."""
     made, problems = browser.new_page(timezone_id="Europe/Berlin", locale="en-GB"), []
-    made.set_default_timeout(8000)
+    made.set_default_timeout(30_000)
     made.on("console", lambda told: problems.append(told.text) if told.type in ("error", "warning") else None)
     made.on("pageerror", lambda error: problems.append(str(error)))
     yield made, problems
